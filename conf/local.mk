@@ -1,0 +1,1 @@
+# conf: its part of the one Makefile

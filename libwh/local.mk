@@ -1,0 +1,1 @@
+# libwh: its part of the one Makefile

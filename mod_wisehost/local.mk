@@ -1,0 +1,1 @@
+# mod_wisehost: its part of the one Makefile

@@ -1,0 +1,1 @@
+# schema: its part of the one Makefile

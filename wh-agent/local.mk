@@ -1,0 +1,1 @@
+# wh-agent: its part of the one Makefile

@@ -1,0 +1,1 @@
+# wh-scheduler: its part of the one Makefile

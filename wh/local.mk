@@ -1,0 +1,1 @@
+# wh: its part of the one Makefile

@@ -1,0 +1,1 @@
+# whdb: its part of the one Makefile
