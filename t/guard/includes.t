@@ -1,0 +1,44 @@
+#!/usr/bin/perl
+# The directions between the parts (who may include what) and what the pure library never touches.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use Guard qw(files code lines_of);
+use Test::More;
+
+my $HTTPD = qr/^(httpd|http_\w+|mod_\w+|ap_\w+|util_\w+|scoreboard|mpm_common)\.h$/;
+my %never = (
+    'libwh'        => [ $HTTPD, qr/^libwebsockets\.h$/, qr/^apr_dbd\.h$/, qr/^curl\//, qr/^lmdb\.h$/,
+        qr/^archive/, qr/^sys\/socket\.h$/, qr/^apr_network_io\.h$/, qr/^whdb\//, qr/^(mod_wisehost|wh-\w+|wh)\// ],
+    'whdb'         => [ $HTTPD, qr/^libwebsockets\.h$/, qr/^curl\//, qr/^lmdb\.h$/, qr/^archive/,
+        qr/^(mod_wisehost|wh-\w+|wh)\// ],
+    'mod_wisehost' => [ qr/^libwebsockets\.h$/, qr/^curl\//, qr/^archive/, qr/^(wh-\w+|wh)\// ],
+    'wh-scheduler' => [ $HTTPD, qr/^archive/, qr/^(mod_wisehost|wh-agent|wh)\// ],
+    'wh-agent'     => [ $HTTPD, qr/^apr_dbd\.h$/, qr/^lmdb\.h$/, qr/^whdb\//, qr/^(mod_wisehost|wh-scheduler|wh)\// ],
+    'wh'           => [ $HTTPD, qr/^apr_dbd\.h$/, qr/^lmdb\.h$/, qr/^archive/, qr/^libwebsockets\.h$/, qr/^whdb\//,
+        qr/^(mod_wisehost|wh-\w+)\// ],
+);
+for my $part (sort keys %never) {
+    for my $path (files(qr/\.[ch]$/, $part)) {
+        my @bad;
+        for my $inc (code($path, 1) =~ /^\s*#\s*include\s+["<]([^">]+)[">]/mg) {
+            push @bad, $inc if grep { $inc =~ $_ } @{ $never{$part} };
+        }
+        is("@bad", '', "$path includes nothing that $part must not know");
+    }
+}
+
+# Time and randomness are arguments; wh_sys.c is where the real ones come from.
+my $CLOCK = qr/\b(apr_time_now|gettimeofday|clock_gettime|time\s*\(\s*(NULL|0)|RAND_bytes|getrandom|rand\s*\(|random\s*\(|apr_generate_random_bytes|sleep\s*\(|apr_sleep)/;
+for my $path (grep { !m{/wh_sys\.c$} } files(qr/\.c$/, 'libwh')) {
+    my @hits = lines_of(code($path), $CLOCK);
+    is("@hits", '', "$path reads no clock and no randomness");
+}
+
+# One file each may speak to libwebsockets.
+for my $part (qw(wh-scheduler wh-agent)) {
+    my @with = grep { code($_, 1) =~ /^\s*#\s*include\s+<libwebsockets\.h>/m } files(qr/\.[ch]$/, $part);
+    cmp_ok(scalar(@with), '<=', 1, "$part: one file knows libwebsockets") or diag("@with");
+}
+done_testing();
