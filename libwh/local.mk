@@ -1,1 +1,29 @@
-# libwh: its part of the one Makefile
+# libwh: the pure domain library, linked into the module, both daemons and the tests. Not installed.
+noinst_LTLIBRARIES += libwh/libwh.la
+libwh_libwh_la_CFLAGS = $(AM_CFLAGS)
+libwh_libwh_la_LDFLAGS = $(AM_LDFLAGS)
+libwh_libwh_la_LIBADD = $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
+
+# Foundations: errors, logging, time, ids, text, JSON, keys, configuration.
+libwh_libwh_la_SOURCES = \
+	libwh/wh_types.h \
+	libwh/wh_assertion.c libwh/wh_assertion.h \
+	libwh/wh_backoff.c libwh/wh_backoff.h \
+	libwh/wh_bucket.c libwh/wh_bucket.h \
+	libwh/wh_clock.c libwh/wh_clock.h \
+	libwh/wh_conf.c libwh/wh_conf.h \
+	libwh/wh_err.c libwh/wh_err.h \
+	libwh/wh_id.c libwh/wh_id.h \
+	libwh/wh_json.c libwh/wh_json.h \
+	libwh/wh_jwt.c libwh/wh_jwt.h \
+	libwh/wh_keys.c libwh/wh_keys.h \
+	libwh/wh_log.c libwh/wh_log.h \
+	libwh/wh_rand.c libwh/wh_rand.h \
+	libwh/wh_sign.c libwh/wh_sign.h \
+	libwh/wh_sys.c libwh/wh_sys.h \
+	libwh/wh_text.c libwh/wh_text.h \
+	libwh/wh_time.c libwh/wh_time.h
+
+# The domain: protocol, names, models, states, routes.
+
+EXTRA_DIST += libwh/README.md
