@@ -1,0 +1,114 @@
+#ifndef WH_DB_DEPLOYMENT_H
+#define WH_DB_DEPLOYMENT_H
+/* Deployments: prepare -> deploy -> finalize -> completed, `fail` on the way to completed (F183,
+ * F185). Each step is a compare-and-set; APR_NOTFOUND = it was not in that state (any more). That
+ * one deployment an app and environment is active is kept by a unique index. Error rules: wh_dbc.h.
+ *
+ * Functions with a claim act for a worker: nothing happens unless it holds the deployment's job,
+ * at that epoch, in state processing. */
+
+#include <apr_tables.h>
+
+#include "libwh/wh_model.h"
+#include "whdb/wh_dbc.h"
+
+/* What a new deployment is made of. Texts: "" = none, never NULL. */
+typedef struct wh_db_deployment_new_t {
+    const char *id;     /* ULID of the deployment */
+    const char *job_id; /* ULID of its job */
+    const char *app_id;
+    const char *environment;
+    const char *trigger; /* push api manual poll rollback git upload */
+    const char *commit_sha;
+    const char *commit_ref;
+    const char *commit_message;
+    const char *commit_author;
+    apr_time_t commit_at;
+    const char *snapshot;     /* JSON text of wh_model_snapshot_make */
+    apr_int64_t priority;     /* higher goes first (F143) */
+    apr_int64_t worker_id;    /* 0 = any (F144) */
+    apr_int64_t cpu_millis;   /* what the job reserves on its worker while it is open */
+    apr_int64_t memory_bytes;
+    apr_time_t now;
+} wh_db_deployment_new_t;
+
+/* Makes the deployment (`prepare`) and its job (`pending`); *number is its number within the app:
+ * 1, 2, 3 … without gaps, whoever else makes one at the same time waits. Only inside a transaction
+ * (db_error otherwise). APR_NOTFOUND: no live app of this id. */
+apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deployment_new_t *d,
+                                     apr_int64_t *number, wh_err_t *err) WH_DB_CHECKED;
+
+apr_status_t wh_db_deployment_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                  wh_deployment_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* Newest first, up to limit with number < before (0 = from the newest); array of
+ * wh_deployment_t*. */
+apr_status_t wh_db_deployment_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                          apr_int64_t before, int limit, apr_array_header_t **out,
+                                          wh_err_t *err) WH_DB_CHECKED;
+
+/* All that are not completed, oldest first, up to limit; array of wh_deployment_t*. */
+apr_status_t wh_db_deployment_list_open(wh_dbc_t *dbc, apr_pool_t *p, int limit,
+                                        apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* The newest succeeded one of an environment: what its name should show. */
+apr_status_t wh_db_deployment_latest_serving(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                             const char *environment, wh_deployment_t **out,
+                                             wh_err_t *err) WH_DB_CHECKED;
+
+/* prepare -> deploy, phase cloning, worker and started_at set; in the transaction of
+ * wh_db_job_ack, after it. conflict: another deployment of the app and environment is active. */
+apr_status_t wh_db_deployment_start(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                    const wh_db_claim_t *claim, apr_time_t now,
+                                    wh_err_t *err) WH_DB_CHECKED;
+
+/* Phase shown while in deploy: cloning building starting checking switching. */
+apr_status_t wh_db_deployment_set_phase(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                        const wh_db_claim_t *claim, const char *phase,
+                                        wh_err_t *err) WH_DB_CHECKED;
+
+typedef struct wh_db_commit_t {
+    const char *sha, *message, *author; /* never NULL */
+    apr_time_t at;
+} wh_db_commit_t;
+
+/* The commit as the worker resolved it; the ref that was asked for stays. */
+apr_status_t wh_db_deployment_set_commit(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                         const wh_db_claim_t *claim, const wh_db_commit_t *c,
+                                         wh_err_t *err) WH_DB_CHECKED;
+
+/* deploy -> finalize, phase switching; release_id NULL for containers (else it must be in
+ * releases), timings = JSON text. In the transaction of wh_db_job_finish and before it, since the
+ * claim ends with that. */
+apr_status_t wh_db_deployment_finalize(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                       const wh_db_claim_t *claim, const char *release_id,
+                                       const char *timings, wh_err_t *err) WH_DB_CHECKED;
+
+/* How a deployment ends. */
+typedef struct wh_db_outcome_t {
+    const char *conclusion;   /* succeeded failed canceled skipped */
+    const char *cause_code;   /* "" or a stable code: build_failed … */
+    const char *cause_detail; /* "" or one sentence */
+} wh_db_outcome_t;
+
+/* from -> completed, phase done, finished_at. from is the status that the caller saw: prepare
+ * (skipped, canceled), deploy or fail (failed, canceled), finalize (succeeded, failed). Any other
+ * pair is db_check. APR_NOTFOUND: it has moved on. */
+apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                       const char *from, const wh_db_outcome_t *how, apr_time_t now,
+                                       wh_err_t *err) WH_DB_CHECKED;
+
+/* deploy or finalize -> fail: handling of the failure has begun (F185), the cause is noted;
+ * wh_db_deployment_complete(from "fail") ends it. */
+apr_status_t wh_db_deployment_fail(wh_dbc_t *dbc, apr_pool_t *p, const char *id, const char *from,
+                                   const char *cause_code, const char *cause_detail,
+                                   wh_err_t *err) WH_DB_CHECKED;
+
+/* Completes as skipped/superseded every `prepare` deployment of this app and environment older than
+ * its newest one in `prepare`, and cancels their jobs (pending, assigned); *n (may be NULL) how
+ * many. Inside a transaction. */
+apr_status_t wh_db_deployment_supersede(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                        const char *environment, apr_time_t now, int *n,
+                                        wh_err_t *err) WH_DB_CHECKED;
+
+#endif

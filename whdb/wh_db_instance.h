@@ -1,0 +1,56 @@
+#ifndef WH_DB_INSTANCE_H
+#define WH_DB_INSTANCE_H
+/* Instances: the containers that serve a deployment. Written by the scheduler alone. state is what
+ * we want of it (running -> draining -> stopped), observed what the agent reports. Error rules:
+ * wh_dbc.h. */
+
+#include <apr_tables.h>
+
+#include "libwh/wh_model.h"
+#include "whdb/wh_dbc.h"
+
+/* Stores an instance that the claim's worker started for the claim's job: nothing (APR_NOTFOUND)
+ * unless the job is processing there and i->deployment_id is the job's. It holds the capacity that
+ * the job reserved. i->worker_id, i->app_id, i->state, i->observed are not read: the claim's
+ * worker, the deployment's app, running, running. conflict: this worker reported the container
+ * before. In the transaction of wh_db_job_finish and before it. */
+apr_status_t wh_db_instance_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *claim,
+                                   const wh_instance_t *i, wh_err_t *err) WH_DB_CHECKED;
+
+/* Arrays of wh_instance_t*, by id, stopped ones too for a deployment, only live ones for a worker
+ * or an app. */
+apr_status_t wh_db_instance_list_by_deployment(wh_dbc_t *dbc, apr_pool_t *p,
+                                               const char *deployment_id, apr_array_header_t **out,
+                                               wh_err_t *err) WH_DB_CHECKED;
+apr_status_t wh_db_instance_list_by_worker(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                           apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+apr_status_t wh_db_instance_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                        apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* from -> to of running -> draining -> stopped (running -> stopped too); APR_NOTFOUND: not in from.
+ * With stopped, stopped_at = now; follow it with wh_db_worker_recount. */
+apr_status_t wh_db_instance_set_state(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                      const char *from, const char *to, apr_time_t now,
+                                      wh_err_t *err) WH_DB_CHECKED;
+
+/* All live ones of a deployment on a worker -> stopped (its stop job succeeded); *n how many (may be
+ * NULL). */
+apr_status_t wh_db_instance_stop_all(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                     const char *deployment_id, apr_time_t now, int *n,
+                                     wh_err_t *err) WH_DB_CHECKED;
+
+/* What the agent reports of one of its containers. */
+typedef struct wh_db_observation_t {
+    const char *deployment_id;
+    const char *container;
+    const char *observed; /* starting running stopped crashloop violated unknown */
+    const char *reason;   /* "" or one sentence */
+    apr_int64_t restarts;
+} wh_db_observation_t;
+
+/* APR_NOTFOUND: this worker has no such container of that deployment. */
+apr_status_t wh_db_instance_set_observed(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                         const wh_db_observation_t *o,
+                                         wh_err_t *err) WH_DB_CHECKED;
+
+#endif

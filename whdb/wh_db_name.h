@@ -1,0 +1,61 @@
+#ifndef WH_DB_NAME_H
+#define WH_DB_NAME_H
+/* Names: labels under the base domain and the deployment that each shows; the source of the route
+ * table. Written by the scheduler alone. Error rules: wh_dbc.h. */
+
+#include <apr_tables.h>
+
+#include "whdb/wh_dbc.h"
+
+typedef struct wh_db_name_t {
+    const char *label; /* without the base domain */
+    const char *app_id;
+    const char *environment;
+    const char *kind;          /* production environment branch deployment */
+    const char *deployment_id; /* shown now */
+    const char *previous_id;   /* shown before, "" = none */
+    apr_time_t updated_at;
+} wh_db_name_t;
+
+/* Points a label at a deployment: inserts it, or moves it if it is the same app's (previous_id and
+ * updated_at of n are not read: the former deployment becomes the previous one; naming the same
+ * deployment again changes nothing but the time). Error name_taken 409: another app has it. */
+apr_status_t wh_db_name_claim(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_name_t *n, apr_time_t now,
+                              wh_err_t *err) WH_DB_CHECKED;
+
+/* Array of wh_db_name_t*, by label. */
+apr_status_t wh_db_name_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                    apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* Deletes all of an app's; *n (may be NULL) how many. */
+apr_status_t wh_db_name_delete_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id, int *n,
+                                      wh_err_t *err) WH_DB_CHECKED;
+
+typedef struct wh_db_upstream_t {
+    const char *instance_id;
+    apr_int64_t worker_id;
+    const char *address;
+    int port;
+} wh_db_upstream_t;
+
+/* One label with all that a route record needs. */
+typedef struct wh_db_route_t {
+    const char *label;
+    const char *app_id;
+    const char *slug;
+    const char *app_kind; /* static container */
+    const char *desired;  /* running stopped */
+    const char *environment;
+    const char *deployment_id;
+    apr_int64_t number;      /* of the deployment within its app */
+    const char *release_id;  /* "" for containers */
+    const char *snapshot;    /* JSON text of the deployment: spa … as they were deployed */
+    apr_time_t updated_at;   /* of the name: grows with each switch */
+    apr_array_header_t *upstreams; /* of wh_db_upstream_t, state running, by instance id; never NULL */
+} wh_db_route_t;
+
+/* Routes of one live app, or of all live apps (app_id NULL), by label; array of wh_db_route_t*. */
+apr_status_t wh_db_name_routes(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                               apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+#endif

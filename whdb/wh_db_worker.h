@@ -1,0 +1,65 @@
+#ifndef WH_DB_WORKER_H
+#define WH_DB_WORKER_H
+/* Workers: the machines that run agents. Written by the scheduler; the module writes only by
+ * wh_db_worker_register. Error rules: wh_dbc.h.
+ *
+ * used_cpu and used_memory are what open jobs and live instances hold: wh_db_job_assign adds under
+ * a guard, wh_db_worker_recount brings them to the true sum, so no leak can last. */
+
+#include <apr_tables.h>
+
+#include "libwh/wh_model.h"
+#include "whdb/wh_dbc.h"
+
+apr_status_t wh_db_worker_get(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id, wh_worker_t **out,
+                              wh_err_t *err) WH_DB_CHECKED;
+
+/* By the hex SHA-256 of its API key, whatever its status (R31); a removed worker is not found. */
+apr_status_t wh_db_worker_by_key_hash(wh_dbc_t *dbc, apr_pool_t *p, const char *key_hash,
+                                      wh_worker_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* Up to limit workers with id > after, by id; array of wh_worker_t*. Removed ones are left out. */
+apr_status_t wh_db_worker_list(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t after, int limit,
+                               apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* Registers w (F54, R31): a new name gets a new row with id = highest + 1 (ids are never used
+ * again); a known name with the same key_hash is updated (address, zone, labels, version,
+ * capacity). From w are read: public_id (for a new row), name, key_hash, address, zone, labels (JSON
+ * text), engine, version, cpu_millis, memory_bytes. *out is the row as it now stands, *created (may
+ * be NULL) whether it is new. Call inside a transaction.
+ * Errors: conflict with the text telling which: the name belongs to another key, or the key to
+ * another name; worker_removed 403. */
+apr_status_t wh_db_worker_register(wh_dbc_t *dbc, apr_pool_t *p, const wh_worker_t *w,
+                                   apr_time_t now, wh_worker_t **out, int *created,
+                                   wh_err_t *err) WH_DB_CHECKED;
+
+/* The hello of its connection: online, with what the agent says of itself; from w: version, engine,
+ * labels, cpu_millis, memory_bytes, max_jobs. Counts as a heartbeat. */
+apr_status_t wh_db_worker_set_online(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id,
+                                     const wh_worker_t *w, apr_time_t now,
+                                     wh_err_t *err) WH_DB_CHECKED;
+
+/* Offline (F8); APR_NOTFOUND when it was offline already. */
+apr_status_t wh_db_worker_set_offline(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id, apr_time_t now,
+                                      wh_err_t *err) WH_DB_CHECKED;
+
+/* All online ones offline (at the start of the scheduler, when no connection can be open);
+ * *n (may be NULL) how many. */
+apr_status_t wh_db_worker_all_offline(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t now, int *n,
+                                      wh_err_t *err) WH_DB_CHECKED;
+
+/* A heartbeat (F97): stamps last_heartbeat_at and the free disk space, in bytes. */
+apr_status_t wh_db_worker_heartbeat(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id,
+                                    apr_int64_t disk_free_bytes, apr_time_t now,
+                                    wh_err_t *err) WH_DB_CHECKED;
+
+/* Array of wh_worker_t*: online by status, last heartbeat before `before` (F150). */
+apr_status_t wh_db_worker_list_silent(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t before, int limit,
+                                      apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* Sets used_cpu and used_memory to the sum over its assigned and processing jobs and its live
+ * instances (F147: never below 0). Call in the transaction that ends a job or stops an instance. */
+apr_status_t wh_db_worker_recount(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id,
+                                  wh_err_t *err) WH_DB_CHECKED;
+
+#endif
