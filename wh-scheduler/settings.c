@@ -1,0 +1,90 @@
+#include "wh-scheduler/settings.h"
+
+#include <string.h>
+#include <apr_strings.h>
+#include "libwh/wh_conf.h"
+#include "libwh/wh_host.h"
+#include "libwh/wh_log.h"
+
+#define AT(member) .offset = offsetof(wh_settings_t, member)
+
+static const wh_conf_key_t keys[] = {
+    {.name = "state_dir", .type = WH_CONF_PATH, AT(state_dir), .def = "/var/lib/wisehost",
+     .doc = "Where database, routes, keys, logs and releases are."},
+    {.name = "db_driver", .type = WH_CONF_CHOICE, AT(db_driver), .def = "sqlite3",
+     .choices = "sqlite3|pgsql", .doc = "The driver of apr_dbd."},
+    {.name = "db_params", .type = WH_CONF_STRING, AT(db_params), .flags = WH_CONF_F_SECRET, .def = "",
+     .doc = "sqlite3: the file, default db/wisehost.db in state_dir. pgsql: host=… dbname=… user=…."},
+    {.name = "hub_socket", .type = WH_CONF_PATH, AT(hub_socket), .def = "",
+     .doc = "The unix socket for httpd, default run/hub.sock in state_dir."},
+    {.name = "httpd_user", .type = WH_CONF_STRING, AT(httpd_user), .min = 1, .max = 32,
+     .def = "www-data", .doc = "Only this user, root and the scheduler's own may use the hub socket."},
+    {.name = "base_domain", .type = WH_CONF_STRING, AT(base_domain), .max = 200,
+     .flags = WH_CONF_F_REQUIRED, .doc = "Apps are names below it, as WiseHostBaseDomain says."},
+    {.name = "job_deadline_clone_s", .type = WH_CONF_INT, AT(clone_s), .min = 1, .max = 86400,
+     .def = "300", .unit = "s", .doc = "How long fetching the commit may take."},
+    {.name = "job_deadline_build_s", .type = WH_CONF_INT, AT(build_s), .min = 1, .max = 86400,
+     .def = "900", .unit = "s", .doc = "How long a build may take."},
+    {.name = "job_deadline_start_s", .type = WH_CONF_INT, AT(start_s), .min = 1, .max = 86400,
+     .def = "120", .unit = "s", .doc = "How long making and starting the containers may take."},
+    {.name = "job_deadline_check_s", .type = WH_CONF_INT, AT(check_s), .min = 1, .max = 86400,
+     .def = "60", .unit = "s", .doc = "How long a started app has until it answers."},
+    {.name = "tick_ms", .type = WH_CONF_INT, AT(tick_ms), .min = 10, .max = 60000, .def = "1000",
+     .unit = "ms", .doc = "Pause between two looks at the database; new work does not wait for it."},
+    {.name = "max_workers", .type = WH_CONF_INT, AT(max_workers), .min = 1, .max = 7000,
+     .def = "1000", .doc = "Connections of agents at once."},
+    {.name = "log_level", .type = WH_CONF_CHOICE, AT(log_level), .def = "info",
+     .choices = "error|warn|info|debug", .doc = "What goes to standard error; SIGHUP reads it anew."},
+};
+
+/* Directories and files whose place follows from state_dir. */
+static void derive(apr_pool_t *p, wh_settings_t *out)
+{
+    const char *dir = out->state_dir;
+
+    out->keys_dir = apr_pstrcat(p, dir, "/keys", NULL);
+    out->routes = apr_pstrcat(p, dir, "/routes", NULL);
+    out->logs_dir = apr_pstrcat(p, dir, "/logs", NULL);
+    out->lock_file = apr_pstrcat(p, dir, "/scheduler.lock", NULL);
+    if (out->hub_socket[0] == '\0') {
+        out->hub_socket = apr_pstrcat(p, dir, "/run/hub.sock", NULL);
+    }
+    if (strcmp(out->db_driver, "sqlite3") == 0) {
+        if (out->db_params[0] == '\0') {
+            out->db_params = apr_pstrcat(p, dir, "/db/wisehost.db", NULL);
+        }
+        out->sqlite_file = out->db_params;
+    }
+}
+
+apr_status_t wh_settings_load(apr_pool_t *p, const char *path, wh_settings_t *out, wh_err_t *err)
+{
+    wh_settings_t read = {0};
+    apr_status_t rv = wh_conf_load(p, path, keys, WH_ARRAY_LEN(keys), &read, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    derive(p, &read);
+    if (!wh_host_domain_ok(read.base_domain)) {
+        return wh_err_set(err, 500, "bad_config", "%s: base_domain \"%s\" is not a domain name", path,
+                          read.base_domain);
+    }
+    /* sun_path of a unix address holds 108 bytes with its end. */
+    if (strlen(read.hub_socket) > 107) {
+        return wh_err_set(err, 500, "bad_config",
+                          "%s: hub_socket is longer than the 107 bytes a unix socket may have", path);
+    }
+    *out = read;
+    return APR_SUCCESS;
+}
+
+void wh_settings_dump(FILE *to, const wh_settings_t *settings)
+{
+    wh_conf_dump(to, keys, WH_ARRAY_LEN(keys), settings);
+}
+
+void wh_settings_reference(FILE *to)
+{
+    wh_conf_reference(to, keys, WH_ARRAY_LEN(keys));
+}

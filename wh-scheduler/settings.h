@@ -1,0 +1,37 @@
+/* The scheduler's configuration file and the paths that follow from it. Read once, before any thread;
+ * afterwards nothing of it changes but the log level (SIGHUP). */
+#ifndef WH_SETTINGS_H
+#define WH_SETTINGS_H
+
+#include <stdio.h>
+#include "libwh/wh_err.h"
+
+typedef struct wh_settings_t {
+    const char *state_dir;
+    const char *db_driver;
+    const char *db_params;
+    const char *hub_socket;
+    const char *httpd_user;
+    const char *base_domain;
+    const char *log_level;
+    apr_int64_t clone_s, build_s, start_s, check_s;
+    apr_int64_t tick_ms;
+    apr_int64_t max_workers;
+
+    const char *keys_dir;   /* state_dir/keys and so on: derived, not in the file */
+    const char *routes;     /* the link to the route table in force */
+    const char *logs_dir;
+    const char *lock_file;
+    const char *sqlite_file; /* NULL with another driver */
+} wh_settings_t;
+
+/* Read path into *out; strings are in p. Besides the key table's own errors: bad_config for a base
+ * domain that is none. */
+apr_status_t wh_settings_load(apr_pool_t *p, const char *path, wh_settings_t *out,
+                              wh_err_t *err) WH_MUST_CHECK;
+
+/* The file in force, and the reference with every key explained. */
+void wh_settings_dump(FILE *to, const wh_settings_t *settings);
+void wh_settings_reference(FILE *to);
+
+#endif
