@@ -1,0 +1,29 @@
+/* wh_giturl: which repository addresses may ever reach git (XI1). Thread-safe. */
+#ifndef WH_GITURL_H
+#define WH_GITURL_H
+
+#include <apr_pools.h>
+
+#include "libwh/wh_err.h"
+
+#define WH_GITURL_MAX 2048
+
+typedef enum wh_giturl_kind_e { WH_GITURL_HTTPS, WH_GITURL_LOCAL } wh_giturl_kind_e;
+
+/* APR_SUCCESS for https://host[:port]/path without user, query, fragment, control byte, space,
+ * backslash or ".." segment; and, where local_repo_root is not NULL, for an absolute path below it
+ * without empty, "." or ".." segments. Links below the root are the agent's to resolve: it checks
+ * the real path again before git starts. Code: repository_refused (400), the text says why. */
+apr_status_t wh_giturl_check(apr_pool_t *p, const char *url, const char *local_repo_root,
+                             wh_err_t *err) WH_MUST_CHECK;
+
+/* The kind of an address that wh_giturl_check accepted. */
+wh_giturl_kind_e wh_giturl_kind(const char *url);
+
+/* A directory inside a repository: "" or relative segments, none of them empty, ".", ".." or
+ * ".git", valid UTF-8, no control byte, no backslash, ≤ 512 bytes, ≤ 32 segments.
+ * Code: path_invalid (400). */
+apr_status_t wh_giturl_subdir_check(const char *path, wh_err_t *err)
+    WH_MUST_CHECK;
+
+#endif

@@ -1,0 +1,288 @@
+/* wh_model: the things of the platform: enumerations with their texts, one struct a table row,
+ * strict decoding of what people and workers send, and the JSON that they get.
+ *
+ * Conventions: strings are never NULL ("" = nothing) unless said otherwise; times are microseconds
+ * UTC, 0 = never; sizes are bytes, CPU is in thousandths of a core. Structs own nothing: their
+ * strings live in the pool they were read into. JSON makers return new references, NULL only when
+ * memory ran out. Decoders refuse unknown members, wrong types and values outside the limits with
+ * 400 and a JSON pointer, and leave the struct unusable then; the codes are those of wh_json.h and
+ * of the checks named. Strings of a decoded struct point into the body, which the pool keeps alive.
+ * No function keeps state: thread-safe.
+ *
+ * Files: wh_model.c texts, wh_model_app.c, wh_model_snapshot.c, wh_model_deployment.c,
+ * wh_model_worker.c, wh_model_hook.c. */
+#ifndef WH_MODEL_H
+#define WH_MODEL_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+#include <jansson.h>
+
+#include "libwh/wh_err.h"
+
+/* ---- Enumerations: wh_kind_e {WH_KIND_STATIC, ...} and so on, see wh_model.def ---- */
+#define WH_ENUM(type) typedef enum wh_##type##_e {
+#define WH_VAL(type, sym, text) WH_##sym,
+#define WH_END(type) } wh_##type##_e;
+#include "libwh/wh_model.def"
+#undef WH_ENUM
+#undef WH_VAL
+#undef WH_END
+
+/* For each: const char *wh_model_kind_text(wh_kind_e) (static text, "?" out of range) and
+ * int wh_model_kind_of(const char *text, wh_kind_e *out), 1 = known and set, 0 = not (NULL too). */
+#define WH_ENUM(type)                                                                             \
+    const char *wh_model_##type##_text(wh_##type##_e value);                                      \
+    int wh_model_##type##_of(const char *text, wh_##type##_e *out);
+#define WH_VAL(type, sym, text)
+#define WH_END(type)
+#include "libwh/wh_model.def"
+#undef WH_ENUM
+#undef WH_VAL
+#undef WH_END
+
+/* 1 for succeeded, failed, canceled. */
+int wh_model_job_terminal(wh_job_status_e status);
+
+/* ---- Limits of what people may ask for ---- */
+#define WH_APP_NAME_MAX 100
+#define WH_APP_COMMAND_MAX 4096
+#define WH_APP_PATH_MAX 512
+#define WH_APP_HEALTH_MAX 1024
+#define WH_APP_REPLICAS_MAX 16
+#define WH_APP_CPU_MIN 50
+#define WH_APP_CPU_MAX 64000
+#define WH_APP_MEMORY_MIN (APR_INT64_C(16) << 20)
+#define WH_APP_MEMORY_MAX (APR_INT64_C(256) << 30)
+#define WH_APP_PIDS_MIN 8
+#define WH_APP_PIDS_MAX 32768
+#define WH_APP_PORT_DEFAULT 8080 /* F119 */
+#define WH_APP_CPU_DEFAULT 1000
+#define WH_APP_MEMORY_DEFAULT (APR_INT64_C(512) << 20)
+#define WH_APP_PIDS_DEFAULT 256
+
+/* ---- apps ---- */
+typedef struct wh_app_t {
+    const char *id;
+    const char *slug;
+    const char *name;
+    wh_kind_e kind;
+    const char *repo_url;
+    const char *repo_branch;
+    const char *repo_root;        /* "" = the top */
+    const char *build_command;    /* "" = none */
+    const char *build_dockerfile; /* below repo_root */
+    const char *build_output;     /* "" = repo_root itself */
+    apr_int64_t run_port;
+    const char *run_health_path;
+    apr_int64_t run_replicas;
+    apr_int64_t run_cpu_millis;
+    apr_int64_t run_memory_bytes;
+    apr_int64_t run_pids;
+    int spa;
+    wh_desired_e desired;
+    wh_observed_e observed;
+    const char *reason;
+    apr_int64_t version; /* the ETag */
+    apr_time_t created_at, updated_at, deleted_at;
+} wh_app_t;
+
+typedef struct wh_model_app_opt_t {
+    int patch;                   /* 1: app holds the row; what the body names replaces it */
+    const char *local_repo_root; /* WiseHostLocalRepoRoot, NULL = no local repository */
+} wh_model_app_opt_t;
+
+/* Body of POST /v1/apps (patch = 0: *app is filled with defaults; id, version, times are the
+ * caller's) or PATCH (slug and kind may be named only with their present value: code immutable).
+ * null takes a member back to its default. Codes: those of wh_json.h, slug_invalid,
+ * slug_reserved, ref_invalid, repository_refused, path_invalid, immutable, invalid_value. */
+apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app_opt_t *opt,
+                                 wh_app_t *app, wh_err_t *err)
+    WH_MUST_CHECK;
+
+/* The app document; urls is an array of const char *, may be NULL. */
+json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_header_t *urls);
+
+/* ---- snapshot: what a deployment keeps of its app (F227) ---- */
+typedef struct wh_snapshot_t {
+    const char *slug;
+    wh_kind_e kind;
+    const char *repo_url, *repo_branch, *repo_root;
+    const char *build_command, *build_dockerfile, *build_output;
+    apr_int64_t port;
+    const char *health_path;
+    apr_int64_t replicas, cpu_millis, memory_bytes, pids;
+    int spa;
+} wh_snapshot_t;
+
+/* {slug, kind, repository{url,branch,root_directory}, build{build_command|null, dockerfile,
+ * output_directory}, run{port,health_path,replicas,cpu_millis,memory_bytes,pids}, spa} */
+json_t *wh_model_snapshot_make(const wh_app_t *app);
+/* The same from the struct. */
+json_t *wh_model_snapshot_json(const wh_snapshot_t *snapshot);
+/* The same as text in p, for deployments.snapshot. */
+char *wh_model_snapshot_text(apr_pool_t *p, const wh_app_t *app);
+/* Reads either form back, with all limits of an app except where the repository may lie (that is
+ * the agent's own rule: wh_giturl_check with its root). Unknown members are ignored here: a newer
+ * hub may know more. Code: snapshot_invalid or those of wh_model_app_decode. */
+apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t *out,
+                                      wh_err_t *err) WH_MUST_CHECK;
+apr_status_t wh_model_snapshot_parse(apr_pool_t *p, const char *text, wh_snapshot_t *out,
+                                     wh_err_t *err) WH_MUST_CHECK;
+
+/* ---- deployments ---- */
+typedef struct wh_deployment_t {
+    const char *id;
+    const char *app_id;
+    const char *environment;
+    apr_int64_t number;
+    wh_deployment_status_e status;
+    wh_conclusion_e conclusion;
+    wh_phase_e phase;
+    const char *cause_code, *cause_detail;
+    wh_trigger_e trigger;
+    const char *commit_sha, *commit_ref, *commit_message, *commit_author;
+    apr_time_t commit_at;
+    apr_int64_t worker_id;   /* 0 = NULL */
+    const char *snapshot;    /* JSON text */
+    const char *release_id;  /* "" = NULL */
+    const char *timings;     /* JSON text */
+    apr_time_t created_at, started_at, finished_at;
+} wh_deployment_t;
+
+typedef struct wh_model_deployment_view_t {
+    const char *app_slug;
+    const char *worker;             /* name or public id, "" or NULL = null */
+    const char *url;                /* NULL = null */
+    const apr_array_header_t *urls; /* const char *, NULL = [] */
+} wh_model_deployment_view_t;
+
+/* {id, app, environment, number, status, conclusion|null, phase, cause{code,detail}|null, trigger,
+ * commit{sha,ref,message,author,at} with nulls, worker, url, urls, timings, created_at,
+ * started_at|null, finished_at|null} */
+json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
+                                 const wh_model_deployment_view_t *view);
+
+/* Body of POST /v1/apps/{slug}/deployments: {environment?, ref? | commit?}; an absent or empty
+ * body (NULL) is fine. Codes: both_ref_and_commit, ref_invalid, commit_invalid, ... */
+typedef struct wh_deploy_request_t {
+    const char *environment; /* "production" unless named */
+    const char *ref;         /* branch, "" unless named */
+    const char *commit;      /* sha in lower case, "" unless named */
+} wh_deploy_request_t;
+apr_status_t wh_model_deploy_request_decode(apr_pool_t *p, json_t *body,
+                                            wh_deploy_request_t *out, wh_err_t *err)
+    WH_MUST_CHECK;
+
+/* ---- jobs ---- */
+typedef struct wh_job_t {
+    const char *id;
+    wh_job_kind_e kind;
+    const char *app_id, *deployment_id;
+    apr_int64_t worker_id; /* 0 = NULL */
+    wh_job_status_e status;
+    apr_int64_t epoch, priority;
+    apr_time_t not_before, lease_until, deadline_at, cancel_at;
+    apr_time_t created_at, assigned_at, started_at, finished_at;
+} wh_job_t;
+
+/* ---- workers ---- */
+typedef struct wh_worker_t {
+    apr_int64_t id;
+    const char *public_id;
+    const char *name;
+    const char *key_hash; /* never shown */
+    wh_worker_status_e status;
+    wh_worker_admin_e admin_state;
+    const char *address, *zone;
+    const char *labels; /* JSON text of an object */
+    const char *engine, *version;
+    apr_int64_t cpu_millis, memory_bytes, used_cpu, used_memory, max_jobs, disk_free_bytes;
+    apr_time_t last_heartbeat_at, created_at, updated_at;
+} wh_worker_t;
+
+/* For GET /v1/workers; no key or its hash in it. "id" is the public id. */
+json_t *wh_model_worker_json(apr_pool_t *p, const wh_worker_t *w);
+
+/* Body of POST /v1/workers/register. */
+typedef struct wh_worker_register_t {
+    const char *name;    /* [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
+    const char *api_key; /* 64 hex digits, lower case */
+    apr_int64_t cpu_millis, memory_bytes;
+    const char *address; /* IP address or DNS name; default "127.0.0.1" */
+    const char *labels;  /* JSON text of an object of strings; default "{}" */
+    const char *zone, *version;
+} wh_worker_register_t;
+apr_status_t wh_model_worker_register_decode(apr_pool_t *p, json_t *body,
+                                             wh_worker_register_t *out, wh_err_t *err)
+    WH_MUST_CHECK;
+
+/* Labels as they may be anywhere: an object of at most 32 strings, keys [A-Za-z0-9._-]{1,63},
+ * values ≤ 255 bytes without control bytes; NULL counts as {}. Text in p. */
+apr_status_t wh_model_labels_decode(apr_pool_t *p, json_t *labels, const char **text,
+                                    wh_err_t *err) WH_MUST_CHECK;
+
+/* 1 for an IPv4 or IPv6 address or a DNS name. */
+int wh_model_address_ok(const char *address);
+
+/* ---- instances, releases, names, tokens, hooks ---- */
+typedef struct wh_instance_t {
+    const char *id, *app_id, *deployment_id;
+    apr_int64_t worker_id;
+    const char *container, *address;
+    apr_int64_t port;
+    wh_instance_state_e state;
+    wh_observed_e observed;
+    const char *reason;
+    apr_int64_t restarts;
+    apr_time_t created_at, stopped_at;
+} wh_instance_t;
+
+typedef struct wh_release_t {
+    const char *id;
+    apr_int64_t files, bytes;
+    apr_time_t created_at;
+} wh_release_t;
+
+typedef struct wh_name_t {
+    const char *label, *app_id, *environment;
+    wh_name_kind_e kind;
+    const char *deployment_id;
+    const char *previous_id; /* "" = NULL */
+    apr_time_t updated_at;
+} wh_name_t;
+
+typedef struct wh_token_t {
+    const char *id, *name;
+    const char *hash;   /* never shown */
+    const char *scopes; /* wh_authz_scopes_parse */
+    const char *apps;   /* wh_authz_apps_parse */
+    apr_time_t created_at, expires_at, last_used_at, revoked_at;
+} wh_token_t;
+
+typedef struct wh_hookrow_t {
+    const char *id, *app_id, *provider;
+    apr_time_t created_at, deleted_at;
+} wh_hookrow_t;
+
+typedef struct wh_delivery_t {
+    const char *hook_id, *delivery_id, *body_sha256, *deployment_id;
+    apr_time_t received_at;
+} wh_delivery_t;
+
+/* {id, app (slug), provider, url, created_at, secret?}: secret NULL = not shown. */
+json_t *wh_model_hook_json(apr_pool_t *p, const wh_hookrow_t *hook, const char *app_slug,
+                           const char *url, const char *secret);
+
+/* Body {app, provider} of POST /v1/hooks, or {provider} below an app (need_app = 0; *app is ""). */
+apr_status_t wh_model_hook_decode(apr_pool_t *p, json_t *body, int need_app,
+                                  const char **app, const char **provider, wh_err_t *err)
+    WH_MUST_CHECK;
+
+/* Body {token, name?} of POST /v1/login; name is "admin" when absent, ≤ 100 bytes. */
+apr_status_t wh_model_login_decode(apr_pool_t *p, json_t *body, const char **token,
+                                   const char **name, wh_err_t *err)
+    WH_MUST_CHECK;
+
+#endif

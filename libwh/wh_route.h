@@ -1,0 +1,58 @@
+/* wh_route: the record behind one host name in the route table.
+ *
+ * Layout: fixed header (magic, version, kind, flags, total length, generation, CRC-32C of key and
+ * value), then strings with length and NUL. Little-endian everywhere. A record read under another
+ * key, cut, or changed in one bit does not decode: the caller answers 503, never another app's
+ * site. Pure and thread-safe. */
+#ifndef WH_ROUTE_H
+#define WH_ROUTE_H
+
+#include <apr_pools.h>
+
+#include "libwh/wh_err.h"
+
+#define WH_ROUTE_VERSION 1
+#define WH_ROUTE_UPSTREAMS_MAX 16
+#define WH_ROUTE_MAX_BYTES 8192
+
+typedef enum wh_route_kind_e {
+    WH_ROUTE_STATIC = 1,
+    WH_ROUTE_PROXY = 2,
+    WH_ROUTE_MAINTENANCE = 3 /* the name exists, nothing serves: 503 */
+} wh_route_kind_e;
+
+#define WH_ROUTE_SPA 0x0001u /* paths without a file suffix fall back to index.html */
+
+typedef struct wh_route_upstream_t {
+    const char *address; /* IP address or DNS name */
+    int port;            /* 1-65535 */
+    int weight;          /* 1-1000 */
+} wh_route_upstream_t;
+
+typedef struct wh_route_t {
+    wh_route_kind_e kind;
+    unsigned flags;            /* WH_ROUTE_SPA */
+    apr_uint64_t generation;   /* of the publish that wrote it */
+    const char *app_id;
+    const char *slug;
+    const char *environment;
+    const char *deployment_id;
+    const char *release_id;    /* "" unless static */
+    int n_upstreams;           /* 0 unless proxy */
+    wh_route_upstream_t upstreams[WH_ROUTE_UPSTREAMS_MAX];
+} wh_route_t;
+
+/* Makes the record of host name `key` in p. NULL strings count as "". Code: route_invalid (500):
+ * a field out of range, a static route without release id, a proxy route without upstream. */
+apr_status_t wh_route_encode(apr_pool_t *p, const char *key, const wh_route_t *rec, void **buf,
+                             size_t *n, wh_err_t *err) WH_MUST_CHECK;
+
+/* Reads a record; the bytes are copied, so buf may go when this returns; strings live in p and
+ * are never NULL. Code: route_corrupt (503). */
+apr_status_t wh_route_decode(apr_pool_t *p, const char *key, const void *buf, size_t n,
+                             wh_route_t *rec, wh_err_t *err) WH_MUST_CHECK;
+
+/* CRC-32C (Castagnoli) of n bytes, going on from crc (0 to begin). */
+apr_uint32_t wh_route_crc32c(apr_uint32_t crc, const void *data, size_t n);
+
+#endif

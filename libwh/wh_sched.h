@@ -1,0 +1,96 @@
+/* wh_sched: the planner: a snapshot of workers and open jobs and `now` in, actions out (F136-F148,
+ * R10, R24, R32). It decides; who applies an action does so by compare-and-set, and an action that
+ * no longer fits is dropped there. Pure: no clock, no database; thread-safe. */
+#ifndef WH_SCHED_H
+#define WH_SCHED_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+
+#include "libwh/wh_model.h"
+
+#define WH_SCHED_TICK_MAX 100                                 /* F142 */
+#define WH_SCHED_LEASE_US APR_INT64_C(60000000)               /* a lease is for 60 s */
+#define WH_SCHED_LOST_US APR_INT64_C(900000000)               /* not renewed for 15 min (R24) */
+#define WH_SCHED_DEADLINE_GRACE_US APR_INT64_C(60000000)      /* after the sum of the deadlines */
+#define WH_SCHED_HEARTBEAT_TIMEOUT_US APR_INT64_C(120000000)  /* F150 */
+
+typedef struct wh_sched_worker_t {
+    apr_int64_t id;
+    int online;      /* a live connection */
+    int active;      /* admin_state active: takes new jobs */
+    int engine;      /* has a container engine */
+    apr_int64_t cpu_millis, cpu_used;     /* reserved, not measured */
+    apr_int64_t memory_bytes, memory_used;
+    int max_jobs;    /* jobs at once */
+    int jobs;        /* deploy jobs assigned or processing now */
+    int running;     /* apps running there */
+} wh_sched_worker_t;
+
+typedef struct wh_sched_job_t {
+    const char *id, *app_id, *deployment_id, *environment;
+    wh_job_kind_e kind;
+    wh_job_status_e status;
+    wh_deployment_status_e deployment_status;
+    apr_int64_t number;      /* of the deployment: newer is higher */
+    apr_int64_t priority;    /* higher goes first */
+    apr_time_t created_at, not_before;
+    apr_int64_t worker_id;   /* preset for a pending one (F144), the holder for others; 0 = none */
+    int needs_engine;
+    apr_int64_t cpu_millis, memory_bytes; /* what it reserves; 0 for static sites and stop jobs */
+    apr_int64_t epoch;
+    apr_time_t lease_until, deadline_at, assigned_at, cancel_at; /* deadline_at without the grace */
+} wh_sched_job_t;
+
+typedef struct wh_sched_busy_t { /* an app+environment with a deployment in deploy/finalize/fail */
+    const char *app_id, *environment;
+} wh_sched_busy_t;
+
+typedef struct wh_sched_in_t {
+    apr_time_t now;
+    int n_workers;
+    const wh_sched_worker_t *workers;
+    int n_jobs;
+    const wh_sched_job_t *jobs; /* all open ones, in any order; terminal ones are ignored */
+    int n_busy;
+    const wh_sched_busy_t *busy;
+    int hold_on_loss; /* job_on_worker_loss = hold: an assigned job waits for its worker (F10) */
+} wh_sched_in_t;
+
+typedef enum wh_sched_do_e {
+    WH_SCHED_ASSIGN,        /* job -> worker_id; epoch + 1, lease, capacity */
+    WH_SCHED_SKIP,          /* superseded by deployment `by`: completed/skipped, job canceled */
+    WH_SCHED_RELEASE,       /* assigned to a worker that dropped: pending again (R10) */
+    WH_SCHED_FAIL_LOST,     /* processing, lease not renewed for 15 min: failed agent_lost */
+    WH_SCHED_FAIL_DEADLINE  /* processing beyond all its deadlines: failed deadline, cancel sent */
+} wh_sched_do_e;
+
+typedef struct wh_sched_action_t {
+    wh_sched_do_e what;
+    const wh_sched_job_t *job; /* in the input */
+    apr_int64_t worker_id;     /* ASSIGN */
+    const char *by;            /* SKIP: deployment id */
+} wh_sched_action_t;
+
+typedef struct wh_sched_plan_t {
+    apr_array_header_t *actions; /* wh_sched_action_t, in the order to apply: fails, releases,
+                                    skips, assignments by priority, then age */
+    int more;                    /* 1: the limit of a tick was reached, plan again at once */
+    apr_time_t next_at;          /* when something is due by time alone, 0 = nothing */
+} wh_sched_plan_t;
+
+/* Plans one tick; the plan is in p and points into the input. Never fails. Of the waiting
+ * deployments of one app+environment only the newest is kept; it is placed when none of them is
+ * active. A job with cancel_at set is never placed. A stop job goes to its worker alone. */
+void wh_sched_plan(apr_pool_t *p, const wh_sched_in_t *in, wh_sched_plan_t *plan);
+
+/* How full a worker would be with this job, in thousandths: 50 % CPU, 35 % memory, 15 % running
+ * apps (32 count as full); lower is better (F139). -1 when it cannot take it. */
+int wh_sched_score(const wh_sched_worker_t *w, const wh_sched_job_t *job);
+
+/* 1 when an online worker is to be called offline: its last heartbeat is older than two minutes,
+ * and so is the scheduler's own start (F150, R9). */
+int wh_sched_worker_stale(apr_time_t now, apr_time_t last_heartbeat, apr_time_t scheduler_start);
+
+#endif
