@@ -1,0 +1,263 @@
+/* REST by libcurl: one handle, so that a command that polls keeps its connection. */
+#include "config.h"
+
+#include <apr_strings.h>
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wh/wh_cli.h"
+
+#define REPLY_MAX (8 * 1024 * 1024)
+#define CONNECT_TIMEOUT_MS 10000L
+#define REQUEST_TIMEOUT_MS 30000L
+
+typedef struct http_t {
+    CURL *curl;
+    char *buf;
+    size_t len;
+    apr_pool_t *p;
+    const char *etag;
+    char error[CURL_ERROR_SIZE];
+} http_t;
+
+static size_t on_body(char *data, size_t one, size_t n, void *baton)
+{
+    http_t *http = baton;
+    (void)one;
+    if (n > REPLY_MAX - http->len)
+        return 0;
+    char *grown = realloc(http->buf, http->len + n + 1);
+    if (grown == NULL)
+        return 0;
+    memcpy(grown + http->len, data, n);
+    http->buf = grown;
+    http->len += n;
+    grown[http->len] = '\0';
+    return n;
+}
+
+static size_t on_header(char *data, size_t one, size_t n, void *baton)
+{
+    http_t *http = baton;
+    (void)one;
+    if (n > 5 && strncasecmp(data, "etag:", 5) == 0) {
+        size_t from = 5, to = n;
+        while (from < to && (data[from] == ' ' || data[from] == '\t'))
+            from++;
+        while (to > from && (data[to - 1] == '\r' || data[to - 1] == '\n' || data[to - 1] == ' '))
+            to--;
+        http->etag = apr_pstrmemdup(http->p, data + from, to - from);
+    }
+    return n;
+}
+
+static int on_progress(void *baton, curl_off_t dt, curl_off_t dn, curl_off_t ut, curl_off_t un)
+{
+    (void)baton, (void)dt, (void)dn, (void)ut, (void)un;
+    return wh_cli_interrupted;
+}
+
+static apr_status_t http_free(void *baton)
+{
+    http_t *http = baton;
+    curl_easy_cleanup(http->curl);
+    free(http->buf);
+    return APR_SUCCESS;
+}
+
+static int is_loopback(const char *url)
+{
+    const char *host = strstr(url, "://");
+    if (host == NULL)
+        return 0;
+    host += 3;
+    return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0
+           || strncmp(host, "[::1]", 5) == 0;
+}
+
+static http_t *http_open(wh_cli_t *cli)
+{
+    if (cli->http != NULL)
+        return cli->http;
+    /* The handle outlives the pool of a turn (wh_cli_watch.c). */
+    http_t *http = apr_pcalloc(cli->root, sizeof(*http));
+    http->curl = curl_easy_init();
+    if (http->curl == NULL)
+        return NULL;
+    CURL *c = http->curl;
+    apr_pool_cleanup_register(cli->root, http, http_free, apr_pool_cleanup_null);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS);
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "wh/" PACKAGE_VERSION);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, http->error);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, http);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, http);
+    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    /* A proxy of the environment never stands between us and our own machine. */
+    if (is_loopback(cli->url))
+        curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
+    return cli->http = http;
+}
+
+static struct curl_slist *headers_of(wh_cli_t *cli, int has_body, const char *if_match)
+{
+    struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json");
+    if (cli->token != NULL)
+        list = curl_slist_append(
+            list, apr_pstrcat(cli->p, "Authorization: Bearer ", cli->token, NULL));
+    if (has_body)
+        list = curl_slist_append(list, "Content-Type: application/json");
+    if (if_match != NULL)
+        list = curl_slist_append(list, apr_pstrcat(cli->p, "If-Match: ", if_match, NULL));
+    return list;
+}
+
+static apr_status_t json_free(void *value)
+{
+    json_decref(value);
+    return APR_SUCCESS;
+}
+
+static void reply_take(wh_cli_t *cli, http_t *http, CURLcode rc, wh_cli_reply_t *out)
+{
+    if (rc != CURLE_OK) {
+        out->cause = apr_pstrdup(cli->p, wh_cli_interrupted ? "interrupted"
+                                         : http->error[0]   ? http->error
+                                                            : curl_easy_strerror(rc));
+        return;
+    }
+    curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &out->status);
+    out->etag = http->etag;
+    if (http->len > 0)
+        out->body = json_loadb(http->buf, http->len, 0, NULL);
+    if (out->body != NULL)
+        apr_pool_cleanup_register(cli->p, out->body, json_free, apr_pool_cleanup_null);
+}
+
+/* A header takes no control characters: a token from the environment could bring some. */
+static int token_ok(const char *token)
+{
+    for (; token != NULL && *token != '\0'; token++)
+        if ((unsigned char)*token <= ' ' || (unsigned char)*token >= 0x7f)
+            return 0;
+    return 1;
+}
+
+void wh_cli_http_try(wh_cli_t *cli, const char *method, const char *path, json_t *body,
+                     const char *if_match, wh_cli_reply_t *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (cli->url == NULL) {
+        out->cause = "no server is known: run `wh login --url URL`, or set WH_URL";
+        return;
+    }
+    if (!token_ok(cli->token)) {
+        out->cause = "the token holds characters that no token has";
+        return;
+    }
+    http_t *http = http_open(cli);
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    if (http == NULL || (body != NULL && text == NULL)) {
+        out->cause = "out of memory";
+        return;
+    }
+    struct curl_slist *headers = headers_of(cli, body != NULL, if_match);
+    http->p = cli->p;
+    http->len = 0;
+    http->etag = NULL;
+    http->error[0] = '\0';
+    curl_easy_setopt(http->curl, CURLOPT_URL, apr_pstrcat(cli->p, cli->url, path, NULL));
+    curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
+    /* HTTPGET puts the handle back to a plain request without a body. */
+    curl_easy_setopt(http->curl, CURLOPT_HTTPGET, 1L);
+    if (text != NULL || strcmp(method, "POST") == 0) {
+        curl_easy_setopt(http->curl, CURLOPT_POST, 1L);
+        curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, text != NULL ? text : "");
+        curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE, text != NULL ? (long)strlen(text) : 0L);
+    }
+    curl_easy_setopt(http->curl, CURLOPT_CUSTOMREQUEST, method);
+    reply_take(cli, http, curl_easy_perform(http->curl), out);
+    curl_slist_free_all(headers);
+    free(text);
+}
+
+static int exit_code(const wh_cli_reply_t *reply)
+{
+    switch (reply->status) {
+    case 401:
+    case 403:
+        return WH_EXIT_AUTH;
+    case 404:
+        return WH_EXIT_NOT_FOUND;
+    case 409:
+    case 412:
+    case 428:
+        return WH_EXIT_CONFLICT;
+    case 408:
+    case 504:
+        return WH_EXIT_TIMEOUT;
+    default:
+        return WH_EXIT_FAIL;
+    }
+}
+
+static void fields_say(const wh_cli_t *cli, const json_t *problem)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach (json_object_get(problem, "errors"), i, one)
+        wh_cli_error("  %s: %s", wh_cli_get(cli, one, "pointer"), wh_cli_get(cli, one, "detail"));
+}
+
+int wh_cli_http_fail(const wh_cli_t *cli, const wh_cli_reply_t *reply)
+{
+    if (reply->status == 0) {
+        if (cli->url != NULL)
+            wh_cli_error("%s does not answer: %s", cli->url, wh_cli_clean(cli, reply->cause));
+        else
+            wh_cli_error("%s", reply->cause);
+        return wh_cli_interrupted ? WH_EXIT_INT : WH_EXIT_FAIL;
+    }
+    const char *detail = wh_cli_get(cli, reply->body, "detail");
+    const char *code = wh_cli_get(cli, reply->body, "code");
+    if (*detail == '\0')
+        detail = wh_cli_get(cli, reply->body, "title");
+    wh_cli_error("%s (%ld%s%s)", *detail ? detail : "the server refused", reply->status,
+                 *code ? " " : "", code);
+    fields_say(cli, reply->body);
+    if (reply->status == 401)
+        wh_cli_error("%s", cli->token == NULL ? "no token is known: run `wh login`, or set WH_TOKEN"
+                                              : "run `wh login` for a new token");
+    if (cli->json && reply->body != NULL)
+        wh_cli_json(reply->body);
+    return exit_code(reply);
+}
+
+int wh_cli_http(wh_cli_t *cli, const char *method, const char *path, json_t *body,
+                const char *if_match, wh_cli_reply_t *out)
+{
+    wh_cli_http_try(cli, method, path, body, if_match, out);
+    if (out->status < 200 || out->status > 299)
+        return wh_cli_http_fail(cli, out);
+    if (out->status != 204 && out->body == NULL) {
+        wh_cli_error("%s: the answer is not JSON: is this the API's address?", cli->url);
+        return WH_EXIT_FAIL;
+    }
+    return 0;
+}
+
+const char *wh_cli_http_escape(wh_cli_t *cli, const char *text)
+{
+    http_t *http = cli->url != NULL ? http_open(cli) : NULL;
+    char *escaped = http != NULL ? curl_easy_escape(http->curl, text, 0) : NULL;
+    const char *copy = apr_pstrdup(cli->p, escaped != NULL ? escaped : "");
+    curl_free(escaped);
+    return copy;
+}

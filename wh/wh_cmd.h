@@ -1,0 +1,12 @@
+/* The commands of wh, one a file: wh_cmd_<words>.c. */
+#ifndef WH_CMD_H
+#define WH_CMD_H
+
+#include "wh/wh_cli.h"
+
+extern const wh_cli_cmd_t wh_cmd_login, wh_cmd_apps, wh_cmd_apps_create, wh_cmd_apps_info,
+    wh_cmd_apps_delete, wh_cmd_deploy, wh_cmd_cancel, wh_cmd_deployments, wh_cmd_logs,
+    wh_cmd_status, wh_cmd_doctor, wh_cmd_hooks, wh_cmd_hooks_create, wh_cmd_hooks_delete,
+    wh_cmd_version;
+
+#endif

@@ -1,0 +1,77 @@
+/* wh apps info */
+#include "config.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "wh/wh_cmd.h"
+
+static const struct {
+    const char *title, *path;
+} lines[] = {
+    {"name", "name"},
+    {"kind", "kind"},
+    {"state", "observed"},
+    {"reason", "reason"},
+    {"wanted", "desired"},
+    {"repository", "repository.url"},
+    {"branch", "repository.branch"},
+    {"root", "repository.root_directory"},
+    {"build", "build.build_command"},
+    {"output", "build.output_directory"},
+    {"created", "created_at"},
+};
+
+static const struct {
+    const char *title, *path;
+} container_lines[] = {
+    {"dockerfile", "build.dockerfile"}, {"port", "run.port"},
+    {"health path", "run.health_path"}, {"replicas", "run.replicas"},
+    {"cpu millis", "run.cpu_millis"},   {"memory bytes", "run.memory_bytes"},
+};
+
+static void line_say(const wh_cli_t *cli, const json_t *app, const char *title, const char *path)
+{
+    const char *value = wh_cli_get(cli, app, path);
+    if (*value != '\0')
+        wh_cli_out("  %-13s %s\n", title, value);
+}
+
+static int run(wh_cli_t *cli)
+{
+    wh_cli_reply_t reply;
+    const char *app = wh_cli_opts_app(cli);
+    if (app == NULL)
+        return WH_EXIT_USAGE;
+    int rc = wh_cli_http(cli, "GET",
+                         apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app), NULL), NULL,
+                         NULL, &reply);
+    if (rc != 0)
+        return rc;
+    if (cli->json) {
+        wh_cli_json(reply.body);
+        return WH_EXIT_OK;
+    }
+    wh_cli_out("%s\n", wh_cli_get(cli, reply.body, "slug"));
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        line_say(cli, reply.body, lines[i].title, lines[i].path);
+    int container = strcmp(wh_cli_get(cli, reply.body, "kind"), "container") == 0;
+    for (size_t i = 0; container && i < sizeof(container_lines) / sizeof(container_lines[0]); i++)
+        line_say(cli, reply.body, container_lines[i].title, container_lines[i].path);
+    size_t i;
+    json_t *url;
+    json_array_foreach (json_object_get(reply.body, "urls"), i, url)
+        if (json_is_string(url))
+            wh_cli_out("  %-13s %s\n", i == 0 ? "urls" : "",
+                       wh_cli_clean(cli, json_string_value(url)));
+    return WH_EXIT_OK;
+}
+
+static const wh_cli_option_t options[] = {
+    {"app", 'a', "APP", "the app"},
+    {NULL, 0, NULL, NULL},
+};
+
+const wh_cli_cmd_t wh_cmd_apps_info = {
+    .words = "apps info", .args = "APP", .max_args = 1, .run = run, .options = options,
+    .doc = "show one app"};

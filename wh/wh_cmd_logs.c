@@ -1,0 +1,91 @@
+/* wh logs: what a deployment said. */
+#include "config.h"
+
+#include <apr_strings.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "wh/wh_cmd.h"
+
+static json_t *lines_fetch(wh_cli_t *cli, const char *id, int *rc)
+{
+    json_t *all = json_array();
+    json_int_t seq = 0;
+    for (;;) {
+        wh_cli_reply_t reply;
+        const char *path = apr_psprintf(
+            cli->p, "/v1/deployments/%s/logs?after=%" JSON_INTEGER_FORMAT "&limit=1000", id, seq);
+        if ((*rc = wh_cli_http(cli, "GET", path, NULL, NULL, &reply)) != 0)
+            return all;
+        json_t *items = json_object_get(reply.body, "items");
+        size_t n = json_array_size(items);
+        json_int_t last = wh_cli_get_int(json_array_get(items, n > 0 ? n - 1 : 0), "seq");
+        json_array_extend(all, items);
+        if (n < 1000 || last <= seq)
+            return all;
+        seq = last;
+    }
+}
+
+static void lines_keep(json_t *all, apr_int64_t tail)
+{
+    size_t n = json_array_size(all);
+    while (tail > 0 && n > (size_t)tail) {
+        size_t first = n - (size_t)tail;
+        json_t *kept = json_array();
+        for (size_t i = first; i < n; i++)
+            json_array_append(kept, json_array_get(all, i));
+        json_array_clear(all);
+        json_array_extend(all, kept);
+        json_decref(kept);
+        n = json_array_size(all);
+    }
+}
+
+static void lines_say(const wh_cli_t *cli, const json_t *all)
+{
+    size_t i;
+    json_t *line;
+    json_array_foreach (all, i, line)
+        wh_cli_out("%s%s\n",
+                   strcmp(wh_cli_get(cli, line, "stream"), "sys") == 0 ? "----> " : "      ",
+                   wh_cli_get(cli, line, "text"));
+}
+
+static int run(wh_cli_t *cli)
+{
+    apr_int64_t tail = 0;
+    json_t *deployment;
+    const char *what = wh_cli_opts_app(cli);
+    if (what == NULL || wh_cli_opts_int(cli, "tail", 1, 1000000, &tail) != 0)
+        return WH_EXIT_USAGE;
+    int rc = wh_cli_deployment_find(cli, what, &deployment);
+    if (rc != 0)
+        return rc;
+    const char *id = wh_cli_get(cli, deployment, "id");
+    json_t *all = lines_fetch(cli, id, &rc);
+    json_int_t seq = wh_cli_get_int(
+        json_array_get(all, json_array_size(all) > 0 ? json_array_size(all) - 1 : 0), "seq");
+    lines_keep(all, tail);
+    if (rc == 0 && cli->json)
+        wh_cli_json(all);
+    else if (rc == 0)
+        lines_say(cli, all);
+    json_decref(all);
+    if (rc == 0 && !cli->json && wh_cli_opts_get(cli, "follow") != NULL) {
+        fflush(stdout);
+        rc = wh_cli_watch_follow(cli, id, &seq);
+    }
+    return rc;
+}
+
+static const wh_cli_option_t options[] = {
+    {"app", 'a', "APP", "the app"},
+    {"follow", 'f', NULL, "go on until the deployment's log ends"},
+    {"tail", 'n', "N", "the last lines only"},
+    {NULL, 0, NULL, NULL},
+};
+
+const wh_cli_cmd_t wh_cmd_logs = {
+    .words = "logs", .args = "DEPLOYMENT|APP [-f]", .max_args = 1, .run = run, .options = options,
+    .doc = "show a deployment's log (an app: of its newest)"};
