@@ -46,7 +46,7 @@ apr_status_t wh_db_app_list_deleted(wh_dbc_t *dbc, apr_pool_t *p, int limit,
 /* Observed state and its reason (one sentence or ""); the version stays, for an owner's If-Match
  * must not fail because a container restarted. Same values: nothing is written, APR_SUCCESS. */
 apr_status_t wh_db_app_set_observed(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
-                                    const char *observed, const char *reason, apr_time_t now,
+                                    wh_observed_e observed, const char *reason, apr_time_t now,
                                     wh_err_t *err) WH_DB_CHECKED;
 
 #endif

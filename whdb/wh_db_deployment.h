@@ -18,17 +18,15 @@ typedef struct wh_db_deployment_new_t {
     const char *job_id; /* ULID of its job */
     const char *app_id;
     const char *environment;
-    const char *trigger; /* push api manual poll rollback git upload */
+    wh_trigger_e trigger;
     const char *commit_sha;
     const char *commit_ref;
     const char *commit_message;
     const char *commit_author;
     apr_time_t commit_at;
-    const char *snapshot;     /* JSON text of wh_model_snapshot_make */
-    apr_int64_t priority;     /* higher goes first (F143) */
-    apr_int64_t worker_id;    /* 0 = any (F144) */
-    apr_int64_t cpu_millis;   /* what the job reserves on its worker while it is open */
-    apr_int64_t memory_bytes;
+    const char *snapshot;  /* wh_model_snapshot_text; also says what the job reserves */
+    apr_int64_t priority;  /* higher goes first (F143) */
+    apr_int64_t worker_id; /* 0 = any (F144) */
     apr_time_t now;
 } wh_db_deployment_new_t;
 
@@ -64,7 +62,7 @@ apr_status_t wh_db_deployment_start(wh_dbc_t *dbc, apr_pool_t *p, const char *id
 
 /* Phase shown while in deploy: cloning building starting checking switching. */
 apr_status_t wh_db_deployment_set_phase(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
-                                        const wh_db_claim_t *claim, const char *phase,
+                                        const wh_db_claim_t *claim, wh_phase_e phase,
                                         wh_err_t *err) WH_DB_CHECKED;
 
 typedef struct wh_db_commit_t {
@@ -86,29 +84,22 @@ apr_status_t wh_db_deployment_finalize(wh_dbc_t *dbc, apr_pool_t *p, const char 
 
 /* How a deployment ends. */
 typedef struct wh_db_outcome_t {
-    const char *conclusion;   /* succeeded failed canceled skipped */
-    const char *cause_code;   /* "" or a stable code: build_failed … */
-    const char *cause_detail; /* "" or one sentence */
+    wh_conclusion_e conclusion; /* not NONE */
+    const char *cause_code;     /* "" or a stable code: build_failed … */
+    const char *cause_detail;   /* "" or one sentence */
 } wh_db_outcome_t;
 
 /* from -> completed, phase done, finished_at. from is the status that the caller saw: prepare
  * (skipped, canceled), deploy or fail (failed, canceled), finalize (succeeded, failed). Any other
  * pair is db_check. APR_NOTFOUND: it has moved on. */
 apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
-                                       const char *from, const wh_db_outcome_t *how, apr_time_t now,
-                                       wh_err_t *err) WH_DB_CHECKED;
+                                       wh_deployment_status_e from, const wh_db_outcome_t *how,
+                                       apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
 /* deploy or finalize -> fail: handling of the failure has begun (F185), the cause is noted;
  * wh_db_deployment_complete(from "fail") ends it. */
-apr_status_t wh_db_deployment_fail(wh_dbc_t *dbc, apr_pool_t *p, const char *id, const char *from,
-                                   const char *cause_code, const char *cause_detail,
+apr_status_t wh_db_deployment_fail(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                   wh_deployment_status_e from, const char *cause_code, const char *cause_detail,
                                    wh_err_t *err) WH_DB_CHECKED;
-
-/* Completes as skipped/superseded every `prepare` deployment of this app and environment older than
- * its newest one in `prepare`, and cancels their jobs (pending, assigned); *n (may be NULL) how
- * many. Inside a transaction. */
-apr_status_t wh_db_deployment_supersede(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
-                                        const char *environment, apr_time_t now, int *n,
-                                        wh_err_t *err) WH_DB_CHECKED;
 
 #endif

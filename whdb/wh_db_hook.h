@@ -5,18 +5,17 @@
 
 #include <apr_tables.h>
 
+#include "libwh/wh_model.h"
 #include "whdb/wh_dbc.h"
 
+/* A hook with the slug of its app. */
 typedef struct wh_db_hook_t {
-    const char *id; /* ULID; its secret is derived from it (wh_keys_hook_secret) */
-    const char *app_id;
-    const char *slug;     /* of the app; not read by insert */
-    const char *provider; /* github */
-    apr_time_t created_at;
+    wh_hookrow_t row;
+    const char *slug;
 } wh_db_hook_t;
 
 /* foreign_key: no such app. */
-apr_status_t wh_db_hook_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_hook_t *h,
+apr_status_t wh_db_hook_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_hookrow_t *h,
                                wh_err_t *err) WH_DB_CHECKED;
 
 /* A hook that is not deleted, of an app that is not deleted. */
@@ -31,26 +30,19 @@ apr_status_t wh_db_hook_list(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id, c
 apr_status_t wh_db_hook_delete(wh_dbc_t *dbc, apr_pool_t *p, const char *id, apr_time_t now,
                                wh_err_t *err) WH_DB_CHECKED;
 
-typedef struct wh_db_delivery_t {
-    const char *hook_id;
-    const char *delivery_id;   /* the forge's, unique within the hook */
-    const char *body_sha256;   /* 64 hex */
-    const char *deployment_id; /* what it made */
-    apr_time_t received_at;
-} wh_db_delivery_t;
-
+/* A delivery by the forge's id of it, which is unique within the hook. */
 apr_status_t wh_db_delivery_find(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_id,
-                                 const char *delivery_id, wh_db_delivery_t **out,
+                                 const char *delivery_id, wh_delivery_t **out,
                                  wh_err_t *err) WH_DB_CHECKED;
 
 /* The newest of this hook with the same body, received at or after since. */
 apr_status_t wh_db_delivery_find_by_body(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_id,
                                          const char *body_sha256, apr_time_t since,
-                                         wh_db_delivery_t **out, wh_err_t *err) WH_DB_CHECKED;
+                                         wh_delivery_t **out, wh_err_t *err) WH_DB_CHECKED;
 
 /* In the transaction that makes the deployment, after it. conflict: the same delivery came twice at
  * once; roll back and answer with what wh_db_delivery_find then says. */
-apr_status_t wh_db_delivery_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_delivery_t *d,
+apr_status_t wh_db_delivery_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_delivery_t *d,
                                    wh_err_t *err) WH_DB_CHECKED;
 
 #endif

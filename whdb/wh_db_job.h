@@ -4,6 +4,7 @@
  * the module only inserts pending ones (wh_db_deployment_create) and asks for cancellation. Every
  * change is a compare-and-set on status and epoch: APR_NOTFOUND = somebody else moved it, or the
  * epoch is stale (D12). Error rules: wh_dbc.h.
+ * What the planner needs is read by wh_db_plan.h.
  *
  * Functions with a claim act for a worker and find only its own jobs. */
 
@@ -11,32 +12,6 @@
 
 #include "libwh/wh_model.h"
 #include "whdb/wh_dbc.h"
-
-/* A pending job with all that the planner and the frame `job` need. */
-typedef struct wh_db_pending_t {
-    const char *job_id;
-    const char *kind; /* deploy stop */
-    apr_int64_t epoch;
-    apr_int64_t priority;
-    apr_time_t created_at;
-    apr_int64_t worker_id; /* pre-set worker (F144), 0 = any */
-    apr_int64_t cpu_millis;
-    apr_int64_t memory_bytes;
-    const char *app_id;
-    const char *slug;
-    apr_time_t app_deleted_at;
-    const char *deployment_id;
-    const char *environment;
-    apr_int64_t number;
-    const char *deployment_status;
-    int active; /* another deployment of this app and environment is in deploy, finalize or fail */
-    apr_time_t cancel_at;
-} wh_db_pending_t;
-
-/* Pending jobs whose not_before has come, by priority (high first), then age (F142, F143); array of
- * wh_db_pending_t*. */
-apr_status_t wh_db_job_plan_pending(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t now, int limit,
-                                    apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
 apr_status_t wh_db_job_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_job_t **out,
                            wh_err_t *err) WH_DB_CHECKED;
@@ -67,12 +42,12 @@ apr_status_t wh_db_job_renew_lease(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_cla
  * caller's transaction. Also for the scheduler's own endings (lease, deadline): the claim is then
  * made from the row. */
 apr_status_t wh_db_job_finish(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *claim,
-                              const char *status, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
+                              wh_job_status_e status, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
 /* pending or assigned -> canceled or failed, by the scheduler, at the epoch seen; epoch + 1, so that
  * a late ack of the former worker finds nothing; capacity recounted. In the caller's transaction. */
 apr_status_t wh_db_job_abandon(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id, apr_int64_t epoch,
-                               const char *status, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
+                               wh_job_status_e status, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
 /* assigned -> pending again (R10: its worker dropped before job_ack, so it has not begun), at the
  * epoch seen; a deploy job is free for any worker afterwards, a stop job keeps its own. Capacity

@@ -5,25 +5,16 @@
 
 #include <apr_tables.h>
 
+#include "libwh/wh_model.h"
 #include "whdb/wh_dbc.h"
-
-typedef struct wh_db_name_t {
-    const char *label; /* without the base domain */
-    const char *app_id;
-    const char *environment;
-    const char *kind;          /* production environment branch deployment */
-    const char *deployment_id; /* shown now */
-    const char *previous_id;   /* shown before, "" = none */
-    apr_time_t updated_at;
-} wh_db_name_t;
 
 /* Points a label at a deployment: inserts it, or moves it if it is the same app's (previous_id and
  * updated_at of n are not read: the former deployment becomes the previous one; naming the same
  * deployment again changes nothing but the time). Error name_taken 409: another app has it. */
-apr_status_t wh_db_name_claim(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_name_t *n, apr_time_t now,
+apr_status_t wh_db_name_claim(wh_dbc_t *dbc, apr_pool_t *p, const wh_name_t *n, apr_time_t now,
                               wh_err_t *err) WH_DB_CHECKED;
 
-/* Array of wh_db_name_t*, by label. */
+/* Array of wh_name_t*, by label. */
 apr_status_t wh_db_name_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                     apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
@@ -43,8 +34,8 @@ typedef struct wh_db_route_t {
     const char *label;
     const char *app_id;
     const char *slug;
-    const char *app_kind; /* static container */
-    const char *desired;  /* running stopped */
+    wh_kind_e app_kind;
+    wh_desired_e desired;
     const char *environment;
     const char *deployment_id;
     apr_int64_t number;      /* of the deployment within its app */

@@ -1,22 +1,16 @@
 #ifndef WH_DB_RELEASE_H
 #define WH_DB_RELEASE_H
-/* Static releases, named by their content; a row is there once the files are durably in place.
+/* Static releases, named by their content (id = wh_manifest_id, 40 hex digits); a row is there once the files are durably in place.
  * Error rules: wh_dbc.h. */
 
+#include "libwh/wh_model.h"
 #include "whdb/wh_dbc.h"
 
-typedef struct wh_db_release_t {
-    const char *id; /* wh_manifest_id: 40 hex digits */
-    apr_int64_t files;
-    apr_int64_t bytes;
-    apr_time_t created_at;
-} wh_db_release_t;
-
 /* Stores r unless it is there; APR_SUCCESS in both cases. */
-apr_status_t wh_db_release_insert_if_absent(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_release_t *r,
+apr_status_t wh_db_release_insert_if_absent(wh_dbc_t *dbc, apr_pool_t *p, const wh_release_t *r,
                                             wh_err_t *err) WH_DB_CHECKED;
 
-apr_status_t wh_db_release_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_db_release_t **out,
+apr_status_t wh_db_release_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_release_t **out,
                                wh_err_t *err) WH_DB_CHECKED;
 
 #endif

@@ -3,31 +3,21 @@
 /* API tokens and one-time tokens. Only hashes are stored: 64 lower-case hex digits of
  * SHA-256(token text). Error rules: wh_dbc.h. */
 
+#include "libwh/wh_model.h"
 #include "whdb/wh_dbc.h"
-
-typedef struct wh_db_token_t {
-    const char *id;         /* ULID */
-    const char *name;       /* what the owner calls it */
-    const char *scopes;     /* words parted by one space: read deploy write admin */
-    const char *apps;       /* "*", or app ids parted by one space */
-    apr_time_t created_at;
-    apr_time_t expires_at;  /* 0 = does not expire */
-    apr_time_t last_used_at;
-    apr_time_t revoked_at;
-} wh_db_token_t;
 
 /* The token with this hash, if it is neither revoked nor expired at now; else APR_NOTFOUND. */
 apr_status_t wh_db_token_find_by_hash(wh_dbc_t *dbc, apr_pool_t *p, const char *hash,
-                                      apr_time_t now, wh_db_token_t **out,
+                                      apr_time_t now, wh_token_t **out,
                                       wh_err_t *err) WH_DB_CHECKED;
 
 /* Stores a token; last_used_at and revoked_at of t are not read. conflict: id or hash is there. */
-apr_status_t wh_db_token_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_token_t *t,
-                                const char *hash, wh_err_t *err) WH_DB_CHECKED;
+apr_status_t wh_db_token_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_token_t *t,
+                                wh_err_t *err) WH_DB_CHECKED;
 
 /* Notes that the token was used; writes at most once an hour a token, so that reads of the API
  * stay reads. APR_SUCCESS also when nothing was written. */
-apr_status_t wh_db_token_touch(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_token_t *t, apr_time_t now,
+apr_status_t wh_token_touch(wh_dbc_t *dbc, apr_pool_t *p, const wh_token_t *t, apr_time_t now,
                                wh_err_t *err) WH_DB_CHECKED;
 
 /* Revokes; APR_NOTFOUND when unknown or revoked before. */

@@ -1,0 +1,120 @@
+#ifndef WH_DBC_PRIV_H
+#define WH_DBC_PRIV_H
+/* What the files of whdb share: the connection's members, running statements, reading rows. Nobody
+ * outside whdb includes this. */
+
+#include "whdb/wh_dbc.h"
+#include "whdb/wh_sql.h"
+
+struct wh_dbc_t {
+    wh_dbc_kind_e kind;
+    const apr_dbd_driver_t *driver;
+    apr_dbd_t *handle;
+    void *native;         /* sqlite3* or PGconn* */
+    apr_pool_t *pool;     /* of this wrapper */
+    apr_pool_t *hpool;    /* of the handle: prepared statements live here */
+    apr_hash_t *prepared; /* label -> apr_dbd_prepared_t* */
+    apr_pool_t *tx_pool;  /* carries the cleanup that rolls back */
+    unsigned own : 1;     /* opened by wh_dbc_open: ours to close, never silently reconnected */
+    unsigned gone : 1;
+    unsigned in_tx : 1;
+    unsigned tx_failed : 1;
+};
+
+/* What a return code of the driver means. */
+typedef enum wh_dbc_class_e {
+    WH_DBC_OK,
+    WH_DBC_BUSY,   /* lock held by others */
+    WH_DBC_UNIQUE, /* unique constraint */
+    WH_DBC_FK,     /* foreign key */
+    WH_DBC_CHECK,  /* CHECK, NOT NULL and the like: the caller's fault */
+    WH_DBC_STALE,  /* SQLite: the statement must be prepared again */
+    WH_DBC_DEAD,   /* the connection */
+    WH_DBC_OTHER
+} wh_dbc_class_e;
+
+/* Classifies the result of the last call on the handle; at once after it, for it asks the native
+ * handle. ret = 0 is OK. */
+wh_dbc_class_e wh_dbc_classify(const wh_dbc_t *dbc, int ret);
+
+/* Fills err for a class, marks the transaction failed and the connection gone, and logs what an
+ * operator must see; what names the statement. Returns APR_EGENERAL. */
+apr_status_t wh_dbc_fail(wh_dbc_t *dbc, wh_dbc_class_e class, const char *what, wh_err_t *err);
+
+/* Session settings of a fresh (or reconnected) handle. */
+apr_status_t wh_dbc_setup(wh_dbc_t *dbc, wh_err_t *err) WH_DB_CHECKED;
+
+/* After the server went away: connects again, if this connection may (wrapped, no transaction).
+ * Non-zero: done, try again once. */
+int wh_dbc_reconnect(wh_dbc_t *dbc);
+
+/* Runs fixed text without arguments; for BEGIN, PRAGMA and migrations. Rows are dropped. */
+apr_status_t wh_dbc_exec(wh_dbc_t *dbc, const char *text, wh_err_t *err) WH_DB_CHECKED;
+
+/* Non-zero when the database says the same of the transaction as in_tx does. */
+int wh_dbc_state_agrees(const wh_dbc_t *dbc);
+
+/* One argument. Built by the macros below only. */
+typedef struct wh_arg_t {
+    char kind; /* 's' or 'i' */
+    int null;
+    const char *s;
+    apr_int64_t i;
+} wh_arg_t;
+
+static inline wh_arg_t wh_arg_text(const char *s, int null_if_empty)
+{
+    int empty = s == NULL || *s == '\0';
+    return (wh_arg_t){.kind = 's', .null = null_if_empty && empty, .s = s == NULL ? "" : s};
+}
+static inline wh_arg_t wh_arg_int(apr_int64_t i, int null_if_zero)
+{
+    return (wh_arg_t){.kind = 'i', .null = null_if_zero && i == 0, .i = i};
+}
+#define WH_S(s) wh_arg_text((s), 0)  /* text; NULL is stored as "" */
+#define WH_SN(s) wh_arg_text((s), 1) /* text; NULL and "" are stored as SQL NULL */
+#define WH_I(i) wh_arg_int((i), 0)   /* BIGINT */
+#define WH_IN(i) wh_arg_int((i), 1)  /* BIGINT; 0 is stored as SQL NULL */
+
+/* The argument list of one call, with its length. */
+#define WH_ARGS(...)                                                                               \
+    (const wh_arg_t[]){__VA_ARGS__}, (int)(sizeof((wh_arg_t[]){__VA_ARGS__}) / sizeof(wh_arg_t))
+#define WH_NOARGS NULL, 0
+
+/* A statement that returns no rows; *rows (may be NULL) = how many it touched. */
+apr_status_t wh_dbc_query(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args, int nargs,
+                          int *rows, wh_err_t *err) WH_DB_CHECKED;
+
+/* The same for a compare-and-set: no row touched is APR_NOTFOUND. */
+apr_status_t wh_dbc_cas(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args, int nargs,
+                        wh_err_t *err) WH_DB_CHECKED;
+
+/* The rows of a statement, copied into p. */
+typedef struct wh_rows_t {
+    int n;
+    int cols;
+    const char **cells; /* n * cols, row after row; NULL = SQL NULL */
+} wh_rows_t;
+
+apr_status_t wh_dbc_select(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args,
+                           int nargs, wh_rows_t *rows, wh_err_t *err) WH_DB_CHECKED;
+
+/* Exactly the first row; none is APR_NOTFOUND. */
+apr_status_t wh_dbc_select_one(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args,
+                               int nargs, wh_rows_t *rows, wh_err_t *err) WH_DB_CHECKED;
+
+/* err = 404 not_found, returns APR_NOTFOUND. */
+apr_status_t wh_dbc_not_found(wh_err_t *err);
+
+/* Reads a row from left to right. Bad numbers cannot come out of BIGINT columns; a column too many
+ * reads as "" and 0. */
+typedef struct wh_row_t {
+    const char **cell;
+    int left;
+} wh_row_t;
+
+wh_row_t wh_dbc_row(const wh_rows_t *rows, int i);
+const char *wh_dbc_text(wh_row_t *row); /* "" for NULL */
+apr_int64_t wh_dbc_int(wh_row_t *row);  /* 0 for NULL */
+
+#endif
