@@ -1,5 +1,6 @@
-/* Waiting before trying again: 0.5 s, doubling to 30 s, each wait drawn from its upper half so that a
- * thousand clients do not come back in step. Pure: the caller brings the random bits and the clock. */
+/* Waiting before trying again: 0.5 s, doubling to 30 s, each wait drawn from its upper half so that
+ * a thousand clients do not come back in step. Pure: the caller brings the random bits and the
+ * clock. */
 #ifndef WH_BACKOFF_H
 #define WH_BACKOFF_H
 

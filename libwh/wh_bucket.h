@@ -1,5 +1,6 @@
-/* A token bucket: `rate` units a second on average, up to `burst` at once. Used for log bytes and for
- * requests. Pure: `now` is handed in; a clock that goes back adds nothing and breaks nothing. */
+/* A token bucket: `rate` units a second on average, up to `burst` at once. Used for log bytes and
+ * for requests. Pure: `now` is handed in; a clock that goes back adds nothing and breaks nothing.
+ */
 #ifndef WH_BUCKET_H
 #define WH_BUCKET_H
 

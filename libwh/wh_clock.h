@@ -1,6 +1,6 @@
-/* Time as a value that is handed in. Loops read the clock once a turn and pass `now` down; pure code
- * never asks. Wall time (apr_time_t) is for what is stored or shown, monotonic time (wh_mono_t) for
- * deadlines: it does not jump when somebody sets the clock.
+/* Time as a value that is handed in. Loops read the clock once a turn and pass `now` down; pure
+ * code never asks. Wall time (apr_time_t) is for what is stored or shown, monotonic time
+ * (wh_mono_t) for deadlines: it does not jump when somebody sets the clock.
  *
  * The system clock is in wh_sys.h; the fake one here is for tests.
  */

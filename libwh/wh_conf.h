@@ -1,17 +1,17 @@
-/* The daemons' configuration files: "key = value" lines, '#' starts a comment line. One table of keys
- * feeds the parser, the defaults, --dump-config and the reference file, so none can disagree.
+/* The daemons' configuration files: "key = value" lines, '#' starts a comment line. One table of
+ * keys feeds the parser, the defaults, --dump-config and the reference file, so none can disagree.
  *
  *     typedef struct { const char *state_dir; apr_int64_t tick_ms; } conf_t;
  *     static const wh_conf_key_t keys[] = {
  *         {.name = "state_dir", .type = WH_CONF_PATH, .offset = offsetof(conf_t, state_dir),
  *          .def = "/var/lib/wisehost", .doc = "Where all state is."},
  *         {.name = "tick_ms", .type = WH_CONF_INT, .offset = offsetof(conf_t, tick_ms),
- *          .min = 10, .max = 60000, .def = "1000", .unit = "ms", .doc = "Pause between two ticks."},
+ *          .min = 10, .max = 60000, .def = "1000", .unit = "ms", .doc = "Pause."},
  *     };
  *
- * The value is the rest of the line, taken as it stands, without quotes. An unknown key, a key given twice, a
- * value outside its range and a line that is none of these are errors "file:line: …", code bad_config
- * (http 500); a file that cannot be read is config_unreadable.
+ * The value is the rest of the line as it stands, without quotes. An unknown key, a key given
+ * twice, a value outside its range and a line that is none of these are errors "file:line: …",
+ * code bad_config (http 500); a file that cannot be read is config_unreadable.
  */
 #ifndef WH_CONF_H
 #define WH_CONF_H
@@ -45,8 +45,8 @@ typedef struct wh_conf_key_t {
     const char *doc;      /* one sentence */
 } wh_conf_key_t;
 
-/* Read the file at path into *out: defaults first, then the file. Strings are in p. On an error *out is
- * not to be used. */
+/* Read the file at path into *out: defaults first, then the file. Strings are in p. On an error
+ * *out is not to be used. */
 apr_status_t wh_conf_load(apr_pool_t *p, const char *path, const wh_conf_key_t *keys, size_t nkeys,
                           void *out, wh_err_t *err) WH_MUST_CHECK;
 

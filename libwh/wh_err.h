@@ -1,8 +1,10 @@
 /* The error object: what went wrong, as a stable code for programs, an HTTP status for the API and
- * one sentence for a person. It is filled by the function that found the problem and read by the one
- * that answers; in between it is only handed on. No memory is owned, so it can live on the stack.
+ * one sentence for a person. It is filled by the function that found the problem and read by the
+ * one that answers; in between it is only handed on. No memory is owned, so it can live on the
+ * stack.
  *
- * `text` and `pointer` are always valid UTF-8 without control bytes, whatever was printed into them.
+ * `text` and `pointer` are always valid UTF-8 without control bytes, whatever was printed into
+ * them.
  */
 #ifndef WH_ERR_H
 #define WH_ERR_H
@@ -30,11 +32,11 @@ apr_status_t wh_err_set(wh_err_t *err, int http, const char *code, const char *f
     WH_PRINTF(4, 5);
 
 /* The same with HTTP 400 and the JSON pointer of the field ("/run/port"). Returns APR_EGENERAL. */
-apr_status_t wh_err_field(wh_err_t *err, const char *pointer, const char *code, const char *fmt, ...)
-    WH_PRINTF(4, 5);
+apr_status_t wh_err_field(wh_err_t *err, const char *pointer, const char *code, const char *fmt,
+                          ...) WH_PRINTF(4, 5);
 
-/* The same around a status of APR: ": <text of rv>" is appended. Returns rv, or APR_EGENERAL when rv
- * is APR_SUCCESS, so that the result is never taken for success. */
+/* The same around a status of APR: ": <text of rv>" is appended. Returns rv, or APR_EGENERAL when
+ * rv is APR_SUCCESS, so that the result is never taken for success. */
 apr_status_t wh_err_wrap(wh_err_t *err, apr_status_t rv, int http, const char *code,
                          const char *fmt, ...) WH_PRINTF(5, 6);
 
@@ -44,8 +46,9 @@ int wh_err_is(const wh_err_t *err, const char *code);
 /* Forget what was set. */
 void wh_err_clear(wh_err_t *err);
 
-/* The problem document of RFC 9457: type, title, status, detail, code, request_id, and errors[] when
- * there is a pointer. request_id may be NULL. Returns a new reference, NULL when out of memory. */
+/* The problem document of RFC 9457: type, title, status, detail, code, request_id, and errors[]
+ * when there is a pointer. request_id may be NULL. Returns a new reference, NULL when out of
+ * memory. */
 json_t *wh_err_problem(const wh_err_t *err, const char *request_id);
 
 /* The reason phrase of an HTTP status, "Error" for one not in the table. Static. */

@@ -9,12 +9,13 @@
  *     at = wh_json_root(body);
  *     rv = wh_json_only(&at, fields, WH_ARRAY_LEN(fields), err);         // unknown_field
  *     rv = wh_json_str(&at, "name", WH_JSON_REQ(1, 80), &name, err);
- *     rv = wh_json_int(&at, "port", WH_JSON_OPT(1, 65535), &port, err);  // absent: port keeps its value
+ *     rv = wh_json_int(&at, "port", WH_JSON_OPT(1, 65535), &port, err);  // absent: port keeps its
+ * value
  *
  * Strings that come out are borrowed from the json_t: they live as long as it does (that is, as p).
- * Codes: body_too_large (413); bad_json, body_not_object, too_deep, too_many, bad_utf8, nul_character,
- * duplicate_field, missing_field, unknown_field, wrong_type, out_of_range, too_short, too_long,
- * bad_characters (all 400).
+ * Codes: body_too_large (413); bad_json, body_not_object, too_deep, too_many, bad_utf8,
+ * nul_character, duplicate_field, missing_field, unknown_field, wrong_type, out_of_range,
+ * too_short, too_long, bad_characters (all 400).
  */
 #ifndef WH_JSON_H
 #define WH_JSON_H
@@ -32,8 +33,8 @@ typedef struct wh_json_limits_t {
     size_t values; /* members and elements in all */
 } wh_json_limits_t;
 
-/* Load a document of any kind; limits NULL = the three maxima above. *out is borrowed: it is released
- * with p. On an error *out is NULL. */
+/* Load a document of any kind; limits NULL = the three maxima above. *out is borrowed: it is
+ * released with p. On an error *out is NULL. */
 apr_status_t wh_json_load(apr_pool_t *p, const char *text, size_t n, const wh_json_limits_t *limits,
                           json_t **out, wh_err_t *err) WH_MUST_CHECK;
 
@@ -45,8 +46,8 @@ apr_status_t wh_json_load_object(apr_pool_t *p, const char *text, size_t n,
 /* Give a reference to the pool: json is released when p is cleared (steals). Returns json. */
 json_t *wh_json_own(apr_pool_t *p, json_t *json);
 
-/* Compact text of json in p, *len (may be NULL) its length. NULL when out of memory, or when json is
- * NULL. */
+/* Compact text of json in p, *len (may be NULL) its length. NULL when out of memory, or when json
+ * is NULL. */
 char *wh_json_text(apr_pool_t *p, const json_t *json, size_t *len);
 
 /* The same for an HTTP answer: '<', '>', '&', U+2028 and U+2029 are escaped, so that the text is
@@ -62,13 +63,15 @@ typedef struct wh_json_at_t {
 /* What is wanted of a field. */
 enum {
     WH_JSON_F_REQUIRED = 1, /* absent: missing_field. Else an absent field leaves *out alone */
-    WH_JSON_F_NULL = 2,     /* null is allowed: strings and objects become NULL, others are left alone */
-    WH_JSON_F_LINES = 4,    /* strings: line feeds and tabs are allowed */
-    WH_JSON_F_ANY = 8       /* strings: every character but NUL is allowed */
+    WH_JSON_F_NULL =
+        2, /* null is allowed: strings and objects become NULL, others are left alone */
+    WH_JSON_F_LINES = 4, /* strings: line feeds and tabs are allowed */
+    WH_JSON_F_ANY = 8    /* strings: every character but NUL is allowed */
 };
 typedef struct wh_json_rule_t {
     unsigned flags;
-    apr_int64_t min, max; /* integers: the value; strings: bytes; arrays: elements; objects: members */
+    apr_int64_t min,
+        max; /* integers: the value; strings: bytes; arrays: elements; objects: members */
 } wh_json_rule_t;
 
 #define WH_JSON_RULE(f, lo, hi) (&(const wh_json_rule_t){.flags = (f), .min = (lo), .max = (hi)})
@@ -81,7 +84,8 @@ wh_json_at_t wh_json_root(const json_t *obj);
 /* The i-th element of an array that stands at `at`/key, as a place (for arrays of objects). */
 wh_json_at_t wh_json_item(const wh_json_at_t *at, const char *key, size_t i, const json_t *obj);
 
-/* "<pointer of at>/<key>" into buf, for the caller's own errors; ~ and / are escaped. Returns buf. */
+/* "<pointer of at>/<key>" into buf, for the caller's own errors; ~ and / are escaped. Returns buf.
+ */
 const char *wh_json_pointer(const wh_json_at_t *at, const char *key, char buf[128]);
 
 /* Refuse a member that is not among the n names: unknown_field. */
@@ -107,8 +111,8 @@ apr_status_t wh_json_obj(const wh_json_at_t *at, const char *key, unsigned flags
 apr_status_t wh_json_arr(const wh_json_at_t *at, const char *key, const wh_json_rule_t *rule,
                          const json_t **out, wh_err_t *err) WH_MUST_CHECK;
 
-/* A whole object by a table: the fields below are read into a struct, and any other is refused unless
- * WH_JSON_LENIENT is given. */
+/* A whole object by a table: the fields below are read into a struct, and any other is refused
+ * unless WH_JSON_LENIENT is given. */
 typedef enum wh_json_type_e { WH_JSON_T_STR, WH_JSON_T_INT, WH_JSON_T_BOOL } wh_json_type_e;
 typedef struct wh_json_field_t {
     const char *name;

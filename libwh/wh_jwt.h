@@ -1,9 +1,10 @@
 /* The worker token: HS256 over exactly one header, exactly five claims. It binds to the worker's
- * present API key by a hash of the key's hash, so a rotated key ends it; the caller compares key_hash
- * with what the database says.
+ * present API key by a hash of the key's hash, so a rotated key ends it; the caller compares
+ * key_hash with what the database says.
  *
  * All refusals are HTTP 401. Codes: bad_token (anything wrong with form, signature or claims; the
- * caller learns no more), token_expired, clock_skew (issued more than WH_JWT_AHEAD_S in the future).
+ * caller learns no more), token_expired, clock_skew (issued more than WH_JWT_AHEAD_S in the
+ * future).
  */
 #ifndef WH_JWT_H
 #define WH_JWT_H

@@ -1,14 +1,14 @@
-/* The keys and where they come from. One root of 32 random bytes stays with the scheduler; everything
- * else is derived from it with a purpose label of its own, so that no key ever serves two ends. The
- * module gets a file with derived keys alone.
+/* The keys and where they come from. One root of 32 random bytes stays with the scheduler;
+ * everything else is derived from it with a purpose label of its own, so that no key ever serves
+ * two ends. The module gets a file with derived keys alone.
  *
  * Labels: wisehosting-worker-jwt-v1, wisehost-webhook-v1, wisehost-env-seal-v1,
  * wisehost-hub-assertion-v1, and wisehost-envelope-v1 (from a worker's API key, not from the root).
  *
- * The readers refuse, with a hint how to mend it: what is no regular file, is owned by neither root nor
- * this process' user, can be read by group or others, is not exactly of its form (a carriage return,
- * a blank), or is plainly not random. Codes (all 500): key_unreadable, key_not_file, key_owner,
- * key_mode, key_content, key_weak.
+ * The readers refuse, with a hint how to mend it: what is no regular file, is owned by neither root
+ * nor this process' user, can be read by group or others, is not exactly of its form (a carriage
+ * return, a blank), or is plainly not random. Codes (all 500): key_unreadable, key_not_file,
+ * key_owner, key_mode, key_content, key_weak.
  */
 #ifndef WH_KEYS_H
 #define WH_KEYS_H

@@ -1,4 +1,5 @@
-/* Random bytes as a value that is handed in: the system's in wh_sys.h, a seeded one here for tests. */
+/* Random bytes as a value that is handed in: the system's in wh_sys.h, a seeded one here for tests.
+ */
 #ifndef WH_RAND_H
 #define WH_RAND_H
 

@@ -39,8 +39,8 @@ char *wh_sign_hex(apr_pool_t *p, const void *buf, size_t n);
 /* The same into out of 2n + 1 bytes. */
 void wh_sign_hex_buf(char *out, const void *buf, size_t n);
 
-/* Exactly hexlen digits, upper or lower case, into out of hexlen/2 bytes. Returns 0, or -1 for an odd
- * length or any other character (out is then not to be used). */
+/* Exactly hexlen digits, upper or lower case, into out of hexlen/2 bytes. Returns 0, or -1 for an
+ * odd length or any other character (out is then not to be used). */
 int wh_sign_unhex(const char *hex, size_t hexlen, unsigned char *out) WH_MUST_CHECK;
 
 /* True when s is exactly n digits of lower-case hex. NULL is false. */
@@ -49,8 +49,8 @@ int wh_sign_is_hex(const char *s, size_t n);
 /* base64url without padding (RFC 4648 §5), in p. */
 char *wh_sign_b64url(apr_pool_t *p, const void *buf, size_t n);
 
-/* Strict inverse: no padding, no white space, no stray bits in the last character. *out in p, with a
- * NUL behind its *outlen bytes. Returns 0, or -1. */
+/* Strict inverse: no padding, no white space, no stray bits in the last character. *out in p, with
+ * a NUL behind its *outlen bytes. Returns 0, or -1. */
 int wh_sign_unb64url(apr_pool_t *p, const char *s, size_t n, unsigned char **out,
                      size_t *outlen) WH_MUST_CHECK;
 

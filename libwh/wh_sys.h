@@ -9,7 +9,8 @@
 /* Static, never NULL, thread-safe. */
 const wh_clock_t *wh_sys_clock(void);
 
-/* Static, never NULL, thread-safe. Blocks only until the kernel's pool was seeded once after boot. */
+/* Static, never NULL, thread-safe. Blocks only until the kernel's pool was seeded once after boot.
+ */
 const wh_rand_t *wh_sys_rand(void);
 
 #endif

@@ -1,0 +1,49 @@
+#include <string.h>
+#include "libwh/wh_id.h"
+
+static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/* 26 digits of 5 bits hold 130 bits; the first digit carries only 3, so it is at most '7'. */
+const char *wh_id_make(apr_pool_t *p, apr_time_t now, const wh_rand_t *rnd)
+{
+    unsigned char raw[16];
+    char *out;
+    uint64_t ms = now > 0 ? (uint64_t)now / 1000 : 0;
+
+    if (wh_rand_fill(rnd, raw + 6, 10) != APR_SUCCESS)
+        return NULL;
+    for (int i = 0; i < 6; i++)
+        raw[i] = (unsigned char)(ms >> (40 - 8 * i));
+    out = apr_palloc(p, WH_ID_LEN + 1);
+    for (int i = 0; i < WH_ID_LEN; i++) {
+        int bit = i * 5 - 2; /* of the 128, from the top; the first digit begins before them */
+        unsigned value = 0;
+
+        for (int k = bit; k < bit + 5; k++)
+            value = value << 1 | (k < 0 ? 0U : raw[k / 8] >> (7 - k % 8) & 1U);
+        out[i] = alphabet[value];
+    }
+    out[WH_ID_LEN] = '\0';
+    return out;
+}
+
+int wh_id_ok(const char *s)
+{
+    if (s == NULL || strnlen(s, WH_ID_LEN + 1) != WH_ID_LEN || s[0] > '7')
+        return 0;
+    for (int i = 0; i < WH_ID_LEN; i++)
+        if (strchr(alphabet, s[i]) == NULL)
+            return 0;
+    return 1;
+}
+
+apr_time_t wh_id_time(const char *s)
+{
+    uint64_t ms = 0;
+
+    if (!wh_id_ok(s))
+        return -1;
+    for (int i = 0; i < 10; i++)
+        ms = ms << 5 | (uint64_t)(strchr(alphabet, s[i]) - alphabet);
+    return (apr_time_t)(ms * 1000);
+}
