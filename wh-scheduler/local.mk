@@ -1,1 +1,1 @@
-# wh-scheduler: its part of the one Makefile
+# wh-scheduler: the hub, the loops, the publisher of routes.

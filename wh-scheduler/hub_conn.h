@@ -1,0 +1,84 @@
+/* One connection of a worker, without the library that carries it: its state, what has come in so far
+ * of a message, and what waits to go out. Belongs to the event loop's thread.
+ *
+ *   keying --accept--> open --close--> closing          any --close--> closing
+ *
+ * keying: the upgrade was authorised, the database thread looks the worker's key up; nothing is read.
+ * open: frames go both ways. closing: the close code is to be sent; whatever else comes is dropped.
+ */
+#ifndef WH_HUB_CONN_H
+#define WH_HUB_CONN_H
+
+#include "libwh/wh_clock.h"
+#include "libwh/wh_proto.h"
+
+#define WH_HUB_CONN_OUT_BYTES (4 * 1024 * 1024) /* R14, XE9 */
+#define WH_HUB_CONN_OUT_FRAMES 256
+#define WH_HUB_CONN_OUT_WAIT_US APR_INT64_C(5000000) /* F87 */
+#define WH_HUB_CONN_PENDING 64 /* frames a connection may have with the database thread at once */
+#define WH_HUB_CONN_PENDING_BYTES (4 * 1024 * 1024)
+
+typedef enum wh_hub_conn_state_e {
+    WH_HUB_CONN_KEYING,
+    WH_HUB_CONN_OPEN,
+    WH_HUB_CONN_CLOSING
+} wh_hub_conn_state_e;
+
+typedef struct wh_hub_out_t {
+    struct wh_hub_out_t *next;
+    size_t len;
+    wh_mono_t since;
+    unsigned char *data; /* WH_HUB_CONN_HEADROOM writable bytes lie before it */
+} wh_hub_out_t;
+
+#define WH_HUB_CONN_HEADROOM 16 /* ≥ LWS_PRE, checked in hub.c */
+
+typedef struct wh_hub_conn_t {
+    struct wh_hub_conn_t *next; /* list of all */
+    wh_hub_conn_state_e state;
+    apr_uint64_t id;    /* never used again */
+    apr_int64_t worker; /* from the assertion */
+    void *wsi;          /* hub.c's */
+    wh_proto_link_t link;
+    int established, announced; /* the upgrade is through; the database thread knows of it */
+    int paused;                 /* reading is stopped */
+    int close_code;             /* WH_HUB_CONN_CLOSING */
+    char *in;                   /* message under way */
+    size_t in_len, in_size;
+    wh_hub_out_t *out, **out_end;
+    size_t out_bytes;
+    int out_frames;
+    int pending;          /* frames handed to the database thread since it last caught up */
+    size_t pending_bytes;
+} wh_hub_conn_t;
+
+/* On the heap; NULL when out of memory. The nonces are 32 hex digits. */
+wh_hub_conn_t *wh_hub_conn_make(apr_uint64_t id, apr_int64_t worker, const char *hub_nonce,
+                                const char *agent_nonce);
+void wh_hub_conn_free(wh_hub_conn_t *conn);
+
+typedef enum wh_hub_rx_e {
+    WH_HUB_RX_MORE,    /* not yet whole */
+    WH_HUB_RX_WHOLE,   /* conn->in, conn->in_len; call wh_hub_conn_rx_done when it is used */
+    WH_HUB_RX_TOO_BIG, /* over WH_PROTO_MAX_BYTES: close 1009 */
+    WH_HUB_RX_MEMORY
+} wh_hub_rx_e;
+
+/* Joins the pieces of a message. */
+wh_hub_rx_e wh_hub_conn_rx(wh_hub_conn_t *conn, const void *data, size_t n, int last);
+void wh_hub_conn_rx_done(wh_hub_conn_t *conn);
+
+/* Puts a frame into the queue. 0, or the close code when it does not fit (the frame is dropped). */
+int wh_hub_conn_queue(wh_hub_conn_t *conn, const char *text, size_t len, wh_mono_t now);
+
+/* The frame to write next, NULL = none; wh_hub_conn_sent takes it off. */
+wh_hub_out_t *wh_hub_conn_next(wh_hub_conn_t *conn);
+void wh_hub_conn_sent(wh_hub_conn_t *conn);
+
+/* True when the oldest frame has waited longer than a connection may make us wait. */
+int wh_hub_conn_stuck(const wh_hub_conn_t *conn, wh_mono_t now);
+
+/* To closing, unless it is there already (the first reason counts). Returns 1 when it changed. */
+int wh_hub_conn_close(wh_hub_conn_t *conn, int code);
+
+#endif
