@@ -25,5 +25,18 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_time.c libwh/wh_time.h
 
 # The domain: protocol, names, models, states, routes.
+libwh_libwh_la_SOURCES += \
+	libwh/wh_giturl.c libwh/wh_giturl.h \
+	libwh/wh_host.c libwh/wh_host.h \
+	libwh/wh_manifest.c libwh/wh_manifest.h \
+	libwh/wh_mime.c libwh/wh_mime.h \
+	libwh/wh_model.c libwh/wh_model.h libwh/wh_model.def libwh/wh_model_int.h \
+	libwh/wh_model_app.c \
+	libwh/wh_model_deployment.c \
+	libwh/wh_model_hook.c \
+	libwh/wh_model_snapshot.c \
+	libwh/wh_model_worker.c \
+	libwh/wh_route.c libwh/wh_route.h \
+	libwh/wh_seq.c libwh/wh_seq.h
 
 EXTRA_DIST += libwh/README.md

@@ -12,12 +12,18 @@
 #include <jansson.h>
 
 #include "libwh/wh_err.h"
+#include "libwh/wh_json.h"
 
 #define WH_MANIFEST_ID_LEN 40
 #define WH_MANIFEST_PATH_MAX 1024
 #define WH_MANIFEST_DEPTH_MAX 32
 #define WH_MANIFEST_FILES_MAX 20000
 #define WH_MANIFEST_BYTES_MAX (APR_INT64_C(1) << 30)
+/* For wh_json_load of a body that carries a manifest. */
+#define WH_MANIFEST_BODY_MAX ((size_t)32 * 1024 * 1024)
+#define WH_MANIFEST_JSON_LIMITS                                                                   \
+    (&(const wh_json_limits_t){                                                                   \
+        .bytes = WH_MANIFEST_BODY_MAX, .depth = 4, .values = WH_MANIFEST_FILES_MAX * 6 + 16})
 
 typedef struct wh_manifest_entry_t {
     const char *path;

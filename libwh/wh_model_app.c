@@ -1,0 +1,227 @@
+/* wh_model_app: apps from and to JSON, and the parts that a snapshot shares with them. */
+#include <string.h>
+#include <apr_strings.h>
+
+#include "libwh/wh_giturl.h"
+#include "libwh/wh_host.h"
+#include "libwh/wh_model.h"
+#include "libwh/wh_model_int.h"
+
+#define TRY(call)                                                                                 \
+    do {                                                                                          \
+        apr_status_t try_rv = (call);                                                             \
+        if (try_rv != APR_SUCCESS)                                                                \
+            return try_rv;                                                                        \
+    } while (0)
+
+static apr_status_t only(const wh_json_at_t *at, int strict, const char *const *names, size_t n,
+                         wh_err_t *err)
+{
+    return strict ? wh_json_only(at, names, n, err) : APR_SUCCESS;
+}
+
+static apr_status_t repository(const wh_json_at_t *at, int strict,
+                               const wh_model_int_parts_t *parts, wh_err_t *err)
+{
+    static const char *const names[] = {"url", "branch", "root_directory"};
+
+    TRY(only(at, strict, names, WH_ARRAY_LEN(names), err));
+    TRY(wh_json_str(at, "url", WH_JSON_OPT(1, WH_GITURL_MAX), parts->url, err));
+    TRY(wh_model_int_str(at, "branch", 1, WH_HOST_BRANCH_MAX, "main", parts->branch, err));
+    TRY(wh_model_int_at(at, "branch", wh_host_branch_check(*parts->branch, err), err));
+    TRY(wh_model_int_str(at, "root_directory", 0, WH_APP_PATH_MAX, "", parts->root, err));
+    return wh_model_int_at(at, "root_directory", wh_giturl_subdir_check(*parts->root, err), err);
+}
+
+static apr_status_t build(const wh_json_at_t *at, int strict, const wh_model_int_parts_t *parts,
+                          wh_err_t *err)
+{
+    static const char *const names[] = {"build_command", "dockerfile", "output_directory"};
+
+    TRY(only(at, strict, names, WH_ARRAY_LEN(names), err));
+    TRY(wh_model_int_strf(at, "build_command",
+                          WH_JSON_RULE(WH_JSON_F_LINES, 0, WH_APP_COMMAND_MAX), "",
+                          parts->command, err));
+    TRY(wh_model_int_str(at, "dockerfile", 1, WH_APP_PATH_MAX, "Dockerfile", parts->dockerfile,
+                         err));
+    TRY(wh_model_int_at(at, "dockerfile", wh_giturl_subdir_check(*parts->dockerfile, err), err));
+    TRY(wh_model_int_str(at, "output_directory", 0, WH_APP_PATH_MAX, "", parts->output, err));
+    return wh_model_int_at(at, "output_directory", wh_giturl_subdir_check(*parts->output, err),
+                           err);
+}
+
+/* A path as it stands in a request line: no blank, nothing above ASCII, no fragment. */
+static int health_path_ok(const char *s)
+{
+    if (*s != '/')
+        return 0;
+    for (; *s; s++) {
+        if (*s <= ' ' || *s >= 0x7f || *s == '#' || *s == '"' || *s == '<' || *s == '>' ||
+            *s == '\\')
+            return 0;
+    }
+    return 1;
+}
+
+static apr_status_t run(const wh_json_at_t *at, int strict, const wh_model_int_parts_t *parts,
+                        wh_err_t *err)
+{
+    static const char *const names[] = {"port",       "health_path",  "replicas",
+                                        "cpu_millis", "memory_bytes", "pids"};
+
+    TRY(only(at, strict, names, WH_ARRAY_LEN(names), err));
+    TRY(wh_model_int_num(at, "port", WH_JSON_OPT(1, 65535), WH_APP_PORT_DEFAULT, parts->port,
+                         err));
+    TRY(wh_model_int_str(at, "health_path", 1, WH_APP_HEALTH_MAX, "/", parts->health_path, err));
+    if (!health_path_ok(*parts->health_path))
+        return wh_model_int_bad(at, "health_path", err,
+                                "a health path begins with '/' and is printable ASCII");
+    TRY(wh_model_int_num(at, "replicas", WH_JSON_OPT(1, WH_APP_REPLICAS_MAX), 1, parts->replicas,
+                         err));
+    TRY(wh_model_int_num(at, "cpu_millis", WH_JSON_OPT(WH_APP_CPU_MIN, WH_APP_CPU_MAX),
+                         WH_APP_CPU_DEFAULT, parts->cpu_millis, err));
+    TRY(wh_model_int_num(at, "memory_bytes", WH_JSON_OPT(WH_APP_MEMORY_MIN, WH_APP_MEMORY_MAX),
+                         WH_APP_MEMORY_DEFAULT, parts->memory_bytes, err));
+    return wh_model_int_num(at, "pids", WH_JSON_OPT(WH_APP_PIDS_MIN, WH_APP_PIDS_MAX),
+                            WH_APP_PIDS_DEFAULT, parts->pids, err);
+}
+
+apr_status_t wh_model_int_parts(const wh_json_at_t *at, int strict,
+                                const wh_model_int_parts_t *parts, wh_err_t *err)
+{
+    wh_json_at_t part;
+
+    TRY(wh_json_obj(at, "repository", 0, &part, err));
+    if (part.obj)
+        TRY(repository(&part, strict, parts, err));
+    TRY(wh_json_obj(at, "build", 0, &part, err));
+    if (part.obj)
+        TRY(build(&part, strict, parts, err));
+    TRY(wh_json_obj(at, "run", 0, &part, err));
+    if (part.obj)
+        TRY(run(&part, strict, parts, err));
+    return APR_SUCCESS;
+}
+
+static void defaults(wh_app_t *app)
+{
+    *app = (wh_app_t){
+        .id = "",
+        .slug = "",
+        .name = "",
+        .repo_url = "",
+        .repo_branch = "main",
+        .repo_root = "",
+        .build_command = "",
+        .build_dockerfile = "Dockerfile",
+        .build_output = "",
+        .run_port = WH_APP_PORT_DEFAULT,
+        .run_health_path = "/",
+        .run_replicas = 1,
+        .run_cpu_millis = WH_APP_CPU_DEFAULT,
+        .run_memory_bytes = WH_APP_MEMORY_DEFAULT,
+        .run_pids = WH_APP_PIDS_DEFAULT,
+        .desired = WH_DESIRED_RUNNING,
+        .observed = WH_OBSERVED_UNKNOWN,
+        .reason = "",
+        .version = 1,
+    };
+}
+
+/* slug and kind: given once, when the app is made. */
+static apr_status_t identity(const wh_json_at_t *at, int patch, wh_app_t *app, wh_err_t *err)
+{
+    unsigned need = patch ? 0 : WH_JSON_F_REQUIRED;
+    const char *slug = app->slug;
+    const char *kind_text = wh_model_kind_text(app->kind);
+    wh_kind_e kind;
+
+    TRY(wh_json_str(at, "slug", WH_JSON_RULE(need, 1, 255), &slug, err));
+    if (patch && strcmp(slug, app->slug) != 0)
+        return wh_err_field(err, "/slug", "immutable", "the slug of an app cannot be changed");
+    if (!patch)
+        TRY(wh_host_slug_check(slug, err));
+    TRY(wh_json_str(at, "kind", WH_JSON_RULE(need, 1, 32), &kind_text, err));
+    if (!wh_model_kind_of(kind_text, &kind))
+        return wh_model_int_bad(at, "kind", err, "a kind is \"static\" or \"container\"");
+    if (patch && kind != app->kind)
+        return wh_err_field(err, "/kind", "immutable", "the kind of an app cannot be changed");
+    app->slug = slug;
+    app->kind = kind;
+    return APR_SUCCESS;
+}
+
+static apr_status_t settings(const wh_json_at_t *at, wh_app_t *app, wh_err_t *err)
+{
+    const char *desired = NULL;
+
+    TRY(wh_model_int_str(at, "name", 1, WH_APP_NAME_MAX, app->slug, &app->name, err));
+    TRY(wh_model_int_str(at, "desired", 1, 32, "running", &desired, err));
+    if (desired && !wh_model_desired_of(desired, &app->desired))
+        return wh_model_int_bad(at, "desired", err, "desired is \"running\" or \"stopped\"");
+    if (json_is_null(json_object_get(at->obj, "spa")))
+        app->spa = 0;
+    else
+        TRY(wh_json_bool(at, "spa", 0, &app->spa, err));
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app_opt_t *opt,
+                                 wh_app_t *app, wh_err_t *err)
+{
+    static const char *const names[] = {"slug", "name", "kind", "repository",
+                                        "build", "run", "spa",  "desired"};
+    wh_json_at_t at = wh_json_root(wh_json_own(p, json_incref(body)));
+    wh_model_int_parts_t parts = {
+        .url = &app->repo_url,
+        .branch = &app->repo_branch,
+        .root = &app->repo_root,
+        .command = &app->build_command,
+        .dockerfile = &app->build_dockerfile,
+        .output = &app->build_output,
+        .port = &app->run_port,
+        .replicas = &app->run_replicas,
+        .cpu_millis = &app->run_cpu_millis,
+        .memory_bytes = &app->run_memory_bytes,
+        .pids = &app->run_pids,
+        .health_path = &app->run_health_path,
+    };
+
+    if (!opt->patch)
+        defaults(app);
+    if (!json_is_object(body))
+        return wh_err_set(err, 400, "body_not_object", "the body must be a JSON object");
+    TRY(wh_json_only(&at, names, WH_ARRAY_LEN(names), err));
+    TRY(identity(&at, opt->patch, app, err));
+    if (!opt->patch)
+        app->name = app->slug;
+    TRY(settings(&at, app, err));
+    TRY(wh_model_int_parts(&at, 1, &parts, err));
+    if (!*app->repo_url)
+        return wh_err_field(err, "/repository/url", "missing_field",
+                            "the address of the repository is required");
+    /* A patch that leaves the address alone is not judged by today's rule for addresses. */
+    if (!opt->patch || json_object_get(json_object_get(body, "repository"), "url"))
+        TRY(wh_giturl_check(p, app->repo_url, opt->local_repo_root, err));
+    return APR_SUCCESS;
+}
+
+json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_header_t *urls)
+{
+    (void)p;
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:{s:o, s:s, s:s},"
+        " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:b, s:s, s:s, s:o, s:o, s:o, s:o}",
+        "id", app->id, "slug", app->slug, "name", app->name, "kind",
+        wh_model_kind_text(app->kind), "repository", "url", app->repo_url, "branch",
+        app->repo_branch, "root_directory", app->repo_root, "build", "build_command",
+        wh_model_int_text(app->build_command), "dockerfile", app->build_dockerfile,
+        "output_directory", app->build_output, "run", "port", (json_int_t)app->run_port,
+        "health_path", app->run_health_path, "replicas", (json_int_t)app->run_replicas,
+        "cpu_millis", (json_int_t)app->run_cpu_millis, "memory_bytes",
+        (json_int_t)app->run_memory_bytes, "pids", (json_int_t)app->run_pids, "spa", app->spa,
+        "desired", wh_model_desired_text(app->desired), "observed",
+        wh_model_observed_text(app->observed), "reason", wh_model_int_text(app->reason), "urls",
+        wh_model_int_strings(urls), "created_at", wh_model_int_time(app->created_at),
+        "updated_at", wh_model_int_time(app->updated_at));
+}

@@ -1,0 +1,233 @@
+/* wh_route: see wh_route.h. */
+#include <string.h>
+#include <apr_strings.h>
+
+#include "libwh/wh_route.h"
+
+/* Header, all little-endian:
+ *  0  4  magic "whr1"      4  2  version       6  2  kind
+ *  8  4  flags            12  4  total length  16  8  generation
+ * 24  2  upstreams        26  2  zero          28  4  CRC-32C of key, NUL, value with this as zero
+ * then app, slug, environment, deployment, release: u16 length, bytes, NUL;
+ * then each upstream: u16 port, u16 weight, address as a string. */
+#define HEADER 32
+#define CRC_AT 28
+#define STRING_MAX 255
+
+static const char magic[4] = {'w', 'h', 'r', '1'};
+
+apr_uint32_t wh_route_crc32c(apr_uint32_t crc, const void *data, size_t n)
+{
+    /* One nibble a step: records have 200 bytes, and a table of 16 stays in one cache line. */
+    static const apr_uint32_t table[16] = {
+        0x00000000u, 0x105ec76fu, 0x20bd8edeu, 0x30e349b1u, 0x417b1dbcu, 0x5125dad3u,
+        0x61c69362u, 0x7198540du, 0x82f63b78u, 0x92a8fc17u, 0xa24bb5a6u, 0xb21572c9u,
+        0xc38d26c4u, 0xd3d3e1abu, 0xe330a81au, 0xf36e6f75u,
+    };
+    const unsigned char *s = data;
+    size_t i;
+
+    crc = ~crc;
+    for (i = 0; i < n; i++) {
+        crc ^= s[i];
+        crc = (crc >> 4) ^ table[crc & 15];
+        crc = (crc >> 4) ^ table[crc & 15];
+    }
+    return ~crc;
+}
+
+static void put(unsigned char *at, apr_uint64_t v, int bytes)
+{
+    int i;
+
+    for (i = 0; i < bytes; i++)
+        at[i] = (unsigned char)(v >> (8 * i));
+}
+
+static apr_uint64_t get(const unsigned char *at, int bytes)
+{
+    apr_uint64_t v = 0;
+    int i;
+
+    for (i = 0; i < bytes; i++)
+        v |= (apr_uint64_t)at[i] << (8 * i);
+    return v;
+}
+
+/* The checksum binds the value to its key, so that a page mixed up in the table is found out. */
+static apr_uint32_t checksum(const char *key, const unsigned char *buf, size_t n)
+{
+    static const unsigned char zero[4];
+    apr_uint32_t crc = wh_route_crc32c(0, key, strlen(key) + 1);
+
+    crc = wh_route_crc32c(crc, buf, CRC_AT);
+    crc = wh_route_crc32c(crc, zero, sizeof(zero));
+    return wh_route_crc32c(crc, buf + HEADER, n - HEADER);
+}
+
+static int string_ok(const char *s)
+{
+    return !s || strlen(s) <= STRING_MAX;
+}
+
+/* NULL = fine, else what is wrong. */
+static const char *fault_of(const char *key, const wh_route_t *rec)
+{
+    int i;
+
+    if (!key || !*key || strlen(key) > STRING_MAX)
+        return "the host name has 1 to 255 bytes";
+    if (rec->kind < WH_ROUTE_STATIC || rec->kind > WH_ROUTE_MAINTENANCE)
+        return "no such kind";
+    if (!string_ok(rec->app_id) || !string_ok(rec->slug) || !string_ok(rec->environment) ||
+        !string_ok(rec->deployment_id) || !string_ok(rec->release_id))
+        return "a string is longer than 255 bytes";
+    if (rec->kind == WH_ROUTE_STATIC && (!rec->release_id || !*rec->release_id))
+        return "a static route needs a release";
+    if (rec->n_upstreams < 0 || rec->n_upstreams > WH_ROUTE_UPSTREAMS_MAX)
+        return "at most 16 upstreams";
+    if ((rec->kind == WH_ROUTE_PROXY) != (rec->n_upstreams > 0))
+        return "a proxy route, and no other, has upstreams";
+    for (i = 0; i < rec->n_upstreams; i++) {
+        const wh_route_upstream_t *u = &rec->upstreams[i];
+        if (!u->address || !*u->address || !string_ok(u->address) || u->port < 1 ||
+            u->port > 65535 || u->weight < 1 || u->weight > 1000)
+            return "an upstream is out of range";
+    }
+    return NULL;
+}
+
+static unsigned char *put_string(unsigned char *at, const char *s)
+{
+    size_t n = s ? strlen(s) : 0;
+
+    put(at, n, 2);
+    if (n)
+        memcpy(at + 2, s, n);
+    at[2 + n] = 0;
+    return at + 3 + n;
+}
+
+apr_status_t wh_route_encode(apr_pool_t *p, const char *key, const wh_route_t *rec, void **buf,
+                             size_t *n, wh_err_t *err)
+{
+    const char *fault = fault_of(key, rec);
+    const char *strings[5];
+    unsigned char *b, *at;
+    size_t total = HEADER;
+    int i;
+
+    if (fault)
+        return wh_err_set(err, 500, "route_invalid", "route of %s: %s", key ? key : "?", fault);
+    strings[0] = rec->app_id;
+    strings[1] = rec->slug;
+    strings[2] = rec->environment;
+    strings[3] = rec->deployment_id;
+    strings[4] = rec->release_id;
+    for (i = 0; i < 5; i++)
+        total += 3 + (strings[i] ? strlen(strings[i]) : 0);
+    for (i = 0; i < rec->n_upstreams; i++)
+        total += 7 + strlen(rec->upstreams[i].address);
+    b = apr_pcalloc(p, total);
+    memcpy(b, magic, 4);
+    put(b + 4, WH_ROUTE_VERSION, 2);
+    put(b + 6, rec->kind, 2);
+    put(b + 8, rec->flags, 4);
+    put(b + 12, total, 4);
+    put(b + 16, rec->generation, 8);
+    put(b + 24, (apr_uint64_t)rec->n_upstreams, 2);
+    at = b + HEADER;
+    for (i = 0; i < 5; i++)
+        at = put_string(at, strings[i]);
+    for (i = 0; i < rec->n_upstreams; i++) {
+        put(at, (apr_uint64_t)rec->upstreams[i].port, 2);
+        put(at + 2, (apr_uint64_t)rec->upstreams[i].weight, 2);
+        at = put_string(at + 4, rec->upstreams[i].address);
+    }
+    put(b + CRC_AT, checksum(key, b, total), 4);
+    *buf = b;
+    *n = total;
+    return APR_SUCCESS;
+}
+
+typedef struct reader_t {
+    const unsigned char *at, *end;
+    int bad;
+} reader_t;
+
+static const char *take_string(reader_t *r)
+{
+    const unsigned char *s;
+    size_t n;
+
+    if (r->bad || r->end - r->at < 3)
+        goto bad;
+    n = (size_t)get(r->at, 2);
+    s = r->at + 2;
+    if (n > STRING_MAX || (size_t)(r->end - s) < n + 1 || s[n] != 0 || memchr(s, 0, n))
+        goto bad;
+    r->at = s + n + 1;
+    return (const char *)s;
+bad:
+    r->bad = 1;
+    return "";
+}
+
+static int take_number(reader_t *r)
+{
+    int v;
+
+    if (r->bad || r->end - r->at < 2) {
+        r->bad = 1;
+        return 0;
+    }
+    v = (int)get(r->at, 2);
+    r->at += 2;
+    return v;
+}
+
+static apr_status_t corrupt(const char *key, wh_err_t *err, const char *why)
+{
+    return wh_err_set(err, 503, "route_corrupt", "the route of %s is damaged: %s", key, why);
+}
+
+apr_status_t wh_route_decode(apr_pool_t *p, const char *key, const void *buf, size_t n,
+                             wh_route_t *rec, wh_err_t *err)
+{
+    const unsigned char *b;
+    const char *fault;
+    wh_route_t out;
+    reader_t r;
+    int i;
+
+    if (n < HEADER || n > WH_ROUTE_MAX_BYTES || memcmp(buf, magic, 4) != 0)
+        return corrupt(key, err, "no such record");
+    b = apr_pmemdup(p, buf, n);
+    if (get(b + 12, 4) != n || get(b + CRC_AT, 4) != checksum(key, b, n))
+        return corrupt(key, err, "checksum");
+    if (get(b + 4, 2) != WH_ROUTE_VERSION)
+        return corrupt(key, err, "it is of another version");
+    memset(&out, 0, sizeof(out));
+    r = (reader_t){.at = b + HEADER, .end = b + n};
+    out.kind = (wh_route_kind_e)get(b + 6, 2);
+    out.flags = (unsigned)get(b + 8, 4);
+    out.generation = get(b + 16, 8);
+    out.n_upstreams = (int)get(b + 24, 2);
+    out.app_id = take_string(&r);
+    out.slug = take_string(&r);
+    out.environment = take_string(&r);
+    out.deployment_id = take_string(&r);
+    out.release_id = take_string(&r);
+    for (i = 0; i < out.n_upstreams && i < WH_ROUTE_UPSTREAMS_MAX; i++) {
+        out.upstreams[i].port = take_number(&r);
+        out.upstreams[i].weight = take_number(&r);
+        out.upstreams[i].address = take_string(&r);
+    }
+    if (r.bad || r.at != r.end || get(b + 26, 2) != 0)
+        return corrupt(key, err, "its strings do not add up");
+    fault = fault_of(key, &out);
+    if (fault)
+        return corrupt(key, err, fault);
+    *rec = out;
+    return APR_SUCCESS;
+}
