@@ -10,7 +10,37 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_conf.def \
 	mod_wisehost/wh_mod_db.c \
 	mod_wisehost/wh_mod_problem.c
-mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS)
+# The control plane.
+mod_wisehost_mod_wisehost_la_SOURCES += \
+	mod_wisehost/wh_h_agent.c \
+	mod_wisehost/wh_h_app.c \
+	mod_wisehost/wh_h_deployment.c \
+	mod_wisehost/wh_h_health.c \
+	mod_wisehost/wh_h_hook.c \
+	mod_wisehost/wh_h_log.c \
+	mod_wisehost/wh_h_login.c \
+	mod_wisehost/wh_h_openapi.c \
+	mod_wisehost/wh_h_webhook.c \
+	mod_wisehost/wh_h_worker.c \
+	mod_wisehost/wh_h_ws.c \
+	mod_wisehost/wh_mod_api.c \
+	mod_wisehost/wh_mod_api.def \
+	mod_wisehost/wh_mod_api.h \
+	mod_wisehost/wh_mod_api_fields.h \
+	mod_wisehost/wh_mod_auth.c \
+	mod_wisehost/wh_mod_field.c \
+	mod_wisehost/wh_mod_field.h \
+	mod_wisehost/wh_mod_object.c \
+	mod_wisehost/wh_mod_poke.c \
+	mod_wisehost/wh_mod_rate.c \
+	mod_wisehost/wh_mod_rate.h \
+	mod_wisehost/wh_mod_req.c \
+	mod_wisehost/wh_mod_req.h \
+	mod_wisehost/wh_mod_store.c \
+	mod_wisehost/wh_mod_store.h
+# -isystem: httpd's and APR's own macros do not pass our warnings (-Wcast-qual in APR_RING_SENTINEL).
+mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS) \
+	$(patsubst -I%,-isystem%,$(HTTPD_CFLAGS) $(APR_CFLAGS)) -DWH_VERSION=\"$(VERSION)\"
 mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS)
 mod_wisehost_mod_wisehost_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
 	$(LMDB_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)

@@ -1,0 +1,160 @@
+#include "mod_wisehost/wh_mod_api.h"
+
+#include <apr_strings.h>
+
+#include "libwh/wh_json.h"
+#include "libwh/wh_sign.h"
+#include "mod_wisehost/wh_mod_store.h"
+#include "whdb/wh_db_release.h"
+
+/*
+ * A static release on its way from an agent. Each call was let in only because the job that it
+ * names is processing on the calling worker at that epoch (wh_mod_object), so a worker reaches its
+ * own upload alone; and an object is taken only when that job announced it.
+ */
+
+static wh_mod_store_t store_of(wh_call_t *c)
+{
+    return (wh_mod_store_t){.p = c->p, .state_dir = wh_mod_conf_state_dir(c->r->server)};
+}
+
+static wh_mod_upload_t upload_of(wh_call_t *c)
+{
+    return (wh_mod_upload_t){.job = c->claim.job_id, .epoch = c->claim.epoch};
+}
+
+/* Going on would be work for nothing. */
+static apr_status_t check_wanted(wh_call_t *c)
+{
+    return c->job->cancel_at ? wh_err_set(&c->err, 409, "canceled", "The job is to be canceled.")
+                             : APR_SUCCESS;
+}
+
+/* Each hash once, though many files may have one content. */
+static json_t *missing_objects(wh_call_t *c, const wh_mod_store_t *store, const wh_manifest_t *m)
+{
+    json_t *missing = json_array();
+    apr_hash_t *seen = apr_hash_make(c->p);
+
+    for (int i = 0; i < m->n; i++) {
+        const wh_manifest_entry_t *entry = &m->entries[i];
+
+        if (apr_hash_get(seen, entry->sha256, WH_SHA256_HEX)) {
+            continue;
+        }
+        apr_hash_set(seen, entry->sha256, WH_SHA256_HEX, entry);
+        if (!wh_mod_store_has(store, entry->sha256, entry->size)) {
+            json_array_append_new(missing, json_string(entry->sha256));
+        }
+    }
+    return missing;
+}
+
+apr_status_t wh_h_agent_release(wh_call_t *c)
+{
+    wh_mod_store_t store = store_of(c);
+    wh_mod_upload_t up = upload_of(c);
+    wh_manifest_t *m;
+    apr_status_t rv = check_wanted(c);
+
+    rv = rv ? rv
+            : wh_manifest_from_json(c->p, json_object_get(c->body, "manifest"), NULL, &m, &c->err);
+    wh_mod_db_release(c->r); /* what follows is work on files */
+    c->dbc = NULL;
+    rv = rv ? rv : wh_mod_store_stage(&store, &up, m, &c->err);
+    if (rv) {
+        return rv;
+    }
+    return wh_mod_call_reply(c, 200,
+                             json_pack("{s:s, s:o}", "release", wh_manifest_id(m), "missing",
+                                       missing_objects(c, &store, m)));
+}
+
+static apr_status_t add(void *baton, const char *data, apr_size_t n, wh_err_t *err)
+{
+    return wh_mod_store_add(baton, data, n, err);
+}
+
+apr_status_t wh_h_agent_object(wh_call_t *c)
+{
+    const char *sha256 = c->param[0];
+    wh_mod_store_t store = store_of(c);
+    wh_mod_upload_t up = upload_of(c);
+    wh_mod_object_t *object;
+    apr_off_t size = 0, got;
+    apr_status_t rv = check_wanted(c);
+
+    wh_mod_db_release(c->r); /* the body may come slowly */
+    c->dbc = NULL;
+    if (!rv && !(strlen(sha256) == WH_SHA256_HEX && wh_sign_is_hex(sha256, WH_SHA256_HEX))) {
+        rv = wh_err_set(&c->err, 404, "not_found",
+                        "An object is named by 64 lower-case hex digits.");
+    }
+    rv = rv ? rv : wh_mod_store_wanted(&store, &up, sha256, &size, &c->err);
+    if (!rv && wh_mod_req_length(c->r) >= 0 && wh_mod_req_length(c->r) != size) {
+        rv = wh_err_set(&c->err, 422, "length_mismatch",
+                        "The object was announced with another length.");
+    }
+    if (rv) {
+        return rv;
+    }
+    if (wh_mod_store_has(&store, sha256, size)) {
+        ap_discard_request_body(c->r);
+        return wh_mod_call_empty(c, 204);
+    }
+    rv = wh_mod_store_begin(&store, sha256, size, &object, &c->err);
+    rv = rv ? rv : wh_mod_req_stream(c->r, size, add, object, &got, &c->err);
+    rv = rv ? rv : wh_mod_store_end(object, &c->err);
+    return rv ? rv : wh_mod_call_empty(c, 201);
+}
+
+static apr_status_t check_complete(wh_call_t *c, const wh_mod_store_t *store,
+                                   const wh_manifest_t *m)
+{
+    for (int i = 0; i < m->n; i++) {
+        if (!wh_mod_store_has(store, m->entries[i].sha256, m->entries[i].size)) {
+            return wh_err_set(&c->err, 409, "objects_missing", "The object %s has not arrived.",
+                              m->entries[i].sha256);
+        }
+    }
+    return APR_SUCCESS;
+}
+
+/* The files first, the row after them: a row always has its files. */
+static apr_status_t record(wh_call_t *c, const wh_manifest_t *m)
+{
+    wh_release_t row = {
+        .id = wh_manifest_id(m), .files = m->n, .bytes = m->bytes, .created_at = c->now};
+    wh_db_job_scope_t *still;
+    apr_status_t rv = wh_mod_call_db(c);
+
+    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = rv ? rv : wh_db_job_check_processing(c->dbc, c->p, &c->claim, &still, &c->err);
+    rv = rv ? rv : wh_db_release_insert_if_absent(c->dbc, c->p, &row, &c->err);
+    return rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+}
+
+apr_status_t wh_h_agent_commit(wh_call_t *c)
+{
+    wh_mod_store_t store = store_of(c);
+    wh_mod_upload_t up = upload_of(c);
+    wh_manifest_t *m;
+    apr_status_t rv = check_wanted(c);
+
+    wh_mod_db_release(c->r);
+    c->dbc = NULL;
+    rv = rv ? rv : wh_mod_store_staged(&store, &up, &m, &c->err);
+    if (!rv && strcmp(wh_manifest_id(m), c->param[0])) {
+        rv = wh_err_set(&c->err, 404, "not_found", "This release was not announced for the job.");
+    }
+    rv = rv ? rv : check_complete(c, &store, m);
+    rv = rv ? rv : wh_mod_store_publish(&store, m, &c->err);
+    rv = rv ? rv : record(c, m);
+    if (rv) {
+        return rv;
+    }
+    wh_mod_store_unstage(&store, &up);
+    return wh_mod_call_reply(c, 200,
+                             json_pack("{s:s, s:i, s:I}", "release", wh_manifest_id(m), "files",
+                                       m->n, "bytes", (json_int_t)m->bytes));
+}

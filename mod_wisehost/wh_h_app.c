@@ -1,0 +1,197 @@
+#include "mod_wisehost/wh_mod_api.h"
+
+#include <apr_strings.h>
+
+#include "libwh/wh_host.h"
+#include "libwh/wh_id.h"
+#include "libwh/wh_json.h"
+#include "libwh/wh_sys.h"
+#include "whdb/wh_db_app.h"
+#include "whdb/wh_db_name.h"
+
+/* ---- URLs ----------------------------------------------------------------------------------- */
+
+static const char *url_of(wh_call_t *c, const char *label)
+{
+    const server_rec *s = c->r->server;
+    const char *base = wh_mod_conf_base_domain(s);
+
+    return base ? wh_host_url(c->p, wh_mod_conf_app_scheme(s), label, base, wh_mod_conf_url_port(s))
+                : NULL;
+}
+
+const char *wh_h_app_url(wh_call_t *c, const char *slug, const char *environment)
+{
+    return url_of(c, strcmp(environment, "production") ? wh_host_label_env(c->p, slug, environment)
+                                                       : wh_host_label_app(c->p, slug));
+}
+
+apr_status_t wh_h_app_urls(wh_call_t *c, const wh_app_t *app, const char *deployment_id,
+                           apr_array_header_t **urls)
+{
+    apr_array_header_t *names;
+    apr_status_t rv;
+
+    *urls = apr_array_make(c->p, 4, sizeof(const char *));
+    if (!wh_mod_conf_base_domain(c->r->server)) {
+        return APR_SUCCESS;
+    }
+    rv = wh_db_name_list_by_app(c->dbc, c->p, app->id, &names, &c->err);
+    for (int i = 0; !rv && i < names->nelts; i++) {
+        const wh_name_t *name = APR_ARRAY_IDX(names, i, wh_name_t *);
+        int wanted = deployment_id ? !strcmp(name->deployment_id, deployment_id)
+                                   : name->kind != WH_NAME_DEPLOYMENT;
+
+        if (wanted) {
+            APR_ARRAY_PUSH(*urls, const char *) = url_of(c, name->label);
+        }
+    }
+    return rv;
+}
+
+/* An app that was never deployed has no names yet: then the one it will have. */
+static apr_status_t reply_app(wh_call_t *c, int status, const wh_app_t *app)
+{
+    apr_array_header_t *urls;
+    apr_status_t rv = wh_h_app_urls(c, app, NULL, &urls);
+
+    if (rv) {
+        return rv;
+    }
+    if (!urls->nelts && wh_mod_conf_base_domain(c->r->server)) {
+        APR_ARRAY_PUSH(urls, const char *) = wh_h_app_url(c, app->slug, "production");
+    }
+    wh_mod_req_etag(c->r, app->version);
+    return wh_mod_call_reply(c, status, wh_model_app_json(c->p, app, urls));
+}
+
+/* ---- list ----------------------------------------------------------------------------------- */
+
+static json_t *list_entry(wh_call_t *c, const wh_app_t *app)
+{
+    apr_array_header_t *urls = apr_array_make(c->p, 1, sizeof(const char *));
+    const char *url = wh_h_app_url(c, app->slug, "production");
+
+    if (url) {
+        APR_ARRAY_PUSH(urls, const char *) = url;
+    }
+    return wh_model_app_json(c->p, app, urls);
+}
+
+/* Reads on until the page is full: what the caller may not see is left out, not counted. */
+apr_status_t wh_h_app_list(wh_call_t *c)
+{
+    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
+    const char *after = apr_table_get(c->query, "cursor");
+    const char *next = NULL, *last = NULL;
+    json_t *items = wh_json_own(c->p, json_array());
+    apr_status_t rv = wh_mod_call_db(c);
+    int more = 1;
+
+    if (after && wh_host_slug_check(after, NULL)) {
+        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
+    }
+    while (!rv && more && !next) {
+        apr_array_header_t *rows;
+
+        rv = wh_db_app_list(c->dbc, c->p, after ? after : "", limit + 1, &rows, &c->err);
+        for (int i = 0; !rv && i < rows->nelts && !next; i++) {
+            const wh_app_t *app = APR_ARRAY_IDX(rows, i, wh_app_t *);
+
+            after = app->slug;
+            if (!wh_authz_sees_app(&c->actor, app->id)) {
+                continue;
+            }
+            if ((int)json_array_size(items) == limit) {
+                next = last;
+            } else {
+                json_array_append_new(items, list_entry(c, app));
+                last = app->slug;
+            }
+        }
+        more = !rv && rows->nelts > limit;
+    }
+    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+}
+
+/* ---- create, get, change, delete ------------------------------------------------------------ */
+
+apr_status_t wh_h_app_create(wh_call_t *c)
+{
+    wh_model_app_opt_t opt = {.patch = 0,
+                              .local_repo_root = wh_mod_conf_local_repo_root(c->r->server)};
+    wh_app_t app;
+    apr_status_t rv = wh_model_app_decode(c->p, c->body, &opt, &app, &c->err);
+
+    if (rv) {
+        return rv;
+    }
+    app.id = wh_id_make(c->p, c->now, wh_sys_rand());
+    app.version = 1;
+    app.created_at = app.updated_at = c->now;
+    app.deleted_at = 0;
+    if (!app.id) {
+        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+    }
+    rv = wh_mod_call_db(c);
+    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = rv ? rv : wh_db_app_insert(c->dbc, c->p, &app, &c->err);
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    if (rv) {
+        return wh_err_is(&c->err, "conflict")
+                   ? wh_err_set(&c->err, 409, "conflict", "There is an app with this slug already.")
+                   : rv;
+    }
+    wh_mod_req_location(c->r, "/v1/apps/%s", app.slug);
+    return reply_app(c, 201, &app);
+}
+
+apr_status_t wh_h_app_get(wh_call_t *c)
+{
+    return reply_app(c, 200, c->app);
+}
+
+/* A version that moved between reading and writing is the same to the client as one that moved
+ * before. */
+static apr_status_t moved(wh_call_t *c, apr_status_t rv)
+{
+    return rv == APR_NOTFOUND ? wh_err_set(&c->err, 412, "precondition_failed",
+                                           "It has changed since you read it.")
+                              : rv;
+}
+
+apr_status_t wh_h_app_patch(wh_call_t *c)
+{
+    wh_model_app_opt_t opt = {.patch = 1,
+                              .local_repo_root = wh_mod_conf_local_repo_root(c->r->server)};
+    wh_app_t app = *c->app;
+    apr_status_t rv = wh_mod_req_if_match(c->r, app.version, &c->err);
+
+    rv = rv ? rv : wh_model_app_decode(c->p, c->body, &opt, &app, &c->err);
+    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = rv ? rv : moved(c, wh_db_app_update(c->dbc, c->p, &app, c->now, &c->err));
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    if (rv) {
+        return rv;
+    }
+    if (app.desired != c->app->desired) {
+        wh_mod_poke(c->r);
+    }
+    return reply_app(c, 200, &app);
+}
+
+apr_status_t wh_h_app_delete(wh_call_t *c)
+{
+    apr_status_t rv = wh_mod_req_if_match(c->r, c->app->version, &c->err);
+
+    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = rv ? rv
+            : moved(c, wh_db_app_mark_deleted(c->dbc, c->p, c->app->id, c->app->version, c->now,
+                                              &c->err));
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    if (rv) {
+        return rv;
+    }
+    wh_mod_poke(c->r);
+    return wh_mod_call_empty(c, 204);
+}

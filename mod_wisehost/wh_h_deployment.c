@@ -1,0 +1,199 @@
+#include "mod_wisehost/wh_mod_api.h"
+
+#include <apr_strings.h>
+
+#include "libwh/wh_id.h"
+#include "libwh/wh_json.h"
+#include "libwh/wh_sys.h"
+#include "whdb/wh_db_app.h"
+#include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_worker.h"
+
+/* ---- documents ------------------------------------------------------------------------------ */
+
+/* The name of a worker; a list mostly has one, so the last one is remembered. */
+typedef struct worker_name_t {
+    apr_int64_t id;
+    const char *name;
+} worker_name_t;
+
+static apr_status_t worker_name(wh_call_t *c, apr_int64_t id, worker_name_t *last)
+{
+    wh_worker_t *w;
+    apr_status_t rv;
+
+    if (id == last->id) {
+        return APR_SUCCESS;
+    }
+    rv = wh_db_worker_get(c->dbc, c->p, id, &w, &c->err);
+    if (rv && rv != APR_NOTFOUND) {
+        return rv;
+    }
+    *last = (worker_name_t){.id = id, .name = rv ? "" : w->name};
+    return APR_SUCCESS;
+}
+
+static apr_status_t document(wh_call_t *c, const wh_deployment_t *d, int with_urls,
+                             worker_name_t *last, json_t **out)
+{
+    apr_array_header_t *urls = NULL;
+    wh_model_deployment_view_t view = {.app_slug = c->app->slug,
+                                       .url = wh_h_app_url(c, c->app->slug, d->environment)};
+    apr_status_t rv = worker_name(c, d->worker_id, last);
+
+    if (!rv && with_urls) {
+        rv = wh_h_app_urls(c, c->app, d->id, &urls);
+    }
+    view.worker = last->name;
+    view.urls = urls;
+    if (!rv) {
+        *out = wh_model_deployment_json(c->p, d, &view);
+    }
+    return rv;
+}
+
+apr_status_t wh_h_deployment_reply(wh_call_t *c, int status, const char *id)
+{
+    worker_name_t none = {.name = ""};
+    wh_deployment_t *d;
+    json_t *body;
+    apr_status_t rv = wh_db_deployment_get(c->dbc, c->p, id, &d, &c->err);
+
+    rv = rv ? rv : document(c, d, 1, &none, &body);
+    if (rv) {
+        return rv;
+    }
+    if (status == 202) {
+        wh_mod_req_location(c->r, "/v1/deployments/%s", id);
+    }
+    return wh_mod_call_reply(c, status, body);
+}
+
+/* ---- making one ----------------------------------------------------------------------------- */
+
+apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h_deploy_t *what,
+                                    const char **id)
+{
+    const wh_rand_t *rnd = wh_sys_rand();
+    wh_db_deployment_new_t d = {.id = wh_id_make(c->p, c->now, rnd),
+                                .job_id = wh_id_make(c->p, c->now, rnd),
+                                .app_id = app_id,
+                                .environment = what->environment,
+                                .trigger = what->trigger,
+                                .commit_sha = what->sha,
+                                .commit_ref = what->ref,
+                                .commit_message = what->message,
+                                .commit_author = what->author,
+                                .commit_at = what->at,
+                                .now = c->now};
+    apr_int64_t number;
+    wh_app_t *app;
+    /* Read again inside the transaction: the snapshot is of what the app is now, not of what it was
+     * when the request was looked at (F227). */
+    apr_status_t rv = wh_db_app_by_id(c->dbc, c->p, app_id, &app, &c->err);
+
+    if (!rv && app->deleted_at) {
+        rv = wh_err_set(&c->err, 404, "not_found", "The app was deleted.");
+    }
+    if (rv) {
+        return rv;
+    }
+    d.snapshot = wh_model_snapshot_text(c->p, app);
+    if (!d.id || !d.job_id || !d.snapshot) {
+        return wh_err_set(&c->err, 503, "no_random",
+                          "This server has no random numbers or no memory.");
+    }
+    if (!*d.commit_ref && !*d.commit_sha) {
+        d.commit_ref = app->repo_branch;
+    }
+    *id = d.id;
+    return wh_db_deployment_create(c->dbc, c->p, &d, &number, &c->err);
+}
+
+/* F214: from the request to a record and a job that waits. */
+apr_status_t wh_h_deployment_create(wh_call_t *c)
+{
+    wh_deploy_request_t asked;
+    wh_h_deploy_t what = {.trigger = WH_TRIGGER_API, .message = "", .author = ""};
+    const char *id;
+    apr_status_t rv = wh_model_deploy_request_decode(c->p, c->body, &asked, &c->err);
+
+    if (rv) {
+        return rv;
+    }
+    what.environment = asked.environment;
+    what.sha = asked.commit;
+    what.ref = asked.ref;
+    rv = wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = rv ? rv : wh_h_deployment_insert(c, c->app->id, &what, &id);
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    if (rv) {
+        return rv;
+    }
+    wh_mod_poke(c->r);
+    return wh_h_deployment_reply(c, 202, id);
+}
+
+/* ---- list, get, cancel ---------------------------------------------------------------------- */
+
+/* The cursor is the number of the last deployment shown. */
+static apr_status_t cursor_number(wh_call_t *c, apr_int64_t *before)
+{
+    const char *cursor = apr_table_get(c->query, "cursor");
+    apr_size_t n = cursor ? strlen(cursor) : 0;
+
+    *before = 0;
+    if (!cursor) {
+        return APR_SUCCESS;
+    }
+    if (n > 18 || *cursor == '0' || strspn(cursor, "0123456789") != n) {
+        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
+    }
+    *before = apr_atoi64(cursor);
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_h_deployment_list(wh_call_t *c)
+{
+    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
+    json_t *items = wh_json_own(c->p, json_array());
+    worker_name_t last = {.name = ""};
+    apr_array_header_t *rows;
+    const char *next = NULL;
+    apr_int64_t before;
+    apr_status_t rv = cursor_number(c, &before);
+
+    rv = rv ? rv
+            : wh_db_deployment_list_by_app(c->dbc, c->p, c->app->id, before, limit + 1, &rows,
+                                           &c->err);
+    for (int i = 0; !rv && i < rows->nelts && i < limit; i++) {
+        const wh_deployment_t *d = APR_ARRAY_IDX(rows, i, wh_deployment_t *);
+        json_t *body = NULL;
+
+        rv = document(c, d, 0, &last, &body);
+        if (!rv) {
+            json_array_append_new(items, body);
+            next = rows->nelts > limit ? apr_psprintf(c->p, "%" APR_INT64_T_FMT, d->number) : NULL;
+        }
+    }
+    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+}
+
+apr_status_t wh_h_deployment_get(wh_call_t *c)
+{
+    return wh_h_deployment_reply(c, 200, c->deployment->id);
+}
+
+/* Only the wish is written; the scheduler and the agent carry it out (states.md, 6). */
+apr_status_t wh_h_deployment_cancel(wh_call_t *c)
+{
+    apr_status_t rv = wh_dbc_begin(c->dbc, c->p, &c->err);
+
+    rv = rv ? rv : wh_db_job_cancel_request(c->dbc, c->p, c->deployment->id, c->now, &c->err);
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    if (rv) {
+        return rv;
+    }
+    wh_mod_poke(c->r);
+    return wh_h_deployment_reply(c, 202, c->deployment->id);
+}

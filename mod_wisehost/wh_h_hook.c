@@ -1,0 +1,90 @@
+#include "mod_wisehost/wh_mod_api.h"
+
+#include <apr_strings.h>
+
+#include "libwh/wh_id.h"
+#include "libwh/wh_json.h"
+#include "libwh/wh_sys.h"
+#include "whdb/wh_db_hook.h"
+
+static json_t *document(wh_call_t *c, const wh_hookrow_t *hook, const char *slug,
+                        const char *secret)
+{
+    const char *path = apr_psprintf(c->p, "/v1/webhooks/%s/%s", hook->provider, hook->id);
+
+    return wh_model_hook_json(c->p, hook, slug, ap_construct_url(c->p, path, c->r), secret);
+}
+
+/* The secret follows from the hook's id, so it is never stored; it is shown this once. */
+apr_status_t wh_h_hook_create(wh_call_t *c)
+{
+    wh_hookrow_t hook = {
+        .id = wh_id_make(c->p, c->now, wh_sys_rand()), .app_id = c->app->id, .created_at = c->now};
+    int need_app = c->route->object == WH_OBJ_BODY_APP;
+    const char *app, *secret;
+    apr_status_t rv = wh_model_hook_decode(c->p, c->body, need_app, &app, &hook.provider, &c->err);
+
+    if (!rv && !hook.id) {
+        rv = wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+    }
+    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = rv ? rv : wh_db_hook_insert(c->dbc, c->p, &hook, &c->err);
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    if (rv) {
+        return rv;
+    }
+    secret = wh_keys_hook_secret(c->p, wh_mod_keys(), hook.id);
+    wh_mod_req_location(c->r, "/v1/hooks/%s", hook.id);
+    return wh_mod_call_reply(c, 201, document(c, &hook, c->app->slug, secret));
+}
+
+apr_status_t wh_h_hook_get(wh_call_t *c)
+{
+    return wh_mod_call_reply(c, 200, document(c, &c->hook->row, c->hook->slug, NULL));
+}
+
+/* Of one app, or of all that the caller may see; pages are filled as in the list of apps. */
+apr_status_t wh_h_hook_list(wh_call_t *c)
+{
+    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
+    const char *after = apr_table_get(c->query, "cursor");
+    const char *next = NULL, *last = NULL;
+    json_t *items = wh_json_own(c->p, json_array());
+    apr_status_t rv = wh_mod_call_db(c);
+    int more = 1;
+
+    if (after && !wh_id_ok(after)) {
+        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
+    }
+    while (!rv && more && !next) {
+        apr_array_header_t *rows;
+
+        rv = wh_db_hook_list(c->dbc, c->p, c->app ? c->app->id : NULL, after ? after : "",
+                             limit + 1, &rows, &c->err);
+        for (int i = 0; !rv && i < rows->nelts && !next; i++) {
+            const wh_db_hook_t *hook = APR_ARRAY_IDX(rows, i, wh_db_hook_t *);
+
+            after = hook->row.id;
+            if (!wh_authz_sees_app(&c->actor, hook->row.app_id)) {
+                continue;
+            }
+            if ((int)json_array_size(items) == limit) {
+                next = last;
+            } else {
+                json_array_append_new(items, document(c, &hook->row, hook->slug, NULL));
+                last = hook->row.id;
+            }
+        }
+        more = !rv && rows->nelts > limit;
+    }
+    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+}
+
+apr_status_t wh_h_hook_delete(wh_call_t *c)
+{
+    apr_status_t rv = wh_dbc_begin(c->dbc, c->p, &c->err);
+
+    rv = rv ? rv : wh_db_hook_delete(c->dbc, c->p, c->hook->row.id, c->now, &c->err);
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    return rv ? rv : wh_mod_call_empty(c, 204);
+}

@@ -1,0 +1,178 @@
+#include "mod_wisehost/wh_mod_api.h"
+
+#include <apr_file_io.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include "libwh/wh_json.h"
+#include "libwh/wh_text.h"
+#include "libwh/wh_time.h"
+
+#define SEGMENTS_MAX 99
+#define LINE_BYTES (WH_TEXT_LINE_MAX + 128)
+#define ANSWER_BYTES (1024 * 1024)
+#define LIMIT_DEFAULT 200
+
+/*
+ * The scheduler appends to segment files while we read: a last line without its end is not there
+ * yet. No lock and no database: a log is readable with the scheduler down.
+ */
+
+typedef struct reader_t {
+    wh_call_t *c;
+    const char *dir;
+    apr_int64_t after;
+    int limit;
+    apr_size_t bytes;
+    apr_int64_t last; /* sequence number of the last line taken */
+    int full;
+    json_t *items;
+} reader_t;
+
+/* "<seq> <time_us> <stream> <text>": returns 0 for a line that has another form. */
+static int parse(char *line, apr_int64_t *seq, apr_int64_t *at, char **stream, char **text)
+{
+    char *end;
+
+    *seq = apr_strtoi64(line, &end, 10);
+    if (end == line || *end != ' ') {
+        return 0;
+    }
+    line = end + 1;
+    *at = apr_strtoi64(line, &end, 10);
+    if (end == line || *end != ' ') {
+        return 0;
+    }
+    *stream = end + 1;
+    *text = strchr(*stream, ' ');
+    if (!*text) {
+        return 0;
+    }
+    *(*text)++ = '\0';
+    return 1;
+}
+
+static void take(reader_t *rd, char *line, apr_size_t n)
+{
+    apr_int64_t seq, at;
+    char when[WH_TIME_RFC3339_SIZE];
+    char *stream, *text;
+    json_t *item;
+
+    if (!parse(line, &seq, &at, &stream, &text) || seq <= rd->after) {
+        return;
+    }
+    if ((int)json_array_size(rd->items) == rd->limit || rd->bytes + n > ANSWER_BYTES) {
+        rd->full = 1;
+        return;
+    }
+    wh_time_rfc3339_buf(when, at);
+    /* json_pack gives NULL for bytes that are not UTF-8: such a line can only be damage on disk. */
+    item = json_pack("{s:I, s:s, s:s, s:s}", "seq", (json_int_t)seq, "at", when, "stream", stream,
+                     "text", text);
+    if (item && json_array_append_new(rd->items, item) == 0) {
+        rd->bytes += n;
+        rd->last = seq;
+    }
+}
+
+static apr_status_t open_segment(reader_t *rd, apr_pool_t *p, int n, apr_file_t **file)
+{
+    const char *path = apr_psprintf(p, "%s/%06d.seg", rd->dir, n);
+
+    return apr_file_open(file, path, APR_FOPEN_READ | APR_FOPEN_BUFFERED | APR_FOPEN_BINARY, 0, p);
+}
+
+static void read_segment(reader_t *rd, apr_file_t *file)
+{
+    char line[LINE_BYTES];
+
+    while (!rd->full && apr_file_gets(line, sizeof(line), file) == APR_SUCCESS) {
+        apr_size_t n = strlen(line);
+
+        if (n == 0 || line[n - 1] != '\n') {
+            return;
+        }
+        line[n - 1] = '\0';
+        take(rd, line, n);
+    }
+}
+
+/* The first line's number tells whether a segment starts behind what is wanted. */
+static int starts_after(apr_file_t *file, apr_int64_t after)
+{
+    apr_off_t start = 0;
+    char line[64];
+    apr_int64_t seq = 0;
+
+    if (apr_file_gets(line, sizeof(line), file) == APR_SUCCESS) {
+        seq = apr_strtoi64(line, NULL, 10);
+    }
+    return apr_file_seek(file, APR_SET, &start) != APR_SUCCESS || seq > after + 1;
+}
+
+/* The last segment that can hold line after + 1; the ones before it need not be read. */
+static int first_segment(reader_t *rd)
+{
+    apr_pool_t *sub;
+    int n = 1;
+
+    apr_pool_create(&sub, rd->c->p);
+    for (int i = 2; rd->after > 0 && i <= SEGMENTS_MAX; i++) {
+        apr_file_t *file;
+
+        if (open_segment(rd, sub, i, &file) || starts_after(file, rd->after)) {
+            break;
+        }
+        n = i;
+        apr_pool_clear(sub);
+    }
+    apr_pool_destroy(sub);
+    return n;
+}
+
+static apr_status_t read_all(reader_t *rd)
+{
+    apr_pool_t *sub;
+    apr_status_t rv = APR_SUCCESS;
+
+    apr_pool_create(&sub, rd->c->p);
+    for (int i = first_segment(rd); !rd->full && i <= SEGMENTS_MAX; i++) {
+        apr_file_t *file;
+
+        rv = open_segment(rd, sub, i, &file);
+        if (rv) {
+            break;
+        }
+        read_segment(rd, file);
+        apr_pool_clear(sub);
+    }
+    apr_pool_destroy(sub);
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+}
+
+apr_status_t wh_h_log_get(wh_call_t *c)
+{
+    int over = c->deployment->status == WH_DEPLOYMENT_COMPLETED; /* asked before the file is read */
+    reader_t rd = {.c = c,
+                   .after = wh_mod_call_number(c, "after", 0),
+                   .limit = (int)wh_mod_call_number(c, "limit", LIMIT_DEFAULT),
+                   .items = wh_json_own(c->p, json_array())};
+    int complete;
+    apr_status_t rv;
+
+    rd.last = rd.after;
+    rd.dir =
+        apr_pstrcat(c->p, wh_mod_conf_state_dir(c->r->server), "/logs/", c->deployment->id, NULL);
+    wh_mod_db_release(c->r);
+    c->dbc = NULL;
+    rv = read_all(&rd);
+    if (rv) {
+        return wh_err_wrap(&c->err, rv, 503, "log_unreadable", "The log cannot be read");
+    }
+    complete = over && !rd.full;
+    return wh_mod_call_reply(c, 200,
+                             json_pack("{s:O, s:o, s:b}", "items", rd.items, "next",
+                                       complete ? json_null() : json_integer(rd.last), "complete",
+                                       complete));
+}

@@ -1,0 +1,125 @@
+#include "mod_wisehost/wh_mod_api.h"
+
+#include <apr_strings.h>
+
+#include "libwh/wh_id.h"
+#include "libwh/wh_json.h"
+#include "libwh/wh_jwt.h"
+#include "libwh/wh_sign.h"
+#include "libwh/wh_sys.h"
+#include "libwh/wh_time.h"
+#include "whdb/wh_db_token.h"
+#include "whdb/wh_db_worker.h"
+
+/* F55-F57: {worker, token, token_expires_at}. */
+static apr_status_t reply_token(wh_call_t *c, int status, const wh_worker_t *w, int with_worker)
+{
+    unsigned char key_sha256[WH_SHA256_LEN];
+    wh_jwt_claims_t claims;
+    const char *token;
+    json_t *body;
+
+    if (wh_sign_unhex(w->key_hash, WH_SHA256_HEX, key_sha256)) {
+        return wh_err_set(&c->err, 500, "db_check", "A worker's key hash is not well-formed.");
+    }
+    if (wh_jwt_claims_make(&claims, w->id, key_sha256, c->now, wh_sys_rand()) ||
+        !(token = wh_jwt_mint(c->p, wh_mod_keys()->worker_jwt, &claims))) {
+        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+    }
+    body = json_pack("{s:s, s:s}", "token", token, "token_expires_at",
+                     wh_time_rfc3339(c->p, apr_time_from_sec(claims.exp)));
+    if (with_worker) {
+        json_object_set_new(body, "worker",
+                            json_pack("{s:s, s:s}", "id", w->public_id, "name", w->name));
+    }
+    return wh_mod_call_reply(c, status, body);
+}
+
+/* The one-time token is used up in the transaction that registers (R8). */
+static apr_status_t store(wh_call_t *c, const wh_worker_t *w, wh_worker_t **stored)
+{
+    apr_status_t rv = wh_mod_call_db(c);
+
+    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    if (!rv && c->actor.kind == WH_ACTOR_ENROLMENT) {
+        rv = wh_db_token_onetime_redeem(c->dbc, c->p, c->credential_hash, "enrolment", c->now,
+                                        &c->err);
+        if (rv == APR_NOTFOUND) { /* another request was faster */
+            wh_dbc_rollback(c->dbc);
+            wh_err_clear(&c->err);
+            return wh_mod_auth_refuse(c);
+        }
+    }
+    rv = rv ? rv : wh_db_worker_register(c->dbc, c->p, w, c->now, stored, NULL, &c->err);
+    return rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+}
+
+/* F44, F54: only the hash of the key is stored. */
+apr_status_t wh_h_worker_register(wh_call_t *c)
+{
+    wh_worker_register_t asked;
+    wh_worker_t w = {.engine = ""}, *stored;
+    apr_status_t rv = wh_model_worker_register_decode(c->p, c->body, &asked, &c->err);
+
+    if (rv) {
+        return rv;
+    }
+    w.public_id = wh_id_make(c->p, c->now, wh_sys_rand());
+    if (!w.public_id) {
+        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+    }
+    w.name = asked.name;
+    w.key_hash = wh_sign_sha256_hex(c->p, asked.api_key, strlen(asked.api_key));
+    w.address = asked.address;
+    w.zone = asked.zone;
+    w.labels = asked.labels;
+    w.version = asked.version;
+    w.cpu_millis = asked.cpu_millis;
+    w.memory_bytes = asked.memory_bytes;
+    rv = store(c, &w, &stored);
+    return rv ? rv : reply_token(c, 201, stored, 1);
+}
+
+/* F45, F57, R31: the raw key alone, whatever the worker's status. */
+apr_status_t wh_h_worker_refresh(wh_call_t *c)
+{
+    wh_worker_t *w;
+    apr_status_t rv = wh_mod_call_db(c);
+
+    rv = rv ? rv : wh_db_worker_get(c->dbc, c->p, c->actor.worker_id, &w, &c->err);
+    return rv ? rv : reply_token(c, 200, w, 0);
+}
+
+/* The cursor is the row's number: opaque to clients, and not the id of anything that they can use.
+ */
+static apr_status_t cursor_id(wh_call_t *c, apr_int64_t *after)
+{
+    const char *cursor = apr_table_get(c->query, "cursor");
+
+    *after = 0;
+    if (cursor && (strlen(cursor) > 18 || strspn(cursor, "0123456789") != strlen(cursor))) {
+        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
+    }
+    *after = cursor ? apr_atoi64(cursor) : 0;
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_h_worker_list(wh_call_t *c)
+{
+    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
+    json_t *items = wh_json_own(c->p, json_array());
+    apr_array_header_t *rows;
+    const char *next = NULL;
+    apr_int64_t after;
+    apr_status_t rv = cursor_id(c, &after);
+
+    rv = rv ? rv : wh_mod_call_db(c);
+    rv = rv ? rv : wh_db_worker_list(c->dbc, c->p, after, limit + 1, &rows, &c->err);
+    for (int i = 0; !rv && i < rows->nelts && i < limit; i++) {
+        const wh_worker_t *w = APR_ARRAY_IDX(rows, i, wh_worker_t *);
+
+        json_array_append_new(items, wh_model_worker_json(c->p, w));
+        next = rows->nelts > limit ? apr_psprintf(c->p, "%" APR_INT64_T_FMT, w->id) : NULL;
+    }
+    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+}

@@ -1,0 +1,178 @@
+/*
+ * wh_mod_api: the REST interface as one table (wh_mod_api.def) and the one dispatcher that walks
+ * it.
+ *
+ * A request goes: path and method -> TLS rule -> query -> who calls (wh_mod_auth) -> wh_authz on
+ * the action alone -> body -> the object (wh_mod_object) -> wh_authz on the object -> handler.
+ * Permission is asked here and nowhere else, so a handler can only run with an allowed caller and,
+ * where its route names one, an object that the caller may see.
+ *
+ * A wh_call_t belongs to one request and its thread; everything in it lives in r->pool.
+ */
+#ifndef WH_MOD_API_H
+#define WH_MOD_API_H
+
+#include "libwh/wh_authz.h"
+#include "libwh/wh_model.h"
+#include "mod_wisehost/mod_wisehost.h"
+#include "mod_wisehost/wh_mod_field.h"
+#include "mod_wisehost/wh_mod_req.h"
+#include "whdb/wh_db_hook.h"
+#include "whdb/wh_db_job.h"
+
+#define WH_API_PARAMS 2
+#define WH_API_LIST_MAX 100
+#define WH_API_LIST_DEFAULT 50
+
+/* What a route is about; wh_mod_object finds it. */
+typedef enum wh_api_object_e {
+    WH_OBJ_NONE,
+    WH_OBJ_APP,        /* {slug} */
+    WH_OBJ_BODY_APP,   /* "app" of the body: a slug */
+    WH_OBJ_DEPLOYMENT, /* {id} */
+    WH_OBJ_HOOK,       /* {id}: the hook's app */
+    WH_OBJ_DELIVERY,   /* {id}: the hook itself; a signature has to fit */
+    WH_OBJ_BODY_JOB,   /* "job" and "epoch" of the body: a job of the calling worker */
+    WH_OBJ_QUERY_JOB   /* the same from the query */
+} wh_api_object_e;
+
+enum {
+    WH_API_RAW = 1,      /* the handler reads the body */
+    WH_API_OPTIONAL = 2, /* the body may be absent */
+    WH_API_PLAIN = 4,    /* carries no secret: plain HTTP is fine anywhere */
+    WH_API_BIG = 8,      /* a release's manifest: 16 MiB and 200 000 values */
+    WH_API_SIGNED = 16   /* the body's signature says who calls */
+};
+
+typedef struct wh_call_t wh_call_t;
+
+/* Answers the call (wh_mod_req_reply and its like) and returns APR_SUCCESS, with what the handler
+ * hook is to return in c->rc; or fills c->err and returns an error, and the dispatcher answers.
+ * Whatever it begins in the database it ends before it returns. */
+typedef apr_status_t (*wh_api_handler_fn)(wh_call_t *c);
+
+typedef struct wh_api_route_t {
+    const char *operation; /* operationId */
+    const char *method;
+    const char *pattern; /* "/v1/apps/{slug}": a parameter is a whole segment */
+    wh_action_e action;
+    wh_api_object_e object;
+    const wh_mod_field_t *body;  /* NULL = no body */
+    const wh_mod_field_t *query; /* NULL = no parameter */
+    unsigned flags;
+    int status; /* of success */
+    wh_api_handler_fn handler;
+    const char *summary;
+} wh_api_route_t;
+
+struct wh_call_t {
+    request_rec *r;
+    apr_pool_t *p;
+    apr_time_t now;
+    const wh_api_route_t *route;
+    const char *param[WH_API_PARAMS]; /* in the order of the pattern */
+    apr_table_t *query;               /* checked; never NULL in a handler */
+    json_t *body;                     /* checked; NULL when there is none */
+    wh_mod_body_t raw;                /* WH_API_SIGNED: the bytes */
+    wh_actor_t actor;
+    const char *credential_hash; /* hex SHA-256 of an enrolment token, else NULL */
+    wh_dbc_t *dbc;               /* wh_mod_call_db() */
+    /* what wh_mod_object found */
+    wh_app_t *app;
+    wh_deployment_t *deployment;
+    wh_db_hook_t *hook;
+    wh_db_job_scope_t *job;
+    wh_db_claim_t claim;
+    int rc;
+    wh_err_t err;
+};
+
+/* The table and its length. */
+extern const wh_api_route_t wh_api_routes[];
+extern const int wh_api_routes_n;
+
+/* Lends the database connection into c->dbc; safe to call again. 503 when there is none. */
+apr_status_t wh_mod_call_db(wh_call_t *c) WH_MUST_CHECK;
+
+/* Ends the call with an answer; body is stolen. Always APR_SUCCESS. */
+apr_status_t wh_mod_call_reply(wh_call_t *c, int status, json_t *body);
+/* The same without a body. */
+apr_status_t wh_mod_call_empty(wh_call_t *c, int status);
+
+/* A whole number of the query, dflt when it is not given. */
+apr_int64_t wh_mod_call_number(wh_call_t *c, const char *name, apr_int64_t dflt);
+
+/* {"items": […], "next": cursor or null}; items is stolen. */
+json_t *wh_mod_call_list(json_t *items, const char *next);
+
+/* Who calls: fills c->actor (ANON when there is no credential). Errors: 401 for a wrong credential,
+ * 429 after too many of them, 503 when the database cannot tell. wh_mod_auth.c */
+apr_status_t wh_mod_auth(wh_call_t *c) WH_MUST_CHECK;
+
+/* Counts a refused credential of this caller and gives the answer for it: 401, or 429. */
+apr_status_t wh_mod_auth_refuse(wh_call_t *c) WH_MUST_CHECK;
+
+/* Finds what the route is about and tells it in *object; object->exists is 0 when there is no such
+ * thing. Fails only when the database cannot tell. wh_mod_object.c */
+apr_status_t wh_mod_object(wh_call_t *c, wh_object_t *object) WH_MUST_CHECK;
+
+/* Tells the scheduler that there is new work; never fails, never blocks. wh_mod_poke.c */
+void wh_mod_poke(request_rec *r);
+
+/* What a new deployment is of. Texts: "" = none. */
+typedef struct wh_h_deploy_t {
+    const char *environment;
+    wh_trigger_e trigger;
+    const char *sha, *ref, *message, *author;
+    apr_time_t at;
+} wh_h_deploy_t;
+
+/* Makes a deployment of the app, with the snapshot of what the app is now, and its job; *id is the
+ * new deployment's. Inside the caller's transaction. wh_h_deployment.c */
+apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h_deploy_t *what,
+                                    const char **id) WH_MUST_CHECK;
+
+/* Reads the deployment back and answers with its document and a Location. wh_h_deployment.c */
+apr_status_t wh_h_deployment_reply(wh_call_t *c, int status, const char *id) WH_MUST_CHECK;
+
+/* URLs that show what an app has in an environment: the main one, NULL when there is no base
+ * domain. wh_h_app.c */
+const char *wh_h_app_url(wh_call_t *c, const char *slug, const char *environment);
+
+/* URLs of the app's names now, of all of them or of those that show one deployment: array of const
+ * char *, empty without a base domain. wh_h_app.c */
+apr_status_t wh_h_app_urls(wh_call_t *c, const wh_app_t *app, const char *deployment_id,
+                           apr_array_header_t **urls) WH_MUST_CHECK;
+
+/* Handlers, one resource a file. */
+apr_status_t wh_h_health_get(wh_call_t *c);
+apr_status_t wh_h_openapi_get(wh_call_t *c);
+apr_status_t wh_h_login(wh_call_t *c);
+apr_status_t wh_h_app_list(wh_call_t *c);
+apr_status_t wh_h_app_create(wh_call_t *c);
+apr_status_t wh_h_app_get(wh_call_t *c);
+apr_status_t wh_h_app_patch(wh_call_t *c);
+apr_status_t wh_h_app_delete(wh_call_t *c);
+apr_status_t wh_h_deployment_list(wh_call_t *c);
+apr_status_t wh_h_deployment_create(wh_call_t *c);
+apr_status_t wh_h_deployment_get(wh_call_t *c);
+apr_status_t wh_h_deployment_cancel(wh_call_t *c);
+apr_status_t wh_h_log_get(wh_call_t *c);
+apr_status_t wh_h_worker_list(wh_call_t *c);
+apr_status_t wh_h_worker_register(wh_call_t *c);
+apr_status_t wh_h_worker_refresh(wh_call_t *c);
+apr_status_t wh_h_ws(wh_call_t *c);
+apr_status_t wh_h_agent_release(wh_call_t *c);
+apr_status_t wh_h_agent_object(wh_call_t *c);
+apr_status_t wh_h_agent_commit(wh_call_t *c);
+apr_status_t wh_h_hook_list(wh_call_t *c);
+apr_status_t wh_h_hook_create(wh_call_t *c);
+apr_status_t wh_h_hook_get(wh_call_t *c);
+apr_status_t wh_h_hook_delete(wh_call_t *c);
+apr_status_t wh_h_webhook_deliver(wh_call_t *c);
+
+/* Reads the body of a delivery and checks its signature against the hook that the path names: fills
+ * c->raw and makes the caller a HOOK. wh_h_webhook.c */
+apr_status_t wh_h_webhook_signature(wh_call_t *c) WH_MUST_CHECK;
+
+#endif

@@ -1,0 +1,208 @@
+/*
+ * The request fields of every route, with their types and limits; included by wh_mod_api.c alone,
+ * which names them in the route table. Limits are those of libwh/wh_model.h where there is one.
+ */
+#ifndef WH_MOD_API_FIELDS_H
+#define WH_MOD_API_FIELDS_H
+
+#include "libwh/wh_giturl.h"
+#include "libwh/wh_host.h"
+#include "libwh/wh_manifest.h"
+#include "mod_wisehost/wh_mod_api.h"
+
+#define ID_FIELD(field_name, text)                                                                 \
+    {                                                                                              \
+        .name = (field_name), .type = WH_FIELD_STRING, .required = 1, .min = 26, .max = 26,        \
+        .doc = (text)                                                                              \
+    }
+#define EPOCH_FIELD                                                                                \
+    {                                                                                              \
+        .name = "epoch", .type = WH_FIELD_INTEGER, .required = 1, .min = 1,                        \
+        .max = APR_INT64_C(1000000000), .doc = "the job's epoch"                                   \
+    }
+#define TEXT(field_name, least, most, text)                                                        \
+    {                                                                                              \
+        .name = (field_name), .type = WH_FIELD_STRING, .nullable = 1, .min = (least),              \
+        .max = (most), .doc = (text)                                                               \
+    }
+#define NUMBER(field_name, least, most, text)                                                      \
+    {                                                                                              \
+        .name = (field_name), .type = WH_FIELD_INTEGER, .nullable = 1, .min = (least),             \
+        .max = (most), .doc = (text)                                                               \
+    }
+#define SWITCH(field_name, text)                                                                   \
+    {                                                                                              \
+        .name = (field_name), .type = WH_FIELD_BOOLEAN, .nullable = 1, .doc = (text)               \
+    }
+#define PART(field_name, members)                                                                  \
+    {                                                                                              \
+        .name = (field_name), .type = WH_FIELD_OBJECT, .nullable = 1, .fields = (members)          \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+
+static const wh_mod_field_t no_fields[] = {END};
+
+static const wh_mod_field_t page_fields[] = {{.name = "limit",
+                                              .type = WH_FIELD_INTEGER,
+                                              .min = 1,
+                                              .max = WH_API_LIST_MAX,
+                                              .doc = "entries of one answer"},
+                                             {.name = "cursor",
+                                              .type = WH_FIELD_STRING,
+                                              .min = 1,
+                                              .max = 64,
+                                              .doc = "\"next\" of the answer before"},
+                                             END};
+
+static const wh_mod_field_t log_fields[] = {{.name = "after",
+                                             .type = WH_FIELD_INTEGER,
+                                             .min = 0,
+                                             .max = APR_INT64_C(1000000000000),
+                                             .doc = "only lines with a higher sequence number"},
+                                            {.name = "limit",
+                                             .type = WH_FIELD_INTEGER,
+                                             .min = 1,
+                                             .max = 1000,
+                                             .doc = "lines of one answer"},
+                                            END};
+
+static const wh_mod_field_t login_fields[] = {
+    {.name = "token",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = 256,
+     .doc = "the one-time token"},
+    TEXT("name", 1, WH_APP_NAME_MAX, "what the new token is called"),
+    END};
+
+static const wh_mod_field_t repository_fields[] = {
+    TEXT("url", 1, WH_GITURL_MAX, "https address, or a local path where the server allows them"),
+    TEXT("branch", 1, WH_HOST_BRANCH_MAX, "the branch that is deployed"),
+    TEXT("root_directory", 0, WH_APP_PATH_MAX, "directory of the app inside the repository"), END};
+
+static const wh_mod_field_t build_fields[] = {
+    TEXT("build_command", 0, WH_APP_COMMAND_MAX, "runs inside the build container"),
+    TEXT("dockerfile", 1, WH_APP_PATH_MAX, "below root_directory"),
+    TEXT("output_directory", 0, WH_APP_PATH_MAX, "what a static app publishes"), END};
+
+static const wh_mod_field_t run_fields[] = {
+    NUMBER("port", 1, 65535, "where the container listens"),
+    TEXT("health_path", 1, WH_APP_HEALTH_MAX, "asked before the app goes live"),
+    NUMBER("replicas", 1, WH_APP_REPLICAS_MAX, "containers side by side"),
+    NUMBER("cpu_millis", WH_APP_CPU_MIN, WH_APP_CPU_MAX, "thousandths of a core"),
+    NUMBER("memory_bytes", WH_APP_MEMORY_MIN, WH_APP_MEMORY_MAX, "memory limit"),
+    NUMBER("pids", WH_APP_PIDS_MIN, WH_APP_PIDS_MAX, "process limit"),
+    END};
+
+static const wh_mod_field_t app_create_fields[] = {
+    {.name = "slug",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = 255,
+     .doc = "the app's name in URLs"},
+    TEXT("name", 1, WH_APP_NAME_MAX, "the name that people read"),
+    TEXT("kind", 1, 16, "static or container"),
+    {.name = "repository", .type = WH_FIELD_OBJECT, .required = 1, .fields = repository_fields},
+    PART("build", build_fields),
+    PART("run", run_fields),
+    SWITCH("spa", "answer unknown paths with index.html"),
+    TEXT("desired", 1, 16, "running or stopped"),
+    END};
+
+static const wh_mod_field_t app_patch_fields[] = {
+    TEXT("slug", 1, 255, "may be named with its present value only"),
+    TEXT("name", 1, WH_APP_NAME_MAX, "the name that people read"),
+    TEXT("kind", 1, 16, "may be named with its present value only"),
+    PART("repository", repository_fields),
+    PART("build", build_fields),
+    PART("run", run_fields),
+    SWITCH("spa", "answer unknown paths with index.html"),
+    TEXT("desired", 1, 16, "running or stopped"),
+    END};
+
+static const wh_mod_field_t deployment_fields[] = {
+    TEXT("environment", 1, WH_HOST_ENV_MAX, "production unless named"),
+    TEXT("ref", 1, WH_HOST_BRANCH_MAX, "a branch; the app's own unless named"),
+    TEXT("commit", 1, 64, "a commit instead of a branch: 40 or 64 hex digits"), END};
+
+static const wh_mod_field_t app_hook_fields[] = {TEXT("provider", 1, 16, "github"), END};
+
+static const wh_mod_field_t hook_fields[] = {{.name = "app",
+                                              .type = WH_FIELD_STRING,
+                                              .required = 1,
+                                              .min = 1,
+                                              .max = 255,
+                                              .doc = "slug of the app"},
+                                             TEXT("provider", 1, 16, "github"),
+                                             END};
+
+static const wh_mod_field_t register_fields[] = {
+    {.name = "name",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = 63,
+     .doc = "unique among workers"},
+    {.name = "api_key",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 64,
+     .max = 64,
+     .doc = "64 hex digits"},
+    {.name = "cpu_millis",
+     .type = WH_FIELD_INTEGER,
+     .required = 1,
+     .min = 0,
+     .max = APR_INT64_C(100000000)},
+    {.name = "memory_bytes",
+     .type = WH_FIELD_INTEGER,
+     .required = 1,
+     .min = 0,
+     .max = APR_INT64_C(1) << 50},
+    TEXT("address", 1, 255, "where its containers are reached"),
+    {.name = "labels", .type = WH_FIELD_MAP, .nullable = 1, .max = 32},
+    TEXT("zone", 0, 63, "where it stands"),
+    TEXT("version", 0, 63, "of the agent"),
+    END};
+
+static const wh_mod_field_t manifest_fields[] = {
+    {.name = "path", .type = WH_FIELD_STRING, .required = 1, .min = 1, .max = WH_MANIFEST_PATH_MAX},
+    {.name = "size",
+     .type = WH_FIELD_INTEGER,
+     .required = 1,
+     .min = 0,
+     .max = WH_MANIFEST_BYTES_MAX},
+    {.name = "sha256", .type = WH_FIELD_STRING, .required = 1, .min = 64, .max = 64},
+    {.name = "mode", .type = WH_FIELD_INTEGER, .min = 0, .max = 0777},
+    END};
+
+static const wh_mod_field_t release_fields[] = {ID_FIELD("job", "the job that makes the release"),
+                                                EPOCH_FIELD,
+                                                {.name = "manifest",
+                                                 .type = WH_FIELD_LIST,
+                                                 .required = 1,
+                                                 .min = 0,
+                                                 .max = WH_MANIFEST_FILES_MAX + 1,
+                                                 .fields = manifest_fields},
+                                                END};
+
+static const wh_mod_field_t job_fields[] = {ID_FIELD("job", "the job that makes the release"),
+                                            EPOCH_FIELD, END};
+
+static const wh_mod_field_t job_query_fields[] = {ID_FIELD("job", "the job that makes the release"),
+                                                  EPOCH_FIELD, END};
+
+#undef ID_FIELD
+#undef EPOCH_FIELD
+#undef TEXT
+#undef NUMBER
+#undef SWITCH
+#undef PART
+#undef END
+
+#endif

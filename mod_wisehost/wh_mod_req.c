@@ -1,0 +1,315 @@
+#include "mod_wisehost/mod_wisehost.h"
+#include "mod_wisehost/wh_mod_req.h"
+
+#include <stdarg.h>
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <util_filter.h>
+
+#include "libwh/wh_json.h"
+
+#define PIECE_BYTES 16384
+
+apr_time_t wh_mod_req_now(request_rec *r)
+{
+    return r->request_time;
+}
+
+apr_off_t wh_mod_req_length(request_rec *r)
+{
+    const char *text = apr_table_get(r->headers_in, "Content-Length");
+    apr_off_t n;
+    char *end;
+
+    if (!text || !apr_isdigit(*text) || apr_strtoff(&n, text, &end, 10) || *end) {
+        return -1;
+    }
+    return n;
+}
+
+/* A failed read says who is to blame: a slow client is 408, a broken body 400. */
+static apr_status_t read_failed(apr_status_t rv, wh_err_t *err)
+{
+    if (APR_STATUS_IS_TIMEUP(rv)) {
+        return wh_err_set(err, 408, "timeout", "The body did not arrive in time.");
+    }
+    if (rv == APR_ENOSPC) {
+        return wh_err_set(err, 413, "too_large", "The body is larger than this server takes.");
+    }
+    return wh_err_set(err, 400, "bad_body", "The body could not be read to its end.");
+}
+
+static apr_status_t check_head(request_rec *r, apr_off_t max, int need_length, wh_err_t *err)
+{
+    const char *encoding = apr_table_get(r->headers_in, "Content-Encoding");
+    apr_off_t length = wh_mod_req_length(r);
+
+    if (encoding && ap_cstr_casecmp(encoding, "identity") != 0) {
+        return wh_err_set(err, 415, "unsupported_encoding",
+                          "Content-Encoding is not accepted here.");
+    }
+    if (need_length && length < 0) {
+        return wh_err_set(err, 411, "length_required", "Content-Length is required here.");
+    }
+    if (length > max) {
+        return wh_err_set(err, 413, "too_large",
+                          "The body is larger than %" APR_OFF_T_FMT " bytes.", max);
+    }
+    return APR_SUCCESS;
+}
+
+typedef struct pump_t {
+    wh_mod_sink_fn sink;
+    void *baton;
+    apr_off_t max, total;
+    int end;
+} pump_t;
+
+static apr_status_t pump_brigade(apr_bucket_brigade *bb, pump_t *pump, wh_err_t *err)
+{
+    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
+         b = APR_BUCKET_NEXT(b)) {
+        const char *data;
+        apr_size_t n;
+        apr_status_t rv;
+
+        if (APR_BUCKET_IS_EOS(b)) {
+            pump->end = 1;
+            return APR_SUCCESS;
+        }
+        if (APR_BUCKET_IS_METADATA(b)) {
+            continue;
+        }
+        rv = apr_bucket_read(b, &data, &n, APR_BLOCK_READ);
+        if (rv) {
+            return read_failed(rv, err);
+        }
+        pump->total += (apr_off_t)n;
+        if (pump->total > pump->max) {
+            return wh_err_set(err, 413, "too_large",
+                              "The body is larger than %" APR_OFF_T_FMT " bytes.", pump->max);
+        }
+        rv = n ? pump->sink(pump->baton, data, n, err) : APR_SUCCESS;
+        if (rv) {
+            return rv;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t pump_body(request_rec *r, pump_t *pump, wh_err_t *err)
+{
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+
+    while (!pump->end) {
+        apr_status_t rv =
+            ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, PIECE_BYTES);
+
+        if (rv) {
+            return read_failed(rv, err);
+        }
+        rv = pump_brigade(bb, pump, err);
+        apr_brigade_cleanup(bb);
+        if (rv) {
+            return rv;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_mod_req_stream(request_rec *r, apr_off_t max, wh_mod_sink_fn sink, void *baton,
+                               apr_off_t *total, wh_err_t *err)
+{
+    pump_t pump = {.sink = sink, .baton = baton, .max = max};
+    apr_status_t rv = check_head(r, max, 1, err);
+
+    rv = rv ? rv : pump_body(r, &pump, err);
+    *total = pump.total;
+    return rv;
+}
+
+typedef struct gather_t {
+    apr_pool_t *p;
+    char *data;
+    apr_size_t len, size;
+} gather_t;
+
+/* Grows by doubling from what arrived, never from what the client said: memory follows real bytes.
+ */
+static apr_status_t gather(void *baton, const char *data, apr_size_t n, wh_err_t *err)
+{
+    gather_t *to = baton;
+
+    (void)err;
+    if (to->len + n + 1 > to->size) {
+        apr_size_t size = to->size ? to->size : PIECE_BYTES;
+        char *more;
+
+        while (size < to->len + n + 1) {
+            size *= 2;
+        }
+        more = apr_palloc(to->p, size);
+        if (to->len) {
+            memcpy(more, to->data, to->len);
+        }
+        to->data = more;
+        to->size = size;
+    }
+    memcpy(to->data + to->len, data, n);
+    to->len += n;
+    to->data[to->len] = '\0';
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_mod_req_body(request_rec *r, apr_off_t max, int need_length, wh_mod_body_t *out,
+                             wh_err_t *err)
+{
+    gather_t to = {.p = r->pool};
+    pump_t pump = {.sink = gather, .baton = &to, .max = max};
+    apr_status_t rv = check_head(r, max, need_length, err);
+
+    out->data = "";
+    out->len = 0;
+    if (rv || (rv = pump_body(r, &pump, err))) {
+        return rv;
+    }
+    if (to.len) {
+        out->data = to.data;
+        out->len = to.len;
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_mod_req_is_json(request_rec *r, wh_err_t *err)
+{
+    const char *type = apr_table_get(r->headers_in, "Content-Type");
+    const char *rest;
+
+    if (!type || ap_cstr_casecmpn(type, "application/json", 16) != 0) {
+        return wh_err_set(err, 415, "unsupported_media_type", "The body must be application/json.");
+    }
+    for (rest = type + 16; *rest == ' ' || *rest == ';'; rest++) {
+    }
+    if ((*rest && rest == type + 16) || (*rest && ap_cstr_casecmp(rest, "charset=utf-8") &&
+                                         ap_cstr_casecmp(rest, "charset=\"utf-8\""))) {
+        return wh_err_set(err, 415, "unsupported_media_type",
+                          "The body must be application/json in UTF-8.");
+    }
+    return APR_SUCCESS;
+}
+
+const char *wh_mod_req_bearer(request_rec *r)
+{
+    const char *text = apr_table_get(r->headers_in, "Authorization");
+    const char *token;
+
+    if (!text || ap_cstr_casecmpn(text, "Bearer ", 7) != 0) {
+        return NULL;
+    }
+    for (token = text + 7; *token == ' '; token++) {
+    }
+    if (!*token || strlen(token) > 4096 || strpbrk(token, " ,\t")) {
+        return NULL;
+    }
+    return token;
+}
+
+/* Headers go to err_headers_out: they survive whatever httpd does with the status. */
+static void common_headers(request_rec *r)
+{
+    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_setn(r->err_headers_out, "X-Request-Id", wh_mod_problem_request_id(r));
+    r->no_cache = 1;
+}
+
+static int send_json(request_rec *r, int status, const char *type, json_t *body)
+{
+    size_t n = 0;
+    char *text = wh_json_text_safe(r->pool, body, &n);
+
+    json_decref(body);
+    if (!text) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0200: an answer could not be put into JSON");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    common_headers(r);
+    r->status = status;
+    r->status_line = NULL;
+    ap_set_content_type(r, type);
+    ap_set_content_length(r, (apr_off_t)n + 1);
+    ap_rwrite(text, (int)n, r);
+    ap_rwrite("\n", 1, r);
+    return OK;
+}
+
+int wh_mod_req_reply(request_rec *r, int status, json_t *body)
+{
+    return send_json(r, status, "application/json", body);
+}
+
+int wh_mod_req_empty(request_rec *r, int status)
+{
+    common_headers(r);
+    r->status = status;
+    r->status_line = NULL;
+    if (status != HTTP_NO_CONTENT && status != HTTP_NOT_MODIFIED) {
+        ap_set_content_length(r, 0);
+    }
+    return OK;
+}
+
+int wh_mod_req_problem(request_rec *r, const wh_err_t *err)
+{
+    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
+    if (err->http == HTTP_UNAUTHORIZED) {
+        apr_table_setn(r->err_headers_out, "WWW-Authenticate", "Bearer realm=\"wisehost\"");
+    }
+    return wh_mod_problem_send(r, err);
+}
+
+void wh_mod_req_location(request_rec *r, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    apr_table_setn(r->err_headers_out, "Location", apr_pvsprintf(r->pool, fmt, ap));
+    va_end(ap);
+}
+
+static const char *etag_of(request_rec *r, apr_int64_t version)
+{
+    return apr_psprintf(r->pool, "\"%" APR_INT64_T_FMT "\"", version);
+}
+
+void wh_mod_req_etag(request_rec *r, apr_int64_t version)
+{
+    apr_table_setn(r->err_headers_out, "ETag", etag_of(r, version));
+}
+
+int wh_mod_req_not_modified(request_rec *r, apr_int64_t version)
+{
+    const char *asked = apr_table_get(r->headers_in, "If-None-Match");
+    const char *etag = etag_of(r, version);
+
+    return asked && (!strcmp(asked, "*") || ap_find_etag_weak(r->pool, asked, etag));
+}
+
+apr_status_t wh_mod_req_if_match(request_rec *r, apr_int64_t version, wh_err_t *err)
+{
+    const char *asked = apr_table_get(r->headers_in, "If-Match");
+
+    if (!asked) {
+        return wh_err_set(err, 428, "precondition_required",
+                          "If-Match is required: send the ETag that you read last.");
+    }
+    if (strcmp(asked, "*") && !ap_find_etag_strong(r->pool, asked, etag_of(r, version))) {
+        return wh_err_set(err, 412, "precondition_failed", "It has changed since you read it.");
+    }
+    return APR_SUCCESS;
+}

@@ -1,0 +1,70 @@
+/*
+ * wh_mod_store: where releases live (state directory: objects/, releases/, uploads/).
+ *
+ * objects/ab/<sha256>            one file's content, named by its hash; immutable
+ * releases/<release id>/manifest what a release holds; it exists once this directory does
+ * uploads/<job>.<epoch>/         manifest.json and "wanted" (hash and size, sorted, fixed width) of
+ * a release under way
+ *
+ * Everything is written beside its place, flushed, renamed, and the directory flushed: whatever is
+ * seen under its name is whole and stays so over a power cut. Names are made of checked hashes and
+ * ids alone. Errors: storage_error 503 and those named. Any thread; two writers of one name do no
+ * harm.
+ */
+#ifndef WH_MOD_STORE_H
+#define WH_MOD_STORE_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+
+#include "libwh/wh_err.h"
+#include "libwh/wh_manifest.h"
+
+typedef struct wh_mod_store_t {
+    apr_pool_t *p;
+    const char *state_dir;
+} wh_mod_store_t;
+
+/* A release under way: what was announced for one job. */
+typedef struct wh_mod_upload_t {
+    const char *job; /* checked id */
+    apr_int64_t epoch;
+} wh_mod_upload_t;
+
+/* True when the object is there with this size. */
+int wh_mod_store_has(const wh_mod_store_t *store, const char *sha256, apr_off_t size);
+
+/* True when the release is there. */
+int wh_mod_store_release_exists(const wh_mod_store_t *store, const char *release_id);
+
+/* Keeps the announced manifest m (its document json) for the job; replaces an earlier one. */
+apr_status_t wh_mod_store_stage(const wh_mod_store_t *store, const wh_mod_upload_t *up,
+                                const wh_manifest_t *m, wh_err_t *err) WH_MUST_CHECK;
+
+/* The size that was announced for this hash. not_announced 422. */
+apr_status_t wh_mod_store_wanted(const wh_mod_store_t *store, const wh_mod_upload_t *up,
+                                 const char *sha256, apr_off_t *size, wh_err_t *err) WH_MUST_CHECK;
+
+/* Reads the announced manifest back. not_announced 422. */
+apr_status_t wh_mod_store_staged(const wh_mod_store_t *store, const wh_mod_upload_t *up,
+                                 wh_manifest_t **m, wh_err_t *err) WH_MUST_CHECK;
+
+/* Makes the release exist, all objects being there; nothing to do when it does. */
+apr_status_t wh_mod_store_publish(const wh_mod_store_t *store, const wh_manifest_t *m,
+                                  wh_err_t *err) WH_MUST_CHECK;
+
+/* Forgets what was announced for the job; failures do not matter. */
+void wh_mod_store_unstage(const wh_mod_store_t *store, const wh_mod_upload_t *up);
+
+/* One object while it is written. Begin, any number of adds, then end; a cleanup of store->p
+ * removes what was not ended. */
+typedef struct wh_mod_object_t wh_mod_object_t;
+apr_status_t wh_mod_store_begin(const wh_mod_store_t *store, const char *sha256, apr_off_t size,
+                                wh_mod_object_t **out, wh_err_t *err) WH_MUST_CHECK;
+/* too_large 413 when there is more than announced. */
+apr_status_t wh_mod_store_add(wh_mod_object_t *object, const char *data, apr_size_t n,
+                              wh_err_t *err) WH_MUST_CHECK;
+/* length_mismatch, hash_mismatch 422. Afterwards the object is durably in its place. */
+apr_status_t wh_mod_store_end(wh_mod_object_t *object, wh_err_t *err) WH_MUST_CHECK;
+
+#endif
