@@ -1,1 +1,5 @@
 # conf: its part of the one Makefile
+EXTRA_DIST += conf/quickstart-httpd.conf.in conf/engine.sh \
+	examples/hello-static/index.html examples/hello-static/style.css \
+	examples/hello-container/Dockerfile examples/hello-container/README.md \
+	examples/hello-container/index.html examples/hello-container/server.c
