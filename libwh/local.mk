@@ -36,6 +36,11 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_model_hook.c \
 	libwh/wh_model_snapshot.c \
 	libwh/wh_model_worker.c \
+	libwh/wh_proto.c libwh/wh_proto.h libwh/wh_proto_msg.def \
+	libwh/wh_proto_msg.c libwh/wh_proto_msg.h libwh/wh_proto_msg_int.h \
+	libwh/wh_proto_msg_job.c \
+	libwh/wh_proto_msg_link.c \
+	libwh/wh_proto_msg_log.c \
 	libwh/wh_route.c libwh/wh_route.h \
 	libwh/wh_seq.c libwh/wh_seq.h
 
