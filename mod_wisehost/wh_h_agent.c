@@ -126,9 +126,8 @@ static apr_status_t record(wh_call_t *c, const wh_manifest_t *m)
     wh_release_t row = {
         .id = wh_manifest_id(m), .files = m->n, .bytes = m->bytes, .created_at = c->now};
     wh_db_job_scope_t *still;
-    apr_status_t rv = wh_mod_call_db(c);
+    apr_status_t rv = wh_mod_call_begin(c);
 
-    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
     rv = rv ? rv : wh_db_job_check_processing(c->dbc, c->p, &c->claim, &still, &c->err);
     rv = rv ? rv : wh_db_release_insert_if_absent(c->dbc, c->p, &row, &c->err);
     return rv ? rv : wh_dbc_commit(c->dbc, &c->err);

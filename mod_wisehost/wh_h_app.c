@@ -133,8 +133,7 @@ apr_status_t wh_h_app_create(wh_call_t *c)
     if (!app.id) {
         return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
     }
-    rv = wh_mod_call_db(c);
-    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = wh_mod_call_begin(c);
     rv = rv ? rv : wh_db_app_insert(c->dbc, c->p, &app, &c->err);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
@@ -168,7 +167,7 @@ apr_status_t wh_h_app_patch(wh_call_t *c)
     apr_status_t rv = wh_mod_req_if_match(c->r, app.version, &c->err);
 
     rv = rv ? rv : wh_model_app_decode(c->p, c->body, &opt, &app, &c->err);
-    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv : moved(c, wh_db_app_update(c->dbc, c->p, &app, c->now, &c->err));
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
@@ -184,7 +183,7 @@ apr_status_t wh_h_app_delete(wh_call_t *c)
 {
     apr_status_t rv = wh_mod_req_if_match(c->r, c->app->version, &c->err);
 
-    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv
             : moved(c, wh_db_app_mark_deleted(c->dbc, c->p, c->app->id, c->app->version, c->now,
                                               &c->err));

@@ -124,7 +124,7 @@ apr_status_t wh_h_deployment_create(wh_call_t *c)
     what.environment = asked.environment;
     what.sha = asked.commit;
     what.ref = asked.ref;
-    rv = wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = wh_mod_call_begin(c);
     rv = rv ? rv : wh_h_deployment_insert(c, c->app->id, &what, &id);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
@@ -187,7 +187,7 @@ apr_status_t wh_h_deployment_get(wh_call_t *c)
 /* Only the wish is written; the scheduler and the agent carry it out (states.md, 6). */
 apr_status_t wh_h_deployment_cancel(wh_call_t *c)
 {
-    apr_status_t rv = wh_dbc_begin(c->dbc, c->p, &c->err);
+    apr_status_t rv = wh_mod_call_begin(c);
 
     rv = rv ? rv : wh_db_job_cancel_request(c->dbc, c->p, c->deployment->id, c->now, &c->err);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);

@@ -27,7 +27,7 @@ apr_status_t wh_h_hook_create(wh_call_t *c)
     if (!rv && !hook.id) {
         rv = wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
     }
-    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv : wh_db_hook_insert(c->dbc, c->p, &hook, &c->err);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
@@ -82,7 +82,7 @@ apr_status_t wh_h_hook_list(wh_call_t *c)
 
 apr_status_t wh_h_hook_delete(wh_call_t *c)
 {
-    apr_status_t rv = wh_dbc_begin(c->dbc, c->p, &c->err);
+    apr_status_t rv = wh_mod_call_begin(c);
 
     rv = rv ? rv : wh_db_hook_delete(c->dbc, c->p, c->hook->row.id, c->now, &c->err);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);

@@ -89,7 +89,7 @@ static apr_status_t find_earlier(wh_call_t *c, const wh_delivery_t *d, const cha
 static apr_status_t take_in(wh_call_t *c, wh_delivery_t *d, const wh_h_deploy_t *what,
                             int *duplicate)
 {
-    apr_status_t rv = wh_dbc_begin(c->dbc, c->p, &c->err);
+    apr_status_t rv = wh_mod_call_begin(c);
 
     rv = rv ? rv : find_earlier(c, d, &d->deployment_id);
     *duplicate = !rv && *d->deployment_id;

@@ -38,9 +38,8 @@ static apr_status_t reply_token(wh_call_t *c, int status, const wh_worker_t *w, 
 /* The one-time token is used up in the transaction that registers (R8). */
 static apr_status_t store(wh_call_t *c, const wh_worker_t *w, wh_worker_t **stored)
 {
-    apr_status_t rv = wh_mod_call_db(c);
+    apr_status_t rv = wh_mod_call_begin(c);
 
-    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
     if (!rv && c->actor.kind == WH_ACTOR_ENROLMENT) {
         rv = wh_db_token_onetime_redeem(c->dbc, c->p, c->credential_hash, "enrolment", c->now,
                                         &c->err);

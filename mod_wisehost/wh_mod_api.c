@@ -37,6 +37,28 @@ apr_status_t wh_mod_call_db(wh_call_t *c)
     return c->dbc ? APR_SUCCESS : wh_mod_dbc(c->r, &c->dbc, &c->err);
 }
 
+int wh_mod_call_lost(wh_call_t *c, apr_status_t rv)
+{
+    if (!rv || rv == APR_NOTFOUND || !wh_err_is(&c->err, "db_gone")) {
+        return 0;
+    }
+    c->dbc = NULL; /* the next wh_mod_call_db lends a fresh one */
+    wh_err_clear(&c->err);
+    return 1;
+}
+
+apr_status_t wh_mod_call_begin(wh_call_t *c)
+{
+    apr_status_t rv = wh_mod_call_db(c);
+
+    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    if (wh_mod_call_lost(c, rv)) {
+        rv = wh_mod_call_db(c);
+        rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    }
+    return rv;
+}
+
 apr_status_t wh_mod_call_reply(wh_call_t *c, int status, json_t *body)
 {
     c->rc = wh_mod_req_reply(c->r, status, body);

@@ -94,6 +94,13 @@ extern const int wh_api_routes_n;
 /* Lends the database connection into c->dbc; safe to call again. 503 when there is none. */
 apr_status_t wh_mod_call_db(wh_call_t *c) WH_MUST_CHECK;
 
+/* True when rv says that the connection died: it is given up, and the caller may try once more. Only
+ * before anything was written. */
+int wh_mod_call_lost(wh_call_t *c, apr_status_t rv);
+
+/* Lends a connection and begins a transaction, once more on a fresh one when it turns out dead. */
+apr_status_t wh_mod_call_begin(wh_call_t *c) WH_MUST_CHECK;
+
 /* Ends the call with an answer; body is stolen. Always APR_SUCCESS. */
 apr_status_t wh_mod_call_reply(wh_call_t *c, int status, json_t *body);
 /* The same without a body. */

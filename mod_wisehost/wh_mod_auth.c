@@ -100,8 +100,7 @@ static apr_status_t by_enrolment(wh_call_t *c, const char *hash)
         return APR_NOTFOUND;
     }
     rv = wh_mod_rate_room(c->r, WH_RATE_CREDENTIAL, "", &c->err);
-    rv = rv ? rv : wh_mod_call_db(c);
-    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
+    rv = rv ? rv : wh_mod_call_begin(c);
     if (rv) {
         return rv;
     }
@@ -185,6 +184,9 @@ apr_status_t wh_mod_auth(wh_call_t *c)
         return wh_mod_auth_refuse(c);
     }
     rv = identify(c, bearer);
+    if (wh_mod_call_lost(c, rv)) { /* a pooled connection that died since its last use */
+        rv = identify(c, bearer);
+    }
     if (rv == APR_NOTFOUND) {
         wh_err_clear(&c->err);
         return wh_mod_auth_refuse(c);

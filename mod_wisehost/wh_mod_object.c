@@ -76,7 +76,12 @@ apr_status_t wh_mod_object(wh_call_t *c, wh_object_t *object)
 {
     apr_status_t rv = wh_mod_call_db(c);
 
-    if (rv || ((rv = find(c)) && rv != APR_NOTFOUND)) {
+    rv = rv ? rv : find(c);
+    if (wh_mod_call_lost(c, rv)) {
+        rv = wh_mod_call_db(c);
+        rv = rv ? rv : find(c);
+    }
+    if (rv && rv != APR_NOTFOUND) {
         return rv;
     }
     object->exists = rv == APR_SUCCESS;
