@@ -26,7 +26,10 @@ libwh_libwh_la_SOURCES = \
 
 # The domain: protocol, names, models, states, routes.
 libwh_libwh_la_SOURCES += \
+	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
+	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
+	libwh/wh_hook.c libwh/wh_hook.h \
 	libwh/wh_host.c libwh/wh_host.h \
 	libwh/wh_manifest.c libwh/wh_manifest.h \
 	libwh/wh_mime.c libwh/wh_mime.h \
@@ -42,6 +45,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_proto_msg_link.c \
 	libwh/wh_proto_msg_log.c \
 	libwh/wh_route.c libwh/wh_route.h \
+	libwh/wh_sched.c libwh/wh_sched.h \
 	libwh/wh_seq.c libwh/wh_seq.h
 
 EXTRA_DIST += libwh/README.md

@@ -1,0 +1,255 @@
+/* wh_sched: see wh_sched.h. */
+#include <stdlib.h>
+#include <string.h>
+#include <apr_strings.h>
+
+#include "libwh/wh_sched.h"
+
+#define APPS_FULL 32
+
+/* One plan under way. Workers are copied, because each assignment fills its worker a little. */
+typedef struct plan_t {
+    const wh_sched_in_t *in;
+    wh_sched_worker_t *workers;
+    const wh_sched_job_t **waiting; /* pending deploy and stop jobs that may be placed */
+    int n_waiting;
+    wh_sched_plan_t *out;
+} plan_t;
+
+static void push(plan_t *plan, wh_sched_do_e what, const wh_sched_job_t *job,
+                 apr_int64_t worker_id, const char *by)
+{
+    APR_ARRAY_PUSH(plan->out->actions, wh_sched_action_t) =
+        (wh_sched_action_t){.what = what, .job = job, .worker_id = worker_id, .by = by};
+}
+
+static void due(plan_t *plan, apr_time_t at)
+{
+    if (at > plan->in->now && (plan->out->next_at == 0 || at < plan->out->next_at))
+        plan->out->next_at = at;
+}
+
+static wh_sched_worker_t *worker_of(plan_t *plan, apr_int64_t id)
+{
+    int i;
+
+    for (i = 0; i < plan->in->n_workers; i++) {
+        if (plan->workers[i].id == id)
+            return &plan->workers[i];
+    }
+    return NULL;
+}
+
+static int is_open(const wh_sched_job_t *job)
+{
+    return job->status == WH_JOB_ASSIGNED || job->status == WH_JOB_PROCESSING;
+}
+
+static int same_target(const wh_sched_job_t *a, const char *app_id, const char *environment)
+{
+    return strcmp(a->app_id, app_id) == 0 && strcmp(a->environment, environment) == 0;
+}
+
+/* Something of this app and environment is under way. A job that is assigned counts, although its
+ * deployment is still in prepare: its worker may acknowledge it at any moment. */
+static int target_busy(const plan_t *plan, const wh_sched_job_t *job)
+{
+    const wh_sched_in_t *in = plan->in;
+    int i;
+
+    for (i = 0; i < in->n_busy; i++) {
+        if (same_target(job, in->busy[i].app_id, in->busy[i].environment))
+            return 1;
+    }
+    for (i = 0; i < in->n_jobs; i++) {
+        const wh_sched_job_t *other = &in->jobs[i];
+
+        if (other != job && other->kind == WH_JOB_KIND_DEPLOY && is_open(other) &&
+            same_target(job, other->app_id, other->environment))
+            return 1;
+    }
+    return 0;
+}
+
+/* The newest deployment that waits for the same app and environment; the job itself when it is. */
+static const wh_sched_job_t *newest_waiting(const plan_t *plan, const wh_sched_job_t *job)
+{
+    const wh_sched_job_t *best = job;
+    int i;
+
+    for (i = 0; i < plan->in->n_jobs; i++) {
+        const wh_sched_job_t *other = &plan->in->jobs[i];
+
+        if (other->kind == WH_JOB_KIND_DEPLOY && other->status == WH_JOB_PENDING &&
+            other->cancel_at == 0 && other->number > best->number &&
+            same_target(job, other->app_id, other->environment))
+            best = other;
+    }
+    return best;
+}
+
+int wh_sched_score(const wh_sched_worker_t *w, const wh_sched_job_t *job)
+{
+    apr_int64_t cpu, memory, apps;
+
+    if (!w->online || !w->active || (job->needs_engine && !w->engine))
+        return -1;
+    if (w->cpu_used + job->cpu_millis > w->cpu_millis ||
+        w->memory_used + job->memory_bytes > w->memory_bytes)
+        return -1;
+    /* In 128 bits nothing of this can overflow, whatever a worker says of itself. */
+    cpu = w->cpu_millis > 0
+              ? (apr_int64_t)((__int128)(w->cpu_used + job->cpu_millis) * 1000 / w->cpu_millis)
+              : 0;
+    memory = w->memory_bytes > 0
+                 ? (apr_int64_t)((__int128)(w->memory_used + job->memory_bytes) * 1000 /
+                                 w->memory_bytes)
+                 : 0;
+    apps = w->running >= APPS_FULL ? 1000 : (apr_int64_t)w->running * 1000 / APPS_FULL;
+    return (int)((cpu * 50 + memory * 35 + apps * 15) / 100);
+}
+
+/* The emptiest worker that can take a deploy job; by jobs under way, then id, where equal. */
+static wh_sched_worker_t *choose(plan_t *plan, const wh_sched_job_t *job)
+{
+    wh_sched_worker_t *best = NULL;
+    int best_score = 0, i;
+
+    for (i = 0; i < plan->in->n_workers; i++) {
+        wh_sched_worker_t *w = &plan->workers[i];
+        int score;
+
+        if ((job->worker_id && job->worker_id != w->id) || w->jobs >= w->max_jobs)
+            continue;
+        score = wh_sched_score(w, job);
+        if (score < 0)
+            continue;
+        if (!best || score < best_score ||
+            (score == best_score &&
+             (w->jobs < best->jobs || (w->jobs == best->jobs && w->id < best->id)))) {
+            best = w;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+/* What time alone has decided: lost leases and deadlines. */
+static void overdue(plan_t *plan, const wh_sched_job_t *job)
+{
+    apr_time_t now = plan->in->now, lost, late;
+    const wh_sched_worker_t *w = worker_of(plan, job->worker_id);
+
+    if (job->status == WH_JOB_ASSIGNED) {
+        /* Assigned has certainly not begun, so it goes elsewhere once its worker is gone and the
+         * lease, which covers a message still on its way, has run out. */
+        if (plan->in->hold_on_loss || (w && w->online) || job->kind == WH_JOB_KIND_STOP)
+            return;
+        if (now >= job->lease_until)
+            push(plan, WH_SCHED_RELEASE, job, 0, NULL);
+        else
+            due(plan, job->lease_until);
+        return;
+    }
+    late = job->deadline_at ? job->deadline_at + WH_SCHED_DEADLINE_GRACE_US : 0;
+    lost = job->lease_until - WH_SCHED_LEASE_US + WH_SCHED_LOST_US;
+    if (late && now >= late)
+        push(plan, WH_SCHED_FAIL_DEADLINE, job, 0, NULL);
+    else if (now >= lost)
+        push(plan, WH_SCHED_FAIL_LOST, job, 0, NULL);
+    else
+        due(plan, late && late < lost ? late : lost);
+}
+
+static int by_priority_then_age(const void *a, const void *b)
+{
+    const wh_sched_job_t *x = *(const wh_sched_job_t *const *)a;
+    const wh_sched_job_t *y = *(const wh_sched_job_t *const *)b;
+
+    if (x->priority != y->priority)
+        return x->priority > y->priority ? -1 : 1;
+    if (x->created_at != y->created_at)
+        return x->created_at < y->created_at ? -1 : 1;
+    return strcmp(x->id, y->id);
+}
+
+/* Sorts a pending job out: skipped, waiting for its time, or to be placed. */
+static void consider(plan_t *plan, const wh_sched_job_t *job)
+{
+    if (job->cancel_at != 0)
+        return;
+    if (job->kind == WH_JOB_KIND_DEPLOY) {
+        const wh_sched_job_t *newest = newest_waiting(plan, job);
+
+        if (newest != job) {
+            push(plan, WH_SCHED_SKIP, job, 0, newest->deployment_id);
+            return;
+        }
+    }
+    if (job->not_before > plan->in->now) {
+        due(plan, job->not_before);
+        return;
+    }
+    if (job->kind == WH_JOB_KIND_DEPLOY && target_busy(plan, job))
+        return;
+    plan->waiting[plan->n_waiting++] = job;
+}
+
+static void place(plan_t *plan, const wh_sched_job_t *job)
+{
+    wh_sched_worker_t *w;
+
+    /* A stop job needs no room; it needs its worker, and waits there until that is back. */
+    if (job->kind == WH_JOB_KIND_STOP) {
+        w = worker_of(plan, job->worker_id);
+        if (w && w->online)
+            push(plan, WH_SCHED_ASSIGN, job, w->id, NULL);
+        return;
+    }
+    w = choose(plan, job);
+    if (!w)
+        return;
+    push(plan, WH_SCHED_ASSIGN, job, w->id, NULL);
+    w->cpu_used += job->cpu_millis;
+    w->memory_used += job->memory_bytes;
+    w->jobs++;
+}
+
+void wh_sched_plan(apr_pool_t *p, const wh_sched_in_t *in, wh_sched_plan_t *out)
+{
+    plan_t plan = {.in = in, .out = out};
+    int i, before;
+
+    *out = (wh_sched_plan_t){.actions = apr_array_make(p, 16, sizeof(wh_sched_action_t))};
+    if (in->n_workers > 0)
+        plan.workers = apr_pmemdup(p, in->workers, (size_t)in->n_workers * sizeof(*in->workers));
+    plan.waiting = apr_pcalloc(p, (size_t)(in->n_jobs + 1) * sizeof(*plan.waiting));
+    /* Fails before releases: a failed job is a fact, a released one is placed in the next plan. */
+    for (i = 0; i < in->n_jobs; i++) {
+        if (in->jobs[i].status == WH_JOB_PROCESSING)
+            overdue(&plan, &in->jobs[i]);
+    }
+    for (i = 0; i < in->n_jobs; i++) {
+        if (in->jobs[i].status == WH_JOB_ASSIGNED)
+            overdue(&plan, &in->jobs[i]);
+    }
+    for (i = 0; i < in->n_jobs; i++) {
+        if (in->jobs[i].status == WH_JOB_PENDING)
+            consider(&plan, &in->jobs[i]);
+    }
+    qsort(plan.waiting, (size_t)plan.n_waiting, sizeof(*plan.waiting), by_priority_then_age);
+    before = out->actions->nelts;
+    for (i = 0; i < plan.n_waiting; i++) {
+        if (out->actions->nelts - before >= WH_SCHED_TICK_MAX) {
+            out->more = 1;
+            break;
+        }
+        place(&plan, plan.waiting[i]);
+    }
+}
+
+int wh_sched_worker_stale(apr_time_t now, apr_time_t last_heartbeat, apr_time_t scheduler_start)
+{
+    return now - last_heartbeat > WH_SCHED_HEARTBEAT_TIMEOUT_US &&
+           now - scheduler_start > WH_SCHED_HEARTBEAT_TIMEOUT_US;
+}
