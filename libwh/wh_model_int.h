@@ -35,7 +35,7 @@ apr_status_t wh_model_int_num(const wh_json_at_t *at, const char *key, const wh_
 apr_status_t wh_model_int_bad(const wh_json_at_t *at, const char *key, wh_err_t *err,
                               const char *what);
 
-/* Build, run and repository parts, alike in app bodies and snapshots; each into its struct below. */
+/* Build, run and repository parts, alike in app bodies and snapshots: where each is to go. */
 typedef struct wh_model_int_parts_t {
     const char **url, **branch, **root;
     const char **command, **dockerfile, **output;
@@ -43,7 +43,7 @@ typedef struct wh_model_int_parts_t {
     const char **health_path;
 } wh_model_int_parts_t;
 
-/* Reads "repository", "build" and "run" of at; strict = refuse unknown members. The address of the
+/* Reads "repository", "build" and "run" of at; strict refuses unknown members. The address of the
  * repository is checked for length alone. */
 apr_status_t wh_model_int_parts(const wh_json_at_t *at, int strict,
                                 const wh_model_int_parts_t *parts, wh_err_t *err) WH_MUST_CHECK;

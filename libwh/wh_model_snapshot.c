@@ -1,4 +1,4 @@
-/* wh_model_snapshot: what a deployment keeps of its app (F227): made once, read by hub and agent. */
+/* wh_model_snapshot: what a deployment keeps of its app (F227); hub and agent read it. */
 #include <string.h>
 
 #include "libwh/wh_host.h"

@@ -42,7 +42,7 @@ wh_msg_e wh_proto_type_of(const char *name, wh_proto_dir_e dir)
     return WH_MSG_UNKNOWN;
 }
 
-/* Every part carries its length, so that no two different sets of parts give the same bytes (D8). */
+/* Every part carries its length, so that no two sets of parts give the same bytes (D8). */
 static void add_part(wh_sign_ctx_t *ctx, const void *data, size_t n)
 {
     unsigned char len[4] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16),

@@ -4,8 +4,9 @@
  * Encoders borrow the struct and return a new reference (NULL: memory ran out, or a text that is
  * not UTF-8). Decoders keep the payload alive with p, so strings may point into it; they ignore
  * unknown members, and refuse a missing or mistyped one or a value out of its limits with
- * err->code bad_payload (400) and a pointer. Arrays are apr arrays of the struct named (never NULL after decode; NULL counts as
- * empty for encoders). Strings are never NULL ("" = absent) after decode. Thread-safe.
+ * err->code bad_payload (400) and a pointer. Arrays are apr arrays of the struct named: never NULL
+ * after decode; NULL counts as empty for encoders. Strings are never NULL after decode ("" =
+ * absent). Thread-safe.
  *
  * Identity never comes from a payload: whose job, app or deployment it is, is for the hub to check
  * in the statement that writes.

@@ -1,15 +1,23 @@
 /* wh_sched: see wh_sched.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <apr_hash.h>
 #include <apr_strings.h>
 
 #include "libwh/wh_sched.h"
 
 #define APPS_FULL 32
 
+typedef struct target_t {
+    int busy;                     /* something of it is under way */
+    const wh_sched_job_t *newest; /* of those that wait */
+} target_t;
+
 /* One plan under way. Workers are copied, because each assignment fills its worker a little. */
 typedef struct plan_t {
+    apr_pool_t *p;
     const wh_sched_in_t *in;
+    apr_hash_t *targets; /* "app/environment" -> target_t */
     wh_sched_worker_t *workers;
     const wh_sched_job_t **waiting; /* pending deploy and stop jobs that may be placed */
     int n_waiting;
@@ -45,47 +53,39 @@ static int is_open(const wh_sched_job_t *job)
     return job->status == WH_JOB_ASSIGNED || job->status == WH_JOB_PROCESSING;
 }
 
-static int same_target(const wh_sched_job_t *a, const char *app_id, const char *environment)
+/* What stands about one app and environment. A job that is assigned makes it busy, although its
+ * deployment is still in prepare: its worker may acknowledge it at any moment. */
+static target_t *target_of(plan_t *plan, const char *app_id, const char *environment)
 {
-    return strcmp(a->app_id, app_id) == 0 && strcmp(a->environment, environment) == 0;
+    const char *key = apr_pstrcat(plan->p, app_id, "/", environment, NULL);
+    target_t *t = apr_hash_get(plan->targets, key, APR_HASH_KEY_STRING);
+
+    if (!t) {
+        t = apr_pcalloc(plan->p, sizeof(*t));
+        apr_hash_set(plan->targets, key, APR_HASH_KEY_STRING, t);
+    }
+    return t;
 }
 
-/* Something of this app and environment is under way. A job that is assigned counts, although its
- * deployment is still in prepare: its worker may acknowledge it at any moment. */
-static int target_busy(const plan_t *plan, const wh_sched_job_t *job)
+static void survey(plan_t *plan)
 {
     const wh_sched_in_t *in = plan->in;
     int i;
 
-    for (i = 0; i < in->n_busy; i++) {
-        if (same_target(job, in->busy[i].app_id, in->busy[i].environment))
-            return 1;
-    }
+    for (i = 0; i < in->n_busy; i++)
+        target_of(plan, in->busy[i].app_id, in->busy[i].environment)->busy = 1;
     for (i = 0; i < in->n_jobs; i++) {
-        const wh_sched_job_t *other = &in->jobs[i];
+        const wh_sched_job_t *job = &in->jobs[i];
+        target_t *t;
 
-        if (other != job && other->kind == WH_JOB_KIND_DEPLOY && is_open(other) &&
-            same_target(job, other->app_id, other->environment))
-            return 1;
+        if (job->kind != WH_JOB_KIND_DEPLOY)
+            continue;
+        t = target_of(plan, job->app_id, job->environment);
+        t->busy = t->busy || is_open(job);
+        if (job->status == WH_JOB_PENDING && job->cancel_at == 0 &&
+            (!t->newest || job->number > t->newest->number))
+            t->newest = job;
     }
-    return 0;
-}
-
-/* The newest deployment that waits for the same app and environment; the job itself when it is. */
-static const wh_sched_job_t *newest_waiting(const plan_t *plan, const wh_sched_job_t *job)
-{
-    const wh_sched_job_t *best = job;
-    int i;
-
-    for (i = 0; i < plan->in->n_jobs; i++) {
-        const wh_sched_job_t *other = &plan->in->jobs[i];
-
-        if (other->kind == WH_JOB_KIND_DEPLOY && other->status == WH_JOB_PENDING &&
-            other->cancel_at == 0 && other->number > best->number &&
-            same_target(job, other->app_id, other->environment))
-            best = other;
-    }
-    return best;
 }
 
 int wh_sched_score(const wh_sched_worker_t *w, const wh_sched_job_t *job)
@@ -176,13 +176,14 @@ static int by_priority_then_age(const void *a, const void *b)
 /* Sorts a pending job out: skipped, waiting for its time, or to be placed. */
 static void consider(plan_t *plan, const wh_sched_job_t *job)
 {
+    const target_t *t = NULL;
+
     if (job->cancel_at != 0)
         return;
     if (job->kind == WH_JOB_KIND_DEPLOY) {
-        const wh_sched_job_t *newest = newest_waiting(plan, job);
-
-        if (newest != job) {
-            push(plan, WH_SCHED_SKIP, job, 0, newest->deployment_id);
+        t = target_of(plan, job->app_id, job->environment);
+        if (t->newest != job) {
+            push(plan, WH_SCHED_SKIP, job, 0, t->newest->deployment_id);
             return;
         }
     }
@@ -190,7 +191,7 @@ static void consider(plan_t *plan, const wh_sched_job_t *job)
         due(plan, job->not_before);
         return;
     }
-    if (job->kind == WH_JOB_KIND_DEPLOY && target_busy(plan, job))
+    if (t && t->busy)
         return;
     plan->waiting[plan->n_waiting++] = job;
 }
@@ -217,13 +218,14 @@ static void place(plan_t *plan, const wh_sched_job_t *job)
 
 void wh_sched_plan(apr_pool_t *p, const wh_sched_in_t *in, wh_sched_plan_t *out)
 {
-    plan_t plan = {.in = in, .out = out};
+    plan_t plan = {.p = p, .in = in, .out = out, .targets = apr_hash_make(p)};
     int i, before;
 
     *out = (wh_sched_plan_t){.actions = apr_array_make(p, 16, sizeof(wh_sched_action_t))};
     if (in->n_workers > 0)
         plan.workers = apr_pmemdup(p, in->workers, (size_t)in->n_workers * sizeof(*in->workers));
     plan.waiting = apr_pcalloc(p, (size_t)(in->n_jobs + 1) * sizeof(*plan.waiting));
+    survey(&plan);
     /* Fails before releases: a failed job is a fact, a released one is placed in the next plan. */
     for (i = 0; i < in->n_jobs; i++) {
         if (in->jobs[i].status == WH_JOB_PROCESSING)
