@@ -73,7 +73,7 @@ static apr_status_t by_token(wh_call_t *c, const char *hash)
     c->actor.id = t->id;
     c->actor.apps = apps;
     /* A note, not part of the answer: a busy database must not turn a read into a 503. */
-    (void)!wh_token_touch(c->dbc, c->p, t, c->now, NULL);
+    (void)!wh_db_token_touch(c->dbc, c->p, t, c->now, NULL);
     return APR_SUCCESS;
 }
 

@@ -69,6 +69,7 @@ CREATE TABLE apps (
     CHECK (observed IN ('starting', 'running', 'stopped', 'crashloop', 'violated', 'unknown')),
   reason               TEXT   NOT NULL DEFAULT '',
   version              BIGINT NOT NULL DEFAULT 1,
+  last_number          BIGINT NOT NULL DEFAULT 0 CHECK (last_number >= 0),
   created_at           BIGINT NOT NULL,
   updated_at           BIGINT NOT NULL,
   deleted_at           BIGINT NOT NULL DEFAULT 0
@@ -126,6 +127,9 @@ CREATE TABLE jobs (
     CHECK (status IN ('pending', 'assigned', 'processing', 'succeeded', 'failed', 'canceled')),
   epoch         BIGINT NOT NULL DEFAULT 0 CHECK (epoch >= 0),
   priority      BIGINT NOT NULL DEFAULT 0,
+  cpu_millis    BIGINT NOT NULL DEFAULT 0 CHECK (cpu_millis >= 0),
+  memory_bytes  BIGINT NOT NULL DEFAULT 0 CHECK (memory_bytes >= 0),
+  needs_engine  BIGINT NOT NULL DEFAULT 0 CHECK (needs_engine IN (0, 1)),
   not_before    BIGINT NOT NULL DEFAULT 0,
   lease_until   BIGINT NOT NULL DEFAULT 0,
   deadline_at   BIGINT NOT NULL DEFAULT 0,

@@ -13,9 +13,12 @@ CREATE TABLE instances (
     CHECK (observed IN ('starting', 'running', 'stopped', 'crashloop', 'violated', 'unknown')),
   reason        TEXT   NOT NULL DEFAULT '',
   restarts      BIGINT NOT NULL DEFAULT 0,
+  cpu_millis    BIGINT NOT NULL DEFAULT 0 CHECK (cpu_millis >= 0),
+  memory_bytes  BIGINT NOT NULL DEFAULT 0 CHECK (memory_bytes >= 0),
   created_at    BIGINT NOT NULL,
   stopped_at    BIGINT NOT NULL DEFAULT 0,
   UNIQUE (worker_id, container)
 );
 CREATE INDEX instances_deployment ON instances (deployment_id);
+CREATE INDEX instances_app ON instances (app_id) WHERE state <> 'stopped';
 CREATE INDEX instances_live ON instances (worker_id) WHERE state <> 'stopped';

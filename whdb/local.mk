@@ -1,1 +1,25 @@
-# whdb: its part of the one Makefile
+# whdb: the database layer, linked into the module, the scheduler and the tests. Not installed.
+noinst_LTLIBRARIES += whdb/libwhdb.la
+whdb_libwhdb_la_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(PQ_CFLAGS)
+whdb_libwhdb_la_CFLAGS = $(AM_CFLAGS)
+whdb_libwhdb_la_LDFLAGS = $(AM_LDFLAGS)
+whdb_libwhdb_la_LIBADD = libwh/libwh.la $(APR_LIBS) $(APU_LIBS) $(SQLITE_LIBS) $(PQ_LIBS)
+whdb_libwhdb_la_SOURCES = \
+	whdb/wh_db_app.c whdb/wh_db_app.h \
+	whdb/wh_db_deployment.c whdb/wh_db_deployment.h \
+	whdb/wh_db_hook.c whdb/wh_db_hook.h \
+	whdb/wh_db_instance.c whdb/wh_db_instance.h \
+	whdb/wh_db_job.c whdb/wh_db_job.h \
+	whdb/wh_db_lock.c whdb/wh_db_lock.h \
+	whdb/wh_db_name.c whdb/wh_db_name.h \
+	whdb/wh_db_plan.c whdb/wh_db_plan.h \
+	whdb/wh_db_release.c whdb/wh_db_release.h \
+	whdb/wh_db_schema.c whdb/wh_db_schema.h whdb/wh_schema_files.h \
+	whdb/wh_db_token.c whdb/wh_db_token.h \
+	whdb/wh_db_worker.c whdb/wh_db_worker.h \
+	whdb/wh_dbc.c whdb/wh_dbc.h whdb/wh_dbc_priv.h \
+	whdb/wh_dbc_err.c whdb/wh_dbc_run.c whdb/wh_dbc_tx.c \
+	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def
+nodist_whdb_libwhdb_la_SOURCES = schema/wh_schema_files.c
+
+EXTRA_DIST += whdb/README.md

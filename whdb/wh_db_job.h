@@ -86,6 +86,7 @@ typedef struct wh_db_job_scope_t {
     const char *slug;
     const char *deployment_id;
     const char *environment;
+    const char *snapshot; /* JSON text of the deployment */
     apr_time_t cancel_at; /* > 0: the job is to be cancelled, take no more of it */
 } wh_db_job_scope_t;
 

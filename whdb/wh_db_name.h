@@ -27,6 +27,7 @@ typedef struct wh_db_upstream_t {
     apr_int64_t worker_id;
     const char *address;
     int port;
+    wh_observed_e observed; /* as its agent reported it last */
 } wh_db_upstream_t;
 
 /* One label with all that a route record needs. */

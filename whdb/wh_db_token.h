@@ -17,7 +17,7 @@ apr_status_t wh_db_token_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_token_t *
 
 /* Notes that the token was used; writes at most once an hour a token, so that reads of the API
  * stay reads. APR_SUCCESS also when nothing was written. */
-apr_status_t wh_token_touch(wh_dbc_t *dbc, apr_pool_t *p, const wh_token_t *t, apr_time_t now,
+apr_status_t wh_db_token_touch(wh_dbc_t *dbc, apr_pool_t *p, const wh_token_t *t, apr_time_t now,
                                wh_err_t *err) WH_DB_CHECKED;
 
 /* Revokes; APR_NOTFOUND when unknown or revoked before. */

@@ -51,6 +51,11 @@ int wh_dbc_reconnect(wh_dbc_t *dbc);
 /* Runs fixed text without arguments; for BEGIN, PRAGMA and migrations. Rows are dropped. */
 apr_status_t wh_dbc_exec(wh_dbc_t *dbc, const char *text, wh_err_t *err) WH_DB_CHECKED;
 
+/* Runs fixed text that one of the databases alone knows and returns the first value of the first row
+ * in p, NULL for no row or SQL NULL. */
+apr_status_t wh_dbc_exec_value(wh_dbc_t *dbc, apr_pool_t *p, const char *text, const char **value,
+                               wh_err_t *err) WH_DB_CHECKED;
+
 /* Non-zero when the database says the same of the transaction as in_tx does. */
 int wh_dbc_state_agrees(const wh_dbc_t *dbc);
 

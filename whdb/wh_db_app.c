@@ -1,0 +1,149 @@
+#include "whdb/wh_db_app.h"
+#include "whdb/wh_dbc_priv.h"
+
+static wh_app_t *app_at(apr_pool_t *p, const wh_rows_t *rows, int i)
+{
+    wh_app_t *a = apr_pcalloc(p, sizeof(*a));
+    wh_row_t r = wh_dbc_row(rows, i);
+
+    a->id = wh_dbc_text(&r);
+    a->slug = wh_dbc_text(&r);
+    a->name = wh_dbc_text(&r);
+    (void)wh_model_kind_of(wh_dbc_text(&r), &a->kind);
+    a->repo_url = wh_dbc_text(&r);
+    a->repo_branch = wh_dbc_text(&r);
+    a->repo_root = wh_dbc_text(&r);
+    a->build_command = wh_dbc_text(&r);
+    a->build_dockerfile = wh_dbc_text(&r);
+    a->build_output = wh_dbc_text(&r);
+    a->run_port = wh_dbc_int(&r);
+    a->run_health_path = wh_dbc_text(&r);
+    a->run_replicas = wh_dbc_int(&r);
+    a->run_cpu_millis = wh_dbc_int(&r);
+    a->run_memory_bytes = wh_dbc_int(&r);
+    a->run_pids = wh_dbc_int(&r);
+    a->spa = (int)wh_dbc_int(&r);
+    (void)wh_model_desired_of(wh_dbc_text(&r), &a->desired);
+    (void)wh_model_observed_of(wh_dbc_text(&r), &a->observed);
+    a->reason = wh_dbc_text(&r);
+    a->version = wh_dbc_int(&r);
+    a->created_at = wh_dbc_int(&r);
+    a->updated_at = wh_dbc_int(&r);
+    a->deleted_at = wh_dbc_int(&r);
+    return a;
+}
+
+static apr_array_header_t *app_array(apr_pool_t *p, const wh_rows_t *rows)
+{
+    apr_array_header_t *list = apr_array_make(p, rows->n, sizeof(wh_app_t *));
+
+    for (int i = 0; i < rows->n; i++) {
+        APR_ARRAY_PUSH(list, wh_app_t *) = app_at(p, rows, i);
+    }
+    return list;
+}
+
+apr_status_t wh_db_app_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *a, wh_err_t *err)
+{
+    return wh_dbc_query(
+        dbc, p, WH_SQL_app_insert,
+        WH_ARGS(WH_S(a->id), WH_S(a->slug), WH_S(a->name), WH_S(wh_model_kind_text(a->kind)),
+                WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root),
+                WH_S(a->build_command), WH_S(a->build_dockerfile), WH_S(a->build_output),
+                WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas),
+                WH_I(a->run_cpu_millis), WH_I(a->run_memory_bytes), WH_I(a->run_pids),
+                WH_I(a->spa != 0), WH_S(wh_model_desired_text(a->desired)),
+                WH_S(wh_model_observed_text(a->observed)), WH_I(a->version), WH_I(a->created_at),
+                WH_I(a->updated_at)),
+        NULL, err);
+}
+
+apr_status_t wh_db_app_by_slug(wh_dbc_t *dbc, apr_pool_t *p, const char *slug, wh_app_t **out,
+                               wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select_one(dbc, p, WH_SQL_app_by_slug, WH_ARGS(WH_S(slug)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = app_at(p, &rows, 0);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_app_by_id(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_app_t **out,
+                             wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_app_by_id, WH_ARGS(WH_S(id)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = app_at(p, &rows, 0);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_app_list(wh_dbc_t *dbc, apr_pool_t *p, const char *after, int limit,
+                            apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_app_list, WH_ARGS(WH_S(after), WH_I(limit)),
+                                    &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = app_array(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_app_update(wh_dbc_t *dbc, apr_pool_t *p, wh_app_t *a, apr_time_t now,
+                              wh_err_t *err)
+{
+    apr_status_t rv = wh_dbc_cas(
+        dbc, p, WH_SQL_app_update,
+        WH_ARGS(WH_S(a->name), WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root),
+                WH_S(a->build_command), WH_S(a->build_dockerfile), WH_S(a->build_output),
+                WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas),
+                WH_I(a->run_cpu_millis), WH_I(a->run_memory_bytes), WH_I(a->run_pids),
+                WH_I(a->spa != 0), WH_S(wh_model_desired_text(a->desired)), WH_I(now), WH_S(a->id),
+                WH_I(a->version)),
+        err);
+
+    if (rv == APR_SUCCESS) {
+        a->version++;
+        a->updated_at = now;
+    }
+    return rv;
+}
+
+apr_status_t wh_db_app_mark_deleted(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                    apr_int64_t version, apr_time_t now, wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_app_mark_deleted,
+                      WH_ARGS(WH_I(now), WH_I(now), WH_S(id), WH_I(version)), err);
+}
+
+apr_status_t wh_db_app_list_deleted(wh_dbc_t *dbc, apr_pool_t *p, int limit,
+                                    apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_app_list_deleted, WH_ARGS(WH_I(limit)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = app_array(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_app_set_observed(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                    wh_observed_e observed, const char *reason, apr_time_t now,
+                                    wh_err_t *err)
+{
+    const char *text = wh_model_observed_text(observed);
+
+    return wh_dbc_query(dbc, p, WH_SQL_app_observed,
+                        WH_ARGS(WH_S(text), WH_S(reason), WH_I(now), WH_S(id), WH_S(text),
+                                WH_S(reason)),
+                        NULL, err);
+}

@@ -1,0 +1,242 @@
+#include "whdb/wh_db_deployment.h"
+#include "whdb/wh_dbc_priv.h"
+
+static wh_deployment_t *deployment_at(apr_pool_t *p, const wh_rows_t *rows, int i)
+{
+    wh_deployment_t *d = apr_pcalloc(p, sizeof(*d));
+    wh_row_t r = wh_dbc_row(rows, i);
+
+    d->id = wh_dbc_text(&r);
+    d->app_id = wh_dbc_text(&r);
+    d->environment = wh_dbc_text(&r);
+    d->number = wh_dbc_int(&r);
+    (void)wh_model_deployment_status_of(wh_dbc_text(&r), &d->status);
+    (void)wh_model_conclusion_of(wh_dbc_text(&r), &d->conclusion);
+    (void)wh_model_phase_of(wh_dbc_text(&r), &d->phase);
+    d->cause_code = wh_dbc_text(&r);
+    d->cause_detail = wh_dbc_text(&r);
+    (void)wh_model_trigger_of(wh_dbc_text(&r), &d->trigger);
+    d->commit_sha = wh_dbc_text(&r);
+    d->commit_ref = wh_dbc_text(&r);
+    d->commit_message = wh_dbc_text(&r);
+    d->commit_author = wh_dbc_text(&r);
+    d->commit_at = wh_dbc_int(&r);
+    d->worker_id = wh_dbc_int(&r);
+    d->snapshot = wh_dbc_text(&r);
+    d->release_id = wh_dbc_text(&r);
+    d->timings = wh_dbc_text(&r);
+    d->created_at = wh_dbc_int(&r);
+    d->started_at = wh_dbc_int(&r);
+    d->finished_at = wh_dbc_int(&r);
+    return d;
+}
+
+static apr_array_header_t *deployment_array(apr_pool_t *p, const wh_rows_t *rows)
+{
+    apr_array_header_t *list = apr_array_make(p, rows->n, sizeof(wh_deployment_t *));
+
+    for (int i = 0; i < rows->n; i++) {
+        APR_ARRAY_PUSH(list, wh_deployment_t *) = deployment_at(p, rows, i);
+    }
+    return list;
+}
+
+/* The job of a new deployment: what it reserves follows from the snapshot. Static sites reserve
+ * nothing, containers what all their replicas may use. */
+static apr_status_t job_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deployment_new_t *d,
+                               wh_err_t *err)
+{
+    wh_snapshot_t snap;
+    apr_int64_t replicas;
+    int needs_engine;
+    apr_status_t rv = wh_model_snapshot_parse(p, d->snapshot, &snap, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    replicas = snap.kind == WH_KIND_CONTAINER ? snap.replicas : 0;
+    needs_engine = snap.kind == WH_KIND_CONTAINER || snap.build_command[0] != '\0';
+    return wh_dbc_query(dbc, p, WH_SQL_job_insert,
+                        WH_ARGS(WH_S(d->job_id), WH_S(d->app_id), WH_S(d->id), WH_IN(d->worker_id),
+                                WH_I(d->priority), WH_I(snap.cpu_millis * replicas),
+                                WH_I(snap.memory_bytes * replicas), WH_I(needs_engine),
+                                WH_I(d->now)),
+                        NULL, err);
+}
+
+apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deployment_new_t *d,
+                                     apr_int64_t *number, wh_err_t *err)
+{
+    wh_rows_t rows;
+    wh_row_t r;
+    apr_int64_t n;
+    apr_status_t rv;
+
+    if (!wh_dbc_in_transaction(dbc)) {
+        return wh_err_set(err, 503, "db_error", "A deployment is made in a transaction only.");
+    }
+    /* The counter in the app's row is also the lock that puts two callers one after the other. */
+    rv = wh_dbc_select_one(dbc, p, WH_SQL_deployment_number, WH_ARGS(WH_S(d->app_id)), &rows, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    r = wh_dbc_row(&rows, 0);
+    n = wh_dbc_int(&r);
+    rv = wh_dbc_query(dbc, p, WH_SQL_deployment_insert,
+                      WH_ARGS(WH_S(d->id), WH_S(d->app_id), WH_S(d->environment), WH_I(n),
+                              WH_S(wh_model_deployment_status_text(WH_DEPLOYMENT_PREPARE)),
+                              WH_S(wh_model_trigger_text(d->trigger)), WH_S(d->commit_sha),
+                              WH_S(d->commit_ref), WH_S(d->commit_message), WH_S(d->commit_author),
+                              WH_I(d->commit_at), WH_S(d->snapshot), WH_I(d->now)),
+                      NULL, err);
+    if (rv == APR_SUCCESS) {
+        rv = job_insert(dbc, p, d, err);
+    }
+    if (rv == APR_SUCCESS) {
+        *number = n;
+    }
+    return rv;
+}
+
+apr_status_t wh_db_deployment_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                  wh_deployment_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select_one(dbc, p, WH_SQL_deployment_get, WH_ARGS(WH_S(id)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = deployment_at(p, &rows, 0);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_deployment_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                          apr_int64_t before, int limit, apr_array_header_t **out,
+                                          wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_int64_t top = before == 0 ? INT64_MAX : before;
+    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_deployment_by_app,
+                                    WH_ARGS(WH_S(app_id), WH_I(top), WH_I(limit)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = deployment_array(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_deployment_list_open(wh_dbc_t *dbc, apr_pool_t *p, int limit,
+                                        apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_deployment_open, WH_ARGS(WH_I(limit)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = deployment_array(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_deployment_latest_serving(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                             const char *environment, wh_deployment_t **out,
+                                             wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_deployment_serving,
+                                        WH_ARGS(WH_S(app_id), WH_S(environment)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = deployment_at(p, &rows, 0);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_deployment_start(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                    const wh_db_claim_t *c, apr_time_t now, wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_deployment_start,
+                      WH_ARGS(WH_I(c->worker_id), WH_I(now), WH_S(id), WH_S(c->job_id),
+                              WH_I(c->worker_id), WH_I(c->epoch)),
+                      err);
+}
+
+apr_status_t wh_db_deployment_set_phase(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                        const wh_db_claim_t *c, wh_phase_e phase, wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_deployment_phase,
+                      WH_ARGS(WH_S(wh_model_phase_text(phase)), WH_S(id), WH_S(c->job_id),
+                              WH_I(c->worker_id), WH_I(c->epoch)),
+                      err);
+}
+
+apr_status_t wh_db_deployment_set_commit(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                         const wh_db_claim_t *c, const wh_db_commit_t *commit,
+                                         wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_deployment_commit,
+                      WH_ARGS(WH_S(commit->sha), WH_S(commit->message), WH_S(commit->author),
+                              WH_I(commit->at), WH_S(id), WH_S(c->job_id), WH_I(c->worker_id),
+                              WH_I(c->epoch)),
+                      err);
+}
+
+apr_status_t wh_db_deployment_finalize(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                       const wh_db_claim_t *c, const char *release_id,
+                                       const char *timings, wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_deployment_finalize,
+                      WH_ARGS(WH_SN(release_id),
+                              WH_S(timings == NULL || *timings == '\0' ? "{}" : timings), WH_S(id),
+                              WH_S(c->job_id), WH_I(c->worker_id), WH_I(c->epoch)),
+                      err);
+}
+
+/* Which conclusions a status may come to. */
+static int may_end(wh_deployment_status_e from, wh_conclusion_e to)
+{
+    switch (from) {
+    case WH_DEPLOYMENT_PREPARE:
+        return to == WH_CONCLUSION_SKIPPED || to == WH_CONCLUSION_CANCELED ||
+               to == WH_CONCLUSION_FAILED;
+    case WH_DEPLOYMENT_DEPLOY:
+    case WH_DEPLOYMENT_FAIL:
+        return to == WH_CONCLUSION_FAILED || to == WH_CONCLUSION_CANCELED;
+    case WH_DEPLOYMENT_FINALIZE:
+        return to == WH_CONCLUSION_SUCCEEDED || to == WH_CONCLUSION_FAILED;
+    case WH_DEPLOYMENT_COMPLETED:
+    default:
+        return 0;
+    }
+}
+
+apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                       wh_deployment_status_e from, const wh_db_outcome_t *how,
+                                       apr_time_t now, wh_err_t *err)
+{
+    if (!may_end(from, how->conclusion)) {
+        return wh_err_set(err, 500, "db_check", "A deployment cannot go from %s to %s.",
+                          wh_model_deployment_status_text(from),
+                          wh_model_conclusion_text(how->conclusion));
+    }
+    return wh_dbc_cas(dbc, p, WH_SQL_deployment_complete,
+                      WH_ARGS(WH_S(wh_model_conclusion_text(how->conclusion)),
+                              WH_SN(how->cause_code), WH_SN(how->cause_detail), WH_I(now), WH_S(id),
+                              WH_S(wh_model_deployment_status_text(from))),
+                      err);
+}
+
+apr_status_t wh_db_deployment_fail(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                   wh_deployment_status_e from, const char *cause_code,
+                                   const char *cause_detail, wh_err_t *err)
+{
+    if (from != WH_DEPLOYMENT_DEPLOY && from != WH_DEPLOYMENT_FINALIZE) {
+        return wh_err_set(err, 500, "db_check", "A deployment cannot go from %s to fail.",
+                          wh_model_deployment_status_text(from));
+    }
+    return wh_dbc_cas(dbc, p, WH_SQL_deployment_fail,
+                      WH_ARGS(WH_S(cause_code), WH_S(cause_detail), WH_S(id),
+                              WH_S(wh_model_deployment_status_text(from))),
+                      err);
+}

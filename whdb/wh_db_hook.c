@@ -1,0 +1,112 @@
+#include "whdb/wh_db_hook.h"
+#include "whdb/wh_dbc_priv.h"
+
+static wh_db_hook_t *hook_at(apr_pool_t *p, const wh_rows_t *rows, int i)
+{
+    wh_db_hook_t *h = apr_pcalloc(p, sizeof(*h));
+    wh_row_t r = wh_dbc_row(rows, i);
+
+    h->row.id = wh_dbc_text(&r);
+    h->row.app_id = wh_dbc_text(&r);
+    h->row.provider = wh_dbc_text(&r);
+    h->row.created_at = wh_dbc_int(&r);
+    h->row.deleted_at = wh_dbc_int(&r);
+    h->slug = wh_dbc_text(&r);
+    return h;
+}
+
+apr_status_t wh_db_hook_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_hookrow_t *h, wh_err_t *err)
+{
+    return wh_dbc_query(
+        dbc, p, WH_SQL_hook_insert,
+        WH_ARGS(WH_S(h->id), WH_S(h->app_id), WH_S(h->provider), WH_I(h->created_at)), NULL, err);
+}
+
+apr_status_t wh_db_hook_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_db_hook_t **out,
+                            wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_hook_get, WH_ARGS(WH_S(id)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = hook_at(p, &rows, 0);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_hook_list(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id, const char *after,
+                             int limit, apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        app_id == NULL
+            ? wh_dbc_select(dbc, p, WH_SQL_hook_list_all, WH_ARGS(WH_S(after), WH_I(limit)), &rows,
+                            err)
+            : wh_dbc_select(dbc, p, WH_SQL_hook_list_app,
+                            WH_ARGS(WH_S(app_id), WH_S(after), WH_I(limit)), &rows, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *out = apr_array_make(p, rows.n, sizeof(wh_db_hook_t *));
+    for (int i = 0; i < rows.n; i++) {
+        APR_ARRAY_PUSH(*out, wh_db_hook_t *) = hook_at(p, &rows, i);
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_db_hook_delete(wh_dbc_t *dbc, apr_pool_t *p, const char *id, apr_time_t now,
+                               wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_hook_delete, WH_ARGS(WH_I(now), WH_S(id)), err);
+}
+
+static wh_delivery_t *delivery_first(apr_pool_t *p, const wh_rows_t *rows)
+{
+    wh_delivery_t *d = apr_pcalloc(p, sizeof(*d));
+    wh_row_t r = wh_dbc_row(rows, 0);
+
+    d->hook_id = wh_dbc_text(&r);
+    d->delivery_id = wh_dbc_text(&r);
+    d->body_sha256 = wh_dbc_text(&r);
+    d->deployment_id = wh_dbc_text(&r);
+    d->received_at = wh_dbc_int(&r);
+    return d;
+}
+
+apr_status_t wh_db_delivery_find(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_id,
+                                 const char *delivery_id, wh_delivery_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_delivery_find,
+                                        WH_ARGS(WH_S(hook_id), WH_S(delivery_id)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = delivery_first(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_delivery_find_by_body(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_id,
+                                         const char *body_sha256, apr_time_t since,
+                                         wh_delivery_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select_one(dbc, p, WH_SQL_delivery_by_body,
+                          WH_ARGS(WH_S(hook_id), WH_S(body_sha256), WH_I(since)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = delivery_first(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_delivery_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_delivery_t *d,
+                                   wh_err_t *err)
+{
+    return wh_dbc_query(dbc, p, WH_SQL_delivery_insert,
+                        WH_ARGS(WH_S(d->hook_id), WH_S(d->delivery_id), WH_S(d->body_sha256),
+                                WH_S(d->deployment_id), WH_I(d->received_at)),
+                        NULL, err);
+}
