@@ -41,16 +41,25 @@ typedef int wh_mod_number_t;       /* >= 0 or WH_MOD_UNSET */
 typedef const char *wh_mod_text_t; /* NULL is unset */
 
 typedef struct wh_mod_srv_t {
-#define WH_SRV(type, member, unset, dflt, directive, takes, context, doc) wh_mod_##type##_t member;
+#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc) \
+    wh_mod_##type##_t member;
 #include "mod_wisehost/wh_mod_conf.def"
 #undef WH_SRV
+    apr_array_header_t *allow_apps; /* const char *: WiseHostAllowApps; NULL is none */
 } wh_mod_srv_t;
+
+/* WiseHostApp in a <Location>, <Directory> or .htaccess. */
+typedef struct wh_mod_dir_t {
+    const char *app;   /* slug, NULL when not given */
+    const char *mount; /* path of the section: a URL path, or a directory with its slash */
+    int in_location;   /* mount is a URL path */
+} wh_mod_dir_t;
 
 /* wh_mod_conf_engine(s), wh_mod_conf_base_domain(s) …: the value that holds in server s, its default
  * when no directive was given. Texts live as long as the configuration. hub_socket, key_file and
  * control_secret_file are filled from state_dir in post_config when they were not given, so they
  * are never NULL in a request; base_domain, local_repo_root and proxy_token_file may be NULL. */
-#define WH_SRV(type, member, unset, dflt, directive, takes, context, doc) \
+#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc) \
     wh_mod_##type##_t wh_mod_conf_##member(const server_rec *s);
 #include "mod_wisehost/wh_mod_conf.def"
 #undef WH_SRV
@@ -58,6 +67,9 @@ typedef struct wh_mod_srv_t {
 wh_mod_srv_t *wh_mod_conf_srv(const server_rec *s);
 void *wh_mod_conf_create_srv(apr_pool_t *p, server_rec *s);
 void *wh_mod_conf_merge_srv(apr_pool_t *p, void *base, void *over);
+const wh_mod_dir_t *wh_mod_conf_dir(const request_rec *r);
+void *wh_mod_conf_create_dir(apr_pool_t *p, char *path);
+void *wh_mod_conf_merge_dir(apr_pool_t *p, void *base, void *over);
 
 /* The port that shown URLs carry: WiseHostAppPort, or the scheme's own (443, 80) when unset. */
 apr_port_t wh_mod_conf_url_port(const server_rec *s);
@@ -87,11 +99,13 @@ const char *wh_mod_proxy_token(void);
 
 /* ---- database: wh_mod_db.c --------------------------------------------------------------- */
 
-/* Registers the post_connect hook of mod_dbd and looks up its optional functions. */
+/* Registers the post_connect hook of mod_dbd. */
 void wh_mod_db_register(void);
-/* Finds the one server that has DBDParams. Call in post_config; 0 when there is one and mod_dbd
- * is loaded, else -1. */
-int wh_mod_db_post_config(apr_pool_t *pconf, server_rec *s);
+/* Looks up the optional functions of mod_dbd. Runs in optional_fn_retrieve. */
+void wh_mod_db_retrieve(void);
+/* Finds the one server_rec whose DBDParams hold for the API. OK, or an HTTP error after logging why.
+ * Runs in check_config: it reads the configuration tree. */
+int wh_mod_db_find_server(server_rec *main_server);
 
 /* Lends one connection to this request until r->pool ends or wh_mod_db_release(). *out is borrowed;
  * a second call in the same request gives the same one. A dead connection is retried once on a

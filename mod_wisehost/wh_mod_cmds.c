@@ -1,0 +1,240 @@
+/*
+ * The directives. Those of server scope expand from wh_mod_conf.def; what a value may be is decided
+ * by pure parsers (pool, text, &out) -> NULL or the part of the message behind "WiseHostX: ".
+ */
+#include <sys/un.h>
+
+#include <apr_strings.h>
+
+#include "libwh/wh_host.h"
+#include "mod_wisehost/mod_wisehost.h"
+
+typedef const char *wh_parse_text_fn(apr_pool_t *p, const char *arg, const char **out);
+typedef const char *wh_parse_number_fn(apr_pool_t *p, const char *arg, int *out);
+
+typedef enum wh_cmd_context_e { WH_CMD_VHOST, WH_CMD_SERVER } wh_cmd_context_e;
+
+typedef struct wh_cmd_t {
+    apr_size_t offset;
+    wh_cmd_context_e context;
+    wh_parse_text_fn *text;
+    wh_parse_number_fn *number;
+} wh_cmd_t;
+
+static const char *parse_domain(apr_pool_t *p, const char *arg, const char **out)
+{
+    char *low = apr_pstrdup(p, arg);
+
+    ap_str_tolower(low);
+    if (!wh_host_domain_ok(low)) {
+        return apr_psprintf(p, "\"%s\" is not a valid domain name", ap_escape_logitem(p, arg));
+    }
+    *out = low;
+    return NULL;
+}
+
+static const char *parse_path(apr_pool_t *p, const char *arg, const char **out)
+{
+    char *full = *arg != '\0' ? ap_server_root_relative(p, arg) : NULL;
+    apr_size_t n;
+
+    if (full == NULL) {
+        return apr_psprintf(p, "\"%s\" is not a valid path", ap_escape_logitem(p, arg));
+    }
+    for (n = strlen(full); n > 1 && full[n - 1] == '/'; n--) {
+        full[n - 1] = '\0';
+    }
+    *out = full;
+    return NULL;
+}
+
+static const char *parse_socket(apr_pool_t *p, const char *arg, const char **out)
+{
+    struct sockaddr_un sa;
+    const char *msg = parse_path(p, arg, out);
+
+    if (msg == NULL && strlen(*out) >= sizeof(sa.sun_path)) {
+        msg = apr_psprintf(p, "the path of a unix socket has at most %d bytes",
+                           (int)sizeof(sa.sun_path) - 1);
+    }
+    return msg;
+}
+
+static const char *parse_scheme(apr_pool_t *p, const char *arg, const char **out)
+{
+    if (ap_cstr_casecmp(arg, "http") == 0) {
+        *out = "http";
+    }
+    else if (ap_cstr_casecmp(arg, "https") == 0) {
+        *out = "https";
+    }
+    else {
+        return apr_psprintf(p, "\"%s\" is neither http nor https", ap_escape_logitem(p, arg));
+    }
+    return NULL;
+}
+
+static const char *parse_range(apr_pool_t *p, const char *arg, int min, int max, const char *unit,
+                               int *out)
+{
+    char *end;
+    apr_int64_t v = apr_strtoi64(arg, &end, 10);
+
+    if (*arg < '0' || *arg > '9' || *end != '\0' || v < min || v > max) {
+        return apr_psprintf(p, "\"%s\" is not a %s between %d and %d", ap_escape_logitem(p, arg),
+                            unit, min, max);
+    }
+    *out = (int)v;
+    return NULL;
+}
+
+static const char *parse_port(apr_pool_t *p, const char *arg, int *out)
+{
+    return parse_range(p, arg, 1, 65535, "port", out);
+}
+
+static const char *parse_targets(apr_pool_t *p, const char *arg, int *out)
+{
+    return parse_range(p, arg, 1, 10000, "number of targets", out);
+}
+
+/* NULL, or the message when the directive stands where it may not. */
+static const char *check_context(cmd_parms *cmd, const wh_cmd_t *desc)
+{
+    if (desc->context == WH_CMD_SERVER) {
+        return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    }
+    return ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
+}
+
+static const char *set_flag(cmd_parms *cmd, void *dir, int on)
+{
+    const wh_cmd_t *desc = cmd->info;
+    char *conf = (char *)wh_mod_conf_srv(cmd->server);
+    const char *msg = check_context(cmd, desc);
+
+    (void)dir;
+    if (msg == NULL) {
+        *(int *)(void *)(conf + desc->offset) = on != 0;
+    }
+    return msg;
+}
+
+static const char *set_value(cmd_parms *cmd, void *dir, const char *arg)
+{
+    const wh_cmd_t *desc = cmd->info;
+    char *conf = (char *)wh_mod_conf_srv(cmd->server);
+    const char *msg = check_context(cmd, desc);
+
+    (void)dir;
+    if (msg != NULL) {
+        return msg;
+    }
+    if (desc->text != NULL) {
+        msg = desc->text(cmd->pool, arg, (const char **)(void *)(conf + desc->offset));
+    }
+    else {
+        msg = desc->number(cmd->pool, arg, (int *)(void *)(conf + desc->offset));
+    }
+    return msg == NULL ? NULL : apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", msg, NULL);
+}
+
+static const char *check_slug(cmd_parms *cmd, const char *arg)
+{
+    wh_err_t err = WH_ERR_INIT;
+
+    if (wh_host_slug_check(arg, &err) != APR_SUCCESS) {
+        return apr_psprintf(cmd->pool, "%s: \"%s\" is not the slug of an application: %s",
+                            cmd->cmd->name, ap_escape_logitem(cmd->pool, arg), err.text);
+    }
+    return NULL;
+}
+
+static const char *set_allow_apps(cmd_parms *cmd, void *dir, const char *arg)
+{
+    wh_mod_srv_t *conf = wh_mod_conf_srv(cmd->server);
+    const char *msg = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
+
+    (void)dir;
+    if (msg == NULL) {
+        msg = check_slug(cmd, arg);
+    }
+    if (msg == NULL) {
+        if (conf->allow_apps == NULL) {
+            conf->allow_apps = apr_array_make(cmd->pool, 4, sizeof(const char *));
+        }
+        APR_ARRAY_PUSH(conf->allow_apps, const char *) = arg;
+    }
+    return msg;
+}
+
+static int app_allowed(const wh_mod_srv_t *conf, const char *slug)
+{
+    int i;
+
+    for (i = 0; conf->allow_apps != NULL && i < conf->allow_apps->nelts; i++) {
+        if (strcmp(APR_ARRAY_IDX(conf->allow_apps, i, const char *), slug) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static const char *set_app(cmd_parms *cmd, void *dir, const char *arg)
+{
+    wh_mod_dir_t *conf = dir;
+    const char *msg;
+
+    if (cmd->path == NULL) {
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, ": goes into <Location>, <Directory> or .htaccess",
+                           NULL);
+    }
+    if (ap_check_cmd_context(cmd, NOT_IN_FILES) != NULL || cmd->regex != NULL) {
+        return apr_pstrcat(cmd->pool, cmd->cmd->name,
+                           ": the section must name one plain path, not a pattern", NULL);
+    }
+    msg = check_slug(cmd, arg);
+    if (msg != NULL) {
+        return msg;
+    }
+    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL
+        && !app_allowed(wh_mod_conf_srv(cmd->server), arg)) {
+        return apr_psprintf(cmd->pool, "%s: \"%s\" is not among the WiseHostAllowApps of this server",
+                            cmd->cmd->name, arg);
+    }
+    conf->app = arg;
+    conf->mount = cmd->path;
+    /* A <Location> is known before translate_name, a directory only after the walk. */
+    conf->in_location = ap_check_cmd_context(cmd, NOT_IN_LOCATION) != NULL;
+    return NULL;
+}
+
+#define WH_PARSE_flag(parser) .text = NULL
+#define WH_PARSE_text(parser) .text = parser
+#define WH_PARSE_number(parser) .number = parser
+
+#define WH_SRV(type, member, unset, dflt, directive, takes, ctx, parser, doc) \
+    static wh_cmd_t cmd_##member = {                                          \
+        .offset = APR_OFFSETOF(wh_mod_srv_t, member),                         \
+        .context = WH_CMD_##ctx,                                              \
+        WH_PARSE_##type(parser),                                              \
+    };
+#include "mod_wisehost/wh_mod_conf.def"
+#undef WH_SRV
+
+#define WH_INIT_FLAG(directive, member, doc) \
+    AP_INIT_FLAG(directive, set_flag, &cmd_##member, RSRC_CONF, doc),
+#define WH_INIT_TAKE1(directive, member, doc) \
+    AP_INIT_TAKE1(directive, set_value, &cmd_##member, RSRC_CONF, doc),
+
+const command_rec wh_mod_cmds[] = {
+#define WH_SRV(type, member, unset, dflt, directive, takes, ctx, parser, doc) \
+    WH_INIT_##takes(directive, member, doc)
+#include "mod_wisehost/wh_mod_conf.def"
+#undef WH_SRV
+    AP_INIT_ITERATE("WiseHostAllowApps", set_allow_apps, NULL, RSRC_CONF,
+                    "applications that a .htaccess file of this server may name"),
+    AP_INIT_TAKE1("WiseHostApp", set_app, NULL, OR_FILEINFO,
+                  "serve this application here"),
+    { .name = NULL },
+};

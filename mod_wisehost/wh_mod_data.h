@@ -1,0 +1,90 @@
+/*
+ * wh_mod_data.h - what the files of the data plane share: one decision a request, made in
+ * translate_name, carried in the request's config vector, acted on by the handler.
+ */
+#ifndef WH_MOD_DATA_H
+#define WH_MOD_DATA_H
+
+#include <apr_file_io.h>
+
+#include "libwh/wh_manifest.h"
+#include "libwh/wh_route.h"
+#include "mod_wisehost/mod_wisehost.h"
+
+typedef enum wh_place_e {
+    WH_PLACE_NONE = 0,    /* not ours: DECLINED everywhere */
+    WH_PLACE_API,         /* the control plane */
+    WH_PLACE_APP,         /* route is set */
+    WH_PLACE_UNKNOWN,     /* a name under the base domain that nobody has: 404 page */
+    WH_PLACE_UNAVAILABLE, /* route table or record unreadable: 503 */
+    WH_PLACE_HUB          /* being forwarded to the scheduler's socket */
+} wh_place_e;
+
+struct wh_target_t;
+
+typedef struct wh_mod_req_t {
+    wh_place_e place;
+    const wh_route_t *route;    /* copied into r->pool; set for WH_PLACE_APP only */
+    const char *path;           /* decoded path within the app, begins with '/' */
+    const char *mount;          /* URL path before it, "" when the app has the whole host */
+    struct wh_target_t *target; /* upstream of the attempt under way, or NULL */
+} wh_mod_req_t;
+
+/* The decision about r, NULL when there is none. */
+wh_mod_req_t *wh_mod_data_get(const request_rec *r);
+/* Makes and attaches one. */
+wh_mod_req_t *wh_mod_data_make(request_rec *r, wh_place_e place);
+
+/* ---- route table: wh_mod_route.c ---------------------------------------------------------- */
+
+/* Opens the table of this child and arranges for closing it with pchild. A table that is not there
+ * yet is no error: it is tried again once a second. */
+void wh_mod_route_child_init(apr_pool_t *pchild, server_rec *s);
+
+typedef enum wh_mod_route_rc_e {
+    WH_MOD_ROUTE_FOUND,
+    WH_MOD_ROUTE_NONE,  /* no such name */
+    WH_MOD_ROUTE_ERROR  /* unreadable table or record: 503 for that name, never another's site */
+} wh_mod_route_rc_e;
+
+/* Looks a normalised host name up; *out is in r->pool. Never blocks on anything but a short mutex. */
+wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_route_t **out);
+
+/* ---- hooks of the data plane: wh_mod_host.c ------------------------------------------------ */
+
+int wh_mod_host_post_read(request_rec *r);
+int wh_mod_host_translate(request_rec *r);
+int wh_mod_host_map_to_storage(request_rec *r);
+int wh_mod_host_type_checker(request_rec *r);
+int wh_mod_host_fixups(request_rec *r);
+
+/* ---- generators ----------------------------------------------------------------------------- */
+
+void wh_mod_static_child_init(apr_pool_t *pchild, server_rec *s);
+/* Answers from the release of req->route. OK, DONE or an HTTP status. */
+int wh_mod_static_handler(request_rec *r, const wh_mod_req_t *req);
+
+/* Finds mod_proxy. Call in post_config. */
+void wh_mod_proxy_post_config(apr_pool_t *pconf, server_rec *s);
+void wh_mod_proxy_register(void);
+void wh_mod_proxy_child_init(apr_pool_t *pchild, server_rec *s);
+int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req);
+
+/* The page or problem document (as the client's Accept asks) of an error in the data plane. */
+int wh_mod_page_send(request_rec *r, const wh_err_t *err);
+/* "No such deployment" for a name under the base domain. */
+int wh_mod_page_unknown(request_rec *r);
+
+/* ---- manifests: wh_mod_release.c ------------------------------------------------------------ */
+
+void wh_mod_release_child_init(apr_pool_t *pchild, server_rec *s);
+/* The parsed manifest of a release, from the child's cache; borrowed until r->pool ends. Codes:
+ * release_missing, manifest_corrupt … (503). */
+apr_status_t wh_mod_release_get(request_rec *r, const char *release_id, const wh_manifest_t **out,
+                                wh_err_t *err) WH_MUST_CHECK;
+/* Opens the object of one entry, read-only, for the life of r->pool; *f is made for a file bucket.
+ * Codes: object_missing, object_corrupt (503). */
+apr_status_t wh_mod_release_open(request_rec *r, const wh_manifest_entry_t *entry, apr_file_t **f,
+                                 wh_err_t *err) WH_MUST_CHECK;
+
+#endif

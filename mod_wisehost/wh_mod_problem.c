@@ -1,0 +1,75 @@
+/* Problem documents (RFC 9457) and the request id, for both planes. */
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include "libwh/wh_id.h"
+#include "libwh/wh_sys.h"
+#include "mod_wisehost/mod_wisehost.h"
+
+#define WH_REQUEST_ID_MAX 64
+
+/* A caller's own id is kept when it can do no harm in a log or a header. */
+static int id_ok(const char *id)
+{
+    apr_size_t n;
+
+    for (n = 0; id[n] != '\0'; n++) {
+        if (n >= WH_REQUEST_ID_MAX
+            || !(apr_isalnum(id[n]) || id[n] == '-' || id[n] == '_' || id[n] == '.')) {
+            return 0;
+        }
+    }
+    return n >= 8;
+}
+
+const char *wh_mod_problem_request_id(request_rec *r)
+{
+    request_rec *top = r;
+    const char *id;
+
+    while (top->main != NULL || top->prev != NULL) {
+        top = top->main != NULL ? top->main : top->prev;
+    }
+    id = apr_table_get(top->notes, "wh-request-id");
+    if (id == NULL) {
+        id = apr_table_get(top->headers_in, "X-Request-Id");
+        if (id == NULL || !id_ok(id)) {
+            id = wh_id_make(top->pool, top->request_time, wh_sys_rand());
+        }
+        if (id == NULL) {
+            id = "unknown"; /* no random numbers: an answer without an id is better than none */
+        }
+        apr_table_setn(top->notes, "wh-request-id", id);
+    }
+    return id;
+}
+
+int wh_mod_problem_send(request_rec *r, const wh_err_t *err)
+{
+    const char *id = wh_mod_problem_request_id(r);
+    json_t *doc = wh_err_problem(err, id);
+    char *text = doc != NULL ? json_dumps(doc, JSON_COMPACT) : NULL;
+    apr_size_t n;
+
+    json_decref(doc);
+    if (text == NULL) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    n = strlen(text);
+    r->status = err->http;
+    r->status_line = NULL;
+    ap_set_content_type(r, "application/problem+json");
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_setn(r->headers_out, "X-Request-Id", id);
+    if ((err->http == HTTP_SERVICE_UNAVAILABLE || err->http == HTTP_TOO_MANY_REQUESTS)
+        && apr_table_get(r->headers_out, "Retry-After") == NULL
+        && apr_table_get(r->err_headers_out, "Retry-After") == NULL) {
+        apr_table_setn(r->headers_out, "Retry-After", "2");
+    }
+    ap_set_content_length(r, (apr_off_t)n);
+    /* ap_rwrite copies, and the header filter leaves the body out for HEAD. */
+    ap_rwrite(text, (int)n, r);
+    free(text);
+    return OK;
+}

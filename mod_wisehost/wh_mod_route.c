@@ -1,0 +1,320 @@
+/*
+ * The route table, read.
+ *
+ * One LMDB environment a process, opened after fork as the children's user. A look-up takes an idle
+ * read transaction from a free list, renews it, copies the record out and resets it: it is pinned for
+ * about a microsecond and never over I/O. The free list (and no thread-local variable) because
+ * mod_http2 starts and ends threads of its own.
+ *
+ * The scheduler never repairs a table in place: it writes a new directory and swaps the symlink
+ * `routes`. Once a second one request compares the link's target and opens the new table; the old one
+ * is closed when its last reader is done.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+#include <apr_thread_mutex.h>
+#include <lmdb.h>
+
+#include "mod_wisehost/wh_mod_data.h"
+
+/* Both sides set the same, or a reader meets MDB_MAP_RESIZED or MDB_READERS_FULL. */
+#define WH_ROUTE_MAP_BYTES ((size_t)1 << 30)
+#define WH_ROUTE_READERS 4096
+#define WH_ROUTE_IDLE_MAX 256
+#define WH_ROUTE_LINK_MAX 512
+
+typedef struct wh_table_t {
+    MDB_env *env;
+    MDB_dbi dbi;
+    int users;  /* look-ups under way */
+    int retired; /* replaced: closed by the last user */
+    int n_idle;
+    MDB_txn *idle[WH_ROUTE_IDLE_MAX]; /* reset, ready for renew */
+    char target[WH_ROUTE_LINK_MAX];   /* where the link pointed when this was opened */
+} wh_table_t;
+
+typedef struct wh_route_child_t {
+    apr_thread_mutex_t *lock;
+    server_rec *server;
+    const char *link; /* <state_dir>/routes */
+    wh_table_t *table;
+    apr_time_t next_check;
+    int warned; /* the absence of the table was logged once */
+} wh_route_child_t;
+
+static wh_route_child_t child;
+
+static void table_close(wh_table_t *t)
+{
+    while (t->n_idle > 0) {
+        mdb_txn_abort(t->idle[--t->n_idle]);
+    }
+    mdb_env_close(t->env);
+    free(t);
+}
+
+/* Where the link points; a plain directory stands for itself. */
+static int link_target(const char *link, char *out, size_t size)
+{
+    ssize_t n = readlink(link, out, size - 1);
+
+    if (n < 0 && errno == EINVAL) {
+        apr_cpystrn(out, link, size);
+        return 0;
+    }
+    if (n < 0 || (size_t)n >= size - 1) {
+        return -1;
+    }
+    out[n] = '\0';
+    return 0;
+}
+
+static int table_begin(wh_table_t *t)
+{
+    MDB_txn *txn = NULL;
+    int dead = 0;
+    int rc;
+
+    (void)mdb_reader_check(t->env, &dead);
+    rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, &txn);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = mdb_dbi_open(txn, NULL, 0, &t->dbi);
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    mdb_txn_reset(txn);
+    t->idle[t->n_idle++] = txn;
+    return 0;
+}
+
+static int table_open(const char *link, wh_table_t **out)
+{
+    wh_table_t *t = calloc(1, sizeof(*t));
+    int rc;
+
+    if (t == NULL) {
+        return ENOMEM;
+    }
+    if (link_target(link, t->target, sizeof(t->target)) != 0) {
+        rc = errno;
+        free(t);
+        return rc != 0 ? rc : EINVAL;
+    }
+    rc = mdb_env_create(&t->env);
+    if (rc != 0) {
+        free(t);
+        return rc;
+    }
+    rc = mdb_env_set_mapsize(t->env, WH_ROUTE_MAP_BYTES);
+    if (rc == 0) {
+        rc = mdb_env_set_maxreaders(t->env, WH_ROUTE_READERS);
+    }
+    if (rc == 0) {
+        rc = mdb_env_open(t->env, link, MDB_NOTLS | MDB_RDONLY | MDB_NORDAHEAD, 0660);
+    }
+    if (rc == 0) {
+        rc = table_begin(t);
+    }
+    if (rc != 0) {
+        table_close(t);
+        return rc;
+    }
+    *out = t;
+    return 0;
+}
+
+/* Holding the lock: opens the table when there is none, or another when the link moved. */
+static void refresh(wh_route_child_t *c, apr_time_t now)
+{
+    char target[WH_ROUTE_LINK_MAX];
+    wh_table_t *fresh = NULL;
+    wh_table_t *old = c->table;
+    int rc;
+
+    c->next_check = now + apr_time_from_sec(1);
+    if (old != NULL && (link_target(c->link, target, sizeof(target)) != 0
+                        || strcmp(target, old->target) == 0)) {
+        return;
+    }
+    rc = table_open(c->link, &fresh);
+    if (rc != 0) {
+        if (!c->warned) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, c->server,
+                         "WH0120: no route table at %s: %s: names under the base domain get 503 "
+                         "until wh-scheduler has written one", c->link, mdb_strerror(rc));
+        }
+        c->warned = 1;
+        return;
+    }
+    if (old != NULL || c->warned) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, c->server, "WH0121: route table %s opened",
+                     fresh->target);
+    }
+    c->warned = 0;
+    c->table = fresh;
+    if (old != NULL) {
+        old->retired = 1;
+        if (old->users == 0) {
+            table_close(old);
+        }
+    }
+}
+
+/* A table and a transaction to read it with; *txn is NULL when none is idle. */
+static wh_table_t *checkout(wh_route_child_t *c, apr_time_t now, MDB_txn **txn)
+{
+    wh_table_t *t;
+
+    *txn = NULL;
+    apr_thread_mutex_lock(c->lock);
+    if (now >= c->next_check || now + apr_time_from_sec(2) < c->next_check) {
+        refresh(c, now);
+    }
+    t = c->table;
+    if (t != NULL) {
+        t->users++;
+        if (t->n_idle > 0) {
+            *txn = t->idle[--t->n_idle];
+        }
+    }
+    apr_thread_mutex_unlock(c->lock);
+    return t;
+}
+
+static void checkin(wh_route_child_t *c, wh_table_t *t, MDB_txn *txn)
+{
+    MDB_txn *surplus = NULL;
+
+    apr_thread_mutex_lock(c->lock);
+    if (txn != NULL) {
+        if (t->n_idle < WH_ROUTE_IDLE_MAX) {
+            t->idle[t->n_idle++] = txn;
+        }
+        else {
+            surplus = txn;
+        }
+    }
+    t->users--;
+    if (t->retired && t->users == 0) {
+        if (surplus != NULL) {
+            mdb_txn_abort(surplus);
+            surplus = NULL;
+        }
+        table_close(t);
+    }
+    else if (surplus != NULL) {
+        mdb_txn_abort(surplus);
+    }
+    apr_thread_mutex_unlock(c->lock);
+}
+
+/* Makes *txn readable. A full reader table is cleaned of dead processes once. */
+static int txn_ready(wh_table_t *t, MDB_txn **txn)
+{
+    int dead = 0;
+    int rc;
+
+    if (*txn != NULL) {
+        rc = mdb_txn_renew(*txn);
+        if (rc == 0) {
+            return 0;
+        }
+        mdb_txn_abort(*txn);
+        *txn = NULL;
+    }
+    rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, txn);
+    if (rc == MDB_READERS_FULL) {
+        (void)mdb_reader_check(t->env, &dead);
+        rc = mdb_txn_begin(t->env, NULL, MDB_RDONLY, txn);
+    }
+    if (rc != 0) {
+        *txn = NULL;
+    }
+    return rc;
+}
+
+static wh_mod_route_rc_e read_record(request_rec *r, wh_table_t *t, MDB_txn *txn, const char *name,
+                                     const wh_route_t **out)
+{
+    MDB_val key = { .mv_size = strlen(name), .mv_data = NULL };
+    MDB_val val;
+    wh_err_t err = WH_ERR_INIT;
+    wh_route_t *route;
+    int rc;
+
+    key.mv_data = apr_pstrmemdup(r->pool, name, key.mv_size);
+    rc = mdb_get(txn, t->dbi, &key, &val);
+    if (rc == MDB_NOTFOUND) {
+        return WH_MOD_ROUTE_NONE;
+    }
+    if (rc != 0) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0122: route table: %s", mdb_strerror(rc));
+        return WH_MOD_ROUTE_ERROR;
+    }
+    route = apr_pcalloc(r->pool, sizeof(*route));
+    if (wh_route_decode(r->pool, name, val.mv_data, val.mv_size, route, &err) != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0123: route of %s: %s", name, err.text);
+        return WH_MOD_ROUTE_ERROR;
+    }
+    *out = route;
+    return WH_MOD_ROUTE_FOUND;
+}
+
+wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_route_t **out)
+{
+    wh_mod_route_rc_e found = WH_MOD_ROUTE_ERROR;
+    MDB_txn *txn;
+    wh_table_t *t;
+    int rc;
+
+    *out = NULL;
+    if (child.lock == NULL) {
+        return WH_MOD_ROUTE_ERROR;
+    }
+    t = checkout(&child, r->request_time, &txn);
+    if (t == NULL) {
+        return WH_MOD_ROUTE_ERROR;
+    }
+    rc = txn_ready(t, &txn);
+    if (rc != 0) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0124: route table: %s", mdb_strerror(rc));
+    }
+    else {
+        found = read_record(r, t, txn, name, out);
+        mdb_txn_reset(txn);
+    }
+    checkin(&child, t, txn);
+    return found;
+}
+
+/* The threads of this child are gone when pchild is cleaned. */
+static apr_status_t child_exit(void *data)
+{
+    wh_route_child_t *c = data;
+
+    if (c->table != NULL && c->table->users == 0) {
+        table_close(c->table);
+    }
+    c->table = NULL;
+    c->lock = NULL;
+    return APR_SUCCESS;
+}
+
+void wh_mod_route_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    memset(&child, 0, sizeof(child));
+    if (apr_thread_mutex_create(&child.lock, APR_THREAD_MUTEX_DEFAULT, pchild) != APR_SUCCESS) {
+        child.lock = NULL;
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "WH0125: no mutex for the route table");
+        return;
+    }
+    child.server = s;
+    child.link = apr_pstrcat(pchild, wh_mod_conf_state_dir(s), "/routes", NULL);
+    refresh(&child, apr_time_now());
+    apr_pool_cleanup_register(pchild, &child, child_exit, apr_pool_cleanup_null);
+}
