@@ -8,8 +8,15 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_cmds.c \
 	mod_wisehost/wh_mod_conf.c \
 	mod_wisehost/wh_mod_conf.def \
+	mod_wisehost/wh_mod_data.h \
 	mod_wisehost/wh_mod_db.c \
-	mod_wisehost/wh_mod_problem.c
+	mod_wisehost/wh_mod_host.c \
+	mod_wisehost/wh_mod_page.c \
+	mod_wisehost/wh_mod_problem.c \
+	mod_wisehost/wh_mod_proxy.c \
+	mod_wisehost/wh_mod_release.c \
+	mod_wisehost/wh_mod_route.c \
+	mod_wisehost/wh_mod_static.c
 # The control plane.
 mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_agent.c \
@@ -38,9 +45,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_mod_req.h \
 	mod_wisehost/wh_mod_store.c \
 	mod_wisehost/wh_mod_store.h
-# -isystem: httpd's and APR's own macros do not pass our warnings (-Wcast-qual in APR_RING_SENTINEL).
-mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS) \
-	$(patsubst -I%,-isystem%,$(HTTPD_CFLAGS) $(APR_CFLAGS)) -DWH_VERSION=\"$(VERSION)\"
+mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS)
 mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS)
 mod_wisehost_mod_wisehost_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
 	$(LMDB_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
