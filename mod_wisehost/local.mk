@@ -11,6 +11,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_data.h \
 	mod_wisehost/wh_mod_db.c \
 	mod_wisehost/wh_mod_host.c \
+	mod_wisehost/wh_mod_lru.h \
 	mod_wisehost/wh_mod_page.c \
 	mod_wisehost/wh_mod_problem.c \
 	mod_wisehost/wh_mod_proxy.c \
@@ -46,7 +47,8 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_mod_store.c \
 	mod_wisehost/wh_mod_store.h
 mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS)
-mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS)
+# The brigade macros of APR cast volatile away.
+mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS) -Wno-cast-qual
 mod_wisehost_mod_wisehost_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
 	$(LMDB_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
 mod_wisehost_mod_wisehost_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \

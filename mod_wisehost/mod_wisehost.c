@@ -164,7 +164,7 @@ static void register_hooks(apr_pool_t *p)
     wh_mod_proxy_register();
 }
 
-AP_DECLARE_MODULE(wisehost) = {
+module AP_MODULE_DECLARE_DATA wisehost_module = {
     STANDARD20_MODULE_STUFF,
     .create_dir_config = wh_mod_conf_create_dir,
     .merge_dir_config = wh_mod_conf_merge_dir,

@@ -4,6 +4,7 @@
  */
 #include <sys/un.h>
 
+#include <apr_fnmatch.h>
 #include <apr_strings.h>
 
 #include "libwh/wh_host.h"
@@ -180,6 +181,16 @@ static int app_allowed(const wh_mod_srv_t *conf, const char *slug)
     return 0;
 }
 
+/* <LocationMatch>, <DirectoryMatch>, "~" and shell patterns have no path to cut off. */
+static int is_pattern(const cmd_parms *cmd)
+{
+    const ap_directive_t *section = cmd->directive != NULL ? cmd->directive->parent : NULL;
+
+    return apr_fnmatch_test(cmd->path) != 0
+           || (section != NULL && (ap_strcasestr(section->directive, "Match") != NULL
+                                   || (section->args != NULL && section->args[0] == '~')));
+}
+
 static const char *set_app(cmd_parms *cmd, void *dir, const char *arg)
 {
     wh_mod_dir_t *conf = dir;
@@ -189,7 +200,7 @@ static const char *set_app(cmd_parms *cmd, void *dir, const char *arg)
         return apr_pstrcat(cmd->pool, cmd->cmd->name, ": goes into <Location>, <Directory> or .htaccess",
                            NULL);
     }
-    if (ap_check_cmd_context(cmd, NOT_IN_FILES) != NULL || cmd->regex != NULL) {
+    if (ap_check_cmd_context(cmd, NOT_IN_FILES) != NULL || is_pattern(cmd)) {
         return apr_pstrcat(cmd->pool, cmd->cmd->name,
                            ": the section must name one plain path, not a pattern", NULL);
     }

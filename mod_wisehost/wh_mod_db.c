@@ -4,13 +4,13 @@
  * mod_dbd hands out the database of the server_rec that it is asked for, and statements prepared for
  * one server are unknown in another: so exactly one server_rec is asked, the one found here.
  */
+#include "mod_wisehost/mod_wisehost.h"
+
+#include <apu.h>
 #include <apr_optional.h>
 #include <apr_optional_hooks.h>
 #include <apr_strings.h>
-
 #include <mod_dbd.h>
-
-#include "mod_wisehost/mod_wisehost.h"
 
 static APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open;
 static APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close;

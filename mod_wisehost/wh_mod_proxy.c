@@ -13,8 +13,8 @@
 
 #include <apr_atomic.h>
 #include <apr_hash.h>
+#include <apu.h>
 #include <apr_optional_hooks.h>
-#include <apr_ring.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
@@ -22,6 +22,7 @@
 #include <mod_proxy.h>
 
 #include "mod_wisehost/wh_mod_data.h"
+#include "mod_wisehost/wh_mod_lru.h"
 
 #define WH_PROXY_CONNECT_S 3
 #define WH_PROXY_TTL_S 4        /* below the 5 s after which node closes an idle connection */
@@ -35,7 +36,8 @@ typedef __typeof__(ap_proxy_initialize_worker) wh_initialize_worker_fn;
 
 typedef struct wh_target_t wh_target_t;
 struct wh_target_t {
-    APR_RING_ENTRY(wh_target_t) link;
+    wh_mod_lru_t link; /* first member */
+    wh_target_t *next_dead;
     apr_pool_t *pool;
     const char *key;
     const char *socket; /* unix socket, NULL for TCP */
@@ -43,13 +45,12 @@ struct wh_target_t {
     int users;
     apr_time_t last_used;
 };
-APR_RING_HEAD(wh_target_ring, wh_target_t);
 
 typedef struct wh_proxy_child_t {
     apr_thread_mutex_t *lock;
     server_rec *server;
     apr_hash_t *by_key;
-    struct wh_target_ring ring; /* most recently used first */
+    wh_mod_lru_t lru;
     int n;
     int max;
 } wh_proxy_child_t;
@@ -61,6 +62,11 @@ static ap_conf_vector_t *preserve_host; /* only mod_proxy's slot is filled */
 
 static wh_proxy_child_t child;
 static apr_uint32_t turn; /* rotates through upstreams of equal standing */
+
+static wh_target_t *entry_of(wh_mod_lru_t *node)
+{
+    return (wh_target_t *)(void *)node;
+}
 
 static void *find_symbol(const char *name)
 {
@@ -93,9 +99,9 @@ static apr_status_t child_exit(void *data)
 {
     wh_proxy_child_t *c = data;
 
-    while (!APR_RING_EMPTY(&c->ring, wh_target_t, link)) {
-        wh_target_t *t = APR_RING_FIRST(&c->ring);
-        APR_RING_REMOVE(t, link);
+    while (c->lru.next != &c->lru) {
+        wh_target_t *t = entry_of(c->lru.next);
+        wh_mod_lru_remove(&t->link);
         apr_pool_destroy(t->pool);
     }
     c->lock = NULL;
@@ -105,7 +111,7 @@ static apr_status_t child_exit(void *data)
 void wh_mod_proxy_child_init(apr_pool_t *pchild, server_rec *s)
 {
     memset(&child, 0, sizeof(child));
-    APR_RING_INIT(&child.ring, wh_target_t, link);
+    wh_mod_lru_init(&child.lru);
     child.server = s;
     child.max = wh_mod_conf_proxy_targets(s);
     child.by_key = apr_hash_make(pchild);
@@ -185,23 +191,24 @@ static wh_target_t *target_make(const char *key, const char *url, const char *so
  * it; chained to *dead for the caller to destroy without the lock. */
 static void trim(wh_proxy_child_t *c, apr_time_t now, wh_target_t **dead)
 {
-    wh_target_t *t = APR_RING_LAST(&c->ring);
+    wh_mod_lru_t *node = c->lru.prev;
 
-    while (t != APR_RING_SENTINEL(&c->ring, wh_target_t, link)) {
-        wh_target_t *before = APR_RING_PREV(t, link);
+    while (node != &c->lru) {
+        wh_target_t *t = entry_of(node);
+        wh_mod_lru_t *before = node->prev;
         int old = now - t->last_used > apr_time_from_sec(WH_PROXY_IDLE_S);
 
         if (c->n <= c->max && !old) {
             return;
         }
         if (t->users == 0) {
-            APR_RING_REMOVE(t, link);
+            wh_mod_lru_remove(&t->link);
             apr_hash_set(c->by_key, t->key, APR_HASH_KEY_STRING, NULL);
             c->n--;
-            APR_RING_NEXT(t, link) = *dead;
+            t->next_dead = *dead;
             *dead = t;
         }
-        t = before;
+        node = before;
     }
 }
 
@@ -228,7 +235,7 @@ static wh_target_t *target_acquire(request_rec *r, const char *key, const char *
     apr_thread_mutex_lock(child.lock);
     t = apr_hash_get(child.by_key, key, APR_HASH_KEY_STRING);
     if (t != NULL) {
-        APR_RING_REMOVE(t, link);
+        wh_mod_lru_remove(&t->link);
     }
     else {
         t = target_make(key, url, socket);
@@ -238,14 +245,14 @@ static wh_target_t *target_acquire(request_rec *r, const char *key, const char *
         }
     }
     if (t != NULL) {
-        APR_RING_INSERT_HEAD(&child.ring, t, wh_target_t, link);
+        wh_mod_lru_push(&child.lru, &t->link);
         t->users++;
         t->last_used = r->request_time;
     }
     trim(&child, r->request_time, &dead);
     apr_thread_mutex_unlock(child.lock);
     while (dead != NULL) {
-        wh_target_t *next = APR_RING_NEXT(dead, link);
+        wh_target_t *next = dead->next_dead;
         apr_pool_destroy(dead->pool);
         dead = next;
     }

@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #include <apr_portable.h>
-#include <apr_ring.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
 #include "mod_wisehost/wh_mod_data.h"
+#include "mod_wisehost/wh_mod_lru.h"
 
 #define WH_RELEASE_CACHE_ENTRIES 128
 #define WH_RELEASE_CACHE_BYTES ((apr_size_t)32 << 20)
@@ -24,7 +24,8 @@
 
 typedef struct wh_release_t wh_release_t;
 struct wh_release_t {
-    APR_RING_ENTRY(wh_release_t) link;
+    wh_mod_lru_t link; /* first member */
+    wh_release_t *next_dead;
     char id[WH_MANIFEST_ID_LEN + 1];
     apr_pool_t *pool;
     wh_manifest_t *manifest;
@@ -32,27 +33,31 @@ struct wh_release_t {
     int users;
     int cached;
 };
-APR_RING_HEAD(wh_release_ring, wh_release_t);
 
 typedef struct wh_release_child_t {
     apr_thread_mutex_t *lock;
     const char *releases; /* directory */
     const char *objects;
     int objects_fd; /* -1 until first use */
-    struct wh_release_ring ring; /* most recently used first */
+    wh_mod_lru_t lru;
     int n;
     apr_size_t bytes;
 } wh_release_child_t;
 
 static wh_release_child_t child;
 
+static wh_release_t *entry_of(wh_mod_lru_t *node)
+{
+    return (wh_release_t *)(void *)node;
+}
+
 static apr_status_t child_exit(void *data)
 {
     wh_release_child_t *c = data;
 
-    while (!APR_RING_EMPTY(&c->ring, wh_release_t, link)) {
-        wh_release_t *rel = APR_RING_FIRST(&c->ring);
-        APR_RING_REMOVE(rel, link);
+    while (c->lru.next != &c->lru) {
+        wh_release_t *rel = entry_of(c->lru.next);
+        wh_mod_lru_remove(&rel->link);
         apr_pool_destroy(rel->pool);
     }
     if (c->objects_fd >= 0) {
@@ -67,7 +72,7 @@ void wh_mod_release_child_init(apr_pool_t *pchild, server_rec *s)
     const char *dir = wh_mod_conf_state_dir(s);
 
     memset(&child, 0, sizeof(child));
-    APR_RING_INIT(&child.ring, wh_release_t, link);
+    wh_mod_lru_init(&child.lru);
     child.objects_fd = -1;
     child.releases = apr_pstrcat(pchild, dir, "/releases", NULL);
     child.objects = apr_pstrcat(pchild, dir, "/objects", NULL);
@@ -84,15 +89,14 @@ void wh_mod_release_child_init(apr_pool_t *pchild, server_rec *s)
 static void trim(wh_release_child_t *c, wh_release_t **dead)
 {
     while (c->n > WH_RELEASE_CACHE_ENTRIES || (c->bytes > WH_RELEASE_CACHE_BYTES && c->n > 1)) {
-        wh_release_t *rel = APR_RING_LAST(&c->ring);
+        wh_release_t *rel = entry_of(c->lru.prev);
 
-        APR_RING_REMOVE(rel, link);
-        APR_RING_NEXT(rel, link) = NULL;
+        wh_mod_lru_remove(&rel->link);
         rel->cached = 0;
         c->n--;
         c->bytes -= rel->bytes;
         if (rel->users == 0) {
-            APR_RING_NEXT(rel, link) = *dead;
+            rel->next_dead = *dead;
             *dead = rel;
         }
     }
@@ -116,13 +120,13 @@ static apr_status_t done_with(void *data)
 /* Holding the lock. */
 static wh_release_t *cache_find(wh_release_child_t *c, const char *id)
 {
-    wh_release_t *rel;
+    wh_mod_lru_t *node;
 
-    APR_RING_FOREACH(rel, &c->ring, wh_release_t, link)
-    {
+    for (node = c->lru.next; node != &c->lru; node = node->next) {
+        wh_release_t *rel = entry_of(node);
         if (memcmp(rel->id, id, WH_MANIFEST_ID_LEN) == 0) {
-            APR_RING_REMOVE(rel, link);
-            APR_RING_INSERT_HEAD(&c->ring, rel, wh_release_t, link);
+            wh_mod_lru_remove(node);
+            wh_mod_lru_push(&c->lru, node);
             rel->users++;
             return rel;
         }
@@ -224,7 +228,7 @@ apr_status_t wh_mod_release_get(request_rec *r, const char *id, const wh_manifes
             fresh = NULL;
             rel->users = 1;
             rel->cached = 1;
-            APR_RING_INSERT_HEAD(&child.ring, rel, wh_release_t, link);
+            wh_mod_lru_push(&child.lru, &rel->link);
             child.n++;
             child.bytes += rel->bytes;
             trim(&child, &dead);
@@ -235,7 +239,7 @@ apr_status_t wh_mod_release_get(request_rec *r, const char *id, const wh_manifes
         }
     }
     while (dead != NULL) {
-        wh_release_t *next = APR_RING_NEXT(dead, link);
+        wh_release_t *next = dead->next_dead;
         apr_pool_destroy(dead->pool);
         dead = next;
     }

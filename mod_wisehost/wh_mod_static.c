@@ -198,7 +198,9 @@ int wh_mod_static_handler(request_rec *r, const wh_mod_req_t *req)
 
     ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, M_OPTIONS, -1);
     if (r->method_number == M_OPTIONS) {
-        return ap_send_http_options(r);
+        apr_table_setn(r->headers_out, "Allow", "GET,HEAD,OPTIONS");
+        ap_set_content_length(r, 0);
+        return OK;
     }
     if (r->method_number != M_GET) {
         return HTTP_METHOD_NOT_ALLOWED;
