@@ -1,0 +1,158 @@
+#!/usr/bin/perl
+# The command line: exit codes, JSON, what goes where, waiting, and what a hostile server may not do.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use JSON::PP qw(decode_json);
+use IO::Socket::INET;
+use POSIX ();
+use WH::Stack;
+use WH::Wait qw(wait_for try_for);
+
+my $stack = WH::Stack->new;
+$stack->start;
+
+sub says {
+    my ($env, $args, $rc, $what, %like) = @_;
+    my $got = $stack->wh_env($env, @$args);
+    is($got->{rc}, $rc, $what) or diag("out: $got->{out}\nerr: $got->{err}");
+    like($got->{$_}, $like{$_}, "$what: $_") for sort keys %like;
+    return $got;
+}
+
+# Usage.
+says({}, ['--help'], 0, '--help', out => qr/^  deploy /m);
+says({}, [ 'deploy', '--help' ], 0, 'help of a command', out => qr/--wait/);
+says({}, [], 2, 'no command', err => qr/--help/);
+says({}, ['nonsense'], 2, 'an unknown command', err => qr/nonsense/);
+says({}, [ 'deploy', '--nonsense', 'x' ], 2, 'an unknown option', err => qr/--nonsense/);
+says({}, [ 'deploy', 'x', 'y' ], 2, 'too many arguments');
+says({}, ['apps:create'], 2, 'a colon stands for a space', err => qr/argument is missing/);
+says({}, [ 'deploy', 'x', '--timeout', '5x' ], 2, 'no number', err => qr/5x/);
+says({}, ['version'], 0, 'version', out => qr/^wh \d+\.\d+/);
+is(decode_json($stack->wh('version', '--json')->{out})->{version}, '0.1.0', 'version --json');
+says({ WH_URL => 'ftp://x' }, ['apps'], 2, 'a URL that is none', err => qr/ftp/);
+
+# Login.
+says({ WH_TOKEN => '' }, ['apps'], 4, 'no token: exit code 4', err => qr/wh login/);
+says({ WH_TOKEN => 'wh_wrong' }, ['apps'], 4, 'a wrong token: exit code 4');
+says({ WH_TOKEN => '' }, [ 'login', 'one-time-nonsense' ], 4, 'a wrong one-time token');
+my (undef, $made) = $stack->run_cmd('setpriv', qw(--reuid wisehost --regid wisehost --groups www-data),
+    $stack->scheduler_cmd('--admin-token'));
+my ($once) = $made =~ /^ADMIN_TOKEN=(\S+)/m;
+ok($once, 'a second one-time token') or diag($made);
+my $stdin = $stack->dir . '/cli/stdin';
+open my $in, '>', $stdin or die;
+print {$in} "$once\n";
+close $in;
+says({ WH_TOKEN => '', STDIN => $stdin }, ['login'], 0, 'login with the token on standard input');
+my $conf = $stack->dir . '/cli/wisehost/config.json';
+is((stat $conf)[2] & 07777, 0600, 'the token is kept, mode 0600');
+my $kept = decode_json(WH::Stack::slurp($conf));
+like($kept->{token}, qr/^wh_/, 'an API token');
+says({ WH_TOKEN => '', WH_URL => '' }, ['apps'], 0, 'what login kept is used');
+says({ WH_TOKEN => '', WH_URL => 'http://127.0.0.1:1' }, ['apps'], 1, 'and never sent to another server');
+says({ WH_TOKEN => '', STDIN => $stdin }, ['login'], 4, 'a one-time token works once');
+
+# Apps.
+my $repo = $stack->repo('site', { 'index.html' => "one\n" });
+says({}, [ 'apps', 'create', 'site' ], 2, 'create without a repository', err => qr/--repo/);
+says({}, [ 'apps', 'create', 'Bad_Name', '--repo', $repo->path ], 1, 'a bad slug', err => qr/400|422/);
+my $got = says({}, [ 'apps', 'create', 'site', '--repo', $repo->path, '--json' ], 0, 'create');
+is(decode_json($got->{out})->{slug}, 'site', 'create --json');
+says({}, [ 'apps', 'create', 'site', '--repo', $repo->path ], 5, 'the same again: exit code 5');
+says({}, ['apps'], 0, 'list', out => qr/^site\s+static/m);
+is(ref decode_json($stack->wh('apps', 'list', '--json')->{out}), 'ARRAY', 'list --json');
+says({}, [ 'apps', 'info', 'site' ], 0, 'info', out => qr/\Q@{[ $repo->path ]}\E/);
+says({}, [ 'apps', 'info', '-a', 'nobody' ], 3, 'info of none: exit code 3');
+says({}, [ 'logs', 'site' ], 3, 'logs before a deployment', err => qr/wh deploy site/);
+
+# Deployments.
+$got = says({}, [ 'deploy', 'site', '--wait' ], 0, 'deploy --wait',
+    out => qr{^http://site\.localhost:\d+/?\n$}, err => qr/\[ *\d+\.\d s\] done/);
+like($stack->get('site')->{body}, qr/one/, 'is live when it returns');
+$repo->commit({ 'index.html' => "two\n" });
+$got = says({}, [ 'deploy', '--wait', '--json', '-q', 'site' ], 0, 'deploy --wait --json -q');
+is(decode_json($got->{out})->{conclusion}, 'succeeded', 'its JSON is the deployment');
+is($got->{err}, '', 'and -q says nothing else');
+like($stack->get('site')->{body}, qr/two/, 'is live when it returns');
+$got = says({}, [ 'deploy', 'site', '--wait', '--ref', 'nowhere' ], 1, 'a deployment that fails: exit code 1',
+    err => qr/failed.*next: wh /s);
+is($got->{out}, '', 'prints no URL');
+like($got->{err}, qr/goes on serving/, 'says that the former release goes on');
+says({}, [ 'deploy', 'nobody' ], 3, 'deploy of none');
+says({}, [ 'deployments', 'site' ], 0, 'deployments', out => qr/^3\s.*failed.*^2\s.*succeeded.*^1\s/ms);
+is(scalar @{ decode_json($stack->wh('deployments', 'site', '-n', '2', '--json')->{out}) }, 2, 'deployments -n 2');
+says({}, [ 'logs', 'site' ], 0, 'logs of an app', out => qr/nowhere/);
+says({}, [ 'logs', '-f', 'site' ], 0, 'logs -f ends with the deployment');
+says({}, [ 'cancel', 'site' ], 5, 'cancel of what has ended: exit code 5');
+says({}, ['status'], 0, 'status', out => qr/online.*site/s);
+says({}, [ 'status', 'site' ], 0, 'status of an app', out => qr/http:/);
+says({}, ['doctor'], 0, 'doctor', out => qr/ok\s+workers/);
+ok(decode_json($stack->wh('doctor', '--json')->{out})->{ok}, 'doctor --json');
+
+# Hooks.
+$got = says({}, [ 'hooks', 'create', 'site', '--json' ], 0, 'hooks create');
+my $hook = decode_json($got->{out} || '{}');
+ok($hook->{secret} && $hook->{url}, 'shows URL and secret');
+says({}, ['hooks'], 0, 'hooks', out => qr/\Q$hook->{id}\E/);
+unlike($stack->wh('hooks', '--json')->{out}, qr/\Q$hook->{secret}\E/, 'the secret is never shown again');
+says({}, [ 'hooks', 'delete', $hook->{id} ], 0, 'hooks delete');
+says({}, [ 'hooks', 'delete', $hook->{id} ], 3, 'once');
+
+# Ctrl-C leaves the deployment running. Without an agent it waits for ever.
+$stack->proc('agent')->stop;
+wait_for { ($stack->api(GET => '/v1/workers')->{json}{items}[0]{status} // '') eq 'offline' } 20, 'offline';
+says({}, ['doctor'], 1, 'doctor without a worker', out => qr/fail\s+workers/);
+says({}, [ 'deploy', 'site', '--wait', '--timeout', '1' ], 124, 'out of time: exit code 124', err => qr/goes on/);
+my $err = $stack->dir . '/cli/int';
+my $pid = fork // die;
+if ($pid == 0) {
+    %ENV = (PATH => $ENV{PATH}, WH_URL => $stack->url, WH_TOKEN => $stack->token);
+    open STDERR, '>', $err;
+    open STDOUT, '>', '/dev/null';
+    exec $stack->{inst} . '/bin/wh', qw(deploy site --wait) or POSIX::_exit(127);
+}
+wait_for { WH::Stack::slurp($err) =~ /queued/ } 10, 'wh to wait';
+kill INT => $pid;
+waitpid $pid, 0;
+is($? >> 8, 130, 'interrupted: exit code 130');
+like(WH::Stack::slurp($err), qr/the deployment goes on.*wh logs -f.*wh cancel/s, 'says that it goes on and how to end it');
+says({}, [ 'cancel', 'site' ], 0, 'cancel');
+is($stack->api(GET => '/v1/apps/site/deployments?limit=1')->{json}{items}[0]{conclusion}, 'canceled', 'is canceled');
+
+# Deleting.
+says({}, [ 'apps', 'delete', 'site' ], 2, 'delete asks; no one is there', err => qr/--yes/);
+says({}, [ 'apps', 'delete', 'site', '--yes' ], 0, 'delete --yes');
+says({}, [ 'apps', 'info', 'site' ], 3, 'is gone');
+
+# A hostile server: what it sends must not reach the terminal as a command.
+my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5, ReuseAddr => 1) or die;
+my $fake = fork // die;
+if ($fake == 0) {
+    $SIG{TERM} = 'DEFAULT';
+    while (my $peer = $listen->accept) {
+        while (my $line = <$peer>) { last if $line =~ /^\r?\n$/ }
+        my $evil = '\u001b]0;owned\u0007\u001b[2Jx\u009b31my\u202e\r\u0000\u007f';
+        my $body = qq({"items":[{"slug":"$evil","kind":"$evil","urls":["$evil"]}],"next":null});
+        print {$peer} "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+            . length($body) . "\r\nConnection: close\r\n\r\n$body";
+        close $peer;
+    }
+    POSIX::_exit(0);
+}
+my $fake_url = 'http://127.0.0.1:' . $listen->sockport;
+for my $args (['apps'], [ 'apps', '--json' ], ['status']) {
+    $got = $stack->wh_env({ WH_URL => $fake_url }, @$args);
+    (my $rest = $got->{out} . $got->{err}) =~ s/\n//g;
+    unlike($rest, qr/[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]/, "wh @$args: control characters are masked");
+    ok(length $rest, 'and something is shown');
+}
+kill TERM => $fake;
+waitpid $fake, 0;
+
+is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
+is_deeply([ $stack->stop ], [], 'everything ends by SIGTERM');
+done_testing();
