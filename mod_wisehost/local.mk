@@ -46,9 +46,10 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_mod_req.h \
 	mod_wisehost/wh_mod_store.c \
 	mod_wisehost/wh_mod_store.h
-mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS)
-# The brigade macros of APR cast volatile away.
-mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS) -Wno-cast-qual
+# -isystem: httpd's and APR's own macros do not pass our warnings (-Wcast-qual in APR_RING_SENTINEL).
+mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS) \
+	$(patsubst -I%,-isystem%,$(HTTPD_CFLAGS) $(APR_CFLAGS)) -DWH_VERSION=\"$(VERSION)\"
+mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS)
 mod_wisehost_mod_wisehost_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
 	$(LMDB_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
 mod_wisehost_mod_wisehost_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \

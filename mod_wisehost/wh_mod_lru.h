@@ -1,6 +1,6 @@
 /*
  * wh_mod_lru.h - an intrusive list, most recently used first. The node is the first member of its
- * entry. No locking: the owner holds its mutex. (APR_RING casts volatile away.)
+ * entry. No locking: the owner holds its mutex.
  */
 #ifndef WH_MOD_LRU_H
 #define WH_MOD_LRU_H
