@@ -23,7 +23,7 @@ static void refill(wh_bucket_t *bucket, wh_mono_t now)
     bucket->last = now;
     if (us <= 0 || bucket->rate == 0)
         return;
-    /* Beyond the time that fills it nothing more happens; this also keeps the product in 64 bits. */
+    /* Past the time that fills it nothing happens; this also keeps products in 64 bits. */
     if (us / APR_USEC_PER_SEC > missing / bucket->rate) {
         bucket->level = bucket->burst;
         bucket->rest_us = 0;

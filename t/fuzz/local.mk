@@ -1,0 +1,34 @@
+# t/fuzz: one target an input format. In `make check` each replays its corpus; after
+# `configure --enable-fuzz CC=clang` the same programs are libFuzzer's (see fuzz.h).
+# A target t/fuzz/fuzz_<x>.c is its name in fuzz_targets, its _SOURCES and _LDADD, and seeds in corpus/<x>/.
+fuzz_targets = \
+	t/fuzz/fuzz_conf \
+	t/fuzz/fuzz_json \
+	t/fuzz/fuzz_jwt \
+	t/fuzz/fuzz_text
+
+fuzz_libs = libwh/libwh.la $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
+if FUZZ_ENGINE
+fuzz_common = t/fuzz/fuzz.c t/fuzz/fuzz.h
+fuzz_ldflags = $(AM_LDFLAGS) $(WH_FUZZ)
+else
+fuzz_common = t/fuzz/fuzz.c t/fuzz/fuzz.h t/fuzz/replay_main.c
+fuzz_ldflags = $(AM_LDFLAGS)
+TESTS += $(fuzz_targets)
+endif
+check_PROGRAMS += $(fuzz_targets)
+
+t_fuzz_fuzz_conf_SOURCES = t/fuzz/fuzz_conf.c $(fuzz_common)
+t_fuzz_fuzz_conf_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_conf_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_json_SOURCES = t/fuzz/fuzz_json.c $(fuzz_common)
+t_fuzz_fuzz_json_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_json_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_jwt_SOURCES = t/fuzz/fuzz_jwt.c $(fuzz_common)
+t_fuzz_fuzz_jwt_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_jwt_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_text_SOURCES = t/fuzz/fuzz_text.c $(fuzz_common)
+t_fuzz_fuzz_text_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_text_LDADD = $(fuzz_libs)
+
+EXTRA_DIST += t/fuzz/replay_main.c t/fuzz/corpus

@@ -1,0 +1,57 @@
+# t/unit: C units with cmocka, TAP on stdout. A unit t/unit/test_<x>.c is two lines here: its name in
+# unit_tests, and its _SOURCES.
+unit_tests = \
+	t/unit/test_assertion \
+	t/unit/test_backoff \
+	t/unit/test_bucket \
+	t/unit/test_clock \
+	t/unit/test_conf \
+	t/unit/test_err \
+	t/unit/test_id \
+	t/unit/test_json \
+	t/unit/test_jwt \
+	t/unit/test_keys \
+	t/unit/test_log \
+	t/unit/test_sign \
+	t/unit/test_text \
+	t/unit/test_time
+
+unit_common = t/unit/unit.c t/unit/unit.h
+unit_libs = libwh/libwh.la $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+
+t_unit_test_assertion_SOURCES = t/unit/test_assertion.c $(unit_common)
+t_unit_test_assertion_LDADD = $(unit_libs)
+t_unit_test_backoff_SOURCES = t/unit/test_backoff.c $(unit_common)
+t_unit_test_backoff_LDADD = $(unit_libs)
+t_unit_test_bucket_SOURCES = t/unit/test_bucket.c $(unit_common)
+t_unit_test_bucket_LDADD = $(unit_libs)
+t_unit_test_clock_SOURCES = t/unit/test_clock.c $(unit_common)
+t_unit_test_clock_LDADD = $(unit_libs)
+t_unit_test_conf_SOURCES = t/unit/test_conf.c $(unit_common)
+t_unit_test_conf_LDADD = $(unit_libs)
+t_unit_test_err_SOURCES = t/unit/test_err.c $(unit_common)
+t_unit_test_err_LDADD = $(unit_libs)
+t_unit_test_id_SOURCES = t/unit/test_id.c $(unit_common)
+t_unit_test_id_LDADD = $(unit_libs)
+t_unit_test_json_SOURCES = t/unit/test_json.c $(unit_common)
+t_unit_test_json_LDADD = $(unit_libs)
+t_unit_test_jwt_SOURCES = t/unit/test_jwt.c $(unit_common)
+t_unit_test_jwt_LDADD = $(unit_libs)
+t_unit_test_keys_SOURCES = t/unit/test_keys.c $(unit_common)
+t_unit_test_keys_LDADD = $(unit_libs)
+t_unit_test_log_SOURCES = t/unit/test_log.c $(unit_common)
+t_unit_test_log_LDADD = $(unit_libs)
+t_unit_test_sign_SOURCES = t/unit/test_sign.c $(unit_common)
+t_unit_test_sign_LDADD = $(unit_libs)
+t_unit_test_text_SOURCES = t/unit/test_text.c $(unit_common)
+t_unit_test_text_LDADD = $(unit_libs)
+t_unit_test_time_SOURCES = t/unit/test_time.c $(unit_common)
+t_unit_test_time_LDADD = $(unit_libs)
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+else
+TESTS += t/unit/missing-cmocka
+endif
+EXTRA_DIST += t/unit/missing-cmocka
