@@ -6,6 +6,7 @@
 #include "libwh/wh_text.h"
 
 /* vsnprintf cuts by bytes; the cut is moved back to a whole sequence, the rest is made plain. */
+WH_PRINTF(3, 0)
 static void put_text(char *buf, size_t size, const char *fmt, va_list ap)
 {
     int n = vsnprintf(buf, size, fmt, ap);
