@@ -1,5 +1,6 @@
 # mod_wisehost: the Apache module. Only wisehost_module is visible.
-EXTRA_LTLIBRARIES = mod_wisehost/mod_wisehost.la
+httpdmoddir = $(HTTPD_MODDIR)
+httpdmod_LTLIBRARIES = mod_wisehost/mod_wisehost.la
 
 mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/mod_wisehost.c \
@@ -50,7 +51,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS) \
 	$(patsubst -I%,-isystem%,$(HTTPD_CFLAGS) $(APR_CFLAGS)) -DWH_VERSION=\"$(VERSION)\"
 mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS)
-mod_wisehost_mod_wisehost_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
+mod_wisehost_mod_wisehost_la_LIBADD = whdb/libwhdb.la \
 	$(LMDB_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
 mod_wisehost_mod_wisehost_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^wisehost_module$$'
