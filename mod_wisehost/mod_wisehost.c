@@ -19,6 +19,7 @@
 
 #include "libwh/wh_log.h"
 #include "mod_wisehost/wh_mod_data.h"
+#include "mod_wisehost/wh_mod_rate.h"
 
 static void log_sink(void *baton, int level, const char *tag, const char *line)
 {
@@ -69,6 +70,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     wh_mod_route_child_init(pchild, s);
     wh_mod_release_child_init(pchild, s);
     wh_mod_proxy_child_init(pchild, s);
+    wh_mod_rate_child_init(pchild);
 }
 
 static void optional_fn_retrieve(void)

@@ -3,8 +3,6 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#include <http_ssl.h>
-
 #include "libwh/wh_json.h"
 #include "mod_wisehost/wh_mod_api_fields.h"
 
@@ -162,31 +160,6 @@ static apr_status_t find_route(wh_call_t *c)
 
 /* ---- the steps ------------------------------------------------------------------------------ */
 
-static int is_loopback(const apr_sockaddr_t *sa)
-{
-#if APR_HAVE_IPV6
-    if (sa->family == APR_INET6) {
-        const struct in6_addr *in6 = &sa->sa.sin6.sin6_addr;
-
-        return IN6_IS_ADDR_LOOPBACK(in6) || (IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == 127);
-    }
-#endif
-    return sa->family == APR_INET && (ntohl(sa->sa.sin.sin_addr.s_addr) >> 24) == 127;
-}
-
-/* Credentials travel in every call: without TLS only where no wire carries them. */
-static apr_status_t check_transport(wh_call_t *c)
-{
-    const conn_rec *conn = c->r->connection;
-
-    if ((c->route->flags & WH_API_PLAIN) || wh_mod_conf_insecure_http(c->r->server) ||
-        ap_ssl_conn_is_ssl(c->r->connection) || is_loopback(conn->local_addr)) {
-        return APR_SUCCESS;
-    }
-    return wh_err_set(&c->err, 403, "tls_required",
-                      "This API takes plain HTTP on loopback addresses only: use https.");
-}
-
 static apr_status_t read_query(wh_call_t *c)
 {
     apr_status_t rv = wh_mod_field_query(c->p, c->route->query, c->r->args, &c->query, &c->err);
@@ -268,7 +241,6 @@ static apr_status_t run(wh_call_t *c)
 {
     apr_status_t rv = find_route(c);
 
-    rv = rv ? rv : check_transport(c);
     rv = rv ? rv : read_query(c);
     rv = rv ? rv : wh_mod_auth(c);
     rv = rv ? rv : authorize(c, 0);

@@ -2,7 +2,7 @@
  * wh_mod_api: the REST interface as one table (wh_mod_api.def) and the one dispatcher that walks
  * it.
  *
- * A request goes: path and method -> TLS rule -> query -> who calls (wh_mod_auth) -> wh_authz on
+ * A request goes: path and method -> query -> who calls (wh_mod_auth) -> wh_authz on
  * the action alone -> body -> the object (wh_mod_object) -> wh_authz on the object -> handler.
  * Permission is asked here and nowhere else, so a handler can only run with an allowed caller and,
  * where its route names one, an object that the caller may see.
@@ -39,9 +39,8 @@ typedef enum wh_api_object_e {
 enum {
     WH_API_RAW = 1,      /* the handler reads the body */
     WH_API_OPTIONAL = 2, /* the body may be absent */
-    WH_API_PLAIN = 4,    /* carries no secret: plain HTTP is fine anywhere */
-    WH_API_BIG = 8,      /* a release's manifest: 16 MiB and 200 000 values */
-    WH_API_SIGNED = 16   /* the body's signature says who calls */
+    WH_API_BIG = 4,      /* a release's manifest: 16 MiB and 200 000 values */
+    WH_API_SIGNED = 8    /* the body's signature says who calls */
 };
 
 typedef struct wh_call_t wh_call_t;
@@ -94,8 +93,8 @@ extern const int wh_api_routes_n;
 /* Lends the database connection into c->dbc; safe to call again. 503 when there is none. */
 apr_status_t wh_mod_call_db(wh_call_t *c) WH_MUST_CHECK;
 
-/* True when rv says that the connection died: it is given up, and the caller may try once more. Only
- * before anything was written. */
+/* True when rv says that the connection died: it is given up, and the caller may try once more.
+ * Only before anything was written. */
 int wh_mod_call_lost(wh_call_t *c, apr_status_t rv);
 
 /* Lends a connection and begins a transaction, once more on a fresh one when it turns out dead. */

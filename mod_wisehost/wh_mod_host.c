@@ -23,12 +23,16 @@ wh_mod_req_t *wh_mod_data_make(request_rec *r, wh_place_e place)
     return req;
 }
 
-/* True for X-Wisehost-*, also spelt with underscores, which some back ends take for the same. */
+/* True for X-Wisehost-*, also spelt with underscores, which some back ends take for the same. The nonce
+ * is an agent's own word in its upgrade request: it proves nothing and has to reach the hub. */
 static int reserved_header(const char *name)
 {
     static const char prefix[] = "x-wisehost-";
     apr_size_t i;
 
+    if (ap_cstr_casecmp(name, "X-Wisehost-Nonce") == 0) {
+        return 0;
+    }
     for (i = 0; i < sizeof(prefix) - 1; i++) {
         char c = name[i];
         if (c >= 'A' && c <= 'Z') {
