@@ -7,3 +7,10 @@ check_PROGRAMS += t/tools/wh-db-seed
 t_tools_wh_db_seed_SOURCES = t/tools/wh-db-seed.c
 t_tools_wh_db_seed_LDADD = whdb/libwhdb.la libwh/libwh.la $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) \
 	$(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
+TESTS += t/guard/calls.t t/guard/docs.t t/guard/includes.t t/guard/registered.t t/guard/sizes.t t/guard/tags.t
+EXTRA_DIST += t/README.md t/run t/guard t/integration t/lib t/tools/counts.pl
+
+# The list that t/run hands to prove.
+.PHONY: print-tests
+print-tests:
+	@for t in $(TESTS); do echo $$t; done

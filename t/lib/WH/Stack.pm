@@ -309,8 +309,9 @@ sub bad_log_lines {
     my @bad;
     for my $name (qw(httpd-error httpd scheduler agent)) {
         for my $line (split /\n/, $self->log_text($name)) {
-            next unless $line =~ /\[(?:[\w]+:)?(?:error|crit|alert|emerg)\]|exit signal|Segmentation|Assertion
-                |AddressSanitizer|runtime\ error|\berror\b.*WH\d{4}|WH\d{4}.*\berror:|^\S*\s*error\s/x;
+            # httpd: [wisehost:error]; ours: TIME error WH0123 …
+            next unless $line =~ /\[(?:\w+:)?(?:error|crit|alert|emerg)\]|^\S+Z (?:error|warn) |exit signal
+                |Segmentation|Assertion|Sanitizer|runtime[ ]error/x;
             next if grep { $line =~ $_ } @{ $self->{allowed} };
             push @bad, "$name: $line";
         }

@@ -1,0 +1,141 @@
+#!/usr/bin/perl
+# What a newcomer does: ./quickstart, the command that it prints, again, stop, again.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use File::Temp ();
+use POSIX ();
+use Test::More;
+use WH::Http qw(http_request);
+use WH::Stack;
+
+my $src = $WH::Stack::src;
+my $top = File::Temp::tempdir('wh-q-XXXXXXXX', TMPDIR => 1);
+chmod 0755, $top;
+my $dir  = "$top/run";
+my $port = WH::Stack::free_port();
+my $owner = $$;
+END {
+    if ($$ == $owner) {
+        local $?;
+        if ($dir && -d $dir) {
+            system "$src/quickstart", 'stop', '--dir', $dir;
+            system 'podman', '--root', "$dir/engine/storage", '--runroot', "$dir/engine/run", qw(system reset --force)
+                if -d "$dir/engine/storage";
+        }
+        system 'rm', '-rf', $top if $top;
+    }
+}
+
+# (rc, output) of a command, in a clean environment.
+sub run_cmd {
+    my @cmd = @_;
+    my $pid = open(my $out, '-|') // die "fork: $!";
+    if ($pid == 0) {
+        %ENV = (PATH => $ENV{PATH}, HOME => $top, LC_ALL => 'C.UTF-8', TMPDIR => $ENV{TMPDIR} // '/tmp');
+        open STDERR, '>&', \*STDOUT;
+        chdir $top;
+        exec { $cmd[0] } @cmd or POSIX::_exit(127);
+    }
+    local $/;
+    my $text = <$out> // '';
+    close $out;
+    return ($? >> 8, $text);
+}
+sub quickstart { return run_cmd("$src/quickstart", @_, '--dir', $dir) }
+sub get { my ($app) = @_; return http_request(port => $port, host => "$app.localhost:$port") }
+
+sub env {
+    my ($rc, $text) = run_cmd('sh', '-c', ". '$dir/env'; for v in WH_URL WH_TOKEN REPO_STATIC REPO_CONTAINER"
+        . ' PID_SCHEDULER PID_AGENT PID_HTTPD; do eval "echo $v=\$$v"; done');
+    return map { split /=/, $_, 2 } split /\n/, $text;
+}
+
+# Options.
+my ($rc, $said) = run_cmd("$src/quickstart", '--help');
+is($rc, 0, '--help');
+like($said, qr/--$_\b/, "names --$_") for qw(port dir no-install db help);
+($rc, $said) = quickstart('--port', '70000');
+is($rc, 2, 'a port that is none is refused');
+like($said, qr/70000/, 'and named');
+is((quickstart('--nonsense'))[0], 2, 'an unknown option is refused');
+ok(!-e $dir, 'and nothing was made');
+
+# First run.
+($rc, $said) = quickstart('--port', $port, '--no-install');
+is($rc, 0, 'quickstart exits 0') or BAIL_OUT($said . WH::Stack::slurp("$dir/log/quickstart.log"));
+note($said);
+my $container = $said =~ m{http://hello-container};
+ok($container, 'a container engine works here') or diag($said);
+like($said, qr{http://hello-static\.localhost:$port/}, 'prints the URL of the static example');
+like($said, qr{http://127\.0\.0\.1:$port\b}, 'prints the address of the API');
+my %env = env();
+is($env{WH_URL}, "http://127.0.0.1:$port", 'run/env: WH_URL');
+like($env{WH_TOKEN}, qr/^wh_\w+/, 'run/env: WH_TOKEN');
+is((stat "$dir/env")[2] & 077, 0, 'run/env is for root alone');
+for my $name (qw(SCHEDULER AGENT HTTPD)) {
+    ok(kill(0, $env{"PID_$name"} || -1), "run/env: PID_$name runs");
+}
+my @apps = ('hello-static', $container ? 'hello-container' : ());
+is(get($_)->{status}, 200, "$_ answers 200") for @apps;
+like(get('hello-static')->{body}, qr/juniper/, 'the static example shows its content');
+like(get('hello-container')->{body}, qr/rosemary/, 'the container example shows its content') if $container;
+
+# The next command that it prints works as printed (the lines that are indented after "Try next").
+my ($next) = $said =~ /Try next:\n\n((?:  .*\n)+)/;
+($rc, my $out) = run_cmd('sh', '-ec', $next);
+is($rc, 0, 'the next command works as printed') or diag($next, $out);
+like(get('hello-static')->{body}, qr/thyme/, 'and what it deployed is live');
+
+# A word committed to each repository is live when `wh deploy --wait` returns.
+for my $app (@apps) {
+    my $repo = $env{ $app eq 'hello-static' ? 'REPO_STATIC' : 'REPO_CONTAINER' };
+    my $word = join '', map { chr 97 + int rand 26 } 1 .. 12;
+    ($rc, $out) = run_cmd('sh', '-ec', ". '$dir/env'; git clone -q '$repo' w-$app; cd w-$app;"
+        . " echo '<p>$word' >index.html; git -c user.name=t -c user.email=t\@t commit -qam $word; git push -q;"
+        . " wh deploy --wait $app");
+    is($rc, 0, "$app: a word is committed, pushed and deployed") or diag($out);
+    like(get($app)->{body}, qr/$word/, 'and live when the command returns');
+    $env{"word-$app"} = $word;
+}
+if ($container) {
+    ($rc, $out) = run_cmd('sh', '-ec', ". '$dir/env'; cd w-hello-container; cp Dockerfile ../Dockerfile;"
+        . ' echo NONSENSE >>Dockerfile; git -c user.name=t -c user.email=t@t commit -qam broken; git push -q;'
+        . ' wh deploy --wait hello-container');
+    is($rc, 1, 'a broken Dockerfile: exit code 1') or diag($out);
+    like(get('hello-container')->{body}, qr/$env{'word-hello-container'}/, 'the former release goes on serving');
+}
+
+# Second run: nothing is started twice.
+($rc, $said) = quickstart('--no-install');
+is($rc, 0, 'a second run exits 0') or diag($said);
+my %again = env();
+is($again{$_}, $env{$_}, "$_ is the same") for qw(WH_TOKEN PID_SCHEDULER PID_AGENT PID_HTTPD);
+like(get($_)->{body}, qr/$env{"word-$_"}/, "$_ serves what was deployed last") for @apps;
+
+# Another one beside it on the same port says so.
+($rc, $said) = run_cmd("$src/quickstart", '--no-install', '--dir', "$top/other", '--port', $port);
+is($rc, 1, 'a port in use is refused');
+like($said, qr/port $port is in use.*--port/s, 'with what to do');
+run_cmd("$src/quickstart", 'stop', '--dir', "$top/other");
+
+# Stop, and a third run on the data that is left.
+($rc, $said) = quickstart('stop');
+is($rc, 0, 'stop exits 0') or diag($said);
+ok(!kill(0, $env{"PID_$_"}), "$_ has ended") for qw(SCHEDULER AGENT HTTPD);
+my @left = grep { (WH::Stack::slurp("/proc/$_/cmdline") =~ /\Q$dir\E\//) } map { m{(\d+)} } glob '/proc/[0-9]*';
+is("@left", '', 'no process of it is left') or diag(map { WH::Stack::slurp("/proc/$_/cmdline") . "\n" } @left);
+is((quickstart('stop'))[0], 0, 'stop again is no error');
+($rc, $said) = quickstart('--no-install');
+is($rc, 0, 'a run after stop exits 0') or diag($said);
+my %third = env();
+is($third{WH_TOKEN}, $env{WH_TOKEN}, 'the token is the same');
+isnt($third{PID_SCHEDULER}, $env{PID_SCHEDULER}, 'the processes are new');
+for my $app (@apps) {
+    my $got = get($app);
+    is($got->{status}, 200, "$app answers again");
+    like($got->{body}, qr/$env{"word-$app"}/, 'with what was deployed last') unless $app eq 'hello-container';
+}
+is((quickstart('stop'))[0], 0, 'stop exits 0');
+done_testing();
