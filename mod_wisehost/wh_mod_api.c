@@ -104,6 +104,20 @@ static int plain_path(const char *path)
     return 0;
 }
 
+/* The path as it was sent: r->uri and r->parsed_uri were decoded and straightened by httpd already.
+ */
+static const char *sent_path(const request_rec *r)
+{
+    const char *uri = r->unparsed_uri ? r->unparsed_uri : "";
+    const char *authority = *uri == '/' ? NULL : strstr(uri, "://");
+
+    if (authority) {
+        authority += 3;
+        uri = authority + strcspn(authority, "/?#");
+    }
+    return apr_pstrmemdup(r->pool, uri, strcspn(uri, "?#"));
+}
+
 /* True when path has the pattern's form; the parameters are copied into param. */
 static int pattern_fits(apr_pool_t *p, const char *pattern, const char *path, const char **param)
 {
@@ -132,10 +146,10 @@ static int method_fits(const request_rec *r, const wh_api_route_t *route)
  * with one method, and the first fit is taken. */
 static apr_status_t find_route(wh_call_t *c)
 {
-    const char *path = c->r->parsed_uri.path;
+    const char *path = sent_path(c->r);
     const char *allow = NULL;
 
-    if (!path || !plain_path(path) || strcmp(path, c->r->uri)) {
+    if (!plain_path(path) || strcmp(path, c->r->uri)) {
         return wh_err_set(&c->err, 404, "not_found", "There is nothing here.");
     }
     for (int i = 0; i < wh_api_routes_n; i++) {

@@ -4,7 +4,9 @@ package WH::Api;
 # object stops httpd and drops the database.
 use strict;
 use warnings;
+use Cwd qw(abs_path);
 use Digest::SHA qw(hmac_sha256 hmac_sha256_hex sha256 sha256_hex);
+use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use File::Temp ();
 use HTTP::Tiny ();
@@ -17,8 +19,8 @@ use WH::DB ();
 
 my $JSON = JSON::PP->new->utf8->canonical->allow_nonref;
 
-sub builddir { $ENV{top_builddir} || '.' }
-sub srcdir   { $ENV{top_srcdir}   || '.' }
+sub builddir { abs_path($ENV{top_builddir} || $ENV{WH_BUILD} || q{.}) }
+our $src = abs_path(dirname(__FILE__) . q{/../../..});
 
 # Options: conf (more directives for the virtual host), listen (address, default 127.0.0.1), base.
 sub new {
@@ -155,8 +157,10 @@ Timeout 5
 KeepAlive On
 StartServers 1
 ServerLimit 1
-ThreadsPerChild 16
-MaxRequestWorkers 16
+ThreadsPerChild 32
+MaxRequestWorkers 32
+MinSpareThreads 1
+MaxSpareThreads 32
 LimitRequestFieldSize 16384
 DocumentRoot $root/docs
 <Directory />
@@ -230,7 +234,7 @@ sub error_log { my ($self) = @_; return _slurp("$self->{root}/logs/error.log") }
 # Warnings and worse that no test announced (tags WHnnnn in @announced).
 sub unexpected {
     my ($self, @announced) = @_;
-    my $known = join '|', @announced, 'nothing-at-all';
+    my $known = join '|', @announced, 'WH0120: no route table'; # there is no scheduler
     return join "\n", grep { /:(warn|error|crit|alert|emerg)\]/ && !/$known/ } split /\n/, $self->error_log;
 }
 
@@ -300,7 +304,7 @@ sub unchanged {
 
 sub app_body {
     my ($self, $slug, %more) = @_;
-    return { slug => $slug, repository => { url => 'https://git.example.test/a/b.git', branch => 'main' }, %more };
+    return { slug => $slug, kind => 'static', repository => { url => 'https://git.example.test/a/b.git', branch => 'main' }, %more };
 }
 
 # Makes an app; its document.
