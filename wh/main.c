@@ -13,9 +13,9 @@
 volatile sig_atomic_t wh_cli_interrupted;
 
 const wh_cli_cmd_t *const wh_cli_commands[] = {
-    &wh_cmd_login,  &wh_cmd_apps,        &wh_cmd_apps_create,  &wh_cmd_apps_info,
-    &wh_cmd_apps_delete, &wh_cmd_deploy, &wh_cmd_deployments,  &wh_cmd_logs,
-    &wh_cmd_cancel, &wh_cmd_status,      &wh_cmd_hooks,        &wh_cmd_hooks_create,
+    &wh_cmd_login,        &wh_cmd_apps,   &wh_cmd_apps_create, &wh_cmd_apps_info,
+    &wh_cmd_apps_delete,  &wh_cmd_deploy, &wh_cmd_deployments, &wh_cmd_logs,
+    &wh_cmd_cancel,       &wh_cmd_status, &wh_cmd_hooks,       &wh_cmd_hooks_create,
     &wh_cmd_hooks_delete, &wh_cmd_doctor, &wh_cmd_version,     NULL,
 };
 
@@ -51,8 +51,8 @@ static int takes_color(void)
 {
     const char *no = getenv("NO_COLOR");
     const char *term = getenv("TERM");
-    return (no == NULL || *no == '\0') && isatty(STDERR_FILENO) && isatty(STDOUT_FILENO)
-           && term != NULL && strcmp(term, "dumb") != 0;
+    return (no == NULL || *no == '\0') && isatty(STDERR_FILENO) && isatty(STDOUT_FILENO) &&
+           term != NULL && strcmp(term, "dumb") != 0;
 }
 
 int main(int argc, const char *const *argv)

@@ -92,9 +92,8 @@ int wh_cli_conf_load(wh_cli_t *cli)
         cli->url = without_slash(cli->p, cli->url);
     /* The kept token belongs to the kept server: it is never sent to another one. */
     int same = kept_url != NULL && cli->url != NULL && strcmp(kept_url, cli->url) == 0;
-    pick(cli->p, NULL, "WH_TOKEN",
-         same ? json_string_value(json_object_get(conf, "token")) : NULL, &cli->token,
-         &cli->token_from);
+    pick(cli->p, NULL, "WH_TOKEN", same ? json_string_value(json_object_get(conf, "token")) : NULL,
+         &cli->token, &cli->token_from);
     json_decref(conf);
     if (cli->url == NULL || wh_cli_conf_url_ok(cli->url))
         return 0;

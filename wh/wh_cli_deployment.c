@@ -11,8 +11,8 @@
 int wh_cli_deployment_is_id(const char *text)
 {
     /* Ids begin with a digit, slugs with a letter: the two never meet. */
-    return strlen(text) == ID_LEN && text[0] >= '0' && text[0] <= '9'
-           && strspn(text, "0123456789abcdefghijklmnopqrstuvwxyz") == ID_LEN;
+    return strlen(text) == ID_LEN && text[0] >= '0' && text[0] <= '9' &&
+           strspn(text, "0123456789abcdefghijklmnopqrstuvwxyz") == ID_LEN;
 }
 
 int wh_cli_deployment_find(wh_cli_t *cli, const char *app_or_id, json_t **out)

@@ -72,8 +72,8 @@ static int is_loopback(const char *url)
     if (host == NULL)
         return 0;
     host += 3;
-    return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0
-           || strncmp(host, "[::1]", 5) == 0;
+    return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
+           strncmp(host, "[::1]", 5) == 0;
 }
 
 static http_t *http_open(wh_cli_t *cli)
@@ -110,8 +110,8 @@ static struct curl_slist *headers_of(wh_cli_t *cli, int has_body, const char *if
 {
     struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json");
     if (cli->token != NULL)
-        list = curl_slist_append(
-            list, apr_pstrcat(cli->p, "Authorization: Bearer ", cli->token, NULL));
+        list = curl_slist_append(list,
+                                 apr_pstrcat(cli->p, "Authorization: Bearer ", cli->token, NULL));
     if (has_body)
         list = curl_slist_append(list, "Content-Type: application/json");
     if (if_match != NULL)
@@ -212,7 +212,7 @@ static void fields_say(const wh_cli_t *cli, const json_t *problem)
 {
     size_t i;
     json_t *one;
-    json_array_foreach (json_object_get(problem, "errors"), i, one)
+    json_array_foreach(json_object_get(problem, "errors"), i, one)
         wh_cli_error("  %s: %s", wh_cli_get(cli, one, "pointer"), wh_cli_get(cli, one, "detail"));
 }
 

@@ -246,6 +246,7 @@ void wh_cli_opts_help(const wh_cli_cmd_t *cmd)
         wh_cli_out("  %-14s %s\n", wh_cli_commands[i]->words, wh_cli_commands[i]->doc);
     wh_cli_out("\nOptions of every command:\n");
     options_help(wh_cli_common);
-    wh_cli_out("\nwh COMMAND --help tells more. Exit codes: 0 ok, 1 failure, 2 usage, 3 not found,\n"
-               "4 not allowed, 5 conflict, 124 out of time.\n");
+    wh_cli_out(
+        "\nwh COMMAND --help tells more. Exit codes: 0 ok, 1 failure, 2 usage, 3 not found,\n"
+        "4 not allowed, 5 conflict, 124 out of time.\n");
 }

@@ -18,7 +18,8 @@ static size_t obeyed(const unsigned char *s)
 {
     if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f)
         return 2;
-    if (s[0] == 0xe2 && s[1] == 0x80 && ((s[2] >= 0xaa && s[2] <= 0xae) || s[2] == 0x8e || s[2] == 0x8f))
+    if (s[0] == 0xe2 && s[1] == 0x80 &&
+        ((s[2] >= 0xaa && s[2] <= 0xae) || s[2] == 0x8e || s[2] == 0x8f))
         return 3;
     return s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9 ? 3 : 0;
 }

@@ -22,7 +22,8 @@ typedef struct watch_t {
     char phase[32];
     json_int_t seq;
     json_t *last;
-    apr_pool_t *base, *turn; /* turn holds the last look's answers, so that a long wait stays small */
+    apr_pool_t *base,
+        *turn; /* turn holds the last look's answers, so that a long wait stays small */
 } watch_t;
 
 static apr_int64_t mono_ms(void)
@@ -49,7 +50,8 @@ int wh_cli_watch_log(wh_cli_t *cli, const char *id, int to_stdout, json_int_t *s
             return WH_EXIT_FAIL;
         json_t *line, *items = json_object_get(reply->body, "items");
         size_t i;
-        json_array_foreach (items, i, line) {
+        json_array_foreach(items, i, line)
+        {
             const char *text = wh_cli_get(cli, line, "text");
             const char *mark =
                 strcmp(wh_cli_get(cli, line, "stream"), "sys") == 0 ? "----> " : "      ";

@@ -16,7 +16,8 @@ static void rows_add(const wh_cli_t *cli, wh_cli_table_t *table, const json_t *i
 {
     size_t i;
     json_t *app;
-    json_array_foreach (items, i, app) {
+    json_array_foreach(items, i, app)
+    {
         wh_cli_table_add(table, wh_cli_get(cli, app, "slug"));
         wh_cli_table_add(table, wh_cli_get(cli, app, "kind"));
         wh_cli_table_add(table, wh_cli_get(cli, app, "observed"));
@@ -33,8 +34,7 @@ static int run(wh_cli_t *cli)
     const char *cursor = "";
     int rc = 0;
     if (cli->n_args == 1 && strcmp(cli->args[0], "list") != 0) {
-        wh_cli_error("no command apps %s; `wh --help` lists them",
-                     wh_cli_clean(cli, cli->args[0]));
+        wh_cli_error("no command apps %s; `wh --help` lists them", wh_cli_clean(cli, cli->args[0]));
         json_decref(all);
         return WH_EXIT_USAGE;
     }

@@ -110,6 +110,10 @@ static const wh_cli_option_t options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-const wh_cli_cmd_t wh_cmd_apps_create = {
-    .words = "apps create", .args = "NAME --repo URL", .min_args = 1, .max_args = 1, .run = run,
-    .options = options, .doc = "make an app of a git repository"};
+const wh_cli_cmd_t wh_cmd_apps_create = {.words = "apps create",
+                                         .args = "NAME --repo URL",
+                                         .min_args = 1,
+                                         .max_args = 1,
+                                         .run = run,
+                                         .options = options,
+                                         .doc = "make an app of a git repository"};

@@ -55,6 +55,9 @@ static const wh_cli_option_t options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-const wh_cli_cmd_t wh_cmd_apps_delete = {
-    .words = "apps delete", .args = "APP", .max_args = 1, .run = run, .options = options,
-    .doc = "delete an app"};
+const wh_cli_cmd_t wh_cmd_apps_delete = {.words = "apps delete",
+                                         .args = "APP",
+                                         .max_args = 1,
+                                         .run = run,
+                                         .options = options,
+                                         .doc = "delete an app"};

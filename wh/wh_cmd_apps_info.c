@@ -60,10 +60,8 @@ static int run(wh_cli_t *cli)
         line_say(cli, reply.body, container_lines[i].title, container_lines[i].path);
     size_t i;
     json_t *url;
-    json_array_foreach (json_object_get(reply.body, "urls"), i, url)
-        if (json_is_string(url))
-            wh_cli_out("  %-13s %s\n", i == 0 ? "urls" : "",
-                       wh_cli_clean(cli, json_string_value(url)));
+    json_array_foreach(json_object_get(reply.body, "urls"), i, url) if (json_is_string(url))
+        wh_cli_out("  %-13s %s\n", i == 0 ? "urls" : "", wh_cli_clean(cli, json_string_value(url)));
     return WH_EXIT_OK;
 }
 
@@ -72,6 +70,9 @@ static const wh_cli_option_t options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-const wh_cli_cmd_t wh_cmd_apps_info = {
-    .words = "apps info", .args = "APP", .max_args = 1, .run = run, .options = options,
-    .doc = "show one app"};
+const wh_cli_cmd_t wh_cmd_apps_info = {.words = "apps info",
+                                       .args = "APP",
+                                       .max_args = 1,
+                                       .run = run,
+                                       .options = options,
+                                       .doc = "show one app"};

@@ -13,8 +13,8 @@ static int run(wh_cli_t *cli)
     if (rc != 0)
         return rc;
     const char *id = wh_cli_get(cli, deployment, "id");
-    rc = wh_cli_http(cli, "POST", apr_pstrcat(cli->p, "/v1/deployments/", id, "/cancel", NULL), NULL,
-                     NULL, &reply);
+    rc = wh_cli_http(cli, "POST", apr_pstrcat(cli->p, "/v1/deployments/", id, "/cancel", NULL),
+                     NULL, NULL, &reply);
     if (rc != 0)
         return rc;
     if (cli->json && reply.body != NULL)
@@ -23,6 +23,9 @@ static int run(wh_cli_t *cli)
     return WH_EXIT_OK;
 }
 
-const wh_cli_cmd_t wh_cmd_cancel = {
-    .words = "cancel", .args = "DEPLOYMENT|APP", .min_args = 1, .max_args = 1, .run = run,
-    .doc = "end a deployment under way (an app: its newest)"};
+const wh_cli_cmd_t wh_cmd_cancel = {.words = "cancel",
+                                    .args = "DEPLOYMENT|APP",
+                                    .min_args = 1,
+                                    .max_args = 1,
+                                    .run = run,
+                                    .doc = "end a deployment under way (an app: its newest)"};

@@ -62,9 +62,9 @@ static int serves_still(wh_cli_t *cli, const json_t *deployment)
                     NULL, NULL, &reply);
     size_t i;
     json_t *one;
-    json_array_foreach (json_object_get(reply.body, "items"), i, one)
-        if (strcmp(wh_cli_get(cli, one, "conclusion"), "succeeded") == 0)
-            return 1;
+    json_array_foreach(json_object_get(reply.body, "items"), i,
+                       one) if (strcmp(wh_cli_get(cli, one, "conclusion"), "succeeded") ==
+                                0) return 1;
     return 0;
 }
 
@@ -74,8 +74,8 @@ static const char *next_command(const wh_cli_t *cli, const json_t *deployment)
     const char *app = wh_cli_get(cli, deployment, "app");
     if (strcmp(code, "no_engine") == 0 || strcmp(code, "agent_lost") == 0)
         return "wh doctor";
-    if (strcmp(code, "not_listening") == 0 || strcmp(code, "unhealthy") == 0
-        || strcmp(code, "repository_refused") == 0 || strcmp(code, "ref_not_found") == 0)
+    if (strcmp(code, "not_listening") == 0 || strcmp(code, "unhealthy") == 0 ||
+        strcmp(code, "repository_refused") == 0 || strcmp(code, "ref_not_found") == 0)
         return apr_pstrcat(cli->p, "wh apps info ", app, NULL);
     return apr_pstrcat(cli->p, "wh logs ", wh_cli_get(cli, deployment, "id"), NULL);
 }
@@ -118,10 +118,10 @@ static int run(wh_cli_t *cli)
     json_t *body = json_object();
     int rc = body_make(cli, body);
     if (rc == 0)
-        rc = wh_cli_http(cli, "POST",
-                         apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app),
-                                     "/deployments", NULL),
-                         body, NULL, &reply);
+        rc = wh_cli_http(
+            cli, "POST",
+            apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app), "/deployments", NULL),
+            body, NULL, &reply);
     json_decref(body);
     if (rc != 0)
         return rc;
@@ -148,6 +148,9 @@ static const wh_cli_option_t options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-const wh_cli_cmd_t wh_cmd_deploy = {
-    .words = "deploy", .args = "APP [--wait]", .max_args = 1, .run = run, .options = options,
-    .doc = "put the newest commit live"};
+const wh_cli_cmd_t wh_cmd_deploy = {.words = "deploy",
+                                    .args = "APP [--wait]",
+                                    .max_args = 1,
+                                    .run = run,
+                                    .options = options,
+                                    .doc = "put the newest commit live"};

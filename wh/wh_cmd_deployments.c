@@ -28,8 +28,8 @@ static void row_add(const wh_cli_t *cli, wh_cli_table_t *table, const json_t *on
 
 static int run(wh_cli_t *cli)
 {
-    static const char *const titles[] = {"NO",      "ID",            "STATE", "COMMIT",
-                                         "TRIGGER", "CREATED (UTC)", "WHAT"};
+    static const char *const titles[] = {"NO",  "ID", "STATE", "COMMIT", "TRIGGER", "CREATED (UTC)",
+                                         "WHAT"};
     wh_cli_reply_t reply;
     wh_cli_table_t table;
     apr_int64_t count = 20;
@@ -49,8 +49,7 @@ static int run(wh_cli_t *cli)
     }
     wh_cli_table_begin(cli, &table, 7, titles);
     size_t i;
-    json_array_foreach (items, i, one)
-        row_add(cli, &table, one);
+    json_array_foreach(items, i, one) row_add(cli, &table, one);
     wh_cli_table_print(&table);
     return WH_EXIT_OK;
 }
@@ -61,6 +60,9 @@ static const wh_cli_option_t options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-const wh_cli_cmd_t wh_cmd_deployments = {
-    .words = "deployments", .args = "APP", .max_args = 1, .run = run, .options = options,
-    .doc = "list an app's deployments, newest first"};
+const wh_cli_cmd_t wh_cmd_deployments = {.words = "deployments",
+                                         .args = "APP",
+                                         .max_args = 1,
+                                         .run = run,
+                                         .options = options,
+                                         .doc = "list an app's deployments, newest first"};

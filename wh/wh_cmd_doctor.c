@@ -55,9 +55,11 @@ static int check_health(doctor_t *d)
         return 0;
     }
     const char *status = wh_cli_get(d->cli, reply.body, "status");
-    const char *found = apr_psprintf(d->cli->p, "%ld%s%s", reply.status, *status ? " " : "", status);
+    const char *found =
+        apr_psprintf(d->cli->p, "%ld%s%s", reply.status, *status ? " " : "", status);
     if (reply.status == 404 || reply.body == NULL) {
-        say(d, FAIL, "health", apr_pstrcat(d->cli->p, found, ": this is not the API's address", NULL),
+        say(d, FAIL, "health",
+            apr_pstrcat(d->cli->p, found, ": this is not the API's address", NULL),
             "wh login --url URL");
         return 0;
     }
@@ -65,8 +67,10 @@ static int check_health(doctor_t *d)
         reply.status == 200 ? NULL : "look into Apache's error log");
     const char *version = wh_cli_get(d->cli, reply.body, "version");
     if (*version == '\0' || strcmp(version, PACKAGE_VERSION) == 0)
-        say(d, OK, "versions", apr_pstrcat(d->cli->p, "wh " PACKAGE_VERSION ", server ",
-                                           *version ? version : "does not say", NULL), NULL);
+        say(d, OK, "versions",
+            apr_pstrcat(d->cli->p, "wh " PACKAGE_VERSION ", server ",
+                        *version ? version : "does not say", NULL),
+            NULL);
     else
         say(d, WARN, "versions",
             apr_pstrcat(d->cli->p, "wh " PACKAGE_VERSION ", server ", version, NULL), NULL);
@@ -82,7 +86,8 @@ static int check_token(doctor_t *d)
     }
     wh_cli_http_try(d->cli, "GET", "/v1/apps?limit=1", NULL, NULL, &reply);
     if (reply.status == 200)
-        say(d, OK, "token", apr_pstrcat(d->cli->p, "accepted (", d->cli->token_from, ")", NULL), NULL);
+        say(d, OK, "token", apr_pstrcat(d->cli->p, "accepted (", d->cli->token_from, ")", NULL),
+            NULL);
     else
         say(d, FAIL, "token", apr_psprintf(d->cli->p, "refused (%ld)", reply.status), "wh login");
     return reply.status == 200;
@@ -100,7 +105,8 @@ static void check_workers(doctor_t *d)
             NULL);
         return;
     }
-    json_array_foreach (json_object_get(reply.body, "items"), i, one) {
+    json_array_foreach(json_object_get(reply.body, "items"), i, one)
+    {
         int up = strcmp(wh_cli_get(d->cli, one, "status"), "online") == 0;
         online += up;
         engines += up && *wh_cli_get(d->cli, one, "engine") != '\0';

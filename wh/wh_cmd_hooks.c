@@ -27,7 +27,8 @@ static int run(wh_cli_t *cli)
     }
     wh_cli_table_begin(cli, &table, 4, titles);
     size_t i;
-    json_array_foreach (items, i, one) {
+    json_array_foreach(items, i, one)
+    {
         wh_cli_table_add(&table, wh_cli_get(cli, one, "id"));
         wh_cli_table_add(&table, wh_cli_get(cli, one, "app"));
         wh_cli_table_add(&table, wh_cli_get(cli, one, "provider"));
@@ -42,6 +43,9 @@ static const wh_cli_option_t options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-const wh_cli_cmd_t wh_cmd_hooks = {
-    .words = "hooks", .args = "[list] [-a APP]", .max_args = 1, .run = run, .options = options,
-    .doc = "list the webhooks"};
+const wh_cli_cmd_t wh_cmd_hooks = {.words = "hooks",
+                                   .args = "[list] [-a APP]",
+                                   .max_args = 1,
+                                   .run = run,
+                                   .options = options,
+                                   .doc = "list the webhooks"};

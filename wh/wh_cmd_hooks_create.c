@@ -37,6 +37,9 @@ static const wh_cli_option_t options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-const wh_cli_cmd_t wh_cmd_hooks_create = {
-    .words = "hooks create", .args = "APP", .max_args = 1, .run = run, .options = options,
-    .doc = "make a webhook: a push deploys the app"};
+const wh_cli_cmd_t wh_cmd_hooks_create = {.words = "hooks create",
+                                          .args = "APP",
+                                          .max_args = 1,
+                                          .run = run,
+                                          .options = options,
+                                          .doc = "make a webhook: a push deploys the app"};

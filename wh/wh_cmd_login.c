@@ -69,8 +69,8 @@ static int run(wh_cli_t *cli)
         wh_cli_error("which server? usage: wh login --url http://127.0.0.1:8080");
         return WH_EXIT_USAGE;
     }
-    const char *token = cli->n_args > 0 && strcmp(cli->args[0], "-") != 0 ? cli->args[0]
-                                                                          : read_token(cli);
+    const char *token =
+        cli->n_args > 0 && strcmp(cli->args[0], "-") != 0 ? cli->args[0] : read_token(cli);
     if (*token == '\0') {
         wh_cli_error("no token was given");
         return WH_EXIT_USAGE;
@@ -97,6 +97,10 @@ static const wh_cli_option_t options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-const wh_cli_cmd_t wh_cmd_login = {
-    .words = "login", .args = "[TOKEN]", .max_args = 1, .run = run, .options = options,
-    .doc = "log in with a one-time token (argument or standard input)"};
+const wh_cli_cmd_t wh_cmd_login = {.words = "login",
+                                   .args = "[TOKEN]",
+                                   .max_args = 1,
+                                   .run = run,
+                                   .options = options,
+                                   .doc =
+                                       "log in with a one-time token (argument or standard input)"};

@@ -46,10 +46,9 @@ static void lines_say(const wh_cli_t *cli, const json_t *all)
 {
     size_t i;
     json_t *line;
-    json_array_foreach (all, i, line)
-        wh_cli_out("%s%s\n",
-                   strcmp(wh_cli_get(cli, line, "stream"), "sys") == 0 ? "----> " : "      ",
-                   wh_cli_get(cli, line, "text"));
+    json_array_foreach(all, i, line) wh_cli_out(
+        "%s%s\n", strcmp(wh_cli_get(cli, line, "stream"), "sys") == 0 ? "----> " : "      ",
+        wh_cli_get(cli, line, "text"));
 }
 
 static int run(wh_cli_t *cli)
@@ -86,6 +85,9 @@ static const wh_cli_option_t options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-const wh_cli_cmd_t wh_cmd_logs = {
-    .words = "logs", .args = "DEPLOYMENT|APP [-f]", .max_args = 1, .run = run, .options = options,
-    .doc = "show a deployment's log (an app: of its newest)"};
+const wh_cli_cmd_t wh_cmd_logs = {.words = "logs",
+                                  .args = "DEPLOYMENT|APP [-f]",
+                                  .max_args = 1,
+                                  .run = run,
+                                  .options = options,
+                                  .doc = "show a deployment's log (an app: of its newest)"};

@@ -48,9 +48,8 @@ static int one_app(wh_cli_t *cli, const char *app)
         wh_cli_out("  %s\n", detail);
     size_t i;
     json_t *url;
-    json_array_foreach (json_object_get(reply.body, "urls"), i, url)
-        if (json_is_string(url))
-            wh_cli_out("  %s\n", wh_cli_clean(cli, json_string_value(url)));
+    json_array_foreach(json_object_get(reply.body, "urls"), i, url) if (json_is_string(url))
+        wh_cli_out("  %s\n", wh_cli_clean(cli, json_string_value(url)));
     return WH_EXIT_OK;
 }
 
@@ -61,7 +60,8 @@ static void apps_say(wh_cli_t *cli, const json_t *apps)
     size_t i;
     json_t *app;
     wh_cli_table_begin(cli, &table, 5, titles);
-    json_array_foreach (apps, i, app) {
+    json_array_foreach(apps, i, app)
+    {
         const char *slug = wh_cli_get(cli, app, "slug");
         const json_t *last = newest(cli, slug);
         wh_cli_table_add(&table, slug);
@@ -80,7 +80,8 @@ static void workers_say(wh_cli_t *cli, const json_t *workers)
     size_t i;
     json_t *one;
     wh_cli_table_begin(cli, &table, 4, titles);
-    json_array_foreach (workers, i, one) {
+    json_array_foreach(workers, i, one)
+    {
         wh_cli_table_add(&table, wh_cli_get(cli, one, "name"));
         wh_cli_table_add(&table, wh_cli_get(cli, one, "status"));
         wh_cli_table_add(&table, wh_cli_get(cli, one, "engine"));
@@ -118,6 +119,9 @@ static const wh_cli_option_t options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-const wh_cli_cmd_t wh_cmd_status = {
-    .words = "status", .args = "[APP]", .max_args = 1, .run = run, .options = options,
-    .doc = "how the workers and the apps do"};
+const wh_cli_cmd_t wh_cmd_status = {.words = "status",
+                                    .args = "[APP]",
+                                    .max_args = 1,
+                                    .run = run,
+                                    .options = options,
+                                    .doc = "how the workers and the apps do"};

@@ -1,5 +1,5 @@
-/* A small web server for an image FROM scratch: serves the files below the directory that it is given,
- * on the port that $PORT names. GET and HEAD, keep-alive, one thread a connection. */
+/* A small web server for an image FROM scratch: serves the files below the directory that it is
+ * given, on the port that $PORT names. GET and HEAD, keep-alive, one thread a connection. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -52,9 +52,10 @@ static int send_all(int fd, const char *data, size_t len)
 static int answer(int fd, const char *status, const char *type, int64_t length, int alive)
 {
     char head[512];
-    int n = snprintf(head, sizeof(head),
-                     "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %lld\r\nConnection: %s\r\n\r\n",
-                     status, type, (long long)length, alive ? "keep-alive" : "close");
+    int n = snprintf(
+        head, sizeof(head),
+        "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %lld\r\nConnection: %s\r\n\r\n", status,
+        type, (long long)length, alive ? "keep-alive" : "close");
     return n > 0 && (size_t)n < sizeof(head) ? send_all(fd, head, (size_t)n) : -1;
 }
 
@@ -97,8 +98,8 @@ static int serve_request(int fd, char *head)
     *version++ = '\0';
     path[strcspn(path, "?#")] = '\0';
     int body = strcmp(head, "GET") == 0;
-    int alive = strncmp(version, "HTTP/1.1", 8) == 0
-                && strcasestr(version, "\nConnection: close") == NULL;
+    int alive =
+        strncmp(version, "HTTP/1.1", 8) == 0 && strcasestr(version, "\nConnection: close") == NULL;
     if (!body && strcmp(head, "HEAD") != 0)
         return (void)refuse(fd, "405 Method Not Allowed", 1, 0), 0;
     return serve_file(fd, path, body, alive) == 0 && alive;
@@ -135,8 +136,8 @@ static int listen_on(long port)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0
-        || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 || listen(fd, 128) != 0) {
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
+        bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 || listen(fd, 128) != 0) {
         perror("listen");
         exit(1);
     }
@@ -160,15 +161,16 @@ static void accept_loop(int listener)
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof(idle));
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &idle, sizeof(idle));
         int n = __atomic_add_fetch(&connections, 1, __ATOMIC_SEQ_CST);
-        if (n > CONNECTIONS_MAX
-            || pthread_create(&thread, &attr, serve_connection, (void *)(intptr_t)fd) != 0) {
+        if (n > CONNECTIONS_MAX ||
+            pthread_create(&thread, &attr, serve_connection, (void *)(intptr_t)fd) != 0) {
             __atomic_sub_fetch(&connections, 1, __ATOMIC_SEQ_CST);
             close(fd);
         }
     }
 }
 
-/* The first process of a container has no default handlers: without this SIGTERM would do nothing. */
+/* The first process of a container has no default handlers: without this SIGTERM would do nothing.
+ */
 static void on_term(int sig)
 {
     (void)sig;
