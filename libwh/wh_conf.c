@@ -284,7 +284,7 @@ static apr_status_t slurp(apr_pool_t *p, int fd, const char *path, wh_conf_text_
 apr_status_t wh_conf_load(apr_pool_t *p, const char *path, const wh_conf_key_t *keys, size_t nkeys,
                           void *out, wh_err_t *err)
 {
-    wh_conf_text_t text;
+    wh_conf_text_t text = {.name = path};
     apr_status_t rv;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
@@ -297,6 +297,17 @@ apr_status_t wh_conf_load(apr_pool_t *p, const char *path, const wh_conf_key_t *
     return wh_conf_parse(p, &text, keys, nkeys, out, err);
 }
 
+/* Whether all of it could be written is asked once, by the caller: ferror(to). */
+WH_PRINTF(2, 3)
+static void emit(FILE *to, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vfprintf(to, fmt, ap);
+    va_end(ap);
+}
+
 static void print_value(FILE *to, const wh_conf_key_t *k, const char *conf)
 {
     const char *member = conf + k->offset;
@@ -304,15 +315,15 @@ static void print_value(FILE *to, const wh_conf_key_t *k, const char *conf)
     switch (k->type) {
     case WH_CONF_INT:
     case WH_CONF_BYTES:
-        fprintf(to, "%" APR_INT64_T_FMT, *(const apr_int64_t *)(const void *)member);
+        emit(to, "%" APR_INT64_T_FMT, *(const apr_int64_t *)(const void *)member);
         break;
     case WH_CONF_BOOL:
-        fputs(*(const int *)(const void *)member ? "on" : "off", to);
+        emit(to, "%s", *(const int *)(const void *)member ? "on" : "off");
         break;
     case WH_CONF_STRING:
     case WH_CONF_PATH:
     case WH_CONF_CHOICE:
-        fputs(*(const char *const *)(const void *)member, to);
+        emit(to, "%s", *(const char *const *)(const void *)member);
         break;
     }
 }
@@ -335,13 +346,13 @@ void wh_conf_dump(FILE *to, const wh_conf_key_t *keys, size_t nkeys, const void 
         const wh_conf_key_t *k = &keys[i];
 
         if (is_unset(k, conf)) {
-            fprintf(to, "# %s is not set\n", k->name);
+            emit(to, "# %s is not set\n", k->name);
         } else if ((k->flags & WH_CONF_F_SECRET) != 0) {
-            fprintf(to, "# %s = ***\n", k->name);
+            emit(to, "# %s = ***\n", k->name);
         } else {
-            fprintf(to, "%s = ", k->name);
+            emit(to, "%s = ", k->name);
             print_value(to, k, conf);
-            fputc('\n', to);
+            emit(to, "\n");
         }
     }
 }
@@ -349,12 +360,12 @@ void wh_conf_dump(FILE *to, const wh_conf_key_t *keys, size_t nkeys, const void 
 static void print_range(FILE *to, const wh_conf_key_t *k)
 {
     if (k->type == WH_CONF_CHOICE)
-        fprintf(to, "# One of %s.\n", k->choices);
+        emit(to, "# One of %s.\n", k->choices);
     else if (k->type == WH_CONF_BOOL)
-        fputs("# on or off.\n", to);
+        emit(to, "%s", "# on or off.\n");
     else if ((k->type == WH_CONF_INT || k->type == WH_CONF_BYTES) && (k->min != 0 || k->max != 0))
-        fprintf(to, "# From %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT "%s%s.\n", k->min, k->max,
-                k->unit != NULL ? " " : "", k->unit != NULL ? k->unit : "");
+        emit(to, "# From %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT "%s%s.\n", k->min, k->max,
+             k->unit != NULL ? " " : "", k->unit != NULL ? k->unit : "");
 }
 
 void wh_conf_reference(FILE *to, const wh_conf_key_t *keys, size_t nkeys)
@@ -362,10 +373,10 @@ void wh_conf_reference(FILE *to, const wh_conf_key_t *keys, size_t nkeys)
     for (size_t i = 0; i < nkeys; i++) {
         const wh_conf_key_t *k = &keys[i];
 
-        fprintf(to, "%s# %s\n", i > 0 ? "\n" : "", k->doc != NULL ? k->doc : k->name);
+        emit(to, "%s# %s\n", i > 0 ? "\n" : "", k->doc != NULL ? k->doc : k->name);
         print_range(to, k);
         if ((k->flags & WH_CONF_F_REQUIRED) != 0)
-            fputs("# Must be given.\n", to);
-        fprintf(to, "#%s = %s\n", k->name, k->def != NULL ? k->def : "");
+            emit(to, "%s", "# Must be given.\n");
+        emit(to, "#%s = %s\n", k->name, k->def != NULL ? k->def : "");
     }
 }

@@ -59,7 +59,7 @@ typedef struct wh_conf_text_t {
 apr_status_t wh_conf_parse(apr_pool_t *p, const wh_conf_text_t *in, const wh_conf_key_t *keys,
                            size_t nkeys, void *out, wh_err_t *err) WH_MUST_CHECK;
 
-/* The configuration in force, as a file that loads to the same. */
+/* The configuration in force, as a file that loads to the same. Write errors show in ferror(to). */
 void wh_conf_dump(FILE *to, const wh_conf_key_t *keys, size_t nkeys, const void *conf);
 
 /* The reference: each key with its doc, range and default, commented out. */

@@ -75,7 +75,7 @@ apr_status_t wh_err_wrap(wh_err_t *err, apr_status_t rv, int http, const char *c
     apr_strerror(rv, why, sizeof(why));
     wh_text_tame(why);
     len = strlen(err->text);
-    snprintf(err->text + len, sizeof(err->text) - len, ": %s", why);
+    apr_snprintf(err->text + len, sizeof(err->text) - len, ": %s", why);
     return rv;
 }
 
@@ -134,7 +134,7 @@ json_t *wh_err_problem(const wh_err_t *err, const char *request_id)
     char type[80];
     json_t *doc;
 
-    snprintf(type, sizeof(type), "urn:wisehost:problem:%s", err->code);
+    apr_snprintf(type, sizeof(type), "urn:wisehost:problem:%s", err->code);
     doc = json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", type, "title", wh_err_title(err->http),
                     "status", err->http, "detail", err->text, "code", err->code);
     if (doc == NULL)

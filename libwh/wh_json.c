@@ -208,7 +208,7 @@ wh_json_at_t wh_json_item(const wh_json_at_t *at, const char *key, size_t i, con
     char array[sizeof(item.pointer)];
     char index[24];
 
-    snprintf(index, sizeof(index), "%zu", i);
+    apr_snprintf(index, sizeof(index), "%" APR_SIZE_T_FMT, i);
     pointer_add(array, sizeof(array), at->pointer, key);
     pointer_add(item.pointer, sizeof(item.pointer), array, index);
     return item;

@@ -9,6 +9,7 @@
 #include "libwh/wh_sign.h"
 
 #define FILE_MAX 4096
+#define KEY_HEX ((size_t)2 * WH_KEY_LEN)
 #define SECRET_MIN 64
 #define SECRET_MAX 256
 
@@ -139,14 +140,14 @@ apr_status_t wh_keys_read_root(apr_pool_t *p, const char *path, unsigned char ro
 {
     char buf[FILE_MAX + 1];
     unsigned char key[WH_KEY_LEN];
-    size_t len, digits;
+    size_t len = 0, digits = 0;
     apr_status_t rv = slurp(path, buf, &len, err);
 
     (void)p;
     if (rv != APR_SUCCESS)
         return rv;
     rv = hex_line(path, buf, len, &digits, err);
-    if (rv == APR_SUCCESS && (digits != 2 * WH_KEY_LEN || wh_sign_unhex(buf, digits, key) != 0))
+    if (rv == APR_SUCCESS && (digits != KEY_HEX || wh_sign_unhex(buf, digits, key) != 0))
         rv =
             wh_err_set(err, 500, "key_content", "%s must hold %d hex digits", path, 2 * WH_KEY_LEN);
     if (rv == APR_SUCCESS && looks_weak(key, sizeof(key)))
@@ -163,7 +164,7 @@ apr_status_t wh_keys_read_secret(apr_pool_t *p, const char *path, const char **s
 {
     char buf[FILE_MAX + 1];
     unsigned char raw[SECRET_MAX / 2];
-    size_t len, digits;
+    size_t len = 0, digits = 0;
     apr_status_t rv = slurp(path, buf, &len, err);
 
     if (rv != APR_SUCCESS)
@@ -211,11 +212,11 @@ static apr_status_t module_key(const wh_json_at_t *at, const char *name, unsigne
                                wh_err_t *err)
 {
     const char *hex = NULL;
-    apr_status_t rv = wh_json_str(at, name, WH_JSON_REQ(2 * WH_KEY_LEN, 2 * WH_KEY_LEN), &hex, err);
+    apr_status_t rv = wh_json_str(at, name, WH_JSON_REQ(KEY_HEX, KEY_HEX), &hex, err);
 
     if (rv != APR_SUCCESS)
         return rv;
-    if (wh_sign_unhex(hex, 2 * WH_KEY_LEN, out) != 0)
+    if (wh_sign_unhex(hex, KEY_HEX, out) != 0)
         return wh_err_set(err, 500, "key_content", "%s is not hex", name);
     if (looks_weak(out, WH_KEY_LEN))
         return wh_err_set(err, 500, "key_weak", "%s is not random", name);
@@ -251,7 +252,7 @@ apr_status_t wh_keys_read_module(apr_pool_t *p, const char *path, wh_keys_t *key
     wh_keys_t read = {.worker_jwt = {0}};
     char buf[FILE_MAX + 1];
     apr_pool_t *ptemp;
-    size_t len;
+    size_t len = 0;
     apr_status_t rv = slurp(path, buf, &len, err);
 
     if (rv != APR_SUCCESS)

@@ -40,7 +40,7 @@ apr_status_t wh_sign_hkdf(const void *ikm, size_t ikmlen, const char *info, unsi
                           size_t outlen)
 {
     static const unsigned char no_salt[WH_SHA256_LEN];
-    unsigned char prk[WH_SHA256_LEN], t[WH_SHA256_LEN];
+    unsigned char prk[WH_SHA256_LEN], t[WH_SHA256_LEN] = {0};
     size_t ilen = strlen(info);
     unsigned char *msg;
     size_t tlen = 0;
@@ -56,7 +56,7 @@ apr_status_t wh_sign_hkdf(const void *ikm, size_t ikmlen, const char *info, unsi
         size_t n = outlen < sizeof(t) ? outlen : sizeof(t);
 
         memcpy(msg, t, tlen);
-        memcpy(msg + tlen, info, ilen);
+        memcpy(msg + tlen, info, ilen + 1); /* its NUL is where the round goes */
         msg[tlen + ilen] = (unsigned char)++round;
         wh_sign_hmac(prk, sizeof(prk), msg, tlen + ilen + 1, t);
         memcpy(out, t, n);

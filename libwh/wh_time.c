@@ -1,5 +1,5 @@
-#include <stdio.h>
 #include <string.h>
+#include <apr_strings.h>
 #include "libwh/wh_time.h"
 
 #define DAY_S INT64_C(86400)
@@ -53,8 +53,8 @@ void wh_time_rfc3339_buf(char out[WH_TIME_RFC3339_SIZE], apr_time_t us)
     days = s / DAY_S - (s % DAY_S < 0);
     sod = s - days * DAY_S;
     date_of(days, &y, &m, &d);
-    snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", y, m, d, (int)(sod / 3600),
-             (int)(sod / 60 % 60), (int)(sod % 60), (int)frac);
+    apr_snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", y, m, d,
+                 (int)(sod / 3600), (int)(sod / 60 % 60), (int)(sod % 60), (int)frac);
     memcpy(out, text, WH_TIME_RFC3339_SIZE - 1);
     out[WH_TIME_RFC3339_SIZE - 1] = '\0';
 }
@@ -161,6 +161,8 @@ apr_status_t wh_time_parse(const char *s, apr_time_t *us)
     frac = take_fraction(&s);
     if (frac < 0 || !take_zone(&s, &east) || *s != '\0')
         return APR_EINVAL;
-    *us = (days_of(y, mo, d) * DAY_S + h * 3600 + mi * 60 + sec - east) * APR_USEC_PER_SEC + frac;
+    *us = (days_of(y, mo, d) * DAY_S + h * INT64_C(3600) + mi * INT64_C(60) + sec - east) *
+              APR_USEC_PER_SEC +
+          frac;
     return APR_SUCCESS;
 }

@@ -13,8 +13,8 @@ const char *wh_time_rfc3339(apr_pool_t *p, apr_time_t us);
 void wh_time_rfc3339_buf(char out[WH_TIME_RFC3339_SIZE], apr_time_t us);
 
 /* Strict RFC 3339: date, 'T', time, up to 9 digits of fraction (cut to microseconds), 'Z' or
- * ±hh:mm. Returns APR_SUCCESS, or APR_EINVAL and leaves *us alone. A leap second counts as the next
- * second. */
+ * ±hh:mm. Returns APR_SUCCESS, or APR_EINVAL and leaves *us alone. A leap second counts as the
+ * next second. */
 apr_status_t wh_time_parse(const char *s, apr_time_t *us) WH_MUST_CHECK;
 
 #endif
