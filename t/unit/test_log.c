@@ -1,5 +1,6 @@
 #include "t/unit/unit.h"
 #include <errno.h>
+#include <unistd.h>
 #include "libwh/wh_log.h"
 
 typedef struct seen_t {
@@ -71,11 +72,46 @@ static void test_names(void **state)
     assert_string_equal(wh_log_level_name(9), "?");
 }
 
+/* What the ready sink writes, read back through a pipe in the place of stderr. */
+static const char *stderr_line(apr_pool_t *p, void *clock, const char *tag, const char *line)
+{
+    char buf[2048];
+    int ends[2], saved = dup(STDERR_FILENO);
+    ssize_t n;
+
+    assert_int_equal(pipe(ends), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    wh_log_stderr(clock, WH_LOG_WARN, tag, line);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    n = read(ends[0], buf, sizeof(buf));
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+    assert_true(n > 0);
+    return apr_pstrmemdup(p, buf, (size_t)n);
+}
+
+static void test_stderr(void **state)
+{
+    wh_clock_fake_t fake;
+    char *big = apr_palloc(*state, WH_LOG_MAX + 1);
+
+    wh_clock_fake_init(&fake, INT64_C(1767323045678901));
+    assert_string_equal(stderr_line(*state, &fake.clock, "WH9998", "x"),
+                        "2026-01-02T03:04:05.678901Z warn WH9998 x\n");
+    assert_string_equal(stderr_line(*state, NULL, "", "x"), "warn x\n");
+    memset(big, 'x', WH_LOG_MAX);
+    big[WH_LOG_MAX] = '\0';
+    assert_string_equal(stderr_line(*state, NULL, "WH9998", big),
+                        apr_pstrcat(*state, "warn WH9998 ", big, "\n", NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("the level and the sink decide what is printed", test_levels),
         UNIT("a hostile name cannot forge a log line, which is bounded", test_forging),
+        UNIT("the ready sink writes time, level, tag and line at once", test_stderr),
         UNIT("levels have names", test_names),
     };
 
