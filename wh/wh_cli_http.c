@@ -232,7 +232,7 @@ int wh_cli_http_fail(const wh_cli_t *cli, const wh_cli_reply_t *reply)
     wh_cli_error("%s (%ld%s%s)", *detail ? detail : "the server refused", reply->status,
                  *code ? " " : "", code);
     fields_say(cli, reply->body);
-    if (reply->status == 401)
+    if (reply->status == 401 && strcmp(cli->cmd->words, "login") != 0)
         wh_cli_error("%s", cli->token == NULL ? "no token is known: run `wh login`, or set WH_TOKEN"
                                               : "run `wh login` for a new token");
     if (cli->json && reply->body != NULL)

@@ -64,7 +64,7 @@ const char *wh_cli_get(const wh_cli_t *cli, const json_t *object, const char *pa
     if (json_is_string(value))
         return wh_cli_clean(cli, json_string_value(value));
     if (json_is_integer(value))
-        return apr_psprintf(cli->p, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return apr_psprintf(cli->p, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(value));
     if (json_is_boolean(value))
         return json_is_true(value) ? "yes" : "no";
     return "";

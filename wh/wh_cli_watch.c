@@ -43,8 +43,9 @@ int wh_cli_watch_log(wh_cli_t *cli, const char *id, int to_stdout, json_int_t *s
 {
     *complete = 0;
     for (;;) {
-        const char *path = apr_psprintf(
-            cli->p, "/v1/deployments/%s/logs?after=%" JSON_INTEGER_FORMAT "&limit=1000", id, *seq);
+        const char *path =
+            apr_psprintf(cli->p, "/v1/deployments/%s/logs?after=%" APR_INT64_T_FMT "&limit=1000",
+                         id, (apr_int64_t)*seq);
         wh_cli_http_try(cli, "GET", path, NULL, NULL, reply);
         if (reply->status != 200)
             return WH_EXIT_FAIL;

@@ -32,8 +32,9 @@ static void tail_say(wh_cli_t *cli, const char *id)
     json_t *lines = json_array();
     json_int_t seq = 0;
     for (;;) {
-        const char *path = apr_psprintf(
-            cli->p, "/v1/deployments/%s/logs?after=%" JSON_INTEGER_FORMAT "&limit=1000", id, seq);
+        const char *path =
+            apr_psprintf(cli->p, "/v1/deployments/%s/logs?after=%" APR_INT64_T_FMT "&limit=1000",
+                         id, (apr_int64_t)seq);
         wh_cli_http_try(cli, "GET", path, NULL, NULL, &reply);
         json_t *items = json_object_get(reply.body, "items");
         size_t n = json_array_size(items);

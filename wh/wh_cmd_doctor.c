@@ -65,16 +65,21 @@ static int check_health(doctor_t *d)
     }
     say(d, reply.status == 200 ? OK : FAIL, "health", found,
         reply.status == 200 ? NULL : "look into Apache's error log");
-    const char *version = wh_cli_get(d->cli, reply.body, "version");
-    if (*version == '\0' || strcmp(version, PACKAGE_VERSION) == 0)
-        say(d, OK, "versions",
-            apr_pstrcat(d->cli->p, "wh " PACKAGE_VERSION ", server ",
-                        *version ? version : "does not say", NULL),
-            NULL);
-    else
-        say(d, WARN, "versions",
-            apr_pstrcat(d->cli->p, "wh " PACKAGE_VERSION ", server ", version, NULL), NULL);
     return 1;
+}
+
+static void version_say(doctor_t *d, const char *whose, const char *version)
+{
+    const char *found = apr_pstrcat(d->cli->p, "wh " PACKAGE_VERSION ", ", whose, " ",
+                                    *version ? version : "does not say", NULL);
+    say(d, strcmp(version, PACKAGE_VERSION) == 0 ? OK : WARN, "version", found, NULL);
+}
+
+static void check_version(doctor_t *d)
+{
+    wh_cli_reply_t reply;
+    wh_cli_http_try(d->cli, "GET", "/v1/openapi.json", NULL, NULL, &reply);
+    version_say(d, "server", wh_cli_get(d->cli, reply.body, "info.version"));
 }
 
 static int check_token(doctor_t *d)
@@ -110,6 +115,9 @@ static void check_workers(doctor_t *d)
         int up = strcmp(wh_cli_get(d->cli, one, "status"), "online") == 0;
         online += up;
         engines += up && *wh_cli_get(d->cli, one, "engine") != '\0';
+        const char *version = wh_cli_get(d->cli, one, "version");
+        if (up && strcmp(version, PACKAGE_VERSION) != 0)
+            version_say(d, wh_cli_get(d->cli, one, "name"), version);
     }
     if (online == 0) {
         say(d, FAIL, "workers", "none is online: deployments wait",
@@ -127,8 +135,11 @@ static int run(wh_cli_t *cli)
 {
     doctor_t d = {.cli = cli, .checks = json_array()};
     check_conf(&d);
-    if (cli->url != NULL && check_health(&d) && check_token(&d))
-        check_workers(&d);
+    if (cli->url != NULL && check_health(&d)) {
+        check_version(&d);
+        if (check_token(&d))
+            check_workers(&d);
+    }
     if (cli->json) {
         json_t *out = json_pack("{s:b, s:O}", "ok", d.failures == 0, "checks", d.checks);
         wh_cli_json(out);

@@ -13,8 +13,9 @@ static json_t *lines_fetch(wh_cli_t *cli, const char *id, int *rc)
     json_int_t seq = 0;
     for (;;) {
         wh_cli_reply_t reply;
-        const char *path = apr_psprintf(
-            cli->p, "/v1/deployments/%s/logs?after=%" JSON_INTEGER_FORMAT "&limit=1000", id, seq);
+        const char *path =
+            apr_psprintf(cli->p, "/v1/deployments/%s/logs?after=%" APR_INT64_T_FMT "&limit=1000",
+                         id, (apr_int64_t)seq);
         if ((*rc = wh_cli_http(cli, "GET", path, NULL, NULL, &reply)) != 0)
             return all;
         json_t *items = json_object_get(reply.body, "items");
