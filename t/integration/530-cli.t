@@ -121,7 +121,9 @@ waitpid $pid, 0;
 is($? >> 8, 130, 'interrupted: exit code 130');
 like(WH::Stack::slurp($err), qr/the deployment goes on.*wh logs -f.*wh cancel/s, 'says that it goes on and how to end it');
 says({}, [ 'cancel', 'site' ], 0, 'cancel');
-is($stack->api(GET => '/v1/apps/site/deployments?limit=1')->{json}{items}[0]{conclusion}, 'canceled', 'is canceled');
+wait_for { $stack->api(GET => '/v1/apps/site/deployments?limit=1')->{json}{items}[0]{conclusion} eq 'canceled' } 10,
+    'the deployment to be canceled';
+pass('is canceled');
 
 # Deleting.
 says({}, [ 'apps', 'delete', 'site' ], 2, 'delete asks; no one is there', err => qr/--yes/);
