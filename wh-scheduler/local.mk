@@ -1,1 +1,40 @@
 # wh-scheduler: the hub, the loops, the publisher of routes.
+sbin_PROGRAMS += wh-scheduler/wh-scheduler
+
+# Everything but main: the units of t/unit link it too.
+noinst_LTLIBRARIES += wh-scheduler/libsched.la
+wh_scheduler_libsched_la_CPPFLAGS = $(AM_CPPFLAGS) $(LWS_CFLAGS) $(LMDB_CFLAGS)
+wh_scheduler_libsched_la_CFLAGS = $(AM_CFLAGS)
+wh_scheduler_libsched_la_SOURCES = \
+	wh-scheduler/assign.c wh-scheduler/assign.h \
+	wh-scheduler/check.c wh-scheduler/check.h \
+	wh-scheduler/core.c wh-scheduler/core.h \
+	wh-scheduler/dbthread.c wh-scheduler/dbthread.h \
+	wh-scheduler/finish.c wh-scheduler/finish.h \
+	wh-scheduler/finish_switch.c wh-scheduler/finish_switch.h \
+	wh-scheduler/hub.c wh-scheduler/hub.h \
+	wh-scheduler/hub_conn.c wh-scheduler/hub_conn.h \
+	wh-scheduler/hub_dispatch.c wh-scheduler/hub_dispatch.h \
+	wh-scheduler/hub_msg.c wh-scheduler/hub_msg.h \
+	wh-scheduler/hub_msg_job.c \
+	wh-scheduler/hub_msg_link.c \
+	wh-scheduler/hub_msg_log.c \
+	wh-scheduler/init.c wh-scheduler/init.h \
+	wh-scheduler/lock.c wh-scheduler/lock.h \
+	wh-scheduler/logseg.c wh-scheduler/logseg.h \
+	wh-scheduler/mailbox.c wh-scheduler/mailbox.h \
+	wh-scheduler/notify.c wh-scheduler/notify.h \
+	wh-scheduler/publish.c wh-scheduler/publish.h \
+	wh-scheduler/publish_dir.c wh-scheduler/publish_dir.h \
+	wh-scheduler/recover.c wh-scheduler/recover.h \
+	wh-scheduler/routes.c wh-scheduler/routes.h \
+	wh-scheduler/settings.c wh-scheduler/settings.h \
+	wh-scheduler/tick.c wh-scheduler/tick.h \
+	wh-scheduler/user.c wh-scheduler/user.h
+wh_scheduler_libsched_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
+	$(LWS_LIBS) $(LMDB_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) -lpthread
+
+wh_scheduler_wh_scheduler_SOURCES = wh-scheduler/main.c
+wh_scheduler_wh_scheduler_LDADD = wh-scheduler/libsched.la
+
+EXTRA_DIST += wh-scheduler/README.md

@@ -188,3 +188,16 @@ wh_work_t *wh_mailbox_take(wh_mailbox_t *box, apr_interval_time_t timeout, int *
     pthread_mutex_unlock(&box->lock);
     return work;
 }
+
+int wh_mailbox_pause(wh_mailbox_t *box, apr_interval_time_t timeout)
+{
+    struct timespec end = until(timeout > 0 ? timeout : 0);
+    int stopped;
+
+    pthread_mutex_lock(&box->lock);
+    while (!box->stopped && pthread_cond_timedwait(&box->more, &box->lock, &end) != ETIMEDOUT) {
+    }
+    stopped = box->stopped;
+    pthread_mutex_unlock(&box->lock);
+    return stopped;
+}

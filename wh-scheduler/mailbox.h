@@ -67,6 +67,8 @@ void wh_mailbox_post_free(wh_post_t *post);
  * *poked is set when somebody poked since the last call; *stopped when the work that is returned (or
  * NULL) is the last. */
 wh_work_t *wh_mailbox_take(wh_mailbox_t *box, apr_interval_time_t timeout, int *poked, int *stopped);
+/* Waits without work, for a database to come back. 1 = a stop came, or it is there already. */
+int wh_mailbox_pause(wh_mailbox_t *box, apr_interval_time_t timeout);
 void wh_mailbox_post(wh_mailbox_t *box, wh_post_t *post);
 /* Shorthand: a zeroed post on the heap, NULL when out of memory. */
 wh_post_t *wh_mailbox_post_make(wh_post_kind_e kind, apr_uint64_t conn);

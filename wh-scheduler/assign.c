@@ -1,0 +1,188 @@
+#include "wh-scheduler/assign.h"
+
+#include <string.h>
+#include <apr_strings.h>
+
+#include "libwh/wh_log.h"
+#include "whdb/wh_db_app.h"
+#include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_job.h"
+#include "whdb/wh_db_plan.h"
+#include "wh-scheduler/finish.h"
+
+#define PLAN_LIMIT (10 * WH_SCHED_TICK_MAX)
+
+apr_status_t wh_assign_send(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
+                            const wh_job_t *job, wh_err_t *err)
+{
+    const wh_settings_t *s = core->settings;
+    wh_deployment_t *d;
+    wh_msg_job_t m = {.job = job->id, .epoch = job->epoch, .kind = job->kind, .app = job->app_id,
+                      .deployment = job->deployment_id, .clone_s = s->clone_s, .build_s = s->build_s,
+                      .start_s = s->start_s, .check_s = s->check_s};
+    apr_status_t rv = wh_db_deployment_get(core->dbc, p, job->deployment_id, &d, err);
+
+    if (rv == APR_SUCCESS) {
+        rv = wh_model_snapshot_parse(p, d->snapshot, &m.snapshot, err);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    m.slug = m.snapshot.slug;
+    m.environment = d->environment;
+    m.commit_sha = d->commit_sha;
+    m.commit_ref = d->commit_ref;
+    wh_core_send(core, peer, WH_MSG_JOB, wh_proto_msg_job_encode(&m));
+    return APR_SUCCESS;
+}
+
+/* APR_NOTFOUND inside an action means that it has been overtaken: not an error of the tick. */
+static apr_status_t overtaken(apr_status_t rv, const wh_sched_job_t *job)
+{
+    if (rv == APR_NOTFOUND) {
+        wh_log(WH_LOG_DEBUG, NULL, "job %s: the planned step no longer fits", job->id);
+        return APR_SUCCESS;
+    }
+    return rv;
+}
+
+static apr_status_t place(wh_core_t *core, apr_pool_t *p, const wh_sched_action_t *action,
+                          apr_time_t now, wh_err_t *err)
+{
+    const wh_sched_job_t *job = action->job;
+    apr_int64_t epoch = 0;
+    wh_job_t *row;
+    wh_peer_t *peer;
+    apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
+
+    if (rv == APR_SUCCESS) {
+        rv = wh_db_job_assign(core->dbc, p, job->id, action->worker_id, job->epoch, now,
+                              now + WH_SCHED_LEASE_US, &epoch, err);
+    }
+    if (rv != APR_SUCCESS) {
+        wh_dbc_rollback(core->dbc);
+        return overtaken(rv, job);
+    }
+    rv = wh_dbc_commit(core->dbc, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    wh_log(WH_LOG_INFO, NULL, "job %s: assigned to worker %" APR_INT64_T_FMT ", epoch %"
+           APR_INT64_T_FMT, job->id, action->worker_id, epoch);
+    peer = wh_core_peer(core, action->worker_id);
+    if (peer == NULL || !peer->ready) {
+        return APR_SUCCESS; /* it stays assigned and is sent on connect */
+    }
+    rv = wh_db_job_get(core->dbc, p, job->id, &row, err);
+    return rv == APR_SUCCESS ? wh_assign_send(core, p, peer, row, err) : rv;
+}
+
+/* pending or assigned, and never to run: out of the queue together with its deployment. */
+static apr_status_t skip(wh_core_t *core, apr_pool_t *p, const wh_sched_action_t *action,
+                         apr_time_t now, wh_err_t *err)
+{
+    const wh_sched_job_t *job = action->job;
+    wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_SKIPPED, .cause_code = "superseded",
+                           .cause_detail = "A newer deployment took its place before it began."};
+    apr_status_t rv = wh_finish_unstarted(core, p, &(wh_finish_ref_t){
+        .job = job->id, .deployment = job->deployment_id, .epoch = job->epoch, .kind = job->kind},
+        &how, now, err);
+
+    if (rv == APR_SUCCESS && job->status == WH_JOB_ASSIGNED) {
+        wh_core_send_ref(core, wh_core_peer(core, job->worker_id), WH_MSG_JOB_CANCEL, job->id,
+                         job->epoch);
+    }
+    return overtaken(rv, job);
+}
+
+static apr_status_t release(wh_core_t *core, apr_pool_t *p, const wh_sched_job_t *job, wh_err_t *err)
+{
+    apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
+
+    rv = rv == APR_SUCCESS ? wh_db_job_reassign(core->dbc, p, job->id, job->epoch, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_dbc_commit(core->dbc, err) : rv;
+    if (rv != APR_SUCCESS) {
+        wh_dbc_rollback(core->dbc);
+        return overtaken(rv, job);
+    }
+    wh_log(WH_LOG_INFO, NULL, "job %s: its worker has gone before it began, it waits again", job->id);
+    core->plan_again = 1;
+    return APR_SUCCESS;
+}
+
+static apr_status_t apply(wh_core_t *core, apr_pool_t *p, const wh_sched_action_t *action,
+                          apr_time_t now, wh_err_t *err)
+{
+    wh_finish_ref_t ref = {.job = action->job->id, .deployment = action->job->deployment_id,
+                           .epoch = action->job->epoch, .kind = action->job->kind,
+                           .worker = action->job->worker_id};
+
+    switch (action->what) {
+    case WH_SCHED_ASSIGN:
+        return place(core, p, action, now, err);
+    case WH_SCHED_SKIP:
+        return skip(core, p, action, now, err);
+    case WH_SCHED_RELEASE:
+        return release(core, p, action->job, err);
+    case WH_SCHED_FAIL_LOST:
+        return overtaken(wh_finish_give_up(core, p, &ref, "agent_lost",
+                                           "The worker was not heard of for 15 minutes.", now, err),
+                         action->job);
+    case WH_SCHED_FAIL_DEADLINE:
+        return overtaken(wh_finish_give_up(core, p, &ref, "deadline",
+                                           "All its deadlines together have passed.", now, err),
+                         action->job);
+    }
+    return APR_SUCCESS;
+}
+
+/* An assigned job that was not acknowledged within its lease although its worker is there: the frame
+ * got lost, or the agent had no place for it. It is sent again. */
+static apr_status_t remind(wh_core_t *core, apr_pool_t *p, const wh_sched_in_t *in, wh_err_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; rv == APR_SUCCESS && i < in->n_jobs; i++) {
+        const wh_sched_job_t *job = &in->jobs[i];
+        wh_db_claim_t claim = {.worker_id = job->worker_id, .job_id = job->id, .epoch = job->epoch};
+        const wh_peer_t *peer;
+        wh_job_t *row;
+
+        if (job->status != WH_JOB_ASSIGNED || job->lease_until >= in->now) {
+            continue;
+        }
+        peer = wh_core_peer(core, job->worker_id);
+        if (peer == NULL || !peer->ready) {
+            continue;
+        }
+        rv = wh_db_job_renew_lease(core->dbc, p, &claim, in->now + WH_SCHED_LEASE_US, err);
+        rv = rv == APR_SUCCESS ? wh_db_job_get(core->dbc, p, job->id, &row, err) : rv;
+        rv = rv == APR_SUCCESS ? wh_assign_send(core, p, peer, row, err) : rv;
+        rv = overtaken(rv, job);
+    }
+    return rv;
+}
+
+apr_status_t wh_assign_run(wh_core_t *core, apr_pool_t *p, apr_time_t now, int *more, wh_err_t *err)
+{
+    wh_sched_in_t in = {0};
+    wh_sched_plan_t plan;
+    apr_pool_t *scratch;
+    apr_status_t rv = wh_db_plan_load(core->dbc, p, now, PLAN_LIMIT, &in, err);
+
+    *more = 0;
+    if (rv != APR_SUCCESS || in.n_jobs == 0) {
+        return rv;
+    }
+    wh_sched_plan(p, &in, &plan);
+    *more = plan.more;
+    apr_pool_create(&scratch, p);
+    for (int i = 0; rv == APR_SUCCESS && i < plan.actions->nelts; i++) {
+        apr_pool_clear(scratch);
+        rv = apply(core, scratch, &APR_ARRAY_IDX(plan.actions, i, wh_sched_action_t), now, err);
+    }
+    apr_pool_clear(scratch);
+    rv = rv == APR_SUCCESS ? remind(core, scratch, &in, err) : rv;
+    apr_pool_destroy(scratch);
+    return rv;
+}

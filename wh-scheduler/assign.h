@@ -1,0 +1,16 @@
+/* Places waiting jobs: the plan of libwh/wh_sched.h, applied by compare-and-set. An action that no
+ * longer fits (somebody was quicker) is dropped. */
+#ifndef WH_ASSIGN_H
+#define WH_ASSIGN_H
+
+#include "wh-scheduler/core.h"
+
+/* One look at the database. *more is 1 when the limit of a tick was reached: come again at once. */
+apr_status_t wh_assign_run(wh_core_t *core, apr_pool_t *p, apr_time_t now, int *more,
+                           wh_err_t *err) WH_MUST_CHECK;
+
+/* Sends an assigned job to its worker (also again, on connect: R11). */
+apr_status_t wh_assign_send(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
+                            const wh_job_t *job, wh_err_t *err) WH_MUST_CHECK;
+
+#endif

@@ -1,0 +1,77 @@
+/* What the database thread owns: the connection to the database, the route table, the logs, and who is
+ * connected. Everything in wh-scheduler that takes a wh_core_t runs in that thread, and none of it
+ * touches the event loop except by posts in the mailbox.
+ *
+ * Handlers take a pool `p` that is cleared after the message or the tick. What they return as
+ * APR_EGENERAL with HTTP 503 (db_busy, db_gone, db_error) may be tried again as a whole: each handler
+ * does its writing in one transaction and posts only after its commit.
+ */
+#ifndef WH_CORE_H
+#define WH_CORE_H
+
+#include "libwh/wh_proto_msg.h"
+#include "libwh/wh_rand.h"
+#include "libwh/wh_sched.h"
+#include "wh-scheduler/logseg.h"
+#include "wh-scheduler/mailbox.h"
+#include "wh-scheduler/publish.h"
+#include "wh-scheduler/settings.h"
+#include "whdb/wh_dbc.h"
+
+#define WH_CORE_GRACE_US APR_INT64_C(10000000)  /* a replaced container's last requests */
+#define WH_CORE_HEARTBEAT_S 30
+#define WH_CORE_STOP_AGAIN_US APR_INT64_C(60000000) /* a stop job that failed is tried again */
+
+/* A connected worker. */
+typedef struct wh_peer_t {
+    struct wh_peer_t *next;
+    apr_int64_t worker;
+    apr_uint64_t conn;
+    int ready; /* its hello was answered: frames may go out */
+    const char *public_id; /* in the struct's own memory */
+    apr_time_t last_beat;
+    wh_bucket_t logs; /* F66, F67 */
+    char id_text[32];
+} wh_peer_t;
+
+typedef struct wh_core_t {
+    const wh_settings_t *settings;
+    const wh_clock_t *clock;
+    const wh_rand_t *rand;
+    wh_mailbox_t *box;
+    apr_pool_t *pool;     /* the thread's */
+    apr_pool_t *dbc_pool; /* of the connection in hand */
+    wh_dbc_t *dbc;        /* NULL while there is none */
+    wh_publish_t *publish;
+    wh_logseg_t *logs;
+    wh_peer_t *peers;
+    apr_time_t started;   /* nobody is called offline before a whole timeout has passed since (R9) */
+    int plan_again;       /* something changed that may let a waiting job go */
+    int unfinished;       /* some deployment may be left in finalize: look */
+    int republish;        /* the whole table is to be written */
+    apr_time_t cancels_at, silent_at, tend_at, check_at, deleted_at;
+    void *db_lock;        /* PostgreSQL: non-NULL while the advisory lock is held */
+} wh_core_t;
+
+/* ---- peers ---- */
+wh_peer_t *wh_core_peer(wh_core_t *core, apr_int64_t worker);
+wh_peer_t *wh_core_peer_of_conn(wh_core_t *core, apr_uint64_t conn);
+/* A new one; an older one of the same worker is forgotten (its connection is closed by the hub). */
+wh_peer_t *wh_core_peer_add(wh_core_t *core, apr_int64_t worker, apr_uint64_t conn,
+                            const char *public_id);
+/* 1 when this connection was the worker's current one (F82). */
+int wh_core_peer_drop(wh_core_t *core, apr_uint64_t conn);
+
+/* ---- frames out; payload is stolen, NULL (out of memory) only logged ---- */
+void wh_core_send(wh_core_t *core, const wh_peer_t *peer, wh_msg_e type, json_t *payload);
+/* {job, epoch}: job_go, job_cancel, result_ack. peer NULL = not connected: nothing happens. */
+void wh_core_send_ref(wh_core_t *core, const wh_peer_t *peer, wh_msg_e type, const char *job,
+                      apr_int64_t epoch);
+void wh_core_send_error(wh_core_t *core, const wh_peer_t *peer, const char *in_reply_to,
+                        const char *code, const char *message);
+void wh_core_close(wh_core_t *core, apr_uint64_t conn, int code);
+
+/* True for a failure that the database is to blame for: the same may be tried again. */
+int wh_core_may_retry(const wh_err_t *err);
+
+#endif

@@ -1,0 +1,252 @@
+#include "wh-scheduler/dbthread.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "libwh/wh_log.h"
+#include "whdb/wh_db_lock.h"
+#include "whdb/wh_db_schema.h"
+#include "wh-scheduler/hub_msg.h"
+#include "wh-scheduler/recover.h"
+#include "wh-scheduler/tick.h"
+
+#define TRIES 4
+#define TRY_PAUSE_US APR_INT64_C(100000)
+#define RECONNECT_US APR_INT64_C(1000000)
+
+struct wh_dbthread_t {
+    wh_core_t *core;
+    pthread_t thread;
+    int deposed; /* another scheduler is the active one now */
+};
+
+static void close_db(wh_core_t *core)
+{
+    if (core->dbc_pool != NULL) {
+        apr_pool_destroy(core->dbc_pool);
+    }
+    core->dbc_pool = NULL;
+    core->dbc = NULL;
+}
+
+apr_status_t wh_dbthread_open(wh_core_t *core, apr_pool_t *p, int *active, wh_err_t *err)
+{
+    const wh_settings_t *s = core->settings;
+    apr_pool_t *ptemp;
+    int from = 0, to = 0;
+    apr_status_t rv;
+
+    apr_pool_create(&core->dbc_pool, p);
+    apr_pool_tag(core->dbc_pool, "database");
+    apr_pool_create(&ptemp, core->dbc_pool);
+    rv = wh_dbc_open(core->dbc_pool, s->db_driver, s->db_params, &core->dbc, err);
+    rv = rv == APR_SUCCESS ? wh_db_lock_scheduler(core->dbc, ptemp, active, err) : rv;
+    if (rv == APR_SUCCESS && *active) {
+        rv = wh_db_schema_migrate(core->dbc, ptemp, wh_clock_now(core->clock), &from, &to, err);
+    }
+    if (rv == APR_SUCCESS && from != to) {
+        wh_log(WH_LOG_INFO, NULL, "schema migrated from %d to %d", from, to);
+    }
+    apr_pool_destroy(ptemp);
+    if (rv != APR_SUCCESS || !*active) {
+        close_db(core);
+    }
+    return rv;
+}
+
+/* Until the database is there, or a stop comes (0), or the lock is another's (0, deposed). */
+static int connected(wh_dbthread_t *t)
+{
+    wh_core_t *core = t->core;
+    int active = 0, said = 0;
+
+    if (core->dbc != NULL && !wh_dbc_gone(core->dbc)) {
+        return 1;
+    }
+    wh_log(WH_LOG_ERROR, "WH0480", "the database is gone; waiting for it");
+    close_db(core);
+    for (;;) {
+        wh_err_t err = WH_ERR_INIT;
+        apr_status_t rv = wh_dbthread_open(core, core->pool, &active, &err);
+
+        if (rv == APR_SUCCESS && active) {
+            wh_log(WH_LOG_INFO, NULL, "the database is back");
+            core->unfinished = 1;
+            return 1;
+        }
+        if (rv == APR_SUCCESS) {
+            wh_log(WH_LOG_ERROR, "WH0481", "another scheduler has become the active one");
+            t->deposed = 1;
+            return 0;
+        }
+        if (said++ % 30 == 0) {
+            wh_log(WH_LOG_WARN, "WH0482", "database: %s", err.text);
+        }
+        if (wh_mailbox_pause(core->box, RECONNECT_US)) {
+            return 0;
+        }
+    }
+}
+
+/* What a handler said is wrong with a frame goes back to the worker. */
+static void answer(wh_core_t *core, const wh_work_t *work, const wh_err_t *err)
+{
+    const wh_peer_t *peer = wh_core_peer_of_conn(core, work->conn);
+
+    wh_log(WH_LOG_WARN, "WH0483", "worker %" APR_INT64_T_FMT ": %s refused: %s (%s)", work->worker,
+           wh_proto_type_name(work->msg.type), err->text, err->code);
+    if (peer != NULL && work->msg.type != WH_MSG_ERROR) {
+        wh_core_send_error(core, peer, work->msg.id, err->code, err->text);
+    }
+}
+
+static apr_status_t handle_once(wh_core_t *core, const wh_work_t *work, apr_pool_t *p, int judge,
+                                wh_err_t *err)
+{
+    wh_hub_msg_in_t in = {.core = core, .p = p, .msg = &work->msg,
+                          .now = wh_clock_now(core->clock)};
+
+    switch (work->kind) {
+    case WH_WORK_CONNECT:
+        return wh_hub_msg_connect(core, p, work->worker, work->conn, in.now, err);
+    case WH_WORK_DISCONNECT:
+        return wh_hub_msg_disconnect(core, p, work->conn, judge, in.now, err);
+    case WH_WORK_FRAME:
+        in.peer = wh_core_peer_of_conn(core, work->conn);
+        return in.peer != NULL ? wh_hub_msg_handle(&in, err) : APR_SUCCESS;
+    }
+    return APR_SUCCESS;
+}
+
+/* A message is handled as a whole or not at all; what the database refuses is tried again. A worker
+ * whose message could not be taken is sent away: on its next connection it says everything again. */
+static void handle(wh_dbthread_t *t, wh_work_t *work, int judge)
+{
+    wh_core_t *core = t->core;
+    wh_err_t err = WH_ERR_INIT;
+
+    for (int i = 0; i < TRIES; i++) {
+        apr_pool_t *p;
+        apr_status_t rv;
+
+        if (!connected(t)) {
+            return;
+        }
+        wh_err_clear(&err);
+        apr_pool_create(&p, work->pool);
+        rv = handle_once(core, work, p, judge, &err);
+        wh_dbc_rollback(core->dbc);
+        if (rv == APR_SUCCESS || !wh_core_may_retry(&err)) {
+            if (rv != APR_SUCCESS && work->kind == WH_WORK_FRAME) {
+                answer(core, work, &err);
+            }
+            apr_pool_destroy(p);
+            return;
+        }
+        wh_log(WH_LOG_WARN, "WH0484", "worker %" APR_INT64_T_FMT ": message put off: %s",
+               work->worker, err.text);
+        apr_pool_destroy(p);
+        if (wh_mailbox_pause(core->box, TRY_PAUSE_US)) {
+            return;
+        }
+    }
+    wh_core_close(core, work->conn, WH_CLOSE_RESTART);
+}
+
+static void take(wh_dbthread_t *t, wh_work_t *work, int judge)
+{
+    wh_core_t *core = t->core;
+
+    handle(t, work, judge);
+    if (work->resume) {
+        wh_mailbox_post(core->box, wh_mailbox_post_make(WH_POST_RESUME, work->conn));
+    }
+    apr_pool_destroy(work->pool);
+}
+
+static void tick(wh_dbthread_t *t, apr_pool_t *p, int poked)
+{
+    wh_core_t *core = t->core;
+    wh_err_t err = WH_ERR_INIT;
+
+    if (!connected(t)) {
+        return;
+    }
+    core->plan_again = 0;
+    if (wh_tick_run(core, p, poked, &err) != APR_SUCCESS) {
+        wh_log(WH_LOG_ERROR, "WH0485", "tick: %s", err.text);
+        wh_dbc_rollback(core->dbc);
+    }
+    apr_pool_clear(p);
+}
+
+static void *run(void *baton)
+{
+    wh_dbthread_t *t = baton;
+    wh_core_t *core = t->core;
+    apr_interval_time_t every = core->settings->tick_ms * 1000;
+    wh_mono_t next = wh_clock_mono(core->clock);
+    apr_pool_t *p;
+    int stopped = 0;
+
+    apr_pool_create(&p, core->pool);
+    apr_pool_tag(p, "tick");
+    while (!stopped && !t->deposed) {
+        wh_mono_t now = wh_clock_mono(core->clock);
+        apr_interval_time_t wait = wh_mono_diff(next, now);
+        int poked = 0;
+        wh_work_t *work = wh_mailbox_take(core->box, core->plan_again ? 0 : wait, &poked, &stopped);
+
+        if (work != NULL) {
+            take(t, work, !stopped);
+        }
+        now = wh_clock_mono(core->clock);
+        if (!stopped && (poked || core->plan_again || wh_mono_reached(now, next))) {
+            tick(t, p, poked);
+            next = wh_mono_reached(now, next) ? wh_mono_add(now, every) : next;
+        }
+    }
+    apr_pool_destroy(p);
+    while (core->peers != NULL) {
+        (void)wh_core_peer_drop(core, core->peers->conn);
+    }
+    close_db(core);
+    if (t->deposed) {
+        kill(getpid(), SIGTERM); /* the main thread ends in order, and we start over as a standby */
+    }
+    return NULL;
+}
+
+apr_status_t wh_dbthread_start(apr_pool_t *p, wh_core_t *core, wh_dbthread_t **out, wh_err_t *err)
+{
+    wh_dbthread_t *t = apr_pcalloc(p, sizeof(*t));
+    sigset_t all, old;
+    apr_pool_t *ptemp;
+    apr_status_t rv;
+    int rc;
+
+    t->core = core;
+    apr_pool_create(&ptemp, core->pool);
+    rv = wh_recover_start(core, ptemp, wh_clock_now(core->clock), err);
+    apr_pool_destroy(ptemp);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    /* Signals are the main thread's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old);
+    rc = pthread_create(&t->thread, NULL, run, t);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc != 0) {
+        return wh_err_wrap(err, rc, 500, "no_thread", "the database thread cannot be started");
+    }
+    *out = t;
+    return APR_SUCCESS;
+}
+
+int wh_dbthread_join(wh_dbthread_t *t)
+{
+    pthread_join(t->thread, NULL);
+    return t->deposed;
+}

@@ -1,0 +1,150 @@
+/* job_ack, job_status, job_result: a job on its way. */
+#include "libwh/wh_log.h"
+#include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_job.h"
+#include "wh-scheduler/finish.h"
+#include "wh-scheduler/hub_msg.h"
+
+#define STOP_DEADLINE_S 120
+
+static apr_interval_time_t deadlines(const wh_settings_t *s, wh_job_kind_e kind)
+{
+    apr_int64_t sum = kind == WH_JOB_KIND_DEPLOY ? s->clone_s + s->build_s + s->start_s + s->check_s
+                                                 : STOP_DEADLINE_S;
+
+    return sum * APR_USEC_PER_SEC;
+}
+
+/* An ack that finds nothing: said twice (the go is said again), or for something that is over. */
+static apr_status_t odd_ack(const wh_hub_msg_in_t *in, const wh_job_t *job,
+                            const wh_db_claim_t *claim, wh_err_t *err)
+{
+    if (job->status == WH_JOB_PROCESSING && job->epoch == claim->epoch &&
+        job->worker_id == claim->worker_id) {
+        wh_core_send_ref(in->core, in->peer, WH_MSG_JOB_GO, job->id, job->epoch);
+        return APR_SUCCESS;
+    }
+    wh_core_send_ref(in->core, in->peer, WH_MSG_JOB_CANCEL, claim->job_id, claim->epoch);
+    return wh_err_set(err, 409, "stale_epoch", "The job is no longer this worker's at that epoch.");
+}
+
+/* assigned -> processing, and only then the go: a job that is `assigned` has certainly not begun. */
+static apr_status_t begin(const wh_hub_msg_in_t *in, const wh_job_t *job,
+                          const wh_db_claim_t *claim, wh_err_t *err)
+{
+    wh_core_t *core = in->core;
+    apr_time_t deadline = in->now + deadlines(core->settings, job->kind);
+    apr_status_t rv = wh_dbc_begin(core->dbc, in->p, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = wh_db_job_ack(core->dbc, in->p, claim, in->now, in->now + WH_SCHED_LEASE_US, deadline, err);
+    if (rv == APR_SUCCESS && job->kind == WH_JOB_KIND_DEPLOY) {
+        rv = wh_db_deployment_start(core->dbc, in->p, job->deployment_id, claim, in->now, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = wh_dbc_commit(core->dbc, err);
+    } else {
+        wh_dbc_rollback(core->dbc);
+    }
+    if (rv == APR_SUCCESS) {
+        wh_log(WH_LOG_INFO, NULL, "job %s: worker %" APR_INT64_T_FMT " begins, epoch %"
+               APR_INT64_T_FMT, job->id, claim->worker_id, claim->epoch);
+        wh_core_send_ref(core, in->peer, WH_MSG_JOB_GO, job->id, job->epoch);
+    }
+    return rv;
+}
+
+/* Another deployment of the environment is active after all: this one waits its turn. */
+static apr_status_t put_back(const wh_hub_msg_in_t *in, const wh_job_t *job, wh_err_t *err)
+{
+    wh_core_t *core = in->core;
+    apr_status_t rv = wh_dbc_begin(core->dbc, in->p, err);
+
+    rv = rv == APR_SUCCESS ? wh_db_job_reassign(core->dbc, in->p, job->id, job->epoch, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_dbc_commit(core->dbc, err) : rv;
+    if (rv != APR_SUCCESS) {
+        wh_dbc_rollback(core->dbc);
+        return rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    }
+    wh_core_send_ref(core, in->peer, WH_MSG_JOB_CANCEL, job->id, job->epoch);
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_hub_msg_job_ack(const wh_hub_msg_in_t *in, wh_err_t *err)
+{
+    wh_msg_job_ack_t m;
+    wh_db_claim_t claim;
+    wh_job_t *job;
+    apr_status_t rv = wh_proto_msg_job_ack_decode(in->p, in->msg->p, &m, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    claim = (wh_db_claim_t){.worker_id = in->peer->worker, .job_id = m.job, .epoch = m.epoch};
+    rv = wh_db_job_get(in->core->dbc, in->p, m.job, &job, err);
+    if (rv == APR_NOTFOUND ||
+        (rv == APR_SUCCESS && job->worker_id != claim.worker_id && job->epoch == m.epoch)) {
+        return wh_err_set(err, 403, "not_yours", "There is no such job of this worker.");
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (job->status != WH_JOB_ASSIGNED || job->epoch != m.epoch ||
+        job->worker_id != claim.worker_id) {
+        return odd_ack(in, job, &claim, err);
+    }
+    if (!m.accepted) {
+        /* It stays assigned and is offered again when its lease runs out (assign.c). */
+        wh_log(WH_LOG_WARN, "WH0472", "job %s: worker %" APR_INT64_T_FMT " does not take it now: %s",
+               job->id, claim.worker_id, m.reason);
+        return APR_SUCCESS;
+    }
+    rv = begin(in, job, &claim, err);
+    if (rv == APR_NOTFOUND) {
+        wh_err_clear(err);
+        return odd_ack(in, job, &claim, err);
+    }
+    if (rv == APR_EGENERAL && wh_err_is(err, "conflict")) {
+        wh_err_clear(err);
+        return put_back(in, job, err);
+    }
+    return rv;
+}
+
+apr_status_t wh_hub_msg_job_status(const wh_hub_msg_in_t *in, wh_err_t *err)
+{
+    wh_msg_job_status_t m;
+    wh_db_claim_t claim;
+    wh_db_job_scope_t *scope;
+    wh_dbc_t *dbc = in->core->dbc;
+    apr_status_t rv = wh_proto_msg_job_status_decode(in->p, in->msg->p, &m, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    claim = (wh_db_claim_t){.worker_id = in->peer->worker, .job_id = m.job, .epoch = m.epoch};
+    rv = wh_db_job_check_processing(dbc, in->p, &claim, &scope, err);
+    if (rv == APR_SUCCESS && m.commit.present) {
+        wh_db_commit_t commit = {m.commit.sha, m.commit.message, m.commit.author, m.commit.at};
+
+        rv = wh_db_deployment_set_commit(dbc, in->p, scope->deployment_id, &claim, &commit, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = wh_db_deployment_set_phase(dbc, in->p, scope->deployment_id, &claim, m.phase, err);
+    }
+    if (rv == APR_NOTFOUND) {
+        wh_core_send_ref(in->core, in->peer, WH_MSG_JOB_CANCEL, m.job, m.epoch);
+        return wh_err_set(err, 409, "stale_epoch", "This worker does not run that job at that epoch.");
+    }
+    return rv;
+}
+
+apr_status_t wh_hub_msg_job_result(const wh_hub_msg_in_t *in, wh_err_t *err)
+{
+    wh_msg_job_result_t m;
+    apr_status_t rv = wh_proto_msg_job_result_decode(in->p, in->msg->p, &m, err);
+
+    return rv == APR_SUCCESS ? wh_finish_result(in->core, in->p, in->peer, &m, in->now, err) : rv;
+}

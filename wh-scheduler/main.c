@@ -1,0 +1,382 @@
+/* wh-scheduler(8). Order of the start, and of the end backwards (F35, F36, F42):
+ *   1 options, configuration, log       5 route table verified, everything published
+ *   2 who we are (never root for long)  6 hub socket
+ *   3 keys                              7 database thread
+ *   4 locks, database, schema           8 the event loop, until SIGTERM or SIGINT
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include <apr_general.h>
+#include <apr_strings.h>
+
+#include "libwh/wh_keys.h"
+#include "libwh/wh_log.h"
+#include "libwh/wh_sys.h"
+#include "wh-scheduler/check.h"
+#include "wh-scheduler/dbthread.h"
+#include "wh-scheduler/hub.h"
+#include "wh-scheduler/init.h"
+#include "wh-scheduler/lock.h"
+#include "wh-scheduler/notify.h"
+#include "wh-scheduler/user.h"
+
+#define SELF "/proc/self/exe"
+#define STANDBY_US 2000000
+
+typedef enum action_e {
+    ACTION_RUN,
+    ACTION_INIT,
+    ACTION_CHECK,
+    ACTION_MIGRATE,
+    ACTION_ADMIN_TOKEN,
+    ACTION_ENROLMENT_TOKEN,
+    ACTION_DUMP,
+    ACTION_REFERENCE,
+    ACTION_VERIFY_ROUTES
+} action_e;
+
+typedef struct options_t {
+    action_e action;
+    const char *conf, *user, *httpd_user, *routes;
+} options_t;
+
+static volatile sig_atomic_t stop_wanted, reload_wanted;
+
+static void on_signal(int number)
+{
+    if (number == SIGHUP) {
+        reload_wanted = 1;
+    } else {
+        stop_wanted = 1;
+    }
+}
+
+static void catch_signals(void)
+{
+    struct sigaction act = {.sa_handler = on_signal};
+
+    sigemptyset(&act.sa_mask);
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
+    act.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &act, NULL);
+}
+
+static void usage(FILE *to)
+{
+    fputs("Usage: wh-scheduler [-c FILE] [ACTION]\n"
+          "Without an action it runs in the foreground.\n"
+          "  -c, --config FILE      configuration (default /etc/wisehost/scheduler.conf)\n"
+          "      --init             make the state directory, keys, database; prints ADMIN_TOKEN=...\n"
+          "        --user NAME        who the scheduler runs as (as root; default wisehost)\n"
+          "        --httpd-user NAME  who httpd runs as (default: httpd_user of the configuration)\n"
+          "      --check            say what is wrong with the installation\n"
+          "      --migrate          bring the schema of the database up to date\n"
+          "      --admin-token      print a new one-time token for the first login\n"
+          "      --enrolment-token  print a new one-time token for registering an agent\n"
+          "      --dump-config      print the configuration in force\n"
+          "      --reference        print every key with its meaning and default\n"
+          "      --verify-routes D  look a route table directory through\n"
+          "      --version, --help\n", to);
+}
+
+/* Returns -1 to go on, else the exit code. */
+static int parse(int argc, char **argv, options_t *o)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"init", no_argument, NULL, 'i'},
+        {"user", required_argument, NULL, 'u'},
+        {"httpd-user", required_argument, NULL, 'w'},
+        {"check", no_argument, NULL, 'k'},
+        {"migrate", no_argument, NULL, 'm'},
+        {"admin-token", no_argument, NULL, 'a'},
+        {"enrolment-token", no_argument, NULL, 'e'},
+        {"dump-config", no_argument, NULL, 'd'},
+        {"reference", no_argument, NULL, 'r'},
+        {"verify-routes", required_argument, NULL, 'y'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    static const struct { int c; action_e action; } actions[] = {
+        {'i', ACTION_INIT}, {'k', ACTION_CHECK}, {'m', ACTION_MIGRATE}, {'a', ACTION_ADMIN_TOKEN},
+        {'e', ACTION_ENROLMENT_TOKEN}, {'d', ACTION_DUMP}, {'r', ACTION_REFERENCE},
+        {'y', ACTION_VERIFY_ROUTES},
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:hv", longs, NULL)) != -1) {
+        switch (c) {
+        case 'c': o->conf = optarg; break;
+        case 'u': o->user = optarg; break;
+        case 'w': o->httpd_user = optarg; break;
+        case 'h': usage(stdout); return 0;
+        case 'v': puts("wh-scheduler " PACKAGE_VERSION); return 0;
+        case '?': usage(stderr); return EX_USAGE;
+        default: break;
+        }
+        for (size_t i = 0; i < WH_ARRAY_LEN(actions); i++) {
+            if (actions[i].c != c) {
+                continue;
+            }
+            if (o->action != ACTION_RUN) {
+                fputs("wh-scheduler: one action at a time, please\n", stderr);
+                return EX_USAGE;
+            }
+            o->action = actions[i].action;
+            o->routes = c == 'y' ? optarg : NULL;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "wh-scheduler: \"%s\" is no option\n", argv[optind]);
+        return EX_USAGE;
+    }
+    return -1;
+}
+
+static int fail(const wh_err_t *err, int code)
+{
+    wh_log(WH_LOG_ERROR, "WH0490", "%s", err->text);
+    return code;
+}
+
+/* ---- Actions that end at once ---- */
+
+static int act(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
+{
+    wh_err_t err = WH_ERR_INIT;
+    wh_init_t init = {.settings = s, .user = o->user, .clock = wh_sys_clock(), .rand = wh_sys_rand(),
+                      .httpd_user = o->httpd_user != NULL ? o->httpd_user : s->httpd_user};
+    wh_user_t httpd = {0};
+    apr_status_t rv;
+
+    if (o->action == ACTION_CHECK) {
+        int wrong = wh_check_run(p, s, SELF, stdout);
+
+        if (wrong == 0) {
+            puts("Everything is as it should be.");
+        }
+        return wrong == 0 ? 0 : EX_CONFIG;
+    }
+    if (o->action == ACTION_INIT) {
+        init.user = init.user != NULL ? init.user : "wisehost";
+        return wh_init_run(p, &init, stdout, &err) == APR_SUCCESS ? 0 : fail(&err, EX_CONFIG);
+    }
+    rv = geteuid() == 0 ? wh_user_find(s->httpd_user, &httpd, &err) : APR_SUCCESS;
+    rv = rv == APR_SUCCESS ? wh_user_become_owner(s->state_dir, httpd.gid, &err) : rv;
+    if (rv == APR_SUCCESS) {
+        rv = o->action == ACTION_MIGRATE
+                 ? wh_init_migrate(p, &init, stdout, &err)
+                 : wh_init_token(p, &init, o->action == ACTION_ADMIN_TOKEN ? "admin" : "enrolment",
+                                 stdout, &err);
+    }
+    return rv == APR_SUCCESS ? 0 : fail(&err, EX_UNAVAILABLE);
+}
+
+static int verify_routes(apr_pool_t *p, const char *dir)
+{
+    wh_err_t err = WH_ERR_INIT;
+    apr_size_t names = 0;
+
+    if (wh_publish_verify(p, dir, &names, &err) != APR_SUCCESS) {
+        return fail(&err, EX_DATAERR);
+    }
+    return 0;
+}
+
+/* ---- Running ---- */
+
+/* Locks and database. Until they are ours we stand by (PostgreSQL), or leave (SQLite). -1 = go on. */
+static int become_active(apr_pool_t *p, wh_core_t *core)
+{
+    int sqlite = core->settings->sqlite_file != NULL, have_file = 0, said = 0;
+
+    while (!stop_wanted) {
+        wh_err_t err = WH_ERR_INIT;
+        long pid = 0;
+        int active = 0;
+        apr_status_t rv = APR_SUCCESS;
+
+        if (!have_file) {
+            rv = wh_lock_file(p, core->settings->lock_file, &pid, &err);
+            have_file = rv == APR_SUCCESS;
+        }
+        if (have_file) {
+            rv = wh_dbthread_open(core, core->pool, &active, &err);
+        }
+        if (rv == APR_SUCCESS && active) {
+            return -1;
+        }
+        if (rv != APR_SUCCESS && (sqlite || !(wh_err_is(&err, "lock_held") || wh_core_may_retry(&err)))) {
+            return fail(&err, wh_err_is(&err, "lock_held") ? EX_UNAVAILABLE : EX_CONFIG);
+        }
+        if (said++ == 0) {
+            wh_log(WH_LOG_INFO, NULL, "standing by: %s",
+                   rv != APR_SUCCESS ? err.text : "another scheduler is active on this database");
+            wh_notify("READY=1\nSTATUS=standing by");
+        }
+        usleep(STANDBY_US);
+    }
+    return 0;
+}
+
+static apr_status_t read_keys(apr_pool_t *p, const wh_settings_t *s, wh_hub_opt_t *opt, wh_err_t *err)
+{
+    unsigned char root[WH_KEY_LEN];
+    wh_keys_t keys;
+    apr_status_t rv = wh_keys_read_root(p, apr_pstrcat(p, s->keys_dir, "/root.key", NULL), root, err);
+
+    if (rv == APR_SUCCESS) {
+        wh_keys_derive(root, &keys);
+        memcpy(opt->assertion_key, keys.hub_assertion, sizeof(opt->assertion_key));
+        explicit_bzero(&keys, sizeof(keys));
+    }
+    explicit_bzero(root, sizeof(root));
+    return rv;
+}
+
+/* Enough descriptors for the workers, and no more: libwebsockets keeps a table as long as the limit. */
+static void limit_files(const wh_settings_t *s)
+{
+    struct rlimit limit;
+    rlim_t need = (rlim_t)s->max_workers + 192;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != need &&
+        (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= need)) {
+        limit.rlim_cur = need;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+typedef struct turn_t {
+    const char *conf;
+    apr_pool_t *p;
+} turn_t;
+
+/* SIGHUP: the log level is read anew; a file with a mistake in it changes nothing. */
+static void turn(void *baton)
+{
+    turn_t *t = baton;
+    wh_settings_t s;
+    wh_err_t err = WH_ERR_INIT;
+
+    if (!reload_wanted) {
+        return;
+    }
+    reload_wanted = 0;
+    if (wh_settings_load(t->p, t->conf, &s, &err) == APR_SUCCESS) {
+        wh_log_set_level(wh_log_level_of(s.log_level));
+        wh_log(WH_LOG_INFO, NULL, "log level is %s", s.log_level);
+    } else {
+        wh_log(WH_LOG_ERROR, "WH0491", "configuration not read again: %s", err.text);
+    }
+    apr_pool_clear(t->p);
+}
+
+static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hub_opt_t *opt)
+{
+    turn_t t = {.conf = o->conf};
+    wh_dbthread_t *thread;
+    wh_hub_t *hub;
+    wh_err_t err = WH_ERR_INIT;
+    int fresh = 0, deposed;
+
+    apr_pool_create(&t.p, p);
+    if (wh_publish_open(core->pool, core->settings->routes, SELF, &core->publish, &fresh, &err) !=
+            APR_SUCCESS ||
+        wh_hub_start(p, opt, &hub, &err) != APR_SUCCESS) {
+        return fail(&err, EX_CONFIG);
+    }
+    core->box = wh_hub_mailbox(hub);
+    core->logs = wh_logseg_make(core->pool, core->settings->logs_dir);
+    core->started = wh_clock_now(core->clock);
+    if (wh_dbthread_start(p, core, &thread, &err) != APR_SUCCESS) {
+        wh_hub_destroy(hub);
+        return fail(&err, EX_UNAVAILABLE);
+    }
+    malloc_trim(0);
+    wh_log(WH_LOG_INFO, NULL, "wh-scheduler " PACKAGE_VERSION " is ready, hub on %s", opt->socket);
+    wh_notify("READY=1\nSTATUS=active");
+    wh_hub_run(hub, &stop_wanted, turn, &t);
+    wh_notify("STOPPING=1");
+    wh_hub_drain(hub);
+    wh_mailbox_stop(core->box);
+    deposed = wh_dbthread_join(thread);
+    wh_hub_destroy(hub);
+    wh_log(WH_LOG_INFO, NULL, "stopped");
+    return deposed ? EX_TEMPFAIL : 0;
+}
+
+static int run(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
+{
+    wh_core_t core = {.settings = s, .clock = wh_sys_clock(), .rand = wh_sys_rand()};
+    wh_hub_opt_t opt = {.socket = s->hub_socket, .max_workers = (int)s->max_workers,
+                        .clock = core.clock, .rand = core.rand};
+    wh_err_t err = WH_ERR_INIT;
+    wh_user_t httpd;
+    int code;
+
+    catch_signals();
+    limit_files(s);
+    if (wh_user_find(s->httpd_user, &httpd, &err) != APR_SUCCESS ||
+        wh_user_become_owner(s->state_dir, httpd.gid, &err) != APR_SUCCESS ||
+        read_keys(p, s, &opt, &err) != APR_SUCCESS) {
+        return fail(&err, EX_CONFIG);
+    }
+    opt.httpd_uid = httpd.uid;
+    opt.httpd_gid = httpd.gid;
+    apr_pool_create(&core.pool, p);
+    apr_pool_tag(core.pool, "core");
+    code = become_active(p, &core);
+    return code >= 0 ? code : serve(p, o, &core, &opt);
+}
+
+int main(int argc, char **argv)
+{
+    options_t o = {.conf = "/etc/wisehost/scheduler.conf"};
+    wh_settings_t settings;
+    wh_err_t err = WH_ERR_INIT;
+    apr_pool_t *p;
+    int code = parse(argc, argv, &o);
+
+    if (code >= 0) {
+        return code;
+    }
+    /* Two threads that allocate little: one arena, and large blocks go back when they are freed. */
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 65536);
+    mallopt(M_TRIM_THRESHOLD, 65536);
+    wh_log_set_sink(wh_log_stderr, getenv("JOURNAL_STREAM") != NULL ? NULL : (void *)wh_sys_clock());
+    if (o.action == ACTION_REFERENCE) {
+        wh_settings_reference(stdout);
+        return 0;
+    }
+    apr_initialize();
+    apr_pool_create(&p, NULL);
+    if (o.action == ACTION_VERIFY_ROUTES) {
+        code = verify_routes(p, o.routes);
+    } else if (wh_settings_load(p, o.conf, &settings, &err) != APR_SUCCESS) {
+        code = fail(&err, EX_CONFIG);
+    } else {
+        wh_log_set_level(wh_log_level_of(settings.log_level));
+        if (o.action == ACTION_DUMP) {
+            wh_settings_dump(stdout, &settings);
+            code = 0;
+        } else {
+            code = o.action == ACTION_RUN ? run(p, &o, &settings) : act(p, &o, &settings);
+        }
+    }
+    apr_pool_destroy(p);
+    apr_terminate();
+    return code;
+}

@@ -1,0 +1,287 @@
+#include "wh-scheduler/recover.h"
+
+#include <string.h>
+
+#include "libwh/wh_log.h"
+#include "whdb/wh_db_app.h"
+#include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_instance.h"
+#include "whdb/wh_db_job.h"
+#include "whdb/wh_db_worker.h"
+#include "wh-scheduler/assign.h"
+#include "wh-scheduler/finish.h"
+#include "wh-scheduler/routes.h"
+
+#define OPEN_LIMIT 1000
+
+/* ---- The scheduler itself ---- */
+
+apr_status_t wh_recover_unfinished(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
+{
+    apr_array_header_t *open;
+    apr_pool_t *scratch;
+    apr_status_t rv = wh_db_deployment_list_open(core->dbc, p, OPEN_LIMIT, &open, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    apr_pool_create(&scratch, p);
+    for (int i = 0; rv == APR_SUCCESS && i < open->nelts; i++) {
+        const wh_deployment_t *d = APR_ARRAY_IDX(open, i, wh_deployment_t *);
+
+        apr_pool_clear(scratch);
+        if (d->status == WH_DEPLOYMENT_FINALIZE) {
+            rv = wh_finish_publish(core, scratch, d, now, err);
+        } else if (d->status == WH_DEPLOYMENT_FAIL) {
+            wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_FAILED, .cause_code = d->cause_code,
+                                   .cause_detail = d->cause_detail};
+
+            rv = wh_db_deployment_complete(core->dbc, scratch, d->id, WH_DEPLOYMENT_FAIL, &how, now,
+                                           err);
+            rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+        }
+    }
+    apr_pool_destroy(scratch);
+    if (rv == APR_SUCCESS) {
+        core->unfinished = 0;
+    }
+    return rv;
+}
+
+apr_status_t wh_recover_start(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
+{
+    apr_status_t rv = wh_routes_publish_all(core, p, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    core->republish = 0;
+    return wh_recover_unfinished(core, p, now, err);
+}
+
+/* ---- A worker comes ---- */
+
+static const wh_msg_ref_t *find_ref(const apr_array_header_t *refs, const char *job)
+{
+    for (int i = 0; i < refs->nelts; i++) {
+        const wh_msg_ref_t *ref = &APR_ARRAY_IDX(refs, i, wh_msg_ref_t);
+
+        if (strcmp(ref->job, job) == 0) {
+            return ref;
+        }
+    }
+    return NULL;
+}
+
+static const wh_job_t *find_job(const apr_array_header_t *jobs, const wh_msg_ref_t *ref)
+{
+    for (int i = 0; i < jobs->nelts; i++) {
+        const wh_job_t *job = APR_ARRAY_IDX(jobs, i, wh_job_t *);
+
+        if (strcmp(job->id, ref->job) == 0 && job->epoch == ref->epoch) {
+            return job;
+        }
+    }
+    return NULL;
+}
+
+/* A processing job is either known there (running: its go is said again, which is idempotent; result
+ * stored: it will come), or it is lost. */
+static apr_status_t settle_processing(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
+                                      const wh_msg_hello_t *hello, const apr_array_header_t *jobs,
+                                      apr_time_t now, wh_err_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; rv == APR_SUCCESS && i < jobs->nelts; i++) {
+        const wh_job_t *job = APR_ARRAY_IDX(jobs, i, wh_job_t *);
+        const wh_msg_ref_t *running = find_ref(hello->running, job->id);
+        const wh_msg_ref_t *result = find_ref(hello->results, job->id);
+        wh_db_claim_t claim = {.worker_id = peer->worker, .job_id = job->id, .epoch = job->epoch};
+        wh_finish_ref_t ref = {.job = job->id, .deployment = job->deployment_id,
+                               .epoch = job->epoch, .worker = peer->worker, .kind = job->kind};
+
+        if (result != NULL && result->epoch == job->epoch) {
+            continue;
+        }
+        if (running != NULL && running->epoch == job->epoch) {
+            rv = wh_db_job_renew_lease(core->dbc, p, &claim, now + WH_SCHED_LEASE_US, err);
+            if (rv == APR_SUCCESS) {
+                wh_core_send_ref(core, peer, job->cancel_at > 0 ? WH_MSG_JOB_CANCEL : WH_MSG_JOB_GO,
+                                 job->id, job->epoch);
+            }
+        } else {
+            rv = wh_finish_give_up(core, p, &ref, "agent_lost",
+                                   "The worker was restarted and no longer knows of it.", now, err);
+        }
+        rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    }
+    return rv;
+}
+
+apr_status_t wh_recover_worker(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
+                               const wh_msg_hello_t *hello, apr_time_t now, wh_err_t *err)
+{
+    apr_array_header_t *assigned, *processing;
+    apr_status_t rv =
+        wh_db_job_list_by_worker_assigned(core->dbc, p, peer->worker, &assigned, err);
+
+    if (rv == APR_SUCCESS) {
+        rv = wh_db_job_list_by_worker_processing(core->dbc, p, peer->worker, &processing, err);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    for (int i = 0; i < hello->running->nelts; i++) {
+        const wh_msg_ref_t *ref = &APR_ARRAY_IDX(hello->running, i, wh_msg_ref_t);
+
+        if (find_job(processing, ref) == NULL && find_job(assigned, ref) == NULL) {
+            wh_log(WH_LOG_INFO, NULL, "worker %" APR_INT64_T_FMT " runs job %s at epoch %"
+                   APR_INT64_T_FMT ", which is over: canceled", peer->worker, ref->job, ref->epoch);
+            wh_core_send_ref(core, peer, WH_MSG_JOB_CANCEL, ref->job, ref->epoch);
+        }
+    }
+    rv = settle_processing(core, p, peer, hello, processing, now, err);
+    for (int i = 0; rv == APR_SUCCESS && i < assigned->nelts; i++) {
+        const wh_job_t *job = APR_ARRAY_IDX(assigned, i, wh_job_t *);
+
+        if (job->cancel_at == 0) {
+            rv = wh_assign_send(core, p, peer, job, err);
+        }
+    }
+    core->plan_again = 1;
+    return rv;
+}
+
+/* ---- Desired state ---- */
+
+static void want(apr_array_header_t *out, const char *deployment, const char *app,
+                 wh_desired_e desired)
+{
+    for (int i = 0; i < out->nelts; i++) {
+        wh_msg_desired_t *have = &APR_ARRAY_IDX(out, i, wh_msg_desired_t);
+
+        if (strcmp(have->deployment, deployment) == 0) {
+            if (desired == WH_DESIRED_RUNNING) {
+                have->desired = desired;
+            }
+            return;
+        }
+    }
+    if (out->nelts < WH_MSG_DESIRED_MAX) {
+        APR_ARRAY_PUSH(out, wh_msg_desired_t) =
+            (wh_msg_desired_t){.deployment = deployment, .app = app, .desired = desired};
+    }
+}
+
+static int under_way(const apr_array_header_t *jobs, const char *deployment)
+{
+    for (int i = 0; i < jobs->nelts; i++) {
+        const wh_job_t *job = APR_ARRAY_IDX(jobs, i, wh_job_t *);
+
+        if (job->kind == WH_JOB_KIND_DEPLOY && strcmp(job->deployment_id, deployment) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Containers that the agent reports and no live instance stands for: of a deployment that ended
+ * otherwise than we wanted, or was stopped while the agent was away. */
+static apr_status_t unwanted(wh_core_t *core, apr_pool_t *p, const wh_msg_hello_t *hello,
+                             const apr_array_header_t *jobs, apr_array_header_t *out, wh_err_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; rv == APR_SUCCESS && i < hello->instances->nelts; i++) {
+        const wh_msg_container_t *c = &APR_ARRAY_IDX(hello->instances, i, wh_msg_container_t);
+        wh_deployment_t *d;
+
+        if (under_way(jobs, c->deployment)) {
+            continue;
+        }
+        rv = wh_db_deployment_get(core->dbc, p, c->deployment, &d, err);
+        if (rv == APR_SUCCESS) {
+            want(out, d->id, d->app_id, WH_DESIRED_STOPPED);
+        }
+        rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    }
+    return rv;
+}
+
+apr_status_t wh_recover_desired(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
+                                const wh_msg_hello_t *hello, apr_array_header_t **out, wh_err_t *err)
+{
+    apr_array_header_t *live, *jobs, *list = apr_array_make(p, 16, sizeof(wh_msg_desired_t));
+    apr_status_t rv = wh_db_job_list_by_worker_processing(core->dbc, p, worker, &jobs, err);
+
+    rv = rv == APR_SUCCESS ? wh_db_instance_list_by_worker(core->dbc, p, worker, &live, err) : rv;
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    for (int i = 0; i < live->nelts; i++) {
+        const wh_instance_t *instance = APR_ARRAY_IDX(live, i, wh_instance_t *);
+
+        if (!under_way(jobs, instance->deployment_id)) {
+            want(list, instance->deployment_id, instance->app_id,
+                 instance->state == WH_INSTANCE_RUNNING ? WH_DESIRED_RUNNING : WH_DESIRED_STOPPED);
+        }
+    }
+    *out = list;
+    return unwanted(core, p, hello, jobs, list, err);
+}
+
+/* ---- A worker goes ---- */
+
+static apr_status_t apps_of(wh_core_t *core, apr_pool_t *p, apr_int64_t worker, apr_time_t now,
+                            wh_err_t *err)
+{
+    apr_array_header_t *live;
+    const char *last = "";
+    apr_status_t rv = wh_db_instance_list_by_worker(core->dbc, p, worker, &live, err);
+
+    for (int i = 0; rv == APR_SUCCESS && i < live->nelts; i++) {
+        const wh_instance_t *instance = APR_ARRAY_IDX(live, i, wh_instance_t *);
+
+        if (instance->state == WH_INSTANCE_RUNNING && strcmp(last, instance->app_id) != 0) {
+            last = instance->app_id;
+            rv = wh_db_app_set_observed(core->dbc, p, last, WH_OBSERVED_STOPPED, "worker_offline",
+                                        now, err);
+            rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+        }
+    }
+    return rv;
+}
+
+apr_status_t wh_recover_drop(wh_core_t *core, apr_pool_t *p, apr_int64_t worker, apr_time_t now,
+                             wh_err_t *err)
+{
+    apr_array_header_t *assigned;
+    apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = wh_db_worker_set_offline(core->dbc, p, worker, now, err);
+    rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    rv = rv == APR_SUCCESS
+             ? wh_db_job_list_by_worker_assigned(core->dbc, p, worker, &assigned, err)
+             : rv;
+    for (int i = 0; rv == APR_SUCCESS && i < assigned->nelts; i++) {
+        const wh_job_t *job = APR_ARRAY_IDX(assigned, i, wh_job_t *);
+
+        rv = wh_db_job_reassign(core->dbc, p, job->id, job->epoch, err);
+        rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    }
+    rv = rv == APR_SUCCESS ? apps_of(core, p, worker, now, err) : rv;
+    if (rv != APR_SUCCESS) {
+        wh_dbc_rollback(core->dbc);
+        return rv;
+    }
+    rv = wh_dbc_commit(core->dbc, err);
+    if (rv == APR_SUCCESS) {
+        wh_log(WH_LOG_INFO, NULL, "worker %" APR_INT64_T_FMT " is offline", worker);
+        core->plan_again = 1;
+    }
+    return rv;
+}

@@ -1,0 +1,253 @@
+#include "wh-scheduler/tick.h"
+
+#include <string.h>
+
+#include "libwh/wh_id.h"
+#include "libwh/wh_log.h"
+#include "whdb/wh_db_app.h"
+#include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_instance.h"
+#include "whdb/wh_db_job.h"
+#include "whdb/wh_db_name.h"
+#include "whdb/wh_db_worker.h"
+#include "wh-scheduler/assign.h"
+#include "wh-scheduler/finish.h"
+#include "wh-scheduler/recover.h"
+#include "wh-scheduler/routes.h"
+
+#define CANCELS_US APR_INT64_C(5000000)  /* a cancel that was not answered is said again */
+#define SILENT_US APR_INT64_C(10000000)
+#define DELETED_US APR_INT64_C(5000000)
+#define TEND_US APR_INT64_C(60000000)
+#define CHECK_US APR_INT64_C(3600000000)
+#define LIST_LIMIT 100
+#define PLANS_MAX 20 /* full plans in a row before the mailbox is looked at again */
+
+/* True when it is time, and then the next time is set. */
+static int due(apr_time_t *at, apr_time_t now, apr_interval_time_t every)
+{
+    /* A clock that was set back must not stop anything for longer than one period. */
+    if (now < *at && *at - now <= every) {
+        return 0;
+    }
+    *at = now + every;
+    return 1;
+}
+
+/* ---- Cancellations ---- */
+
+static apr_status_t cancel_one(wh_core_t *core, apr_pool_t *p, const wh_job_t *job, apr_time_t now,
+                               wh_err_t *err)
+{
+    static const wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_CANCELED,
+                                        .cause_code = "canceled",
+                                        .cause_detail = "It was canceled before it began."};
+    wh_finish_ref_t ref = {.job = job->id, .deployment = job->deployment_id, .epoch = job->epoch,
+                           .worker = job->worker_id, .kind = job->kind};
+    wh_peer_t *peer = job->worker_id != 0 ? wh_core_peer(core, job->worker_id) : NULL;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (job->status == WH_JOB_PENDING || job->status == WH_JOB_ASSIGNED) {
+        rv = wh_finish_unstarted(core, p, &ref, &how, now, err);
+    }
+    if (rv == APR_SUCCESS && job->status != WH_JOB_PENDING) {
+        wh_core_send_ref(core, peer, WH_MSG_JOB_CANCEL, job->id, job->epoch);
+    }
+    return rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+}
+
+static apr_status_t cancels(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
+{
+    apr_array_header_t *jobs;
+    apr_status_t rv = wh_db_job_list_cancel_requested(core->dbc, p, LIST_LIMIT, &jobs, err);
+
+    for (int i = 0; rv == APR_SUCCESS && i < jobs->nelts; i++) {
+        rv = cancel_one(core, p, APR_ARRAY_IDX(jobs, i, wh_job_t *), now, err);
+    }
+    return rv;
+}
+
+/* ---- Deleted apps ---- */
+
+static apr_status_t cancel_open(wh_core_t *core, apr_pool_t *p, const wh_app_t *app, apr_time_t now,
+                                wh_err_t *err)
+{
+    apr_array_header_t *open;
+    apr_status_t rv = wh_db_deployment_list_open(core->dbc, p, 1000, &open, err);
+
+    for (int i = 0; rv == APR_SUCCESS && i < open->nelts; i++) {
+        const wh_deployment_t *d = APR_ARRAY_IDX(open, i, wh_deployment_t *);
+        wh_err_t why = WH_ERR_INIT;
+
+        if (strcmp(d->app_id, app->id) != 0) {
+            continue;
+        }
+        rv = wh_db_job_cancel_request(core->dbc, p, d->id, now, &why);
+        if (rv == APR_NOTFOUND || wh_err_is(&why, "already_completed")) {
+            rv = APR_SUCCESS;
+        } else if (rv != APR_SUCCESS && err != NULL) {
+            *err = why;
+        }
+    }
+    return rv;
+}
+
+static apr_status_t stop_live(wh_core_t *core, apr_pool_t *p, const wh_app_t *app, apr_time_t now,
+                              wh_err_t *err)
+{
+    apr_array_header_t *live;
+    apr_status_t rv = wh_db_instance_list_by_app(core->dbc, p, app->id, &live, err);
+
+    for (int i = 0; rv == APR_SUCCESS && i < live->nelts; i++) {
+        const wh_instance_t *instance = APR_ARRAY_IDX(live, i, wh_instance_t *);
+        const char *id = wh_id_make(p, now, core->rand);
+
+        if (instance->state == WH_INSTANCE_RUNNING) {
+            rv = wh_db_instance_set_state(core->dbc, p, instance->id, WH_INSTANCE_RUNNING,
+                                          WH_INSTANCE_DRAINING, now, err);
+        }
+        if (rv == APR_SUCCESS || rv == APR_NOTFOUND) {
+            rv = wh_db_job_insert_stop(core->dbc, p, id != NULL ? id : "", instance->deployment_id,
+                                       instance->worker_id, now, now, err);
+        }
+    }
+    return rv;
+}
+
+/* The routes go first: as long as the rows of the names are there, a crash makes us come again. */
+static apr_status_t clean_up(wh_core_t *core, apr_pool_t *p, const wh_app_t *app, apr_time_t now,
+                             wh_err_t *err)
+{
+    apr_array_header_t *names;
+    int n = 0;
+    apr_status_t rv = wh_db_name_list_by_app(core->dbc, p, app->id, &names, err);
+
+    rv = rv == APR_SUCCESS ? wh_routes_remove(core, p, names, err) : rv;
+    rv = rv == APR_SUCCESS ? cancel_open(core, p, app, now, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_dbc_begin(core->dbc, p, err) : rv;
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = stop_live(core, p, app, now, err);
+    rv = rv == APR_SUCCESS ? wh_db_name_delete_by_app(core->dbc, p, app->id, &n, err) : rv;
+    if (rv == APR_SUCCESS && app->observed != WH_OBSERVED_STOPPED) {
+        rv = wh_db_app_set_observed(core->dbc, p, app->id, WH_OBSERVED_STOPPED, "deleted", now, err);
+        rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    }
+    if (rv != APR_SUCCESS) {
+        wh_dbc_rollback(core->dbc);
+        return rv;
+    }
+    rv = wh_dbc_commit(core->dbc, err);
+    if (rv == APR_SUCCESS && n > 0) {
+        wh_log(WH_LOG_INFO, NULL, "app %s was deleted: %d names taken down", app->slug, n);
+        core->plan_again = 1;
+    }
+    return rv;
+}
+
+static apr_status_t deleted(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
+{
+    apr_array_header_t *apps;
+    apr_pool_t *scratch;
+    apr_status_t rv = wh_db_app_list_deleted(core->dbc, p, LIST_LIMIT, &apps, err);
+
+    if (rv != APR_SUCCESS || apps->nelts == 0) {
+        return rv;
+    }
+    apr_pool_create(&scratch, p);
+    for (int i = 0; rv == APR_SUCCESS && i < apps->nelts; i++) {
+        apr_pool_clear(scratch);
+        rv = clean_up(core, scratch, APR_ARRAY_IDX(apps, i, wh_app_t *), now, err);
+    }
+    apr_pool_destroy(scratch);
+    return rv == APR_SUCCESS ? cancels(core, p, now, err) : rv;
+}
+
+/* ---- Silent workers, upkeep ---- */
+
+static apr_status_t silent(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
+{
+    apr_array_header_t *workers;
+    apr_status_t rv = wh_db_worker_list_silent(core->dbc, p, now - WH_SCHED_HEARTBEAT_TIMEOUT_US,
+                                               LIST_LIMIT, &workers, err);
+
+    for (int i = 0; rv == APR_SUCCESS && i < workers->nelts; i++) {
+        const wh_worker_t *w = APR_ARRAY_IDX(workers, i, wh_worker_t *);
+        wh_peer_t *peer = wh_core_peer(core, w->id);
+
+        if (!wh_sched_worker_stale(now, w->last_heartbeat_at, core->started)) {
+            continue;
+        }
+        wh_log(WH_LOG_WARN, "WH0460", "worker %" APR_INT64_T_FMT " has sent no heartbeat for two "
+               "minutes", w->id);
+        if (peer != NULL) {
+            apr_uint64_t conn = peer->conn;
+
+            (void)wh_core_peer_drop(core, conn);
+            wh_core_close(core, conn, WH_CLOSE_RESTART);
+        }
+        rv = wh_recover_drop(core, p, w->id, now, err);
+    }
+    return rv;
+}
+
+static apr_status_t tend(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+    int fresh = 0;
+
+    if (due(&core->tend_at, now, TEND_US)) {
+        wh_publish_tend(core->publish);
+    }
+    if (core->check_at == 0) {
+        core->check_at = now + CHECK_US; /* it was looked through at start */
+    } else if (due(&core->check_at, now, CHECK_US)) {
+        rv = wh_publish_check(core->publish, p, &fresh, err);
+        core->republish |= fresh;
+    }
+    if (rv == APR_SUCCESS && core->republish) {
+        rv = wh_routes_publish_all(core, p, err);
+        core->republish = rv != APR_SUCCESS;
+    }
+    return rv;
+}
+
+/* ---- All of it ---- */
+
+static apr_status_t plan(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
+{
+    apr_status_t rv;
+    apr_pool_t *scratch;
+    int more = 0, rounds = 0;
+
+    apr_pool_create(&scratch, p);
+    do {
+        core->plan_again = 0;
+        apr_pool_clear(scratch);
+        rv = wh_assign_run(core, scratch, wh_clock_now(core->clock), &more, err);
+    } while (rv == APR_SUCCESS && (more || core->plan_again) && ++rounds < PLANS_MAX);
+    apr_pool_destroy(scratch);
+    return rv;
+}
+
+apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *err)
+{
+    apr_time_t now = wh_clock_now(core->clock);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (due(&core->cancels_at, now, CANCELS_US) || poked) {
+        rv = cancels(core, p, now, err);
+    }
+    if (rv == APR_SUCCESS && (due(&core->deleted_at, now, DELETED_US) || poked)) {
+        rv = deleted(core, p, now, err);
+    }
+    if (rv == APR_SUCCESS && due(&core->silent_at, now, SILENT_US)) {
+        rv = silent(core, p, now, err);
+    }
+    rv = rv == APR_SUCCESS ? plan(core, p, err) : rv;
+    if (rv == APR_SUCCESS && core->unfinished) {
+        rv = wh_recover_unfinished(core, p, now, err);
+    }
+    return rv == APR_SUCCESS ? tend(core, p, now, err) : rv;
+}
