@@ -9,6 +9,7 @@
 #ifndef WH_CORE_H
 #define WH_CORE_H
 
+#include "libwh/wh_clock.h"
 #include "libwh/wh_proto_msg.h"
 #include "libwh/wh_rand.h"
 #include "libwh/wh_sched.h"

@@ -1,4 +1,6 @@
 /* hello, heartbeat, app_status, error: what a worker says of itself. */
+#include "config.h"
+
 #include <string.h>
 
 #include "libwh/wh_log.h"

@@ -4,6 +4,8 @@
  *   3 keys                              7 database thread
  *   4 locks, database, schema           8 the event loop, until SIGTERM or SIGINT
  */
+#include "config.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
@@ -344,6 +346,7 @@ static int run(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
 int main(int argc, char **argv)
 {
     options_t o = {.conf = "/etc/wisehost/scheduler.conf"};
+    wh_clock_t stamp = *wh_sys_clock();
     wh_settings_t settings;
     wh_err_t err = WH_ERR_INIT;
     apr_pool_t *p;
@@ -356,7 +359,7 @@ int main(int argc, char **argv)
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 65536);
     mallopt(M_TRIM_THRESHOLD, 65536);
-    wh_log_set_sink(wh_log_stderr, getenv("JOURNAL_STREAM") != NULL ? NULL : (void *)wh_sys_clock());
+    wh_log_set_sink(wh_log_stderr, getenv("JOURNAL_STREAM") != NULL ? NULL : &stamp);
     if (o.action == ACTION_REFERENCE) {
         wh_settings_reference(stdout);
         return 0;
