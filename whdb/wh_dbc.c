@@ -8,6 +8,8 @@
 #include <sqlite3.h>
 #include <libpq-fe.h>
 
+#include "libwh/wh_log.h"
+
 /* Key in the hash of prepared statements that tells which session of the handle is set up. No
  * statement has a colon in its label. */
 #define SESSION_KEY "wh:session"
@@ -57,6 +59,22 @@ apr_status_t wh_dbc_setup(wh_dbc_t *dbc, wh_err_t *err)
     }
     session->backend = backend;
     return APR_SUCCESS;
+}
+
+apr_status_t wh_dbc_unmoved(wh_dbc_t *dbc, wh_err_t *err)
+{
+    int moved = 0;
+
+    if (dbc->kind != WH_DBC_SQLITE ||
+        sqlite3_file_control(dbc->native, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+        !moved) {
+        return APR_SUCCESS;
+    }
+    dbc->gone = 1;
+    wh_log(WH_LOG_ERROR, "WH0055", "the database file %s was moved, deleted or replaced%s",
+           sqlite3_db_filename(dbc->native, "main"),
+           dbc->own ? "" : "; put it back, or restart httpd if it is another one now");
+    return wh_err_set(err, 503, "db_gone", "The database cannot be reached at present.");
 }
 
 int wh_dbc_reconnect(wh_dbc_t *dbc)
@@ -225,7 +243,10 @@ apr_status_t wh_dbc_wrap(apr_pool_t *p, const apr_dbd_driver_t *driver, apr_dbd_
         dbc->in_tx = 1;
         wh_dbc_rollback(dbc);
     }
-    rv = wh_dbc_setup(dbc, err);
+    rv = wh_dbc_unmoved(dbc, err);
+    if (rv == APR_SUCCESS) {
+        rv = wh_dbc_setup(dbc, err);
+    }
     if (rv != APR_SUCCESS && dbc->gone && wh_dbc_reconnect(dbc)) {
         dbc->gone = 0;
         rv = wh_dbc_setup(dbc, err);

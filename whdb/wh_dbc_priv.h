@@ -44,6 +44,11 @@ apr_status_t wh_dbc_fail(wh_dbc_t *dbc, wh_dbc_class_e class, const char *what, 
 /* Session settings of a fresh (or reconnected) handle. */
 apr_status_t wh_dbc_setup(wh_dbc_t *dbc, wh_err_t *err) WH_DB_CHECKED;
 
+/* SQLite: the file was moved, deleted or replaced since it was opened. What is written then would be
+ * lost to everybody who opens it by its name, so the connection counts as gone: sets it so, fills
+ * err and returns APR_EGENERAL. APR_SUCCESS otherwise. */
+apr_status_t wh_dbc_unmoved(wh_dbc_t *dbc, wh_err_t *err) WH_DB_CHECKED;
+
 /* After the server went away: connects again, if this connection may (wrapped, no transaction).
  * Non-zero: done, try again once. */
 int wh_dbc_reconnect(wh_dbc_t *dbc);

@@ -17,16 +17,24 @@ static apr_status_t gone(wh_err_t *err)
     return wh_err_set(err, 503, "db_gone", "The database cannot be reached at present.");
 }
 
-apr_status_t wh_dbc_exec(wh_dbc_t *dbc, const char *text, wh_err_t *err)
+static wh_dbc_class_e exec_once(wh_dbc_t *dbc, const char *text)
 {
     int rows = 0;
     int ret = apr_dbd_query(dbc->driver, dbc->handle, &rows, text);
-    wh_dbc_class_e class;
 
     if (dbc->kind == WH_DBC_SQLITE && ret == SQLITE_ROW) {
-        return APR_SUCCESS; /* a row came, which is all that the driver finds wrong */
+        return WH_DBC_OK; /* a row came, which is all that the driver finds wrong */
     }
-    class = wh_dbc_classify(dbc, ret);
+    return wh_dbc_classify(dbc, ret);
+}
+
+apr_status_t wh_dbc_exec(wh_dbc_t *dbc, const char *text, wh_err_t *err)
+{
+    wh_dbc_class_e class = exec_once(dbc, text);
+
+    if (class == WH_DBC_STALE) {
+        class = exec_once(dbc, text);
+    }
     return class == WH_DBC_OK ? APR_SUCCESS
                               : wh_dbc_fail(dbc, class, apr_pstrndup(dbc->pool, text, 60), err);
 }
@@ -42,6 +50,10 @@ apr_status_t wh_dbc_exec_value(wh_dbc_t *dbc, apr_pool_t *p, const char *text, c
 
     apr_pool_create(&tp, p);
     class = wh_dbc_classify(dbc, apr_dbd_select(dbc->driver, tp, dbc->handle, &res, text, 1));
+    if (class == WH_DBC_STALE) {
+        res = NULL;
+        class = wh_dbc_classify(dbc, apr_dbd_select(dbc->driver, tp, dbc->handle, &res, text, 1));
+    }
     *value = NULL;
     if (class != WH_DBC_OK) {
         rv = wh_dbc_fail(dbc, class, apr_pstrndup(tp, text, 60), err);

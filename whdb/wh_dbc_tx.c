@@ -59,7 +59,8 @@ apr_status_t wh_dbc_begin(wh_dbc_t *dbc, apr_pool_t *p, wh_err_t *err)
         return wh_err_set(err, 503, "db_error", "A transaction is open already.");
     }
     if (dbc->kind == WH_DBC_SQLITE) {
-        int ret = begin_immediate(dbc);
+        rv = wh_dbc_unmoved(dbc, err);
+        int ret = rv == APR_SUCCESS ? begin_immediate(dbc) : SQLITE_OK;
         if (ret != SQLITE_OK) {
             rv = wh_dbc_fail(dbc, wh_dbc_classify(dbc, ret), "begin", err);
         }

@@ -6,6 +6,12 @@ unit_tests = \
 	t/unit/test_bucket \
 	t/unit/test_clock \
 	t/unit/test_conf \
+	t/unit/test_db_conn \
+	t/unit/test_db_entity \
+	t/unit/test_db_job \
+	t/unit/test_db_schema \
+	t/unit/test_db_sql \
+	t/unit/test_db_worker \
 	t/unit/test_err \
 	t/unit/test_id \
 	t/unit/test_json \
@@ -47,6 +53,29 @@ t_unit_test_text_SOURCES = t/unit/test_text.c $(unit_common)
 t_unit_test_text_LDADD = $(unit_libs)
 t_unit_test_time_SOURCES = t/unit/test_time.c $(unit_common)
 t_unit_test_time_LDADD = $(unit_libs)
+
+# Those of whdb run each case on both databases (t/unit/db.h).
+unit_db = t/unit/db.c t/unit/db.h
+unit_db_libs = whdb/libwhdb.la $(unit_libs) $(SQLITE_LIBS) $(PQ_LIBS)
+unit_db_cppflags = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(PQ_CFLAGS)
+t_unit_test_db_conn_SOURCES = t/unit/test_db_conn.c $(unit_db)
+t_unit_test_db_conn_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_db_conn_LDADD = $(unit_db_libs)
+t_unit_test_db_entity_SOURCES = t/unit/test_db_entity.c $(unit_db)
+t_unit_test_db_entity_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_db_entity_LDADD = $(unit_db_libs)
+t_unit_test_db_job_SOURCES = t/unit/test_db_job.c $(unit_db)
+t_unit_test_db_job_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_db_job_LDADD = $(unit_db_libs)
+t_unit_test_db_schema_SOURCES = t/unit/test_db_schema.c $(unit_db)
+t_unit_test_db_schema_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_db_schema_LDADD = $(unit_db_libs)
+t_unit_test_db_sql_SOURCES = t/unit/test_db_sql.c $(unit_db)
+t_unit_test_db_sql_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_db_sql_LDADD = $(unit_db_libs)
+t_unit_test_db_worker_SOURCES = t/unit/test_db_worker.c $(unit_db)
+t_unit_test_db_worker_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_db_worker_LDADD = $(unit_db_libs)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)

@@ -1,0 +1,234 @@
+#include "t/unit/db.h"
+#include "whdb/wh_db_app.h"
+#include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_hook.h"
+#include "whdb/wh_db_token.h"
+
+static void test_tokens(void **state)
+{
+    db_t *t = *state;
+    wh_token_t token = {
+        .id = db_id(t, 't', 1),
+        .name = "ci",
+        .hash = db_hash(t, 'a'),
+        .scopes = "read deploy",
+        .apps = "*",
+        .created_at = DB_T(1),
+        .expires_at = DB_T(10),
+    };
+    wh_token_t *got;
+
+    assert_ok(wh_db_token_insert(t->dbc, t->p, &token, &t->err), &t->err);
+    assert_code(wh_db_token_insert(t->dbc, t->p, &token, &t->err), &t->err, "conflict");
+    assert_ok(wh_db_token_find_by_hash(t->dbc, t->p, token.hash, DB_T(9), &got, &t->err), &t->err);
+    assert_string_equal(got->scopes, "read deploy");
+    assert_string_equal(got->hash, token.hash);
+    assert_true(got->expires_at == DB_T(10));
+    assert_int_equal(
+        wh_db_token_find_by_hash(t->dbc, t->p, token.hash, DB_T(10), &got, &t->err), APR_NOTFOUND);
+
+    assert_ok(wh_db_token_touch(t->dbc, t->p, got, DB_T(5), &t->err), &t->err);
+    assert_ok(wh_db_token_touch(t->dbc, t->p, got, DB_T(6), &t->err), &t->err);
+    assert_ok(wh_db_token_find_by_hash(t->dbc, t->p, token.hash, DB_T(9), &got, &t->err), &t->err);
+    assert_true(got->last_used_at == DB_T(5));
+
+    assert_ok(wh_db_token_revoke(t->dbc, t->p, token.id, DB_T(7), &t->err), &t->err);
+    assert_int_equal(wh_db_token_revoke(t->dbc, t->p, token.id, DB_T(7), &t->err), APR_NOTFOUND);
+    assert_int_equal(
+        wh_db_token_find_by_hash(t->dbc, t->p, token.hash, DB_T(2), &got, &t->err), APR_NOTFOUND);
+}
+
+static void test_onetime(void **state)
+{
+    db_t *t = *state;
+    const char *hash = db_hash(t, 'b');
+
+    assert_ok(wh_db_token_onetime_insert(t->dbc, t->p, hash, "enrolment", DB_T(1), DB_T(5),
+                                         &t->err),
+              &t->err);
+    assert_int_equal(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "admin", DB_T(2), &t->err),
+                     APR_NOTFOUND);
+    assert_int_equal(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(5), &t->err),
+                     APR_NOTFOUND);
+    assert_int_equal(
+        wh_db_token_onetime_redeem(t->dbc, t->p, db_hash(t, 'c'), "enrolment", DB_T(2), &t->err),
+        APR_NOTFOUND);
+    /* Used in a transaction that fails: not used. */
+    assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
+    assert_ok(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(2), &t->err),
+              &t->err);
+    wh_dbc_rollback(t->dbc);
+    assert_ok(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(2), &t->err),
+              &t->err);
+    assert_int_equal(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(2), &t->err),
+                     APR_NOTFOUND);
+}
+
+static void test_apps(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *a = db_app(t, 1, WH_KIND_STATIC);
+    wh_app_t *got;
+    apr_array_header_t *list;
+
+    (void)db_app(t, 2, WH_KIND_CONTAINER);
+    (void)db_app(t, 3, WH_KIND_STATIC);
+    assert_ok(wh_db_app_list(t->dbc, t->p, "", 2, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 2);
+    assert_string_equal(APR_ARRAY_IDX(list, 1, wh_app_t *)->slug, "app2");
+    assert_int_equal(APR_ARRAY_IDX(list, 1, wh_app_t *)->kind, WH_KIND_CONTAINER);
+    assert_ok(wh_db_app_list(t->dbc, t->p, "app2", 2, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 1);
+
+    a->desired = WH_DESIRED_STOPPED;
+    a->spa = 1;
+    assert_ok(wh_db_app_update(t->dbc, t->p, a, DB_T(5), &t->err), &t->err);
+    assert_ok(wh_db_app_set_observed(t->dbc, t->p, a->id, WH_OBSERVED_STOPPED, "worker_offline",
+                                     DB_T(6), &t->err),
+              &t->err);
+    assert_ok(wh_db_app_set_observed(t->dbc, t->p, a->id, WH_OBSERVED_STOPPED, "worker_offline",
+                                     DB_T(9), &t->err),
+              &t->err);
+    assert_ok(wh_db_app_by_id(t->dbc, t->p, a->id, &got, &t->err), &t->err);
+    assert_int_equal(got->version, 2);
+    assert_int_equal(got->spa, 1);
+    assert_int_equal(got->desired, WH_DESIRED_STOPPED);
+    assert_int_equal(got->observed, WH_OBSERVED_STOPPED);
+    assert_string_equal(got->reason, "worker_offline");
+    assert_true(got->updated_at == DB_T(6));
+
+    /* Deleted: its slug is free, its row stays, and it is cleaned up while anything is left. */
+    (void)db_deployment(t, got, 1);
+    assert_ok(wh_db_app_mark_deleted(t->dbc, t->p, a->id, 2, DB_T(10), &t->err), &t->err);
+    assert_int_equal(wh_db_app_by_slug(t->dbc, t->p, "app1", &got, &t->err), APR_NOTFOUND);
+    assert_int_equal(wh_db_app_update(t->dbc, t->p, a, DB_T(11), &t->err), APR_NOTFOUND);
+    assert_ok(wh_db_app_by_id(t->dbc, t->p, a->id, &got, &t->err), &t->err);
+    assert_true(got->deleted_at == DB_T(10));
+    assert_ok(wh_db_app_list_deleted(t->dbc, t->p, 10, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 1);
+    db_sql(t, "UPDATE jobs SET status = 'canceled'");
+    assert_ok(wh_db_app_list_deleted(t->dbc, t->p, 10, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 1);
+    db_sql(t, "UPDATE deployments SET status = 'completed', conclusion = 'canceled'");
+    assert_ok(wh_db_app_list_deleted(t->dbc, t->p, 10, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 0);
+    got->id = db_id(t, 'a', 9);
+    assert_ok(wh_db_app_insert(t->dbc, t->p, got, &t->err), &t->err);
+    assert_ok(wh_db_app_by_slug(t->dbc, t->p, "app1", &got, &t->err), &t->err);
+    assert_string_equal(got->id, db_id(t, 'a', 9));
+}
+
+static void test_hooks(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *a = db_app(t, 1, WH_KIND_STATIC);
+    wh_app_t *b = db_app(t, 2, WH_KIND_STATIC);
+    const char *dep = db_deployment(t, a, 1);
+    wh_hookrow_t h = {.id = "h1", .app_id = a->id, .provider = "github", .created_at = DB_T(1)};
+    wh_delivery_t d = {.hook_id = "h1",
+                       .delivery_id = "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+                       .body_sha256 = db_hash(t, 'a'),
+                       .deployment_id = dep,
+                       .received_at = DB_T(20)};
+    wh_delivery_t *found;
+    wh_db_hook_t *got;
+    apr_array_header_t *list;
+
+    assert_ok(wh_db_hook_insert(t->dbc, t->p, &h, &t->err), &t->err);
+    h.id = "h2";
+    h.app_id = b->id;
+    assert_ok(wh_db_hook_insert(t->dbc, t->p, &h, &t->err), &t->err);
+    assert_ok(wh_db_hook_get(t->dbc, t->p, "h1", &got, &t->err), &t->err);
+    assert_string_equal(got->slug, "app1");
+    assert_string_equal(got->row.provider, "github");
+    assert_ok(wh_db_hook_list(t->dbc, t->p, NULL, "", 10, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 2);
+    assert_ok(wh_db_hook_list(t->dbc, t->p, NULL, "h1", 10, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 1);
+    assert_ok(wh_db_hook_list(t->dbc, t->p, b->id, "", 10, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 1);
+
+    assert_int_equal(wh_db_delivery_find(t->dbc, t->p, "h1", d.delivery_id, &found, &t->err),
+                     APR_NOTFOUND);
+    assert_ok(wh_db_delivery_insert(t->dbc, t->p, &d, &t->err), &t->err);
+    assert_code(wh_db_delivery_insert(t->dbc, t->p, &d, &t->err), &t->err, "conflict");
+    assert_ok(wh_db_delivery_find(t->dbc, t->p, "h1", d.delivery_id, &found, &t->err), &t->err);
+    assert_string_equal(found->deployment_id, dep);
+    assert_int_equal(wh_db_delivery_find(t->dbc, t->p, "h2", d.delivery_id, &found, &t->err),
+                     APR_NOTFOUND);
+    d.delivery_id = "second";
+    d.received_at = DB_T(30);
+    assert_ok(wh_db_delivery_insert(t->dbc, t->p, &d, &t->err), &t->err);
+    assert_ok(wh_db_delivery_find_by_body(t->dbc, t->p, "h1", d.body_sha256, DB_T(20), &found,
+                                          &t->err),
+              &t->err);
+    assert_string_equal(found->delivery_id, "second");
+    assert_int_equal(wh_db_delivery_find_by_body(t->dbc, t->p, "h1", d.body_sha256, DB_T(31),
+                                                 &found, &t->err),
+                     APR_NOTFOUND);
+
+    assert_ok(wh_db_hook_delete(t->dbc, t->p, "h1", DB_T(40), &t->err), &t->err);
+    assert_int_equal(wh_db_hook_delete(t->dbc, t->p, "h1", DB_T(40), &t->err), APR_NOTFOUND);
+    assert_int_equal(wh_db_hook_get(t->dbc, t->p, "h1", &got, &t->err), APR_NOTFOUND);
+    assert_ok(wh_db_app_mark_deleted(t->dbc, t->p, b->id, 1, DB_T(50), &t->err), &t->err);
+    assert_int_equal(wh_db_hook_get(t->dbc, t->p, "h2", &got, &t->err), APR_NOTFOUND);
+}
+
+static void test_numbers(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *a = db_app(t, 1, WH_KIND_STATIC);
+    wh_db_deployment_new_t d = {
+        .id = "dx",
+        .job_id = "jx",
+        .app_id = a->id,
+        .environment = "production",
+        .trigger = WH_TRIGGER_PUSH,
+        .snapshot = wh_model_snapshot_text(t->p, a),
+        .now = DB_T(1),
+    };
+    apr_array_header_t *list;
+    apr_int64_t number = 0;
+
+    assert_code(wh_db_deployment_create(t->dbc, t->p, &d, &number, &t->err), &t->err, "db_error");
+    for (int i = 1; i <= 3; i++)
+        (void)db_deployment(t, a, i);
+    /* A number that was not committed is used again: no gaps. */
+    assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
+    assert_ok(wh_db_deployment_create(t->dbc, t->p, &d, &number, &t->err), &t->err);
+    assert_int_equal(number, 4);
+    wh_dbc_rollback(t->dbc);
+    (void)db_deployment(t, a, 4);
+    assert_ok(wh_db_deployment_list_by_app(t->dbc, t->p, a->id, 0, 3, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 3);
+    assert_int_equal(APR_ARRAY_IDX(list, 0, wh_deployment_t *)->number, 4);
+    assert_int_equal(APR_ARRAY_IDX(list, 2, wh_deployment_t *)->number, 2);
+    assert_ok(wh_db_deployment_list_by_app(t->dbc, t->p, a->id, 2, 3, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 1);
+    assert_ok(wh_db_deployment_list_open(t->dbc, t->p, 10, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 4);
+    assert_int_equal(APR_ARRAY_IDX(list, 0, wh_deployment_t *)->number, 1);
+
+    assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
+    d.app_id = "nobody";
+    assert_int_equal(wh_db_deployment_create(t->dbc, t->p, &d, &number, &t->err), APR_NOTFOUND);
+    wh_dbc_rollback(t->dbc);
+    assert_ok(wh_db_app_mark_deleted(t->dbc, t->p, a->id, 1, DB_T(9), &t->err), &t->err);
+    assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
+    d.app_id = a->id;
+    assert_int_equal(wh_db_deployment_create(t->dbc, t->p, &d, &number, &t->err), APR_NOTFOUND);
+    wh_dbc_rollback(t->dbc);
+}
+
+int main(void)
+{
+    const db_case_t cases[] = {
+        DB_CASE("tokens: valid, expired, revoked; use is noted rarely", test_tokens),
+        DB_CASE("a one-time token is used once, for its purpose, in its time", test_onetime),
+        DB_CASE("apps: list, change, observe, delete", test_apps),
+        DB_CASE("hooks and deliveries", test_hooks),
+        DB_CASE("deployments are numbered 1, 2, 3 for an app", test_numbers),
+    };
+
+    return DB_RUN(cases);
+}

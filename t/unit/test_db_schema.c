@@ -1,0 +1,168 @@
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "t/unit/db.h"
+#include "whdb/wh_db_schema.h"
+
+static void test_up(void **state)
+{
+    db_t *t = *state;
+    int from = -1;
+    int to = -1;
+    int need = wh_db_schema_needed();
+    wh_dbc_t *dbc = db_open(t);
+
+    assert_true(need >= 3);
+    assert_code(wh_db_schema_check(dbc, t->p, &t->err), &t->err, "schema_older");
+    assert_non_null(strstr(t->err.text, "schema is at 0, this program needs"));
+    assert_non_null(strstr(t->err.text, "wh-scheduler --migrate"));
+    assert_ok(wh_db_schema_migrate(dbc, t->p, DB_T(1), &from, &to, &t->err), &t->err);
+    assert_int_equal(from, 0);
+    assert_int_equal(to, need);
+    assert_ok(wh_db_schema_check(dbc, t->p, &t->err), &t->err);
+    assert_ok(wh_db_schema_migrate(dbc, t->p, DB_T(2), &from, &to, &t->err), &t->err);
+    assert_int_equal(from, need);
+    assert_int_equal(to, need);
+    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM schema_migrations"
+                                    " WHERE state = 'applied' AND applied_at = 1700000001000000"),
+                        apr_itoa(t->p, need));
+    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM apps"), "0");
+}
+
+static void test_refused(void **state)
+{
+    db_t *t = *state;
+
+    db_sql(t, "UPDATE schema_migrations SET checksum = 'f' || substr(checksum, 2, 62) || 'x'"
+              " WHERE version = 2");
+    assert_code(wh_db_schema_check(t->dbc, t->p, &t->err), &t->err, "schema_changed");
+    assert_non_null(strstr(t->err.text, "0002-containers"));
+    assert_code(wh_db_schema_migrate(t->dbc, t->p, DB_T(1), NULL, NULL, &t->err), &t->err,
+                "schema_changed");
+    assert_false(wh_dbc_in_transaction(t->dbc));
+
+    db_sql(t, "UPDATE schema_migrations SET state = 'applying' WHERE version = 2");
+    assert_code(wh_db_schema_check(t->dbc, t->p, &t->err), &t->err, "schema_half_applied");
+    assert_non_null(strstr(t->err.text, "restore the backup"));
+    assert_code(wh_db_schema_migrate(t->dbc, t->p, DB_T(1), NULL, NULL, &t->err), &t->err,
+                "schema_half_applied");
+
+    db_sql(t, "INSERT INTO schema_migrations (version, name, checksum, state, applied_at)"
+              " SELECT 99, '0099-later', checksum, 'applied', 1 FROM schema_migrations"
+              " WHERE version = 1");
+    assert_code(wh_db_schema_check(t->dbc, t->p, &t->err), &t->err, "schema_newer");
+    assert_non_null(strstr(t->err.text, "schema is at 99"));
+    assert_code(wh_db_schema_migrate(t->dbc, t->p, DB_T(1), NULL, NULL, &t->err), &t->err,
+                "schema_newer");
+    assert_int_equal(t->err.http, 503);
+}
+
+/* A gap, which no program leaves behind. */
+static void test_gap(void **state)
+{
+    db_t *t = *state;
+
+    db_sql(t, "DELETE FROM schema_migrations WHERE version = 2");
+    assert_code(wh_db_schema_check(t->dbc, t->p, &t->err), &t->err, "schema_changed");
+}
+
+static void test_older(void **state)
+{
+    db_t *t = *state;
+
+    db_sql(t, "DROP TABLE deliveries");
+    db_sql(t, "DROP TABLE hooks");
+    db_sql(t, "DELETE FROM schema_migrations WHERE version = 3");
+    assert_code(wh_db_schema_check(t->dbc, t->p, &t->err), &t->err, "schema_older");
+    assert_non_null(strstr(t->err.text, "schema is at 2, this program needs"));
+    assert_ok(wh_db_schema_migrate(t->dbc, t->p, DB_T(5), NULL, NULL, &t->err), &t->err);
+    assert_ok(wh_db_schema_check(t->dbc, t->p, &t->err), &t->err);
+}
+
+/* A migration that fails changes nothing at all: not even its mark is left. */
+static void test_failing(void **state)
+{
+    db_t *t = *state;
+    wh_dbc_t *dbc = db_open(t);
+
+    db_sql(t, "CREATE TABLE instances (x BIGINT)");
+    assert_code(wh_db_schema_migrate(dbc, t->p, DB_T(1), NULL, NULL, &t->err), &t->err, "db_error");
+    assert_string_equal(db_value(t, "SELECT MAX(version) FROM schema_migrations"), "1");
+    db_sql(t, "DROP TABLE instances");
+    assert_ok(wh_db_schema_migrate(dbc, t->p, DB_T(1), NULL, NULL, &t->err), &t->err);
+}
+
+static void test_file(void **state)
+{
+    db_t *t = *state;
+    struct stat st;
+    mode_t old = umask(0777);
+    const char *other = apr_pstrcat(t->p, t->params, ".moved", NULL);
+    wh_dbc_t *dbc = NULL;
+
+    assert_ok(wh_db_schema_create(t->p, "sqlite3", other, &t->err), &t->err);
+    umask(old);
+    assert_int_equal(stat(other, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0660);
+    assert_ok(wh_db_schema_create(t->p, "sqlite3", other, &t->err), &t->err);
+
+    assert_int_equal(chmod(t->params, 0600), 0);
+    assert_ok(wh_db_schema_migrate(t->dbc, t->p, DB_T(1), NULL, NULL, &t->err), &t->err);
+    assert_int_equal(stat(t->params, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0660);
+    assert_string_equal(db_value(t, "PRAGMA journal_mode"), "wal");
+
+    assert_code(wh_dbc_open(t->p, "sqlite3", "/nonexistent/x.db", &dbc, &t->err), &t->err,
+                "db_error");
+    assert_code(wh_dbc_open(t->p, "sqlite3", t->dir, &dbc, &t->err), &t->err, "db_error");
+    assert_code(wh_dbc_open(t->p, "mysql", "x", &dbc, &t->err), &t->err, "db_error");
+    assert_int_equal(unlink(other), 0);
+    assert_code(wh_dbc_open(t->p, "sqlite3", other, &dbc, &t->err), &t->err, "db_error");
+    assert_int_equal(access(other, F_OK), -1);
+    assert_code(wh_db_schema_create(t->p, "sqlite3", "/nonexistent/x.db", &t->err), &t->err,
+                "db_error");
+    assert_null(dbc);
+}
+
+static void test_no_database(void **state)
+{
+    db_t *t = *state;
+    wh_dbc_t *dbc = NULL;
+    FILE *f = fopen(t->params, "w");
+
+    assert_non_null(f);
+    for (int i = 0; i < 1000; i++)
+        fputs("this is no database\n", f);
+    fclose(f);
+    assert_int_not_equal(wh_dbc_open(t->p, "sqlite3", t->params, &dbc, &t->err), APR_SUCCESS);
+    assert_int_equal(t->err.http, 503);
+}
+
+static void test_server_away(void **state)
+{
+    db_t *t = *state;
+    wh_dbc_t *dbc = NULL;
+
+    assert_code(wh_dbc_open(t->p, "pgsql", "host=127.0.0.1 port=1 connect_timeout=2", &dbc, &t->err),
+                &t->err, "db_gone");
+    assert_int_equal(t->err.http, 503);
+}
+
+int main(void)
+{
+    const db_case_t cases[] = {
+        DB_CASE("migrations go up once; again is a no-op", test_up, .bare = 1),
+        DB_CASE("XN10 changed, half-applied and newer schemas are refused, saying what to do",
+                test_refused),
+        DB_CASE("a gap in the migrations is refused", test_gap),
+        DB_CASE("an older schema is told and brought up", test_older),
+        DB_CASE("a failing migration changes nothing", test_failing, .bare = 1),
+        DB_CASE("XO2 the file: mode 0660 whatever the umask, WAL, a missing one is not made",
+                test_file, .only = 's'),
+        DB_CASE("XO2 a file that is no database is refused",
+                test_no_database, .bare = 1, .only = 's'),
+        DB_CASE("a server that is away is db_gone", test_server_away, .bare = 1, .only = 'p'),
+    };
+
+    return DB_RUN(cases);
+}
