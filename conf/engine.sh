@@ -8,13 +8,15 @@
 set -euo pipefail
 
 ENGINE=
+HASH=
 
 podman_own()
 {
     CONTAINERS_CONF=$ENGINE/containers.conf podman --root "$ENGINE/storage" --runroot "$ENGINE/run" "$@"
 }
 
-# write_conf RUNTIME LIMITS
+# write_conf RUNTIME LIMITS DEFAULT-NETWORK. The range of addresses follows from the path, so that two
+# engines on one machine seldom meet (what is in use Podman leaves out by itself).
 write_conf()
 {
     cat >"$ENGINE/containers.conf" <<END
@@ -22,7 +24,8 @@ write_conf()
 $2
 [network]
 network_config_dir = "$ENGINE/networks"
-default_network = "wisehost"
+default_network = "$3"
+default_subnet_pools = [{"base" = "10.$((128 + 0x${HASH:0:2} % 128)).0.0/16", "size" = 26}]
 [engine]
 runtime = "$1"
 cgroup_manager = "cgroupfs"
@@ -30,23 +33,22 @@ events_logger = "file"
 END
 }
 
-# Address range and name of the bridge follow from the path, so that two engines do not meet.
+# A network called as the default one is said to be there although it is not: another name is needed
+# while it is made.
 make_network()
 {
-    local hash
-    podman_own network exists wisehost && return
-    hash=$(printf %s "$ENGINE" | sha256sum)
-    podman_own network create --disable-dns --interface-name "wh${hash:0:8}" \
-        --subnet "10.$((128 + 0x${hash:8:2} % 128)).$((0x${hash:10:2})).0/24" wisehost
+    [ ! -e "$ENGINE/networks/wisehost.json" ] || return 0
+    write_conf "$1" "$2" none
+    podman_own network create --disable-dns --interface-name "wh${HASH:0:8}" wisehost
 }
 
 # Does a container start with this, network and all?
 works_with()
 {
     command -v "$1" >/dev/null || return 1
-    write_conf "$1" "$2"
-    make_network \
-        && podman_own run --rm --pull never -p 127.0.0.1::8080 wisehost-probe /busybox true
+    make_network "$@" || return 1
+    write_conf "$1" "$2" wisehost
+    podman_own run --rm --pull never -p 127.0.0.1::8080 wisehost-probe /busybox true
 }
 
 # crun is what Debian installs with podman; where the kernel's control groups are mixed it does not
@@ -57,7 +59,7 @@ try_engine()
     mkdir -p "$ENGINE/probe" "$ENGINE/networks"
     cp /bin/busybox "$ENGINE/probe/busybox"
     printf 'FROM scratch\nCOPY busybox /busybox\n' >"$ENGINE/probe/Dockerfile"
-    write_conf runc ''
+    write_conf runc '' none
     podman_own image exists wisehost-probe \
         || podman_own build -q -t wisehost-probe "$ENGINE/probe" || return 1
     works_with crun '' || works_with runc "$limits"
@@ -84,6 +86,7 @@ main()
 {
     local verb=${1:?}
     ENGINE=${2:?}
+    HASH=$(printf %s "$ENGINE" | sha256sum)
     shift 2
     case $verb in
     prepare) prepare ;;
