@@ -39,7 +39,7 @@ make_network()
 {
     [ ! -e "$ENGINE/networks/wisehost.json" ] || return 0
     write_conf "$1" "$2" none
-    podman_own network create --disable-dns --interface-name "wh${HASH:0:8}" wisehost
+    podman_own network create --disable-dns wisehost
 }
 
 # Does a container start with this, network and all?
