@@ -39,8 +39,7 @@ says({ WH_URL => 'ftp://x' }, ['apps'], 2, 'a URL that is none', err => qr/ftp/)
 says({ WH_TOKEN => '' }, ['apps'], 4, 'no token: exit code 4', err => qr/wh login/);
 says({ WH_TOKEN => 'wh_wrong' }, ['apps'], 4, 'a wrong token: exit code 4');
 says({ WH_TOKEN => '' }, [ 'login', 'one-time-nonsense' ], 4, 'a wrong one-time token');
-my (undef, $made) = $stack->run_cmd('setpriv', qw(--reuid wisehost --regid wisehost --groups www-data),
-    $stack->scheduler_cmd('--admin-token'));
+my (undef, $made) = $stack->as_wisehost('--admin-token');
 my ($once) = $made =~ /^ADMIN_TOKEN=(\S+)/m;
 ok($once, 'a second one-time token') or diag($made);
 my $stdin = $stack->dir . '/cli/stdin';

@@ -120,12 +120,20 @@ sub scheduler_cmd {
     return ("$self->{inst}/sbin/wh-scheduler", '-c', "$self->{dir}/conf/scheduler.conf", @args);
 }
 
+# wh-scheduler as it runs, with other arguments: (exit code, what it says).
+sub as_wisehost {
+    my ($self, @args) = @_;
+    return $self->run_cmd(qw(setpriv --reuid wisehost --regid wisehost --groups www-data),
+        $self->scheduler_cmd(@args));
+}
+
 sub init {
     my $self = shift;
     my ($rc, $said) = $self->run_cmd($self->scheduler_cmd(qw(--init --user wisehost --httpd-user www-data)));
     croak "wh-scheduler --init ended with $rc: $said" if $rc != 0;
     $self->{admin_token} = $1 if $said =~ /^ADMIN_TOKEN=(\S+)/m;
-    $self->_write('enrolment', "$1\n", 'wisehost-agent') if $said =~ /^ENROLMENT_TOKEN=(\S+)/m;
+    (my $made) = ($self->as_wisehost('--enrolment-token'))[1] =~ /^ENROLMENT_TOKEN=(\S+)/m;
+    $self->_write('enrolment', "$made\n", 'wisehost-agent');
     return $said;
 }
 
