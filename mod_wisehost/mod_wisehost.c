@@ -1,7 +1,7 @@
 /*
  * mod_wisehost: hooks and the order of starting up.
  *
- *  1. pre_config       what must be known before directives are read: nothing is kept across
+ *  1. pre_config       the hook into mod_proxy, which is loaded by now; nothing is kept across
  *  2. directives       wh_mod_cmds.c, into memory of the configuration
  *  3. check_config     everything that configtest refuses; derived paths; the server of mod_dbd
  *  4. test_config      configtest only: warns of daemons that do not answer
@@ -38,6 +38,7 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     (void)pconf;
     (void)plog;
     (void)ptemp;
+    wh_mod_proxy_register();
     wh_log_set_sink(NULL, NULL); /* its server_rec went with the former configuration */
     return OK;
 }
@@ -163,7 +164,6 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_fixups(wh_mod_host_fixups, NULL, before_dir, APR_HOOK_LAST);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_FIRST);
     wh_mod_db_register();
-    wh_mod_proxy_register();
 }
 
 module AP_MODULE_DECLARE_DATA wisehost_module = {

@@ -66,6 +66,7 @@ int wh_mod_static_handler(request_rec *r, const wh_mod_req_t *req);
 
 /* Finds mod_proxy. Call in post_config. */
 void wh_mod_proxy_post_config(apr_pool_t *pconf, server_rec *s);
+/* Hooks into mod_proxy. Call in pre_config: all modules are loaded then, and hooks get sorted after. */
 void wh_mod_proxy_register(void);
 void wh_mod_proxy_child_init(apr_pool_t *pchild, server_rec *s);
 int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req);

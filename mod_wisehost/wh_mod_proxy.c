@@ -6,15 +6,13 @@
  * on first use, in a pool of its own; the pre_request hook of mod_proxy is handed that worker. An LRU
  * of WiseHostProxyTargets bounds them; one that no request holds falls out with its connections.
  *
- * mod_proxy's two functions are looked up at start, so that a server without mod_proxy gets a
+ * mod_proxy's three functions are looked up at start, so that a server without mod_proxy gets a
  * sentence instead of an unresolved symbol, and LoadModule may come in any order.
  */
 #include <dlfcn.h>
 
 #include <apr_atomic.h>
 #include <apr_hash.h>
-#include <apu.h>
-#include <apr_optional_hooks.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
@@ -33,6 +31,7 @@
 
 typedef __typeof__(ap_proxy_define_worker) wh_define_worker_fn;
 typedef __typeof__(ap_proxy_initialize_worker) wh_initialize_worker_fn;
+typedef __typeof__(proxy_hook_pre_request) wh_hook_pre_request_fn;
 
 typedef struct wh_target_t wh_target_t;
 struct wh_target_t {
@@ -283,7 +282,12 @@ static int pre_request(proxy_worker **worker, proxy_balancer **balancer, request
 
 void wh_mod_proxy_register(void)
 {
-    APR_OPTIONAL_HOOK(proxy, pre_request, pre_request, NULL, NULL, APR_HOOK_FIRST);
+    wh_hook_pre_request_fn *hook = NULL;
+
+    *(void **)(void *)&hook = find_symbol("proxy_hook_pre_request");
+    if (hook != NULL) {
+        hook(pre_request, NULL, NULL, APR_HOOK_FIRST);
+    }
 }
 
 /*
