@@ -222,6 +222,13 @@ void wh_dbc_close(wh_dbc_t *dbc)
     dbc->gone = 1;
 }
 
+/* The transaction may have been begun on a pool that outlives the loan of the handle. */
+static apr_status_t loan_over(void *data)
+{
+    wh_dbc_rollback(data);
+    return APR_SUCCESS;
+}
+
 apr_status_t wh_dbc_wrap(apr_pool_t *p, const apr_dbd_driver_t *driver, apr_dbd_t *handle,
                          apr_pool_t *handle_pool, apr_hash_t *prepared, wh_dbc_t **out,
                          wh_err_t *err)
@@ -238,6 +245,7 @@ apr_status_t wh_dbc_wrap(apr_pool_t *p, const apr_dbd_driver_t *driver, apr_dbd_
     dbc = dbc_make(p, driver, handle, kind);
     dbc->hpool = handle_pool;
     dbc->prepared = prepared;
+    apr_pool_cleanup_register(p, dbc, loan_over, apr_pool_cleanup_null);
     if (!wh_dbc_state_agrees(dbc)) {
         /* Somebody else's transaction was left open on the pooled handle. */
         dbc->in_tx = 1;

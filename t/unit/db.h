@@ -1,6 +1,6 @@
 /* What the units of whdb share: each case runs on a fresh SQLite file and, where WH_TEST_PG holds
- * libpq parameters, in a fresh schema of that PostgreSQL database; without it the PostgreSQL cases
- * are skipped by name.
+ * libpq parameters, in a fresh schema of that PostgreSQL database. Without it the run says so and
+ * goes on with SQLite alone; under CI it fails.
  *
  *     static void test_x(void **state)
  *     {

@@ -153,6 +153,18 @@ static void test_wrap(void **state)
     dbc = pooled_wrap(t, &h, request);
     assert_int_equal(wh_db_release_get(dbc, request, "r1", &got, &t->err), APR_NOTFOUND);
     assert_code(wh_db_hook_insert(dbc, request, &hook, &t->err), &t->err, "foreign_key");
+    apr_pool_destroy(request);
+
+    /* Begun on a pool that outlives the wrap. */
+    apr_pool_create(&request, t->p);
+    dbc = pooled_wrap(t, &h, request);
+    assert_ok(wh_dbc_begin(dbc, t->p, &t->err), &t->err);
+    assert_ok(wh_db_release_insert_if_absent(dbc, request, &r, &t->err), &t->err);
+    apr_pool_destroy(request);
+    assert_int_equal(wh_db_release_get(h.owner, t->p, "r1", &got, &t->err), APR_NOTFOUND);
+
+    apr_pool_create(&request, t->p);
+    dbc = pooled_wrap(t, &h, request);
     /* Somebody else's open transaction on the handle is rolled back on the next wrap. */
     assert_ok(wh_dbc_exec(dbc, "BEGIN", &t->err), &t->err);
     assert_ok(wh_dbc_exec(dbc, "INSERT INTO releases (id, files, bytes, created_at)"
