@@ -64,7 +64,7 @@ static void lws_said(int level, const char *line)
     if (lines++ < 10) {
         int n = (int)strcspn(line, "\n");
 
-        wh_log(level == LLL_ERR ? WH_LOG_ERROR : WH_LOG_WARN, "WH0402", "libwebsockets: %.*s", n,
+        wh_log(level == LLL_ERR ? WH_LOG_ERROR : WH_LOG_DEBUG, "WH0402", "libwebsockets: %.*s", n,
                line);
     }
 }
