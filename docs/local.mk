@@ -1,1 +1,2 @@
 # docs: its part of the one Makefile
+EXTRA_DIST += docs/directives.md
