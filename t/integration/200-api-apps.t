@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# db: sqlite pgsql
 # The API as people use it: health, login, apps, their documents, pages and ETags.
 use strict;
 use warnings;

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# db: sqlite pgsql
 # Bad input gets a 4xx problem document and changes nothing: the database before and after is equal.
 use strict;
 use warnings;
