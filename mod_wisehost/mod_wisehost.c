@@ -23,8 +23,10 @@
 
 static void log_sink(void *baton, int level, const char *tag, const char *line)
 {
-    static const int levels[] = { [WH_LOG_ERROR] = APLOG_ERR, [WH_LOG_WARN] = APLOG_WARNING,
-                                  [WH_LOG_INFO] = APLOG_INFO, [WH_LOG_DEBUG] = APLOG_DEBUG };
+    static const int levels[] = {[WH_LOG_ERROR] = APLOG_ERR,
+                                 [WH_LOG_WARN] = APLOG_WARNING,
+                                 [WH_LOG_INFO] = APLOG_INFO,
+                                 [WH_LOG_DEBUG] = APLOG_DEBUG};
     const server_rec *s = baton;
 
     if (level < WH_LOG_ERROR || level > WH_LOG_DEBUG) {
@@ -93,8 +95,8 @@ static int is_loopback(const apr_sockaddr_t *a)
 /* Tokens travel in the API: without TLS it is answered on loopback only, or when told to. */
 static int transport_ok(const request_rec *r)
 {
-    return wh_mod_conf_insecure_http(r->server) || ap_ssl_conn_is_ssl(r->connection)
-           || is_loopback(r->connection->local_addr) || strcmp(r->uri, "/health") == 0;
+    return wh_mod_conf_insecure_http(r->server) || ap_ssl_conn_is_ssl(r->connection) ||
+           is_loopback(r->connection->local_addr) || strcmp(r->uri, "/health") == 0;
 }
 
 static int handler(request_rec *r)
@@ -142,13 +144,13 @@ static int handler(request_rec *r)
 
 static void register_hooks(apr_pool_t *p)
 {
-    /* Administrator's rules of the virtual host go first; global aliases (Debian's /icons/) must not
-     * hide a path of an application. */
-    static const char *const after_rules[] = { "mod_rewrite.c", "mod_proxy.c", NULL };
-    static const char *const before_aliases[] = { "mod_alias.c", "mod_userdir.c",
-                                                  "mod_vhost_alias.c", NULL };
-    static const char *const after_proxy[] = { "mod_proxy.c", NULL };
-    static const char *const before_dir[] = { "mod_dir.c", NULL };
+    /* Administrator's rules of the virtual host go first; global aliases (Debian's /icons/) must
+     * not hide a path of an application. */
+    static const char *const after_rules[] = {"mod_rewrite.c", "mod_proxy.c", NULL};
+    static const char *const before_aliases[] = {"mod_alias.c", "mod_userdir.c",
+                                                 "mod_vhost_alias.c", NULL};
+    static const char *const after_proxy[] = {"mod_proxy.c", NULL};
+    static const char *const before_dir[] = {"mod_dir.c", NULL};
 
     (void)p;
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);

@@ -41,7 +41,7 @@ typedef int wh_mod_number_t;       /* >= 0 or WH_MOD_UNSET */
 typedef const char *wh_mod_text_t; /* NULL is unset */
 
 typedef struct wh_mod_srv_t {
-#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc) \
+#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc)                  \
     wh_mod_##type##_t member;
 #include "mod_wisehost/wh_mod_conf.def"
 #undef WH_SRV
@@ -55,11 +55,12 @@ typedef struct wh_mod_dir_t {
     int in_location;   /* mount is a URL path */
 } wh_mod_dir_t;
 
-/* wh_mod_conf_engine(s), wh_mod_conf_base_domain(s) …: the value that holds in server s, its default
- * when no directive was given. Texts live as long as the configuration. hub_socket, key_file and
- * control_secret_file are filled from state_dir in post_config when they were not given, so they
- * are never NULL in a request; base_domain, local_repo_root and proxy_token_file may be NULL. */
-#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc) \
+/* wh_mod_conf_engine(s), wh_mod_conf_base_domain(s) …: the value that holds in server s, its
+ * default when no directive was given. Texts live as long as the configuration. hub_socket,
+ * key_file and control_secret_file are filled from state_dir in post_config when they were not
+ * given, so they are never NULL in a request; base_domain, local_repo_root and proxy_token_file may
+ * be NULL. */
+#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc)                  \
     wh_mod_##type##_t wh_mod_conf_##member(const server_rec *s);
 #include "mod_wisehost/wh_mod_conf.def"
 #undef WH_SRV
@@ -103,8 +104,8 @@ const char *wh_mod_proxy_token(void);
 void wh_mod_db_register(void);
 /* Looks up the optional functions of mod_dbd. Runs in optional_fn_retrieve. */
 void wh_mod_db_retrieve(void);
-/* Finds the one server_rec whose DBDParams hold for the API. OK, or an HTTP error after logging why.
- * Runs in check_config: it reads the configuration tree. */
+/* Finds the one server_rec whose DBDParams hold for the API. OK, or an HTTP error after logging
+ * why. Runs in check_config: it reads the configuration tree. */
 int wh_mod_db_find_server(server_rec *main_server);
 
 /* Lends one connection to this request until r->pool ends or wh_mod_db_release(). *out is borrowed;

@@ -1,8 +1,9 @@
 /*
  * What "apachectl configtest" and every start check, and the secrets read before privileges drop.
  *
- * check_config must find everything that is wrong, because a configtest runs no post_config. What is
- * only absent for now (a daemon, the state directory's content) is a warning: sites go on without.
+ * check_config must find everything that is wrong, because a configtest runs no post_config. What
+ * is only absent for now (a daemon, the state directory's content) is a warning: sites go on
+ * without.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -98,20 +99,21 @@ static int name_under(apr_pool_t *p, const char *name, const char *base)
         low[--n] = '\0';
     }
     if (ap_is_matchexp(low)) {
-        return ap_strcmp_match(base, low) == 0
-               || ap_strcmp_match(apr_pstrcat(p, "x.", base, NULL), low) == 0
-               || (n > b + 1 && low[n - b - 1] == '.' && strcmp(low + n - b, base) == 0);
+        return ap_strcmp_match(base, low) == 0 ||
+               ap_strcmp_match(apr_pstrcat(p, "x.", base, NULL), low) == 0 ||
+               (n > b + 1 && low[n - b - 1] == '.' && strcmp(low + n - b, base) == 0);
     }
-    return strcmp(low, base) == 0
-           || (n > b && low[n - b - 1] == '.' && strcmp(low + n - b, base) == 0);
+    return strcmp(low, base) == 0 ||
+           (n > b && low[n - b - 1] == '.' && strcmp(low + n - b, base) == 0);
 }
 
 static int refuse_name(apr_pool_t *p, server_rec *s, const char *name, const char *base)
 {
-    ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                 "WH0102: WiseHostAPI in %s: its name \"%s\" lies under WiseHostBaseDomain %s, where "
-                 "applications could set its cookies: give the API a name outside",
-                 host_text(p, s), name, base);
+    ap_log_error(
+        APLOG_MARK, APLOG_EMERG, 0, s,
+        "WH0102: WiseHostAPI in %s: its name \"%s\" lies under WiseHostBaseDomain %s, where "
+        "applications could set its cookies: give the API a name outside",
+        host_text(p, s), name, base);
     return WH_CHECK_FAILED;
 }
 
@@ -217,7 +219,7 @@ static int read_secrets(apr_pool_t *p, server_rec *s, wh_secrets_t *out)
 int wh_mod_check_config(apr_pool_t *p, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
 {
     server_rec *s;
-    wh_secrets_t scratch = { .control = NULL };
+    wh_secrets_t scratch = {.control = NULL};
     int rc;
 
     (void)plog;
@@ -246,10 +248,11 @@ int wh_mod_check_secrets(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     return read_secrets(pconf, s, secrets);
 }
 
-/* True when something accepts on this unix socket. Non-blocking: a full backlog counts as "there". */
+/* True when something accepts on this unix socket. Non-blocking: a full backlog counts as "there".
+ */
 static int socket_answers(const char *path)
 {
-    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
     int fd;
     int ok;
 
@@ -288,8 +291,8 @@ void wh_mod_check_daemons(apr_pool_t *p, server_rec *s)
                      wh_mod_conf_state_dir(s));
     }
     if (!socket_answers(path)) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
-                     "WH0107: wh-scheduler does not answer on %s: sites are served, deployments wait",
-                     path);
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, errno, s,
+            "WH0107: wh-scheduler does not answer on %s: sites are served, deployments wait", path);
     }
 }

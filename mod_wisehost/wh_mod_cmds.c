@@ -65,11 +65,9 @@ static const char *parse_scheme(apr_pool_t *p, const char *arg, const char **out
 {
     if (ap_cstr_casecmp(arg, "http") == 0) {
         *out = "http";
-    }
-    else if (ap_cstr_casecmp(arg, "https") == 0) {
+    } else if (ap_cstr_casecmp(arg, "https") == 0) {
         *out = "https";
-    }
-    else {
+    } else {
         return apr_psprintf(p, "\"%s\" is neither http nor https", ap_escape_logitem(p, arg));
     }
     return NULL;
@@ -133,8 +131,7 @@ static const char *set_value(cmd_parms *cmd, void *dir, const char *arg)
     }
     if (desc->text != NULL) {
         msg = desc->text(cmd->pool, arg, (const char **)(void *)(conf + desc->offset));
-    }
-    else {
+    } else {
         msg = desc->number(cmd->pool, arg, (int *)(void *)(conf + desc->offset));
     }
     return msg == NULL ? NULL : apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", msg, NULL);
@@ -186,9 +183,9 @@ static int is_pattern(const cmd_parms *cmd)
 {
     const ap_directive_t *section = cmd->directive != NULL ? cmd->directive->parent : NULL;
 
-    return apr_fnmatch_test(cmd->path) != 0
-           || (section != NULL && (ap_strcasestr(section->directive, "Match") != NULL
-                                   || (section->args != NULL && section->args[0] == '~')));
+    return apr_fnmatch_test(cmd->path) != 0 ||
+           (section != NULL && (ap_strcasestr(section->directive, "Match") != NULL ||
+                                (section->args != NULL && section->args[0] == '~')));
 }
 
 static const char *set_app(cmd_parms *cmd, void *dir, const char *arg)
@@ -197,8 +194,8 @@ static const char *set_app(cmd_parms *cmd, void *dir, const char *arg)
     const char *msg;
 
     if (cmd->path == NULL) {
-        return apr_pstrcat(cmd->pool, cmd->cmd->name, ": goes into <Location>, <Directory> or .htaccess",
-                           NULL);
+        return apr_pstrcat(cmd->pool, cmd->cmd->name,
+                           ": goes into <Location>, <Directory> or .htaccess", NULL);
     }
     if (ap_check_cmd_context(cmd, NOT_IN_FILES) != NULL || is_pattern(cmd)) {
         return apr_pstrcat(cmd->pool, cmd->cmd->name,
@@ -208,9 +205,10 @@ static const char *set_app(cmd_parms *cmd, void *dir, const char *arg)
     if (msg != NULL) {
         return msg;
     }
-    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL
-        && !app_allowed(wh_mod_conf_srv(cmd->server), arg)) {
-        return apr_psprintf(cmd->pool, "%s: \"%s\" is not among the WiseHostAllowApps of this server",
+    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL &&
+        !app_allowed(wh_mod_conf_srv(cmd->server), arg)) {
+        return apr_psprintf(cmd->pool,
+                            "%s: \"%s\" is not among the WiseHostAllowApps of this server",
                             cmd->cmd->name, arg);
     }
     conf->app = arg;
@@ -224,28 +222,27 @@ static const char *set_app(cmd_parms *cmd, void *dir, const char *arg)
 #define WH_PARSE_text(parser) .text = parser
 #define WH_PARSE_number(parser) .number = parser
 
-#define WH_SRV(type, member, unset, dflt, directive, takes, ctx, parser, doc) \
-    static wh_cmd_t cmd_##member = {                                          \
-        .offset = APR_OFFSETOF(wh_mod_srv_t, member),                         \
-        .context = WH_CMD_##ctx,                                              \
-        WH_PARSE_##type(parser),                                              \
+#define WH_SRV(type, member, unset, dflt, directive, takes, ctx, parser, doc)                      \
+    static wh_cmd_t cmd_##member = {                                                               \
+        .offset = APR_OFFSETOF(wh_mod_srv_t, member),                                              \
+        .context = WH_CMD_##ctx,                                                                   \
+        WH_PARSE_##type(parser),                                                                   \
     };
 #include "mod_wisehost/wh_mod_conf.def"
 #undef WH_SRV
 
-#define WH_INIT_FLAG(directive, member, doc) \
+#define WH_INIT_FLAG(directive, member, doc)                                                       \
     AP_INIT_FLAG(directive, set_flag, &cmd_##member, RSRC_CONF, doc),
-#define WH_INIT_TAKE1(directive, member, doc) \
+#define WH_INIT_TAKE1(directive, member, doc)                                                      \
     AP_INIT_TAKE1(directive, set_value, &cmd_##member, RSRC_CONF, doc),
 
 const command_rec wh_mod_cmds[] = {
-#define WH_SRV(type, member, unset, dflt, directive, takes, ctx, parser, doc) \
+#define WH_SRV(type, member, unset, dflt, directive, takes, ctx, parser, doc)                      \
     WH_INIT_##takes(directive, member, doc)
 #include "mod_wisehost/wh_mod_conf.def"
 #undef WH_SRV
     AP_INIT_ITERATE("WiseHostAllowApps", set_allow_apps, NULL, RSRC_CONF,
                     "applications that a .htaccess file of this server may name"),
-    AP_INIT_TAKE1("WiseHostApp", set_app, NULL, OR_FILEINFO,
-                  "serve this application here"),
-    { .name = NULL },
+    AP_INIT_TAKE1("WiseHostApp", set_app, NULL, OR_FILEINFO, "serve this application here"),
+    {.name = NULL},
 };

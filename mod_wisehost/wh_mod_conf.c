@@ -11,7 +11,8 @@ void *wh_mod_conf_create_srv(apr_pool_t *p, server_rec *s)
     wh_mod_srv_t *conf = apr_pcalloc(p, sizeof(*conf));
 
     (void)s;
-#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc) conf->member = unset;
+#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc)                  \
+    conf->member = unset;
 #include "mod_wisehost/wh_mod_conf.def"
 #undef WH_SRV
     conf->allow_apps = NULL;
@@ -24,7 +25,7 @@ void *wh_mod_conf_merge_srv(apr_pool_t *p, void *base_in, void *over_in)
     const wh_mod_srv_t *over = over_in;
     wh_mod_srv_t *conf = apr_pcalloc(p, sizeof(*conf));
 
-#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc) \
+#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc)                  \
     conf->member = (over->member != (unset)) ? over->member : base->member;
 #include "mod_wisehost/wh_mod_conf.def"
 #undef WH_SRV
@@ -32,11 +33,11 @@ void *wh_mod_conf_merge_srv(apr_pool_t *p, void *base_in, void *over_in)
     return conf;
 }
 
-#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc) \
-    wh_mod_##type##_t wh_mod_conf_##member(const server_rec *s)           \
-    {                                                                     \
-        const wh_mod_srv_t *conf = wh_mod_conf_srv(s);                    \
-        return conf->member != (unset) ? conf->member : (dflt);           \
+#define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc)                  \
+    wh_mod_##type##_t wh_mod_conf_##member(const server_rec *s)                                    \
+    {                                                                                              \
+        const wh_mod_srv_t *conf = wh_mod_conf_srv(s);                                             \
+        return conf->member != (unset) ? conf->member : (dflt);                                    \
     }
 #include "mod_wisehost/wh_mod_conf.def"
 #undef WH_SRV
@@ -65,8 +66,8 @@ void *wh_mod_conf_merge_dir(apr_pool_t *p, void *base_in, void *over_in)
     const wh_mod_dir_t *over = over_in;
     wh_mod_dir_t *conf = apr_pcalloc(p, sizeof(*conf));
 
-    /* Application and mount belong together: the path that is cut off is the one of the section that
-     * named the application. */
+    /* Application and mount belong together: the path that is cut off is the one of the section
+     * that named the application. */
     *conf = over->app != NULL ? *over : *base;
     return conf;
 }

@@ -43,11 +43,12 @@ void wh_mod_route_child_init(apr_pool_t *pchild, server_rec *s);
 
 typedef enum wh_mod_route_rc_e {
     WH_MOD_ROUTE_FOUND,
-    WH_MOD_ROUTE_NONE,  /* no such name */
-    WH_MOD_ROUTE_ERROR  /* unreadable table or record: 503 for that name, never another's site */
+    WH_MOD_ROUTE_NONE, /* no such name */
+    WH_MOD_ROUTE_ERROR /* unreadable table or record: 503 for that name, never another's site */
 } wh_mod_route_rc_e;
 
-/* Looks a normalised host name up; *out is in r->pool. Never blocks on anything but a short mutex. */
+/* Looks a normalised host name up; *out is in r->pool. Never blocks on anything but a short mutex.
+ */
 wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_route_t **out);
 
 /* ---- hooks of the data plane: wh_mod_host.c ------------------------------------------------ */
@@ -66,7 +67,8 @@ int wh_mod_static_handler(request_rec *r, const wh_mod_req_t *req);
 
 /* Finds mod_proxy. Call in post_config. */
 void wh_mod_proxy_post_config(apr_pool_t *pconf, server_rec *s);
-/* Hooks into mod_proxy. Call in pre_config: all modules are loaded then, and hooks get sorted after. */
+/* Hooks into mod_proxy. Call in pre_config: all modules are loaded then, and hooks get sorted
+ * after. */
 void wh_mod_proxy_register(void);
 void wh_mod_proxy_child_init(apr_pool_t *pchild, server_rec *s);
 int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req);

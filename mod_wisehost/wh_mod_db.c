@@ -1,8 +1,8 @@
 /*
  * One connection of mod_dbd for one request.
  *
- * mod_dbd hands out the database of the server_rec that it is asked for, and statements prepared for
- * one server are unknown in another: so exactly one server_rec is asked, the one found here.
+ * mod_dbd hands out the database of the server_rec that it is asked for, and statements prepared
+ * for one server are unknown in another: so exactly one server_rec is asked, the one found here.
  */
 #include "mod_wisehost/mod_wisehost.h"
 
@@ -12,8 +12,8 @@
 #include <apr_strings.h>
 #include <mod_dbd.h>
 
-static APR_OPTIONAL_FN_TYPE(ap_dbd_open) *dbd_open;
-static APR_OPTIONAL_FN_TYPE(ap_dbd_close) *dbd_close;
+static APR_OPTIONAL_FN_TYPE(ap_dbd_open) * dbd_open;
+static APR_OPTIONAL_FN_TYPE(ap_dbd_close) * dbd_close;
 static server_rec *dbd_server; /* set while the configuration is checked, before children */
 
 typedef struct wh_lent_t {
@@ -40,9 +40,8 @@ static int server_has_params(const server_rec *s)
     const ap_directive_t *dir;
 
     for (dir = ap_conftree; dir != NULL; dir = dir->next) {
-        if (ap_cstr_casecmp(dir->directive, "<VirtualHost") == 0 && s->defn_name != NULL
-            && dir->line_num == (int)s->defn_line_number
-            && strcmp(dir->filename, s->defn_name) == 0) {
+        if (ap_cstr_casecmp(dir->directive, "<VirtualHost") == 0 && s->defn_name != NULL &&
+            dir->line_num == (int)s->defn_line_number && strcmp(dir->filename, s->defn_name) == 0) {
             return has_params(dir->first_child);
         }
     }
@@ -68,9 +67,10 @@ int wh_mod_db_find_server(server_rec *main_server)
         }
     }
     if (n_own > 1 || (n_own == 1 && n_api > 1)) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server,
-                     "WH0110: the virtual hosts with WiseHostAPI share one database: give DBDParams "
-                     "once, outside of them");
+        ap_log_error(
+            APLOG_MARK, APLOG_EMERG, 0, main_server,
+            "WH0110: the virtual hosts with WiseHostAPI share one database: give DBDParams "
+            "once, outside of them");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (own == NULL && !has_params(ap_conftree)) {
@@ -93,8 +93,8 @@ static apr_status_t post_connect(apr_pool_t *pool, dbd_cfg_t *cfg, ap_dbd_t *rec
     int nrows = 0;
     int ret;
 
-    if (dbd_server == NULL || cfg->server != dbd_server
-        || strcmp(apr_dbd_name(rec->driver), "sqlite3") != 0) {
+    if (dbd_server == NULL || cfg->server != dbd_server ||
+        strcmp(apr_dbd_name(rec->driver), "sqlite3") != 0) {
         return DECLINED;
     }
     ret = apr_dbd_query(rec->driver, rec->handle, &nrows, "PRAGMA foreign_keys=ON");
@@ -108,8 +108,8 @@ static apr_status_t post_connect(apr_pool_t *pool, dbd_cfg_t *cfg, ap_dbd_t *rec
         const char *query = apr_hash_this_val(hi);
         apr_dbd_prepared_t *stmt = NULL;
 
-        if (strcmp(query, "") != 0
-            && apr_dbd_prepare(rec->driver, pool, rec->handle, query, label, &stmt) == 0) {
+        if (strcmp(query, "") != 0 &&
+            apr_dbd_prepare(rec->driver, pool, rec->handle, query, label, &stmt) == 0) {
             apr_hash_set(rec->prepared, label, APR_HASH_KEY_STRING, stmt);
         }
     }
@@ -127,8 +127,8 @@ void wh_mod_db_retrieve(void)
     dbd_close = APR_RETRIEVE_OPTIONAL_FN(ap_dbd_close);
 }
 
-/* Runs after the cleanup of wh_dbc_wrap, which belongs to the same pool but was registered later: the
- * transaction is rolled back before the connection goes back. */
+/* Runs after the cleanup of wh_dbc_wrap, which belongs to the same pool but was registered later:
+ * the transaction is rolled back before the connection goes back. */
 static apr_status_t give_back(void *data)
 {
     wh_lent_t *lent = data;
@@ -147,7 +147,8 @@ static apr_status_t lend(request_rec *r, wh_lent_t *lent, wh_err_t *err)
     apr_pool_tag(lent->pool, "wisehost_dbc");
     lent->rec = dbd_open(lent->pool, dbd_server);
     if (lent->rec == NULL) {
-        return wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "db_gone", "The database does not answer.");
+        return wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "db_gone",
+                          "The database does not answer.");
     }
     apr_pool_cleanup_register(lent->pool, lent, give_back, apr_pool_cleanup_null);
     return wh_dbc_wrap(lent->pool, lent->rec->driver, lent->rec->handle, lent->rec->pool,

@@ -23,8 +23,9 @@ wh_mod_req_t *wh_mod_data_make(request_rec *r, wh_place_e place)
     return req;
 }
 
-/* True for X-Wisehost-*, also spelt with underscores, which some back ends take for the same. The nonce
- * is an agent's own word in its upgrade request: it proves nothing and has to reach the hub. */
+/* True for X-Wisehost-*, also spelt with underscores, which some back ends take for the same. The
+ * nonce is an agent's own word in its upgrade request: it proves nothing and has to reach the hub.
+ */
 static int reserved_header(const char *name)
 {
     static const char prefix[] = "x-wisehost-";
@@ -37,8 +38,7 @@ static int reserved_header(const char *name)
         char c = name[i];
         if (c >= 'A' && c <= 'Z') {
             c = (char)(c - 'A' + 'a');
-        }
-        else if (c == '_') {
+        } else if (c == '_') {
             c = '-';
         }
         if (c != prefix[i]) {
@@ -110,8 +110,8 @@ static int hostile(const char *host, const char *base)
 {
     const char *c;
 
-    if (strlen(host) > WH_HOST_NAME_MAX + 1 || *host == '.' || ap_strstr_c(host, "..") != NULL
-        || (base != NULL && ends_under(host, base))) {
+    if (strlen(host) > WH_HOST_NAME_MAX + 1 || *host == '.' || ap_strstr_c(host, "..") != NULL ||
+        (base != NULL && ends_under(host, base))) {
         return 1;
     }
     for (c = host; *c != '\0'; c++) {
@@ -132,7 +132,8 @@ static void use_route(request_rec *r, const wh_route_t *route)
     r->filename = apr_pstrcat(r->pool, "wisehost:", route->slug, NULL);
 }
 
-/* The host of a virtual host with WiseHostEngine On. OK when it is ours, DECLINED when it is not. */
+/* The host of a virtual host with WiseHostEngine On. OK when it is ours, DECLINED when it is not.
+ */
 static int place_engine_host(request_rec *r, const char *name, const char *base)
 {
     const char *label = NULL;
@@ -180,14 +181,14 @@ static int place_mounted(request_rec *r, const char *slug, const char *path, con
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0130: WiseHostApp needs WiseHostBaseDomain");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    rc = wh_mod_route_find(r, apr_pstrcat(r->pool, wh_host_label_app(r->pool, slug), ".", base, NULL),
-                           &route);
+    rc = wh_mod_route_find(
+        r, apr_pstrcat(r->pool, wh_host_label_app(r->pool, slug), ".", base, NULL), &route);
     if (rc == WH_MOD_ROUTE_FOUND) {
         use_route(r, route);
         req = wh_mod_data_get(r);
-    }
-    else {
-        req = wh_mod_data_make(r, rc == WH_MOD_ROUTE_NONE ? WH_PLACE_UNKNOWN : WH_PLACE_UNAVAILABLE);
+    } else {
+        req =
+            wh_mod_data_make(r, rc == WH_MOD_ROUTE_NONE ? WH_PLACE_UNKNOWN : WH_PLACE_UNAVAILABLE);
         r->filename = apr_pstrdup(r->pool, "wisehost:unknown");
     }
     req->path = path;
@@ -228,17 +229,16 @@ int wh_mod_host_translate(request_rec *r)
             if (engine && hostile(r->hostname, base)) {
                 return HTTP_BAD_REQUEST;
             }
-        }
-        else if (engine && !wh_host_domain_ok(name) && ends_under(name, base)) {
+        } else if (engine && !wh_host_domain_ok(name) && ends_under(name, base)) {
             return HTTP_BAD_REQUEST;
         }
     }
-    if (name != NULL && engine && wh_host_domain_ok(name)
-        && place_engine_host(r, name, base) == OK) {
+    if (name != NULL && engine && wh_host_domain_ok(name) &&
+        place_engine_host(r, name, base) == OK) {
         return OK;
     }
-    if (api && r->hostname != NULL && is_own_name(r->server, name != NULL ? name : r->hostname)
-        && wh_mod_api_path(r->uri)) {
+    if (api && r->hostname != NULL && is_own_name(r->server, name != NULL ? name : r->hostname) &&
+        wh_mod_api_path(r->uri)) {
         (void)wh_mod_data_make(r, WH_PLACE_API);
         r->filename = apr_pstrdup(r->pool, "wisehost:api");
         return OK;
@@ -259,7 +259,8 @@ int wh_mod_host_map_to_storage(request_rec *r)
 
 int wh_mod_host_type_checker(request_rec *r)
 {
-    /* Types come from the manifest: neither mod_mime's handlers nor mod_negotiation see the name. */
+    /* Types come from the manifest: neither mod_mime's handlers nor mod_negotiation see the name.
+     */
     return wh_mod_data_get(r) != NULL ? OK : DECLINED;
 }
 

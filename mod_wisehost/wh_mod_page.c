@@ -8,7 +8,8 @@ static const char page_head[] =
     "<html lang=\"en\"><head><meta charset=\"utf-8\">"
     "<meta name=\"viewport\" content=\"width=device-width\">"
     "<meta name=\"robots\" content=\"noindex\">\n"
-    "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem;"
+    "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 "
+    "1rem;"
     "color:#222;background:#fff}h1{font-size:1.4rem}small{color:#666}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}}</style>\n";
 
@@ -48,8 +49,8 @@ int wh_mod_page_send(request_rec *r, const wh_err_t *err)
     if (!wants_html(r)) {
         return wh_mod_problem_send(r, err);
     }
-    if (err->http == HTTP_SERVICE_UNAVAILABLE
-        && apr_table_get(r->headers_out, "Retry-After") == NULL) {
+    if (err->http == HTTP_SERVICE_UNAVAILABLE &&
+        apr_table_get(r->headers_out, "Retry-After") == NULL) {
         apr_table_setn(r->headers_out, "Retry-After", "2");
     }
     return send_page(r, err->http, wh_err_title(err->http), err->text);

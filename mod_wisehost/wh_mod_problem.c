@@ -14,8 +14,8 @@ static int id_ok(const char *id)
     apr_size_t n;
 
     for (n = 0; id[n] != '\0'; n++) {
-        if (n >= WH_REQUEST_ID_MAX
-            || !(apr_isalnum(id[n]) || id[n] == '-' || id[n] == '_' || id[n] == '.')) {
+        if (n >= WH_REQUEST_ID_MAX ||
+            !(apr_isalnum(id[n]) || id[n] == '-' || id[n] == '_' || id[n] == '.')) {
             return 0;
         }
     }
@@ -62,9 +62,9 @@ int wh_mod_problem_send(request_rec *r, const wh_err_t *err)
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
     apr_table_setn(r->headers_out, "X-Request-Id", id);
-    if ((err->http == HTTP_SERVICE_UNAVAILABLE || err->http == HTTP_TOO_MANY_REQUESTS)
-        && apr_table_get(r->headers_out, "Retry-After") == NULL
-        && apr_table_get(r->err_headers_out, "Retry-After") == NULL) {
+    if ((err->http == HTTP_SERVICE_UNAVAILABLE || err->http == HTTP_TOO_MANY_REQUESTS) &&
+        apr_table_get(r->headers_out, "Retry-After") == NULL &&
+        apr_table_get(r->err_headers_out, "Retry-After") == NULL) {
         apr_table_setn(r->headers_out, "Retry-After", "2");
     }
     ap_set_content_length(r, (apr_off_t)n);

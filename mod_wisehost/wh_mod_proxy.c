@@ -2,9 +2,10 @@
  * Upstreams through mod_proxy_http, over workers that this module makes itself.
  *
  * mod_proxy's generic worker keeps no connection, and workers of the configuration cannot follow a
- * deployment. So each target (address:port, or the scheduler's socket) gets a proxy_worker of its own
- * on first use, in a pool of its own; the pre_request hook of mod_proxy is handed that worker. An LRU
- * of WiseHostProxyTargets bounds them; one that no request holds falls out with its connections.
+ * deployment. So each target (address:port, or the scheduler's socket) gets a proxy_worker of its
+ * own on first use, in a pool of its own; the pre_request hook of mod_proxy is handed that worker.
+ * An LRU of WiseHostProxyTargets bounds them; one that no request holds falls out with its
+ * connections.
  *
  * mod_proxy's three functions are looked up at start, so that a server without mod_proxy gets a
  * sentence instead of an unresolved symbol, and LoadModule may come in any order.
@@ -23,9 +24,9 @@
 #include "mod_wisehost/wh_mod_lru.h"
 
 #define WH_PROXY_CONNECT_S 3
-#define WH_PROXY_TTL_S 4        /* below the 5 s after which node closes an idle connection */
-#define WH_PROXY_KEEP 2         /* idle connections a target */
-#define WH_PROXY_IDLE_S 60      /* a target unused that long is dropped with its sockets */
+#define WH_PROXY_TTL_S 4           /* below the 5 s after which node closes an idle connection */
+#define WH_PROXY_KEEP 2            /* idle connections a target */
+#define WH_PROXY_IDLE_S 60         /* a target unused that long is dropped with its sockets */
 #define WH_PROXY_HUB_TIMEOUT_S 120 /* above the 75 s in which the hub misses a pong */
 #define WH_PROXY_ATTEMPTS 3
 
@@ -186,8 +187,8 @@ static wh_target_t *target_make(const char *key, const char *url, const char *so
     return NULL;
 }
 
-/* Holding the lock: unlinks from the end what is over the cap or long unused, as far as nobody holds
- * it; chained to *dead for the caller to destroy without the lock. */
+/* Holding the lock: unlinks from the end what is over the cap or long unused, as far as nobody
+ * holds it; chained to *dead for the caller to destroy without the lock. */
 static void trim(wh_proxy_child_t *c, apr_time_t now, wh_target_t **dead)
 {
     wh_mod_lru_t *node = c->lru.prev;
@@ -235,8 +236,7 @@ static wh_target_t *target_acquire(request_rec *r, const char *key, const char *
     t = apr_hash_get(child.by_key, key, APR_HASH_KEY_STRING);
     if (t != NULL) {
         wh_mod_lru_remove(&t->link);
-    }
-    else {
+    } else {
         t = target_make(key, url, socket);
         if (t != NULL) {
             apr_hash_set(child.by_key, t->key, APR_HASH_KEY_STRING, t);
@@ -345,9 +345,9 @@ static const char *upstream_path(request_rec *r, const wh_mod_req_t *req)
  */
 static void forwarded_headers(request_rec *r, const wh_mod_req_t *req)
 {
-    static const char *const forged[] = { "Forwarded", "X-Forwarded-For", "X-Forwarded-Host",
-                                          "X-Forwarded-Server", "X-Forwarded-Prefix",
-                                          "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-IP" };
+    static const char *const forged[] = {
+        "Forwarded",          "X-Forwarded-For",   "X-Forwarded-Host", "X-Forwarded-Server",
+        "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-IP"};
     int trusted = r->useragent_addr != r->connection->client_addr;
     const char *proto = trusted ? apr_table_get(r->headers_in, "X-Forwarded-Proto") : NULL;
     const char *port = trusted ? apr_table_get(r->headers_in, "X-Forwarded-Port") : NULL;
@@ -402,8 +402,7 @@ static int try_upstream(request_rec *r, wh_mod_req_t *req, int i, const char *pa
 
     if (ap_strchr_c(up->address, ':') != NULL) {
         host = apr_psprintf(r->pool, "[%s]:%d", up->address, up->port);
-    }
-    else {
+    } else {
         host = apr_psprintf(r->pool, "%s:%d", up->address, up->port);
     }
     req->target = target_acquire(r, host, apr_pstrcat(r->pool, "http://", host, "/", NULL), NULL);
@@ -422,12 +421,10 @@ static int upstream_error(request_rec *r, const wh_mod_req_t *req, int rc)
                   req->route->deployment_id, rc);
     if (rc == HTTP_GATEWAY_TIME_OUT) {
         (void)wh_err_set(&err, rc, "upstream_timeout", "The application did not answer in time.");
-    }
-    else if (rc == HTTP_BAD_GATEWAY) {
+    } else if (rc == HTTP_BAD_GATEWAY) {
         (void)wh_err_set(&err, rc, "upstream_failed",
                          "The application closed the connection before it answered.");
-    }
-    else {
+    } else {
         (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "upstream_unreachable",
                          "The application does not answer. Try again soon.");
     }
@@ -446,8 +443,8 @@ int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req)
     forwarded_headers(r, req);
     r->per_dir_config = ap_merge_per_dir_configs(r->pool, r->per_dir_config, preserve_host);
     /*
-     * 503 means that no connection was made, and mod_proxy keeps what it read of the body for a next
-     * attempt. 502 means that it was made and lost: only a GET goes elsewhere then.
+     * 503 means that no connection was made, and mod_proxy keeps what it read of the body for a
+     * next attempt. 502 means that it was made and lost: only a GET goes elsewhere then.
      */
     for (n = 0; n < route->n_upstreams && n < WH_PROXY_ATTEMPTS; n++) {
         rc = try_upstream(r, req, (at + n) % route->n_upstreams, path_query);

@@ -84,8 +84,8 @@ void wh_mod_release_child_init(apr_pool_t *pchild, server_rec *s)
     apr_pool_cleanup_register(pchild, &child, child_exit, apr_pool_cleanup_null);
 }
 
-/* Holding the lock: takes entries off the end until the cache is within its bounds; those that nobody
- * reads are chained to *dead for the caller to destroy without the lock. */
+/* Holding the lock: takes entries off the end until the cache is within its bounds; those that
+ * nobody reads are chained to *dead for the caller to destroy without the lock. */
 static void trim(wh_release_child_t *c, wh_release_t **dead)
 {
     while (c->n > WH_RELEASE_CACHE_ENTRIES || (c->bytes > WH_RELEASE_CACHE_BYTES && c->n > 1)) {
@@ -172,7 +172,8 @@ static apr_status_t load(request_rec *r, const char *id, wh_release_t **out, wh_
     char *buf = NULL;
     apr_size_t len = 0;
 
-    /* Unmanaged, with an allocator of its own: it is made in one thread and destroyed in another. */
+    /* Unmanaged, with an allocator of its own: it is made in one thread and destroyed in another.
+     */
     rv = apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
     if (rv != APR_SUCCESS) {
         return wh_err_wrap(err, rv, HTTP_SERVICE_UNAVAILABLE, "out_of_memory", "No memory");

@@ -2,13 +2,13 @@
  * The route table, read.
  *
  * One LMDB environment a process, opened after fork as the children's user. A look-up takes an idle
- * read transaction from a free list, renews it, copies the record out and resets it: it is pinned for
- * about a microsecond and never over I/O. The free list (and no thread-local variable) because
+ * read transaction from a free list, renews it, copies the record out and resets it: it is pinned
+ * for about a microsecond and never over I/O. The free list (and no thread-local variable) because
  * mod_http2 starts and ends threads of its own.
  *
  * The scheduler never repairs a table in place: it writes a new directory and swaps the symlink
- * `routes`. Once a second one request compares the link's target and opens the new table; the old one
- * is closed when its last reader is done.
+ * `routes`. Once a second one request compares the link's target and opens the new table; the old
+ * one is closed when its last reader is done.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@
 typedef struct wh_table_t {
     MDB_env *env;
     MDB_dbi dbi;
-    int users;  /* look-ups under way */
+    int users;   /* look-ups under way */
     int retired; /* replaced: closed by the last user */
     int n_idle;
     MDB_txn *idle[WH_ROUTE_IDLE_MAX]; /* reset, ready for renew */
@@ -137,8 +137,8 @@ static void refresh(wh_route_child_t *c, apr_time_t now)
     int rc;
 
     c->next_check = now + apr_time_from_sec(1);
-    if (old != NULL && (link_target(c->link, target, sizeof(target)) != 0
-                        || strcmp(target, old->target) == 0)) {
+    if (old != NULL &&
+        (link_target(c->link, target, sizeof(target)) != 0 || strcmp(target, old->target) == 0)) {
         return;
     }
     rc = table_open(c->link, &fresh);
@@ -146,7 +146,8 @@ static void refresh(wh_route_child_t *c, apr_time_t now)
         if (!c->warned) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, c->server,
                          "WH0120: no route table at %s: %s: names under the base domain get 503 "
-                         "until wh-scheduler has written one", c->link, mdb_strerror(rc));
+                         "until wh-scheduler has written one",
+                         c->link, mdb_strerror(rc));
         }
         c->warned = 1;
         return;
@@ -194,8 +195,7 @@ static void checkin(wh_route_child_t *c, wh_table_t *t, MDB_txn *txn)
     if (txn != NULL) {
         if (t->n_idle < WH_ROUTE_IDLE_MAX) {
             t->idle[t->n_idle++] = txn;
-        }
-        else {
+        } else {
             surplus = txn;
         }
     }
@@ -206,8 +206,7 @@ static void checkin(wh_route_child_t *c, wh_table_t *t, MDB_txn *txn)
             surplus = NULL;
         }
         table_close(t);
-    }
-    else if (surplus != NULL) {
+    } else if (surplus != NULL) {
         mdb_txn_abort(surplus);
     }
     apr_thread_mutex_unlock(c->lock);
@@ -241,7 +240,7 @@ static int txn_ready(wh_table_t *t, MDB_txn **txn)
 static wh_mod_route_rc_e read_record(request_rec *r, wh_table_t *t, MDB_txn *txn, const char *name,
                                      const wh_route_t **out)
 {
-    MDB_val key = { .mv_size = strlen(name), .mv_data = NULL };
+    MDB_val key = {.mv_size = strlen(name), .mv_data = NULL};
     MDB_val val;
     wh_err_t err = WH_ERR_INIT;
     wh_route_t *route;
@@ -283,8 +282,7 @@ wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_r
     rc = txn_ready(t, &txn);
     if (rc != 0) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0124: route table: %s", mdb_strerror(rc));
-    }
-    else {
+    } else {
         found = read_record(r, t, txn, name, out);
         mdb_txn_reset(txn);
     }

@@ -111,8 +111,8 @@ static int is_page_route(const request_rec *r, const char *path)
     if (strcmp(path, "/api") == 0 || strncmp(path, "/api/", 5) == 0) {
         return 0;
     }
-    return accept == NULL || ap_strstr_c(accept, "text/html") != NULL
-           || ap_strstr_c(accept, "*/*") != NULL;
+    return accept == NULL || ap_strstr_c(accept, "text/html") != NULL ||
+           ap_strstr_c(accept, "*/*") != NULL;
 }
 
 /* The 404.html nearest to the path, upwards; NULL when there is none. */
@@ -179,8 +179,8 @@ static int serve(request_rec *r, const wh_mod_req_t *req, const wh_manifest_t *m
     }
     if (n <= WH_MANIFEST_PATH_MAX) {
         entry = wh_manifest_find(m, as_dir ? apr_pstrcat(r->pool, rel, "index.html", NULL) : rel);
-        if (entry == NULL && !as_dir
-            && wh_manifest_find(m, apr_pstrcat(r->pool, rel, "/index.html", NULL)) != NULL) {
+        if (entry == NULL && !as_dir &&
+            wh_manifest_find(m, apr_pstrcat(r->pool, rel, "/index.html", NULL)) != NULL) {
             return redirect_to_slash(r, req, rel);
         }
     }

@@ -25,7 +25,8 @@ static void read_upstreams(const json_t *list, wh_route_t *route)
     size_t i;
     const json_t *up;
 
-    json_array_foreach(list, i, up) {
+    json_array_foreach(list, i, up)
+    {
         const json_t *weight = json_object_get(up, "weight");
 
         if (i >= WH_ROUTE_UPSTREAMS_MAX) {
@@ -40,7 +41,7 @@ static void read_upstreams(const json_t *list, wh_route_t *route)
 
 static wh_publish_item_t read_item(apr_pool_t *p, const json_t *obj)
 {
-    wh_publish_item_t item = { .host = text_of(obj, "host", ""), .route = NULL };
+    wh_publish_item_t item = {.host = text_of(obj, "host", ""), .route = NULL};
     const char *kind = text_of(obj, "kind", "static");
     wh_route_t *route;
 
@@ -72,7 +73,8 @@ static int put(apr_pool_t *p, const char *link, int all, const json_t *list)
     size_t i;
     int fresh = 0;
 
-    json_array_foreach(list, i, obj) {
+    json_array_foreach(list, i, obj)
+    {
         APR_ARRAY_PUSH(items, wh_publish_item_t) = read_item(p, obj);
     }
     rv = wh_publish_open(p, link, NULL, &pub, &fresh, &err);
