@@ -48,13 +48,12 @@ apr_status_t wh_db_app_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *a, w
     return wh_dbc_query(
         dbc, p, WH_SQL_app_insert,
         WH_ARGS(WH_S(a->id), WH_S(a->slug), WH_S(a->name), WH_S(wh_model_kind_text(a->kind)),
-                WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root),
-                WH_S(a->build_command), WH_S(a->build_dockerfile), WH_S(a->build_output),
-                WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas),
-                WH_I(a->run_cpu_millis), WH_I(a->run_memory_bytes), WH_I(a->run_pids),
-                WH_I(a->spa != 0), WH_S(wh_model_desired_text(a->desired)),
-                WH_S(wh_model_observed_text(a->observed)), WH_I(a->version), WH_I(a->created_at),
-                WH_I(a->updated_at)),
+                WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root), WH_S(a->build_command),
+                WH_S(a->build_dockerfile), WH_S(a->build_output), WH_I(a->run_port),
+                WH_S(a->run_health_path), WH_I(a->run_replicas), WH_I(a->run_cpu_millis),
+                WH_I(a->run_memory_bytes), WH_I(a->run_pids), WH_I(a->spa != 0),
+                WH_S(wh_model_desired_text(a->desired)), WH_S(wh_model_observed_text(a->observed)),
+                WH_I(a->version), WH_I(a->created_at), WH_I(a->updated_at)),
         NULL, err);
 }
 
@@ -87,8 +86,8 @@ apr_status_t wh_db_app_list(wh_dbc_t *dbc, apr_pool_t *p, const char *after, int
                             apr_array_header_t **out, wh_err_t *err)
 {
     wh_rows_t rows;
-    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_app_list, WH_ARGS(WH_S(after), WH_I(limit)),
-                                    &rows, err);
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_app_list, WH_ARGS(WH_S(after), WH_I(limit)), &rows, err);
 
     if (rv == APR_SUCCESS) {
         *out = app_array(p, &rows);
@@ -142,8 +141,8 @@ apr_status_t wh_db_app_set_observed(wh_dbc_t *dbc, apr_pool_t *p, const char *id
 {
     const char *text = wh_model_observed_text(observed);
 
-    return wh_dbc_query(dbc, p, WH_SQL_app_observed,
-                        WH_ARGS(WH_S(text), WH_S(reason), WH_I(now), WH_S(id), WH_S(text),
-                                WH_S(reason)),
-                        NULL, err);
+    return wh_dbc_query(
+        dbc, p, WH_SQL_app_observed,
+        WH_ARGS(WH_S(text), WH_S(reason), WH_I(now), WH_S(id), WH_S(text), WH_S(reason)), NULL,
+        err);
 }

@@ -30,8 +30,8 @@ typedef struct wh_db_deployment_new_t {
     apr_time_t now;
 } wh_db_deployment_new_t;
 
-/* Makes the deployment (`prepare`) and its job (`pending`); *number is its number within the app:
- * 1, 2, 3 … without gaps, whoever else makes one at the same time waits. Only inside a transaction
+/* Makes the deployment (`prepare`) and its job (`pending`); *number is its number in the app:
+ * 1, 2, 3, ... without gaps; another who makes one at the same time waits. Only in a transaction
  * (db_error otherwise). APR_NOTFOUND: no live app of this id. */
 apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deployment_new_t *d,
                                      apr_int64_t *number, wh_err_t *err) WH_DB_CHECKED;
@@ -85,7 +85,7 @@ apr_status_t wh_db_deployment_finalize(wh_dbc_t *dbc, apr_pool_t *p, const char 
 /* How a deployment ends. */
 typedef struct wh_db_outcome_t {
     wh_conclusion_e conclusion; /* not NONE */
-    const char *cause_code;     /* "" or a stable code: build_failed … */
+    const char *cause_code;     /* "" or a stable code: build_failed ... */
     const char *cause_detail;   /* "" or one sentence */
 } wh_db_outcome_t;
 
@@ -99,7 +99,7 @@ apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char 
 /* deploy or finalize -> fail: handling of the failure has begun (F185), the cause is noted;
  * wh_db_deployment_complete(from "fail") ends it. */
 apr_status_t wh_db_deployment_fail(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
-                                   wh_deployment_status_e from, const char *cause_code, const char *cause_detail,
-                                   wh_err_t *err) WH_DB_CHECKED;
+                                   wh_deployment_status_e from, const char *cause_code,
+                                   const char *cause_detail, wh_err_t *err) WH_DB_CHECKED;
 
 #endif

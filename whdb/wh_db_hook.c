@@ -39,11 +39,10 @@ apr_status_t wh_db_hook_list(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id, c
 {
     wh_rows_t rows;
     apr_status_t rv =
-        app_id == NULL
-            ? wh_dbc_select(dbc, p, WH_SQL_hook_list_all, WH_ARGS(WH_S(after), WH_I(limit)), &rows,
-                            err)
-            : wh_dbc_select(dbc, p, WH_SQL_hook_list_app,
-                            WH_ARGS(WH_S(app_id), WH_S(after), WH_I(limit)), &rows, err);
+        app_id == NULL ? wh_dbc_select(dbc, p, WH_SQL_hook_list_all,
+                                       WH_ARGS(WH_S(after), WH_I(limit)), &rows, err)
+                       : wh_dbc_select(dbc, p, WH_SQL_hook_list_app,
+                                       WH_ARGS(WH_S(app_id), WH_S(after), WH_I(limit)), &rows, err);
 
     if (rv != APR_SUCCESS) {
         return rv;

@@ -30,12 +30,11 @@ apr_status_t wh_db_instance_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char
 /* from -> to of running -> draining -> stopped (running -> stopped too); APR_NOTFOUND: not in from.
  * With stopped, stopped_at = now; follow it with wh_db_worker_recount. */
 apr_status_t wh_db_instance_set_state(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
-                                      wh_instance_state_e from,
-                                      wh_instance_state_e to, apr_time_t now,
-                                      wh_err_t *err) WH_DB_CHECKED;
+                                      wh_instance_state_e from, wh_instance_state_e to,
+                                      apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
-/* All live ones of a deployment on a worker -> stopped (its stop job succeeded); *n how many (may be
- * NULL). */
+/* All live ones of a deployment on a worker -> stopped (its stop job succeeded); *n how many (may
+ * be NULL). */
 apr_status_t wh_db_instance_stop_all(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
                                      const char *deployment_id, apr_time_t now, int *n,
                                      wh_err_t *err) WH_DB_CHECKED;
@@ -45,13 +44,12 @@ typedef struct wh_db_observation_t {
     const char *deployment_id;
     const char *container;
     wh_observed_e observed;
-    const char *reason;   /* "" or one sentence */
+    const char *reason; /* "" or one sentence */
     apr_int64_t restarts;
 } wh_db_observation_t;
 
 /* APR_NOTFOUND: this worker has no such container of that deployment. */
 apr_status_t wh_db_instance_set_observed(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
-                                         const wh_db_observation_t *o,
-                                         wh_err_t *err) WH_DB_CHECKED;
+                                         const wh_db_observation_t *o, wh_err_t *err) WH_DB_CHECKED;
 
 #endif

@@ -151,10 +151,10 @@ apr_status_t wh_db_job_abandon(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id,
                           wh_model_job_status_text(status));
     }
     if (rv == APR_SUCCESS) {
-        rv = wh_dbc_select_one(dbc, p, WH_SQL_job_abandon,
-                               WH_ARGS(WH_S(wh_model_job_status_text(status)), WH_I(now),
-                                       WH_S(job_id), WH_I(epoch)),
-                               &rows, err);
+        rv = wh_dbc_select_one(
+            dbc, p, WH_SQL_job_abandon,
+            WH_ARGS(WH_S(wh_model_job_status_text(status)), WH_I(now), WH_S(job_id), WH_I(epoch)),
+            &rows, err);
     }
     if (rv != APR_SUCCESS) {
         return rv;
@@ -262,9 +262,9 @@ apr_status_t wh_db_job_check_processing(wh_dbc_t *dbc, apr_pool_t *p, const wh_d
     wh_rows_t rows;
     wh_row_t r;
     wh_db_job_scope_t *s;
-    apr_status_t rv = wh_dbc_select_one(
-        dbc, p, WH_SQL_job_scope, WH_ARGS(WH_S(c->job_id), WH_I(c->worker_id), WH_I(c->epoch)),
-        &rows, err);
+    apr_status_t rv =
+        wh_dbc_select_one(dbc, p, WH_SQL_job_scope,
+                          WH_ARGS(WH_S(c->job_id), WH_I(c->worker_id), WH_I(c->epoch)), &rows, err);
 
     if (rv != APR_SUCCESS) {
         return rv;
@@ -286,7 +286,7 @@ apr_status_t wh_db_job_insert_stop(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                    apr_time_t not_before, apr_time_t now, wh_err_t *err)
 {
     return wh_dbc_query(dbc, p, WH_SQL_job_insert_stop,
-                        WH_ARGS(WH_S(id), WH_S(deployment_id), WH_S(deployment_id),
-                                WH_I(worker_id), WH_I(not_before), WH_I(now)),
+                        WH_ARGS(WH_S(id), WH_S(deployment_id), WH_S(deployment_id), WH_I(worker_id),
+                                WH_I(not_before), WH_I(now)),
                         NULL, err);
 }

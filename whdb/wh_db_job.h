@@ -44,8 +44,9 @@ apr_status_t wh_db_job_renew_lease(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_cla
 apr_status_t wh_db_job_finish(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *claim,
                               wh_job_status_e status, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
-/* pending or assigned -> canceled or failed, by the scheduler, at the epoch seen; epoch + 1, so that
- * a late ack of the former worker finds nothing; capacity recounted. In the caller's transaction. */
+/* pending or assigned -> canceled or failed, by the scheduler, at the epoch seen; epoch + 1, so
+ * that a late ack of the former worker finds nothing; capacity recounted. In the caller's
+ * transaction. */
 apr_status_t wh_db_job_abandon(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id, apr_int64_t epoch,
                                wh_job_status_e status, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
@@ -63,8 +64,7 @@ apr_status_t wh_db_job_cancel_request(wh_dbc_t *dbc, apr_pool_t *p, const char *
 
 /* Open jobs (pending, assigned, processing) with cancel_at set; array of wh_job_t*. */
 apr_status_t wh_db_job_list_cancel_requested(wh_dbc_t *dbc, apr_pool_t *p, int limit,
-                                             apr_array_header_t **out,
-                                             wh_err_t *err) WH_DB_CHECKED;
+                                             apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
 /* A worker's jobs in state assigned / processing, oldest first; arrays of wh_job_t*. */
 apr_status_t wh_db_job_list_by_worker_assigned(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
@@ -94,8 +94,9 @@ typedef struct wh_db_job_scope_t {
 apr_status_t wh_db_job_check_processing(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *claim,
                                         wh_db_job_scope_t **out, wh_err_t *err) WH_DB_CHECKED;
 
-/* Inserts the stop job of a deployment on a worker, due at not_before; if there is one that is over,
- * it is pending again; if there is an open one, nothing is written. APR_SUCCESS in all three. */
+/* Inserts the stop job of a deployment on a worker, due at not_before; if there is one that is
+ * over, it is pending again; if there is an open one, nothing is written. APR_SUCCESS in all three.
+ */
 apr_status_t wh_db_job_insert_stop(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                    const char *deployment_id, apr_int64_t worker_id,
                                    apr_time_t not_before, apr_time_t now,

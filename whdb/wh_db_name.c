@@ -7,11 +7,11 @@ apr_status_t wh_db_name_claim(wh_dbc_t *dbc, apr_pool_t *p, const wh_name_t *n, 
                               wh_err_t *err)
 {
     int touched = 0;
-    apr_status_t rv = wh_dbc_query(
-        dbc, p, WH_SQL_name_claim,
-        WH_ARGS(WH_S(n->label), WH_S(n->app_id), WH_S(n->environment),
-                WH_S(wh_model_name_kind_text(n->kind)), WH_S(n->deployment_id), WH_I(now)),
-        &touched, err);
+    apr_status_t rv = wh_dbc_query(dbc, p, WH_SQL_name_claim,
+                                   WH_ARGS(WH_S(n->label), WH_S(n->app_id), WH_S(n->environment),
+                                           WH_S(wh_model_name_kind_text(n->kind)),
+                                           WH_S(n->deployment_id), WH_I(now)),
+                                   &touched, err);
 
     if (rv == APR_SUCCESS && touched == 0) {
         return wh_err_set(err, 409, "name_taken", "The name %s belongs to another app.", n->label);
@@ -23,8 +23,7 @@ apr_status_t wh_db_name_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *ap
                                     apr_array_header_t **out, wh_err_t *err)
 {
     wh_rows_t rows;
-    apr_status_t rv =
-        wh_dbc_select(dbc, p, WH_SQL_name_by_app, WH_ARGS(WH_S(app_id)), &rows, err);
+    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_name_by_app, WH_ARGS(WH_S(app_id)), &rows, err);
 
     if (rv != APR_SUCCESS) {
         return rv;
@@ -56,8 +55,8 @@ apr_status_t wh_db_name_delete_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *
 static void route_row(apr_pool_t *p, apr_array_header_t *list, wh_row_t *r)
 {
     const char *label = wh_dbc_text(r);
-    wh_db_route_t *t = list->nelts == 0 ? NULL
-                                        : APR_ARRAY_IDX(list, list->nelts - 1, wh_db_route_t *);
+    wh_db_route_t *t =
+        list->nelts == 0 ? NULL : APR_ARRAY_IDX(list, list->nelts - 1, wh_db_route_t *);
     wh_db_route_t *fresh = apr_pcalloc(p, sizeof(*fresh));
     wh_db_upstream_t *u = apr_pcalloc(p, sizeof(*u));
 

@@ -39,11 +39,12 @@ typedef struct wh_db_route_t {
     wh_desired_e desired;
     const char *environment;
     const char *deployment_id;
-    apr_int64_t number;      /* of the deployment within its app */
-    const char *release_id;  /* "" for containers */
-    const char *snapshot;    /* JSON text of the deployment: spa … as they were deployed */
-    apr_time_t updated_at;   /* of the name: grows with each switch */
-    apr_array_header_t *upstreams; /* of wh_db_upstream_t, state running, by instance id; never NULL */
+    apr_int64_t number;     /* of the deployment within its app */
+    const char *release_id; /* "" for containers */
+    const char *snapshot;   /* JSON text of the deployment: spa … as they were deployed */
+    apr_time_t updated_at;  /* of the name: grows with each switch */
+    apr_array_header_t
+        *upstreams; /* of wh_db_upstream_t, state running, by instance id; never NULL */
 } wh_db_route_t;
 
 /* Routes of one live app, or of all live apps (app_id NULL), by label; array of wh_db_route_t*. */

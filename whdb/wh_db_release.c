@@ -15,8 +15,7 @@ apr_status_t wh_db_release_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_
     wh_rows_t rows;
     wh_row_t r;
     wh_release_t *release;
-    apr_status_t rv =
-        wh_dbc_select_one(dbc, p, WH_SQL_release_get, WH_ARGS(WH_S(id)), &rows, err);
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_release_get, WH_ARGS(WH_S(id)), &rows, err);
 
     if (rv != APR_SUCCESS) {
         return rv;

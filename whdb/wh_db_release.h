@@ -1,7 +1,7 @@
 #ifndef WH_DB_RELEASE_H
 #define WH_DB_RELEASE_H
-/* Static releases, named by their content (id = wh_manifest_id, 40 hex digits); a row is there once the files are durably in place.
- * Error rules: wh_dbc.h. */
+/* Static releases, named by their content (id = wh_manifest_id, 40 hex digits); a row is there once
+ * the files are durably in place. Error rules: wh_dbc.h. */
 
 #include "libwh/wh_model.h"
 #include "whdb/wh_dbc.h"

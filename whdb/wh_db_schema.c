@@ -20,13 +20,12 @@
 /* SQLite's writers wait 3 s each time; a migration of a large table may take longer. */
 #define LOCK_TRIES 10
 
-static const char table_sql[] =
-    "CREATE TABLE IF NOT EXISTS schema_migrations ("
-    " version BIGINT NOT NULL PRIMARY KEY CHECK (version > 0),"
-    " name TEXT NOT NULL,"
-    " checksum TEXT NOT NULL CHECK (length(checksum) = 64),"
-    " state TEXT NOT NULL CHECK (state IN ('applying', 'applied')),"
-    " applied_at BIGINT NOT NULL)";
+static const char table_sql[] = "CREATE TABLE IF NOT EXISTS schema_migrations ("
+                                " version BIGINT NOT NULL PRIMARY KEY CHECK (version > 0),"
+                                " name TEXT NOT NULL,"
+                                " checksum TEXT NOT NULL CHECK (length(checksum) = 64),"
+                                " state TEXT NOT NULL CHECK (state IN ('applying', 'applied')),"
+                                " applied_at BIGINT NOT NULL)";
 
 /* The key is ours alone: "wh" and 1. */
 static const char pg_lock[] = "SELECT pg_advisory_lock(30568, 1)";
@@ -116,11 +115,12 @@ static apr_status_t state_read(wh_dbc_t *dbc, apr_pool_t *p, int *at, wh_err_t *
         wh_row_t last = wh_dbc_row(&rows, rows.n - 1);
         apr_int64_t version = wh_dbc_int(&last);
         if (version > needed) {
-            return wh_err_set(err, 503, "schema_newer",
-                              "The database schema is at %" APR_INT64_T_FMT
-                              ", made by a newer Wisehost; this program knows %d: install the newer "
-                              "version, or restore the backup made before the upgrade.",
-                              version, needed);
+            return wh_err_set(
+                err, 503, "schema_newer",
+                "The database schema is at %" APR_INT64_T_FMT
+                ", made by a newer Wisehost; this program knows %d: install the newer "
+                "version, or restore the backup made before the upgrade.",
+                version, needed);
         }
     }
     for (int i = 0; rv == APR_SUCCESS && i < rows.n; i++) {
@@ -183,11 +183,11 @@ static apr_status_t file_run(wh_dbc_t *dbc, apr_pool_t *p, const wh_schema_file_
 static apr_status_t file_apply(wh_dbc_t *dbc, apr_pool_t *p, const wh_schema_file_t *f,
                                apr_time_t now, wh_err_t *err)
 {
-    apr_status_t rv = wh_dbc_query(
-        dbc, p, WH_SQL_schema_begin_one,
-        WH_ARGS(WH_I(f->version), WH_S(f->name),
-                WH_S(wh_sign_sha256_hex(p, f->text, strlen(f->text))), WH_I(now)),
-        NULL, err);
+    apr_status_t rv =
+        wh_dbc_query(dbc, p, WH_SQL_schema_begin_one,
+                     WH_ARGS(WH_I(f->version), WH_S(f->name),
+                             WH_S(wh_sign_sha256_hex(p, f->text, strlen(f->text))), WH_I(now)),
+                     NULL, err);
 
     if (rv == APR_SUCCESS) {
         rv = file_run(dbc, p, f, err);

@@ -6,8 +6,8 @@
 
 #include "whdb/wh_dbc.h"
 
-/* SQLite: makes an empty file of mode 0660 at params unless something is there; PostgreSQL: nothing.
- * Before the first wh_dbc_open of a new installation. The directory must exist. */
+/* SQLite: makes an empty file of mode 0660 at params unless something is there; PostgreSQL:
+ * nothing. Before the first wh_dbc_open of a new installation. The directory must exist. */
 apr_status_t wh_db_schema_create(apr_pool_t *p, const char *driver, const char *params,
                                  wh_err_t *err) WH_DB_CHECKED;
 

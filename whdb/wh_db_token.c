@@ -9,8 +9,8 @@ apr_status_t wh_db_token_find_by_hash(wh_dbc_t *dbc, apr_pool_t *p, const char *
     wh_rows_t rows;
     wh_row_t r;
     wh_token_t *t;
-    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_token_by_hash,
-                                        WH_ARGS(WH_S(hash), WH_I(now)), &rows, err);
+    apr_status_t rv =
+        wh_dbc_select_one(dbc, p, WH_SQL_token_by_hash, WH_ARGS(WH_S(hash), WH_I(now)), &rows, err);
 
     if (rv != APR_SUCCESS) {
         return rv;
@@ -46,8 +46,8 @@ apr_status_t wh_db_token_touch(wh_dbc_t *dbc, apr_pool_t *p, const wh_token_t *t
     if (t->last_used_at >= before) {
         return APR_SUCCESS;
     }
-    return wh_dbc_query(dbc, p, WH_SQL_token_touch,
-                        WH_ARGS(WH_I(now), WH_S(t->id), WH_I(before)), NULL, err);
+    return wh_dbc_query(dbc, p, WH_SQL_token_touch, WH_ARGS(WH_I(now), WH_S(t->id), WH_I(before)),
+                        NULL, err);
 }
 
 apr_status_t wh_db_token_revoke(wh_dbc_t *dbc, apr_pool_t *p, const char *id, apr_time_t now,
@@ -61,8 +61,7 @@ apr_status_t wh_db_token_onetime_insert(wh_dbc_t *dbc, apr_pool_t *p, const char
                                         wh_err_t *err)
 {
     return wh_dbc_query(dbc, p, WH_SQL_onetime_insert,
-                        WH_ARGS(WH_S(hash), WH_S(purpose), WH_I(now), WH_I(expires_at)), NULL,
-                        err);
+                        WH_ARGS(WH_S(hash), WH_S(purpose), WH_I(now), WH_I(expires_at)), NULL, err);
 }
 
 apr_status_t wh_db_token_onetime_redeem(wh_dbc_t *dbc, apr_pool_t *p, const char *hash,

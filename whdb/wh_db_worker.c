@@ -55,8 +55,7 @@ apr_status_t wh_db_worker_get(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id, wh_w
                               wh_err_t *err)
 {
     wh_rows_t rows;
-    apr_status_t rv =
-        wh_dbc_select_one(dbc, p, WH_SQL_worker_get, WH_ARGS(WH_I(id)), &rows, err);
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_worker_get, WH_ARGS(WH_I(id)), &rows, err);
 
     if (rv == APR_SUCCESS) {
         *out = worker_at(p, &rows, 0);
@@ -68,8 +67,8 @@ apr_status_t wh_db_worker_by_key_hash(wh_dbc_t *dbc, apr_pool_t *p, const char *
                                       wh_worker_t **out, wh_err_t *err)
 {
     wh_rows_t rows;
-    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_worker_by_key_hash,
-                                        WH_ARGS(WH_S(key_hash)), &rows, err);
+    apr_status_t rv =
+        wh_dbc_select_one(dbc, p, WH_SQL_worker_by_key_hash, WH_ARGS(WH_S(key_hash)), &rows, err);
 
     if (rv == APR_SUCCESS) {
         *out = worker_at(p, &rows, 0);
@@ -81,8 +80,8 @@ apr_status_t wh_db_worker_list(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t after, 
                                apr_array_header_t **out, wh_err_t *err)
 {
     wh_rows_t rows;
-    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_worker_list,
-                                    WH_ARGS(WH_I(after), WH_I(limit)), &rows, err);
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_worker_list, WH_ARGS(WH_I(after), WH_I(limit)), &rows, err);
 
     if (rv == APR_SUCCESS) {
         *out = worker_array(p, &rows);
@@ -123,7 +122,8 @@ static apr_status_t register_known(const wh_rows_t *rows, const wh_worker_t *w, 
         wh_row_t r = wh_dbc_row(rows, i);
         worker_read(&r, had);
         if (strcmp(had->name, w->name) != 0) {
-            return wh_err_set(err, 409, "conflict", "This key belongs to a worker of another name.");
+            return wh_err_set(err, 409, "conflict",
+                              "This key belongs to a worker of another name.");
         }
         if (strcmp(had->key_hash, w->key_hash) != 0) {
             return wh_err_set(err, 409, "conflict",
@@ -199,8 +199,8 @@ apr_status_t wh_db_worker_list_silent(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t b
                                       apr_array_header_t **out, wh_err_t *err)
 {
     wh_rows_t rows;
-    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_worker_silent,
-                                    WH_ARGS(WH_I(before), WH_I(limit)), &rows, err);
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_worker_silent, WH_ARGS(WH_I(before), WH_I(limit)), &rows, err);
 
     if (rv == APR_SUCCESS) {
         *out = worker_array(p, &rows);

@@ -24,11 +24,11 @@ apr_status_t wh_db_worker_list(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t after, 
 
 /* Registers w (F54, R31): a new name gets a new row with id = highest + 1 (ids are never used
  * again); a known name with the same key_hash is updated (address, zone, labels, version,
- * capacity). From w are read: public_id (for a new row), name, key_hash, address, zone, labels (JSON
- * text), engine, version, cpu_millis, memory_bytes. *out is the row as it now stands, *created (may
- * be NULL) whether it is new. Call inside a transaction.
- * Errors: conflict with the text telling which: the name belongs to another key, or the key to
- * another name; worker_removed 403. */
+ * capacity). From w are read: public_id (for a new row), name, key_hash, address, zone, labels
+ * (JSON text), engine, version, cpu_millis, memory_bytes. *out is the row as it now stands,
+ * *created (may be NULL) whether it is new. Call inside a transaction. Errors: conflict with the
+ * text telling which: the name belongs to another key, or the key to another name; worker_removed
+ * 403. */
 apr_status_t wh_db_worker_register(wh_dbc_t *dbc, apr_pool_t *p, const wh_worker_t *w,
                                    apr_time_t now, wh_worker_t **out, int *created,
                                    wh_err_t *err) WH_DB_CHECKED;

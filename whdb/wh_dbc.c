@@ -1,4 +1,5 @@
-/* Opening, wrapping and closing connections. Transactions: wh_dbc_tx.c; statements: wh_dbc_run.c. */
+/* Opening, wrapping and closing connections. Transactions: wh_dbc_tx.c; statements: wh_dbc_run.c.
+ */
 #include "whdb/wh_dbc_priv.h"
 
 #include <string.h>
@@ -40,10 +41,14 @@ apr_status_t wh_dbc_setup(wh_dbc_t *dbc, wh_err_t *err)
         return APR_SUCCESS;
     }
     if (dbc->kind == WH_DBC_SQLITE) {
-        rv = wh_dbc_exec(dbc, "PRAGMA foreign_keys=ON", err);
-        if (rv == APR_SUCCESS) {
-            rv = wh_dbc_exec(dbc, "PRAGMA synchronous=FULL", err);
+        int on = 0;
+        /* Unlike the PRAGMA, this spoils other people's statements only where it changes something.
+         */
+        if (sqlite3_db_config(dbc->native, SQLITE_DBCONFIG_ENABLE_FKEY, 1, &on) != SQLITE_OK ||
+            !on) {
+            return wh_err_set(err, 503, "db_error", "This SQLite does not keep foreign keys.");
         }
+        rv = wh_dbc_exec(dbc, "PRAGMA synchronous=FULL", err);
         if (rv == APR_SUCCESS) {
             rv = wh_dbc_exec(dbc, "SELECT 1 FROM sqlite_master", err);
         }
@@ -95,7 +100,8 @@ static int kind_of(const char *name)
     return strcmp(name, "pgsql") == 0 ? WH_DBC_PGSQL : -1;
 }
 
-static wh_dbc_t *dbc_make(apr_pool_t *p, const apr_dbd_driver_t *driver, apr_dbd_t *handle, int kind)
+static wh_dbc_t *dbc_make(apr_pool_t *p, const apr_dbd_driver_t *driver, apr_dbd_t *handle,
+                          int kind)
 {
     wh_dbc_t *dbc = apr_pcalloc(p, sizeof(*dbc));
 

@@ -9,17 +9,14 @@
  * Return values, the same in every function of whdb that returns apr_status_t:
  *   APR_SUCCESS    done.
  *   APR_NOTFOUND   no such row, or the row was not in the state that the call asks for (a
- *                  compare-and-set that lost). err: 404 not_found. Never caused by a database error.
- *   APR_EGENERAL   err says why:
- *                    db_busy      503  somebody else held the lock for 3 s; try again later
- *                    db_gone      503  the connection is dead: give it back, do not reuse it
- *                    conflict     409  a unique constraint refused
- *                    foreign_key  409  a foreign key refused
- *                    db_check     500  a CHECK or NOT NULL refused: the caller passed nonsense
- *                    db_error     503  all else
- *                  or a code that the function names.
- * After APR_EGENERAL inside a transaction every further statement is refused and wh_dbc_commit
- * fails: both databases behave as PostgreSQL does. APR_NOTFOUND does not spoil a transaction.
+ *                  compare-and-set that lost). err: 404 not_found. Never caused by a database
+ * error. APR_EGENERAL   err says why: db_busy      503  somebody else held the lock for 3 s; try
+ * again later db_gone      503  the connection is dead: give it back, do not reuse it conflict 409
+ * a unique constraint refused foreign_key  409  a foreign key refused db_check     500  a CHECK or
+ * NOT NULL refused: the caller passed nonsense db_error     503  all else or a code that the
+ * function names. After APR_EGENERAL inside a transaction every further statement is refused and
+ * wh_dbc_commit fails: both databases behave as PostgreSQL does. APR_NOTFOUND does not spoil a
+ * transaction.
  *
  * err may be NULL everywhere. Results are copied into p and live as long as it. Texts that come
  * back are never NULL unless a function says so; SQL NULL in an id column reads as "" or 0.
@@ -87,7 +84,8 @@ void wh_dbc_rollback(wh_dbc_t *dbc);
 int wh_dbc_in_transaction(const wh_dbc_t *dbc);
 
 /* Non-zero once the connection is dead or in a state that cannot be mended: the scheduler closes it
- * and opens a new one; the module gives the handle back (mod_dbd reconnects it on the next acquire). */
+ * and opens a new one; the module gives the handle back (mod_dbd reconnects it on the next
+ * acquire). */
 int wh_dbc_gone(const wh_dbc_t *dbc);
 
 wh_dbc_kind_e wh_dbc_kind(const wh_dbc_t *dbc);

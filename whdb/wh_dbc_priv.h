@@ -44,9 +44,9 @@ apr_status_t wh_dbc_fail(wh_dbc_t *dbc, wh_dbc_class_e class, const char *what, 
 /* Session settings of a fresh (or reconnected) handle. */
 apr_status_t wh_dbc_setup(wh_dbc_t *dbc, wh_err_t *err) WH_DB_CHECKED;
 
-/* SQLite: the file was moved, deleted or replaced since it was opened. What is written then would be
- * lost to everybody who opens it by its name, so the connection counts as gone: sets it so, fills
- * err and returns APR_EGENERAL. APR_SUCCESS otherwise. */
+/* SQLite: the file was moved, deleted or replaced since it was opened. What is written then would
+ * be lost to everybody who opens it by its name, so the connection counts as gone: sets it so,
+ * fills err and returns APR_EGENERAL. APR_SUCCESS otherwise. */
 apr_status_t wh_dbc_unmoved(wh_dbc_t *dbc, wh_err_t *err) WH_DB_CHECKED;
 
 /* After the server went away: connects again, if this connection may (wrapped, no transaction).
@@ -56,8 +56,8 @@ int wh_dbc_reconnect(wh_dbc_t *dbc);
 /* Runs fixed text without arguments; for BEGIN, PRAGMA and migrations. Rows are dropped. */
 apr_status_t wh_dbc_exec(wh_dbc_t *dbc, const char *text, wh_err_t *err) WH_DB_CHECKED;
 
-/* Runs fixed text that one of the databases alone knows and returns the first value of the first row
- * in p, NULL for no row or SQL NULL. */
+/* Runs fixed text that one of the databases alone knows and returns the first value of the first
+ * row in p, NULL for no row or SQL NULL. */
 apr_status_t wh_dbc_exec_value(wh_dbc_t *dbc, apr_pool_t *p, const char *text, const char **value,
                                wh_err_t *err) WH_DB_CHECKED;
 
@@ -92,8 +92,8 @@ static inline wh_arg_t wh_arg_int(apr_int64_t i, int null_if_zero)
 #define WH_NOARGS NULL, 0
 
 /* A statement that returns no rows; *rows (may be NULL) = how many it touched. */
-apr_status_t wh_dbc_query(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args, int nargs,
-                          int *rows, wh_err_t *err) WH_DB_CHECKED;
+apr_status_t wh_dbc_query(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args,
+                          int nargs, int *rows, wh_err_t *err) WH_DB_CHECKED;
 
 /* The same for a compare-and-set: no row touched is APR_NOTFOUND. */
 apr_status_t wh_dbc_cas(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args, int nargs,

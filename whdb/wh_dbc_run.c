@@ -1,8 +1,8 @@
 /* Running the statements of wh_sql.def and copying their rows.
  *
  * PostgreSQL: statements are "prepared" without a label, so the driver sends text and values each
- * time (PQexecParams): that survives reconnects, schema changes and poolers. SQLite: prepared once a
- * handle; a schema change by another process spoils them for good, so they are prepared again. */
+ * time (PQexecParams): that survives reconnects, schema changes and poolers. SQLite: prepared once
+ * a handle; a schema change by another process spoils them for good, so they are prepared again. */
 #include "whdb/wh_dbc_priv.h"
 
 #include <stdlib.h>
@@ -58,10 +58,11 @@ apr_status_t wh_dbc_exec_value(wh_dbc_t *dbc, apr_pool_t *p, const char *text, c
     if (class != WH_DBC_OK) {
         rv = wh_dbc_fail(dbc, class, apr_pstrndup(tp, text, 60), err);
     }
-    for (int n = 0; rv == APR_SUCCESS && apr_dbd_get_row(dbc->driver, tp, res, &row, -1) == 0; n++) {
+    for (int n = 0; rv == APR_SUCCESS && apr_dbd_get_row(dbc->driver, tp, res, &row, -1) == 0;
+         n++) {
         char *got = NULL;
-        if (n == 0 && apr_dbd_datum_get(dbc->driver, row, 0, APR_DBD_TYPE_STRING, &got) ==
-                          APR_SUCCESS) {
+        if (n == 0 &&
+            apr_dbd_datum_get(dbc->driver, row, 0, APR_DBD_TYPE_STRING, &got) == APR_SUCCESS) {
             *value = apr_pstrdup(p, got == NULL ? "" : got);
         }
     }
@@ -93,7 +94,8 @@ static int prepare(wh_dbc_t *dbc, const wh_sql_t *sql, int again, apr_dbd_prepar
 }
 
 /* The argument vector of the pb* calls: pointers to text and to apr_int64_t, NULL = SQL NULL. */
-static int bind_args(const wh_sql_t *sql, const wh_arg_t *args, int nargs, const void *argv[ARGS_MAX])
+static int bind_args(const wh_sql_t *sql, const wh_arg_t *args, int nargs,
+                     const void *argv[ARGS_MAX])
 {
     if (nargs > ARGS_MAX || (size_t)nargs != strlen(sql->kinds)) {
         return 0;
@@ -114,9 +116,9 @@ static int bind_args(const wh_sql_t *sql, const wh_arg_t *args, int nargs, const
 typedef struct call_t {
     const wh_sql_t *sql;
     const void **argv;
-    apr_pool_t *tp;           /* of this call */
-    apr_dbd_results_t *res;   /* modes R and X */
-    int rows;                 /* mode W */
+    apr_pool_t *tp;         /* of this call */
+    apr_dbd_results_t *res; /* modes R and X */
+    int rows;               /* mode W */
 } call_t;
 
 static int run_once(wh_dbc_t *dbc, call_t *call, int again)
@@ -132,7 +134,8 @@ static int run_once(wh_dbc_t *dbc, call_t *call, int again)
     if (call->sql->mode == 'W') {
         return apr_dbd_pbquery(dbc->driver, call->tp, dbc->handle, &call->rows, st, call->argv);
     }
-    /* random = 1: with 0 an empty result costs 100 ms on PostgreSQL and errors look like no rows. */
+    /* random = 1: with 0 an empty result costs 100 ms on PostgreSQL and errors look like no rows.
+     */
     return apr_dbd_pbselect(dbc->driver, call->tp, dbc->handle, &call->res, st, 1, call->argv);
 }
 
@@ -178,8 +181,7 @@ static void copy_rows(wh_dbc_t *dbc, apr_pool_t *p, const call_t *call, wh_rows_
         for (int c = 0; c < rows->cols; c++) {
             char *value = NULL;
             /* get_entry would give "" for NULL on PostgreSQL and NULL on SQLite. */
-            apr_status_t rv =
-                apr_dbd_datum_get(dbc->driver, row, c, APR_DBD_TYPE_STRING, &value);
+            apr_status_t rv = apr_dbd_datum_get(dbc->driver, row, c, APR_DBD_TYPE_STRING, &value);
             to[c] = rv == APR_SUCCESS ? apr_pstrdup(p, value == NULL ? "" : value) : NULL;
         }
         rows->n++;
@@ -226,8 +228,8 @@ static apr_status_t call_sql(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh
     return rv;
 }
 
-apr_status_t wh_dbc_query(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args, int nargs,
-                          int *rows, wh_err_t *err)
+apr_status_t wh_dbc_query(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args,
+                          int nargs, int *rows, wh_err_t *err)
 {
     wh_rows_t none = {0};
     int touched = 0;

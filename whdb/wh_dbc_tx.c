@@ -1,5 +1,6 @@
 /* Transactions: our own BEGIN and COMMIT, never apr_dbd_transaction_*, which crashes on a dead
- * PostgreSQL connection, goes on in autocommit after a busy SQLite, and commits what is left open. */
+ * PostgreSQL connection, goes on in autocommit after a busy SQLite, and commits what is left open.
+ */
 #include "whdb/wh_dbc_priv.h"
 
 #include <sqlite3.h>
@@ -39,8 +40,8 @@ static int begin_immediate(wh_dbc_t *dbc)
 static apr_status_t begin_pgsql(wh_dbc_t *dbc, wh_err_t *err)
 {
     int rows = 0;
-    wh_dbc_class_e class = wh_dbc_classify(
-        dbc, apr_dbd_query(dbc->driver, dbc->handle, &rows, "BEGIN"));
+    wh_dbc_class_e class =
+        wh_dbc_classify(dbc, apr_dbd_query(dbc->driver, dbc->handle, &rows, "BEGIN"));
 
     if (class == WH_DBC_DEAD && wh_dbc_reconnect(dbc)) {
         class = wh_dbc_classify(dbc, apr_dbd_query(dbc->driver, dbc->handle, &rows, "BEGIN"));

@@ -97,8 +97,8 @@ static void make_pg(db_t *t)
     t->driver = "pgsql";
     t->dir = name;
     (void)pg_run(t, base, apr_pstrcat(t->p, "CREATE SCHEMA ", name, NULL));
-    t->params = apr_psprintf(t->p, "%s application_name=%s options='-c search_path=%s'", base,
-                             name, name);
+    t->params =
+        apr_psprintf(t->p, "%s application_name=%s options='-c search_path=%s'", base, name, name);
 }
 
 static void make_sqlite(db_t *t)
@@ -156,8 +156,8 @@ static int teardown(void **state)
     return 0;
 }
 
-/* How many databases this run has: both, or SQLite alone for a person without PostgreSQL. 0 under CI,
- * where leaving tests out is a failure. */
+/* How many databases this run has: both, or SQLite alone for a person without PostgreSQL. 0 under
+ * CI, where leaving tests out is a failure. */
 static int databases(void)
 {
     if (getenv("WH_TEST_PG") != NULL)
@@ -172,13 +172,17 @@ static int databases(void)
 
 int db_run(const db_case_t *cases, size_t n)
 {
-    struct CMUnitTest *tests = calloc(2 * n, sizeof(*tests));
-    plan_t *plans = calloc(2 * n, sizeof(*plans));
+    struct CMUnitTest *tests;
+    plan_t *plans;
     size_t count = 0;
     int kinds = databases();
     int failed;
 
-    if (kinds == 0 || n == 0 || tests == NULL || plans == NULL || apr_initialize() != APR_SUCCESS)
+    if (kinds == 0 || n == 0)
+        return EXIT_FAILURE;
+    tests = calloc(2 * n, sizeof(*tests));
+    plans = calloc(2 * n, sizeof(*plans));
+    if (tests == NULL || plans == NULL || apr_initialize() != APR_SUCCESS)
         return 1;
     apr_pool_create(&root_pool, NULL);
     for (int pg = 0; pg < kinds; pg++) {
@@ -187,8 +191,8 @@ int db_run(const db_case_t *cases, size_t n)
                 continue;
             plans[count] = (plan_t){.what = &cases[i], .pg = pg};
             tests[count] = (struct CMUnitTest){
-                .name = apr_pstrcat(root_pool, pg ? "PostgreSQL: " : "SQLite: ", cases[i].name,
-                                    NULL),
+                .name =
+                    apr_pstrcat(root_pool, pg ? "PostgreSQL: " : "SQLite: ", cases[i].name, NULL),
                 .test_func = cases[i].fn,
                 .setup_func = setup,
                 .teardown_func = teardown,

@@ -38,7 +38,10 @@ typedef struct db_case_t {
 } db_case_t;
 
 /* DB_CASE("what", fn) or DB_CASE("what", fn, .bare = 1, .only = 's'). */
-#define DB_CASE(what, function, ...) {.name = (what), .fn = (function), __VA_ARGS__}
+#define DB_CASE(what, function, ...)                                                               \
+    {                                                                                              \
+        .name = (what), .fn = (function), __VA_ARGS__                                              \
+    }
 
 int db_run(const db_case_t *cases, size_t n);
 #define DB_RUN(cases) db_run((cases), sizeof(cases) / sizeof((cases)[0]))
@@ -52,7 +55,7 @@ void db_sql(db_t *t, const char *text);
 const char *db_value(db_t *t, const char *text);
 
 /* Times and ids that are easy to tell apart: DB_T(n) is n seconds after a fixed moment. */
-#define DB_T(n) (APR_INT64_C(1700000000000000) + (apr_time_t)(n) * 1000000)
+#define DB_T(n) (APR_INT64_C(1700000000000000) + (apr_time_t)1000000 * (n))
 /* "a" + 25 digits of n. */
 const char *db_id(db_t *t, char kind, int n);
 /* 64 times the same hex digit. */

@@ -32,9 +32,9 @@ static wh_dbc_t *pooled_wrap(db_t *t, pooled_t *h, apr_pool_t *p)
 {
     wh_dbc_t *dbc = NULL;
 
-    assert_ok(wh_dbc_wrap(p, h->owner->driver, h->owner->handle, h->pool, h->prepared, &dbc,
-                          &t->err),
-              &t->err);
+    assert_ok(
+        wh_dbc_wrap(p, h->owner->driver, h->owner->handle, h->pool, h->prepared, &dbc, &t->err),
+        &t->err);
     return dbc;
 }
 
@@ -167,8 +167,11 @@ static void test_wrap(void **state)
     dbc = pooled_wrap(t, &h, request);
     /* Somebody else's open transaction on the handle is rolled back on the next wrap. */
     assert_ok(wh_dbc_exec(dbc, "BEGIN", &t->err), &t->err);
-    assert_ok(wh_dbc_exec(dbc, "INSERT INTO releases (id, files, bytes, created_at)"
-                               " VALUES ('r1', 1, 1, 1)", &t->err), &t->err);
+    assert_ok(wh_dbc_exec(dbc,
+                          "INSERT INTO releases (id, files, bytes, created_at)"
+                          " VALUES ('r1', 1, 1, 1)",
+                          &t->err),
+              &t->err);
     apr_pool_destroy(request);
     apr_pool_create(&request, t->p);
     dbc = pooled_wrap(t, &h, request);
@@ -224,9 +227,9 @@ static void test_cas(void **state)
               &t->err);
     assert_ok(wh_db_token_onetime_redeem(other, t->p, db_hash(t, 'a'), "admin", DB_T(2), &t->err),
               &t->err);
-    assert_int_equal(wh_db_token_onetime_redeem(t->dbc, t->p, db_hash(t, 'a'), "admin", DB_T(2),
-                                                &t->err),
-                     APR_NOTFOUND);
+    assert_int_equal(
+        wh_db_token_onetime_redeem(t->dbc, t->p, db_hash(t, 'a'), "admin", DB_T(2), &t->err),
+        APR_NOTFOUND);
 }
 
 /* The lock of another writer: readers go on, writers wait at most 3 s and then say busy. */
@@ -395,12 +398,12 @@ int main(void)
         DB_CASE("of two connections one wins a compare-and-set", test_cas),
         DB_CASE("a writer waits at most 3 s, then 503 db_busy", test_busy),
         DB_CASE("so does begin", test_busy_begin, .only = 's'),
-        DB_CASE("D11 a killed connection is db_gone 503, never not found",
-                test_killed, .only = 'p'),
+        DB_CASE("D11 a killed connection is db_gone 503, never not found", test_killed,
+                .only = 'p'),
         DB_CASE("a pooled handle connects again", test_killed_pooled, .only = 'p'),
         DB_CASE("one scheduler is the active one", test_leader),
-        DB_CASE("a database file moved away is 503, and no empty one is made",
-                test_moved, .only = 's'),
+        DB_CASE("a database file moved away is 503, and no empty one is made", test_moved,
+                .only = 's'),
     };
 
     return DB_RUN(cases);

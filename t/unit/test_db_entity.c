@@ -24,8 +24,8 @@ static void test_tokens(void **state)
     assert_string_equal(got->scopes, "read deploy");
     assert_string_equal(got->hash, token.hash);
     assert_true(got->expires_at == DB_T(10));
-    assert_int_equal(
-        wh_db_token_find_by_hash(t->dbc, t->p, token.hash, DB_T(10), &got, &t->err), APR_NOTFOUND);
+    assert_int_equal(wh_db_token_find_by_hash(t->dbc, t->p, token.hash, DB_T(10), &got, &t->err),
+                     APR_NOTFOUND);
 
     assert_ok(wh_db_token_touch(t->dbc, t->p, got, DB_T(5), &t->err), &t->err);
     assert_ok(wh_db_token_touch(t->dbc, t->p, got, DB_T(6), &t->err), &t->err);
@@ -34,8 +34,8 @@ static void test_tokens(void **state)
 
     assert_ok(wh_db_token_revoke(t->dbc, t->p, token.id, DB_T(7), &t->err), &t->err);
     assert_int_equal(wh_db_token_revoke(t->dbc, t->p, token.id, DB_T(7), &t->err), APR_NOTFOUND);
-    assert_int_equal(
-        wh_db_token_find_by_hash(t->dbc, t->p, token.hash, DB_T(2), &got, &t->err), APR_NOTFOUND);
+    assert_int_equal(wh_db_token_find_by_hash(t->dbc, t->p, token.hash, DB_T(2), &got, &t->err),
+                     APR_NOTFOUND);
 }
 
 static void test_onetime(void **state)
@@ -43,9 +43,9 @@ static void test_onetime(void **state)
     db_t *t = *state;
     const char *hash = db_hash(t, 'b');
 
-    assert_ok(wh_db_token_onetime_insert(t->dbc, t->p, hash, "enrolment", DB_T(1), DB_T(5),
-                                         &t->err),
-              &t->err);
+    assert_ok(
+        wh_db_token_onetime_insert(t->dbc, t->p, hash, "enrolment", DB_T(1), DB_T(5), &t->err),
+        &t->err);
     assert_int_equal(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "admin", DB_T(2), &t->err),
                      APR_NOTFOUND);
     assert_int_equal(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(5), &t->err),
@@ -159,13 +159,13 @@ static void test_hooks(void **state)
     d.delivery_id = "second";
     d.received_at = DB_T(30);
     assert_ok(wh_db_delivery_insert(t->dbc, t->p, &d, &t->err), &t->err);
-    assert_ok(wh_db_delivery_find_by_body(t->dbc, t->p, "h1", d.body_sha256, DB_T(20), &found,
-                                          &t->err),
-              &t->err);
+    assert_ok(
+        wh_db_delivery_find_by_body(t->dbc, t->p, "h1", d.body_sha256, DB_T(20), &found, &t->err),
+        &t->err);
     assert_string_equal(found->delivery_id, "second");
-    assert_int_equal(wh_db_delivery_find_by_body(t->dbc, t->p, "h1", d.body_sha256, DB_T(31),
-                                                 &found, &t->err),
-                     APR_NOTFOUND);
+    assert_int_equal(
+        wh_db_delivery_find_by_body(t->dbc, t->p, "h1", d.body_sha256, DB_T(31), &found, &t->err),
+        APR_NOTFOUND);
 
     assert_ok(wh_db_hook_delete(t->dbc, t->p, "h1", DB_T(40), &t->err), &t->err);
     assert_int_equal(wh_db_hook_delete(t->dbc, t->p, "h1", DB_T(40), &t->err), APR_NOTFOUND);

@@ -109,9 +109,9 @@ static void test_static(void **state)
     NOTFOUND(wh_db_deployment_complete(t->dbc, t->p, id, WH_DEPLOYMENT_DEPLOY,
                                        &(wh_db_outcome_t){.conclusion = WH_CONCLUSION_FAILED},
                                        DB_T(32), &t->err));
-    assert_code(wh_db_deployment_complete(t->dbc, t->p, id, WH_DEPLOYMENT_DEPLOY, &done, DB_T(32),
-                                          &t->err),
-                &t->err, "db_check");
+    assert_code(
+        wh_db_deployment_complete(t->dbc, t->p, id, WH_DEPLOYMENT_DEPLOY, &done, DB_T(32), &t->err),
+        &t->err, "db_check");
     OK(t, wh_db_deployment_complete(t->dbc, t->p, id, WH_DEPLOYMENT_FINALIZE, &done, DB_T(32),
                                     &t->err));
     OK(t, wh_db_deployment_latest_serving(t->dbc, t->p, a->id, "production", &d, &t->err));
@@ -243,10 +243,10 @@ static void test_cancel(void **state)
     BEGIN(t);
     NOTFOUND(wh_db_job_abandon(t->dbc, t->p, j->id, 0, WH_JOB_CANCELED, DB_T(22), &t->err));
     OK(t, wh_db_job_abandon(t->dbc, t->p, j->id, j->epoch, WH_JOB_CANCELED, DB_T(22), &t->err));
-    OK(t, wh_db_deployment_complete(t->dbc, t->p, id, WH_DEPLOYMENT_PREPARE,
-                                    &(wh_db_outcome_t){.conclusion = WH_CONCLUSION_CANCELED,
-                                                       .cause_code = "canceled"},
-                                    DB_T(22), &t->err));
+    OK(t, wh_db_deployment_complete(
+              t->dbc, t->p, id, WH_DEPLOYMENT_PREPARE,
+              &(wh_db_outcome_t){.conclusion = WH_CONCLUSION_CANCELED, .cause_code = "canceled"},
+              DB_T(22), &t->err));
     COMMIT(t);
     assert_int_equal(used_cpu(t, w->id), 0);
     OK(t, wh_db_job_by_deployment(t->dbc, t->p, id, &j, &t->err));
@@ -289,10 +289,13 @@ static void test_container(void **state)
     const char *d1 = db_deployment(t, a, 1);
     const char *d2 = db_deployment(t, other, 2);
     wh_db_claim_t c = started(t, 1, w);
-    wh_instance_t bad = {.id = "x", .deployment_id = d2, .container = "x", .address = "h",
-                         .port = 1};
-    wh_db_observation_t o = {.deployment_id = d1, .container = "c1",
-                             .observed = WH_OBSERVED_CRASHLOOP, .reason = "exit 1", .restarts = 3};
+    wh_instance_t bad = {
+        .id = "x", .deployment_id = d2, .container = "x", .address = "h", .port = 1};
+    wh_db_observation_t o = {.deployment_id = d1,
+                             .container = "c1",
+                             .observed = WH_OBSERVED_CRASHLOOP,
+                             .reason = "exit 1",
+                             .restarts = 3};
     apr_array_header_t *list;
     wh_db_route_t *r;
     wh_name_t n = {.label = "app1", .environment = "production", .kind = WH_NAME_PRODUCTION};

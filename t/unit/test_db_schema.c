@@ -143,8 +143,9 @@ static void test_server_away(void **state)
     db_t *t = *state;
     wh_dbc_t *dbc = NULL;
 
-    assert_code(wh_dbc_open(t->p, "pgsql", "host=127.0.0.1 port=1 connect_timeout=2", &dbc, &t->err),
-                &t->err, "db_gone");
+    assert_code(
+        wh_dbc_open(t->p, "pgsql", "host=127.0.0.1 port=1 connect_timeout=2", &dbc, &t->err),
+        &t->err, "db_gone");
     assert_int_equal(t->err.http, 503);
 }
 
@@ -159,8 +160,8 @@ int main(void)
         DB_CASE("a failing migration changes nothing", test_failing, .bare = 1),
         DB_CASE("XO2 the file: mode 0660 whatever the umask, WAL, a missing one is not made",
                 test_file, .only = 's'),
-        DB_CASE("XO2 a file that is no database is refused",
-                test_no_database, .bare = 1, .only = 's'),
+        DB_CASE("XO2 a file that is no database is refused", test_no_database, .bare = 1,
+                .only = 's'),
         DB_CASE("a server that is away is db_gone", test_server_away, .bare = 1, .only = 'p'),
     };
 
