@@ -191,7 +191,7 @@ static apr_status_t not_succeeded(wh_core_t *core, apr_pool_t *p, const wh_finis
 /* A result that cannot be taken as it is (a release that is not there, a container that another job
  * reported): the deployment fails with the reason, for else it would be repeated for ever. */
 static apr_status_t unusable(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
-                             const wh_err_t *why, apr_time_t now, wh_err_t *err)
+                             const wh_err_t *why, int containers, apr_time_t now, wh_err_t *err)
 {
     wh_msg_job_result_t r = {.outcome = WH_OUTCOME_FAILED, .cause_code = "internal",
                              .cause_detail = apr_psprintf(p, "The result cannot be used: %s",
@@ -201,7 +201,7 @@ static apr_status_t unusable(wh_core_t *core, apr_pool_t *p, const wh_finish_ref
 
     wh_log(WH_LOG_ERROR, "WH0453", "job %s: its result cannot be used: %s", ref->job, why->text);
     rv = not_succeeded(core, p, ref, &r, now, err);
-    if (rv == APR_SUCCESS) {
+    if (rv == APR_SUCCESS && containers > 0) {
         rv = wh_db_job_insert_stop(core->dbc, p, id != NULL ? id : "", ref->deployment, ref->worker,
                                    now, now, err);
     }
@@ -217,7 +217,7 @@ static apr_status_t succeeded(wh_core_t *core, apr_pool_t *p, const wh_finish_re
     apr_status_t rv = wh_finish_switch(core, p, &claim, ref->deployment, r, now, &why);
 
     if (rv == APR_EGENERAL && !wh_core_may_retry(&why)) {
-        return unusable(core, p, ref, &why, now, err);
+        return unusable(core, p, ref, &why, r->instances->nelts, now, err);
     }
     if (rv != APR_SUCCESS) {
         if (err != NULL) {
