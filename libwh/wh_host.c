@@ -19,6 +19,8 @@ static const char *const reserved[] = {
     "wpad", "www",
 };
 
+#define V6_MAX 47 /* the longest text of an IPv6 address, with its brackets */
+
 static int is_lower(char c)
 {
     return c >= 'a' && c <= 'z';
@@ -173,7 +175,7 @@ static apr_status_t normalise_v6(apr_pool_t *p, const char *h, const char **name
         (end[1] == ':' && !port_ok(end + 2)))
         return bad_host(err);
     n = (size_t)(end - h) + 1;
-    if (strspn(h + 1, "0123456789abcdefABCDEF:.") != n - 2)
+    if (n > V6_MAX || strspn(h + 1, "0123456789abcdefABCDEF:.") != n - 2)
         return bad_host(err);
     s = apr_pstrmemdup(p, h, n);
     for (n = 0; s[n]; n++)

@@ -3,8 +3,15 @@
 # A target t/fuzz/fuzz_<x>.c is its name in fuzz_targets, its _SOURCES and _LDADD, and seeds in corpus/<x>/.
 fuzz_targets = \
 	t/fuzz/fuzz_conf \
+	t/fuzz/fuzz_giturl \
+	t/fuzz/fuzz_hook \
+	t/fuzz/fuzz_host \
 	t/fuzz/fuzz_json \
 	t/fuzz/fuzz_jwt \
+	t/fuzz/fuzz_manifest \
+	t/fuzz/fuzz_model \
+	t/fuzz/fuzz_proto \
+	t/fuzz/fuzz_route \
 	t/fuzz/fuzz_text
 
 fuzz_libs = libwh/libwh.la $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
@@ -30,5 +37,26 @@ t_fuzz_fuzz_jwt_LDADD = $(fuzz_libs)
 t_fuzz_fuzz_text_SOURCES = t/fuzz/fuzz_text.c $(fuzz_common)
 t_fuzz_fuzz_text_LDFLAGS = $(fuzz_ldflags)
 t_fuzz_fuzz_text_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_giturl_SOURCES = t/fuzz/fuzz_giturl.c $(fuzz_common)
+t_fuzz_fuzz_giturl_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_giturl_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_hook_SOURCES = t/fuzz/fuzz_hook.c $(fuzz_common)
+t_fuzz_fuzz_hook_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_hook_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_host_SOURCES = t/fuzz/fuzz_host.c $(fuzz_common)
+t_fuzz_fuzz_host_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_host_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_manifest_SOURCES = t/fuzz/fuzz_manifest.c $(fuzz_common)
+t_fuzz_fuzz_manifest_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_manifest_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_model_SOURCES = t/fuzz/fuzz_model.c $(fuzz_common)
+t_fuzz_fuzz_model_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_model_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_proto_SOURCES = t/fuzz/fuzz_proto.c $(fuzz_common)
+t_fuzz_fuzz_proto_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_proto_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_route_SOURCES = t/fuzz/fuzz_route.c $(fuzz_common)
+t_fuzz_fuzz_route_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_route_LDADD = $(fuzz_libs)
 
 EXTRA_DIST += t/fuzz/replay_main.c t/fuzz/corpus

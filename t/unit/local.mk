@@ -2,6 +2,7 @@
 # unit_tests, and its _SOURCES.
 unit_tests = \
 	t/unit/test_assertion \
+	t/unit/test_authz \
 	t/unit/test_backoff \
 	t/unit/test_bucket \
 	t/unit/test_clock \
@@ -13,11 +14,22 @@ unit_tests = \
 	t/unit/test_db_sql \
 	t/unit/test_db_worker \
 	t/unit/test_err \
+	t/unit/test_fsm \
+	t/unit/test_giturl \
+	t/unit/test_hook \
+	t/unit/test_host \
 	t/unit/test_id \
 	t/unit/test_json \
 	t/unit/test_jwt \
 	t/unit/test_keys \
 	t/unit/test_log \
+	t/unit/test_manifest \
+	t/unit/test_model \
+	t/unit/test_proto \
+	t/unit/test_proto_msg \
+	t/unit/test_route \
+	t/unit/test_sched \
+	t/unit/test_seq \
 	t/unit/test_sign \
 	t/unit/test_text \
 	t/unit/test_time
@@ -77,10 +89,36 @@ t_unit_test_db_worker_SOURCES = t/unit/test_db_worker.c $(unit_db)
 t_unit_test_db_worker_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_db_worker_LDADD = $(unit_db_libs)
 
+# The domain: protocol, names, models, states, routes.
+t_unit_test_authz_SOURCES = t/unit/test_authz.c $(unit_common)
+t_unit_test_authz_LDADD = $(unit_libs)
+t_unit_test_fsm_SOURCES = t/unit/test_fsm.c $(unit_common)
+t_unit_test_fsm_LDADD = $(unit_libs)
+t_unit_test_giturl_SOURCES = t/unit/test_giturl.c $(unit_common)
+t_unit_test_giturl_LDADD = $(unit_libs)
+t_unit_test_hook_SOURCES = t/unit/test_hook.c $(unit_common)
+t_unit_test_hook_LDADD = $(unit_libs)
+t_unit_test_host_SOURCES = t/unit/test_host.c $(unit_common)
+t_unit_test_host_LDADD = $(unit_libs)
+t_unit_test_manifest_SOURCES = t/unit/test_manifest.c $(unit_common)
+t_unit_test_manifest_LDADD = $(unit_libs)
+t_unit_test_model_SOURCES = t/unit/test_model.c $(unit_common)
+t_unit_test_model_LDADD = $(unit_libs)
+t_unit_test_proto_SOURCES = t/unit/test_proto.c $(unit_common)
+t_unit_test_proto_LDADD = $(unit_libs)
+t_unit_test_proto_msg_SOURCES = t/unit/test_proto_msg.c $(unit_common)
+t_unit_test_proto_msg_LDADD = $(unit_libs)
+t_unit_test_route_SOURCES = t/unit/test_route.c $(unit_common)
+t_unit_test_route_LDADD = $(unit_libs)
+t_unit_test_sched_SOURCES = t/unit/test_sched.c $(unit_common)
+t_unit_test_sched_LDADD = $(unit_libs)
+t_unit_test_seq_SOURCES = t/unit/test_seq.c $(unit_common)
+t_unit_test_seq_LDADD = $(unit_libs)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 else
 TESTS += t/unit/missing-cmocka
 endif
-EXTRA_DIST += t/unit/missing-cmocka
+EXTRA_DIST += t/unit/missing-cmocka t/data

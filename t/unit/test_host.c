@@ -94,6 +94,7 @@ static void test_normalise(void **state)
         "app%2e.base", "%2e%2e.base", "app.base/", "app/../b", "a b",        "a\tb",
         "app.base:0", "app.base:99999", "app.base:65536", "app.base:abc", "app.base:-1",
         "app.base:80:80", "[::1", "[]", "[::1]x", "[::g]", "[::1]:99999", "\xc3\xa4.base",
+        "[1111:2222:3333:4444:5555:6666:7777:8888:9999:0000]",
         "a\x01.base", "user@app.base", "app.base\\x",
         "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl.base",
     };

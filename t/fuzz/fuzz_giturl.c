@@ -1,0 +1,41 @@
+/* Addresses of repositories, and directories inside them. */
+#include <string.h>
+#include <apr_strings.h>
+#include "libwh/wh_giturl.h"
+#include "t/fuzz/fuzz.h"
+
+/* No segment of a path leads up. */
+static int climbs(const char *path)
+{
+    while (*path) {
+        size_t n = strcspn(path, "/");
+
+        if (n == 2 && strncmp(path, "..", 2) == 0)
+            return 1;
+        path += n + (path[n] == '/');
+    }
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    apr_pool_t *p = fuzz_pool();
+    char *text = apr_pstrmemdup(p, (const char *)data, n);
+
+    if (wh_giturl_check(p, text, "/srv/git", NULL) == APR_SUCCESS) {
+        fuzz_must(strlen(text) <= WH_GITURL_MAX && text[0] != '-' && !climbs(text));
+        fuzz_must(strchr(text, '\\') == NULL && strchr(text, '\n') == NULL);
+        if (wh_giturl_kind(text) == WH_GITURL_LOCAL) {
+            fuzz_must(strncmp(text, "/srv/git/", 9) == 0 && text[9]);
+        } else {
+            size_t authority = strcspn(text + 8, "/");
+
+            fuzz_must(strncmp(text, "https://", 8) == 0 && authority > 0);
+            fuzz_must(memchr(text + 8, '@', authority) == NULL);
+        }
+        fuzz_must(wh_giturl_check(p, text, NULL, NULL) == APR_SUCCESS || text[0] == '/');
+    }
+    if (wh_giturl_subdir_check(text, NULL) == APR_SUCCESS)
+        fuzz_must(text[0] != '/' && !climbs(text));
+    return 0;
+}
