@@ -14,6 +14,8 @@
 /* Key in the hash of prepared statements that tells which session of the handle is set up. No
  * statement has a colon in its label. */
 #define SESSION_KEY "wh:session"
+/* The same for a handle whose file is no longer there; set once, so that it is logged once. */
+#define MOVED_KEY "wh:moved"
 
 typedef struct session_t {
     int backend; /* PostgreSQL: the server process; another one means a reconnect */
@@ -76,9 +78,11 @@ apr_status_t wh_dbc_unmoved(wh_dbc_t *dbc, wh_err_t *err)
         return APR_SUCCESS;
     }
     dbc->gone = 1;
-    wh_log(WH_LOG_ERROR, "WH0055", "the database file %s was moved, deleted or replaced%s",
-           sqlite3_db_filename(dbc->native, "main"),
-           dbc->own ? "" : "; put it back, or restart httpd if it is another one now");
+    if (apr_hash_get(dbc->prepared, MOVED_KEY, APR_HASH_KEY_STRING) == NULL) {
+        apr_hash_set(dbc->prepared, MOVED_KEY, APR_HASH_KEY_STRING, MOVED_KEY);
+        wh_log(WH_LOG_ERROR, "WH0055", "the database file %s was moved, deleted or replaced",
+               sqlite3_db_filename(dbc->native, "main"));
+    }
     return wh_err_set(err, 503, "db_gone", "The database cannot be reached at present.");
 }
 
@@ -257,10 +261,12 @@ apr_status_t wh_dbc_wrap(apr_pool_t *p, const apr_dbd_driver_t *driver, apr_dbd_
         dbc->in_tx = 1;
         wh_dbc_rollback(dbc);
     }
-    rv = wh_dbc_unmoved(dbc, err);
-    if (rv == APR_SUCCESS) {
-        rv = wh_dbc_setup(dbc, err);
+    if (wh_dbc_unmoved(dbc, err) != APR_SUCCESS) {
+        /* mod_dbd keeps the handle for ever, so it is gone round: a connection for this request.
+         * Where that cannot be had either, err says already what clients may know. */
+        return wh_dbc_open(p, "sqlite3", sqlite3_db_filename(dbc->native, "main"), out, NULL);
     }
+    rv = wh_dbc_setup(dbc, err);
     if (rv != APR_SUCCESS && dbc->gone && wh_dbc_reconnect(dbc)) {
         dbc->gone = 0;
         rv = wh_dbc_setup(dbc, err);

@@ -61,7 +61,9 @@ void wh_dbc_close(wh_dbc_t *dbc);
  * registered with ap_dbd_prepare, and those that a schema change spoiled are prepared again by
  * themselves. The first wrap of a handle switches foreign keys on (SQLite) or sets the lock
  * timeout (PostgreSQL); so does the first after a reconnect. A cleanup on p rolls back whatever
- * transaction is left open, so that the handle goes back clean.
+ * transaction is left open, so that the handle goes back clean. An SQLite handle whose file was
+ * moved or replaced is gone round: *out is then a connection of its own to the file that bears the
+ * name now, closed with p.
  * Errors: as above. */
 apr_status_t wh_dbc_wrap(apr_pool_t *p, const apr_dbd_driver_t *driver, apr_dbd_t *handle,
                          apr_pool_t *handle_pool, apr_hash_t *prepared, wh_dbc_t **out,

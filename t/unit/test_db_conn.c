@@ -386,6 +386,43 @@ static void test_moved(void **state)
     assert_int_equal(got->version, 1);
 }
 
+/* The same under a handle of mod_dbd, which keeps it for ever; and the file comes back as another.
+ */
+static void test_moved_pooled(void **state)
+{
+    db_t *t = *state;
+    pooled_t h = pooled_make(t);
+    const char *moved = apr_pstrcat(t->p, t->params, ".moved", NULL);
+    wh_app_t *a = db_app(t, 1, WH_KIND_STATIC);
+    wh_dbc_t *dbc = pooled_wrap(t, &h, t->p);
+    apr_pool_t *request;
+    wh_app_t *got;
+
+    db_sql(t, apr_psprintf(t->p, "VACUUM INTO '%s'", moved));
+    assert_int_equal(unlink(t->params), 0);
+    assert_code(
+        wh_dbc_wrap(t->p, h.owner->driver, h.owner->handle, h.pool, h.prepared, &dbc, &t->err),
+        &t->err, "db_gone");
+    assert_null(strstr(t->err.text, "/"));
+    assert_int_equal(access(t->params, F_OK), -1);
+    (void)unlink(apr_pstrcat(t->p, t->params, "-wal", NULL));
+    (void)unlink(apr_pstrcat(t->p, t->params, "-shm", NULL));
+    assert_int_equal(rename(moved, t->params), 0);
+    for (int i = 0; i < 2; i++) {
+        apr_pool_create(&request, t->p);
+        dbc = pooled_wrap(t, &h, request);
+        assert_ok(wh_dbc_begin(dbc, t->p, &t->err), &t->err);
+        assert_ok(wh_db_app_update(dbc, request, a, DB_T(2), &t->err), &t->err);
+        if (i == 0)
+            assert_ok(wh_dbc_commit(dbc, &t->err), &t->err);
+        apr_pool_destroy(request);
+    }
+    wh_dbc_close(t->dbc);
+    t->dbc = db_open(t);
+    assert_ok(wh_db_app_by_slug(t->dbc, t->p, "app1", &got, &t->err), &t->err);
+    assert_int_equal(got->version, 2);
+}
+
 int main(void)
 {
     const db_case_t cases[] = {
@@ -404,6 +441,7 @@ int main(void)
         DB_CASE("one scheduler is the active one", test_leader),
         DB_CASE("a database file moved away is 503, and no empty one is made", test_moved,
                 .only = 's'),
+        DB_CASE("a pooled handle of a replaced file is gone round", test_moved_pooled, .only = 's'),
     };
 
     return DB_RUN(cases);
