@@ -1,5 +1,5 @@
-/* The link between agent and hub. The input is tried as a frame as it is, as the body of a frame with a
- * right MAC (so that everything behind the MAC is reached), and as a payload of every type. */
+/* The link between agent and hub. The input is tried as a frame as it is, as the body of a frame
+ * with a right MAC (so that all behind the MAC is reached), and as a payload of every type. */
 #include <string.h>
 #include <apr_strings.h>
 #include "libwh/wh_json.h"

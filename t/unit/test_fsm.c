@@ -5,7 +5,7 @@
 /* Each cell, written again by hand: "." refused, "=" said again, else the first letter(s) of the
  * state it moves to. Columns are the events in their order. */
 static const char *const jobs[WH_JOB_STATES][WH_JOB_EV_COUNT] = {
-    /*                  assign      ack           release    succeed      fail      lost       cancel      canceled */
+    /* assign, ack, release, succeed, fail, lost, cancel, canceled */
     [WH_JOB_PENDING] = {"assigned", ".", "=", ".", "failed", ".", "canceled", "."},
     [WH_JOB_ASSIGNED] = {".", "processing", "pending", ".", "failed", "pending", "canceled", "."},
     [WH_JOB_PROCESSING] = {".", "=", ".", "succeeded", "failed", "failed", "=", "canceled"},
@@ -15,7 +15,7 @@ static const char *const jobs[WH_JOB_STATES][WH_JOB_EV_COUNT] = {
 };
 
 static const char *const deployments[WH_DEPLOYMENT_STATES][WH_DEPLOYMENT_EV_COUNT] = {
-    /*                          start     finalize    complete     fail    failed       cancel       skip */
+    /* start, finalize, complete, fail, failed, cancel, skip */
     [WH_DEPLOYMENT_PREPARE] = {"deploy", ".", ".", "fail", ".", "completed", "completed"},
     [WH_DEPLOYMENT_DEPLOY] = {"=", "finalize", ".", "fail", ".", "completed", "."},
     [WH_DEPLOYMENT_FINALIZE] = {".", "=", "completed", "fail", ".", ".", "."},

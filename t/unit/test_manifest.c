@@ -10,7 +10,7 @@ static const char *hostile[] = {
     "",        "/",          "/etc/passwd", "..",       "../a",     "a/../b", "a/..",
     "./a",     "a/./b",      "a/.",         "a//b",     "a/",       "//a",    "a\\b",
     "..\\..",  "a\nb",       "a\tb",        "a\x7f",    "a\x01",    "\xff",   "a/\xc3",
-    "\xc0\xae\xc0\xae/a", "\xed\xa0\x80", "a\xc2\x85" "b",
+    "\xc0\xae\xc0\xae/a", "\xed\xa0\x80", "a\xc2\x85",
 };
 
 static const char *fine[] = {

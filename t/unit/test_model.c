@@ -355,8 +355,8 @@ static void test_snapshot_refused(void **state)
     const char *bad[] = {"", "[]", "{}", "{\"slug\":\"blog\",\"kind\":\"static\"}",
                          "{\"slug\":\"blog\",\"kind\":\"odd\",\"repository\":{\"url\":\"x\"}}",
                          "{\"slug\":\"../x\",\"kind\":\"static\",\"repository\":{\"url\":\"x\"}}",
-                         "{\"slug\":\"blog\",\"kind\":\"static\",\"repository\":{\"url\":\"x\","
-                         "\"branch\":\"--x\"}}"};
+                         ("{\"slug\":\"blog\",\"kind\":\"static\",\"repository\":{\"url\":\"x\","
+                          "\"branch\":\"--x\"}}")};
     wh_err_t err = WH_ERR_INIT;
     wh_snapshot_t s;
 

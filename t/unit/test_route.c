@@ -117,7 +117,8 @@ static void test_limits(void **state)
     assert_code(wh_route_encode(p, "", &r, &buf, &n, &err), &err, "route_invalid");
     r.n_upstreams = WH_ROUTE_UPSTREAMS_MAX;
     for (int i = 0; i < WH_ROUTE_UPSTREAMS_MAX; i++)
-        r.upstreams[i] = (wh_route_upstream_t){.address = longer + 1, .port = 65535, .weight = 1000};
+        r.upstreams[i] =
+            (wh_route_upstream_t){.address = longer + 1, .port = 65535, .weight = 1000};
     r.slug = r.app_id = r.environment = r.release_id = r.deployment_id = longer + 1;
     assert_ok(wh_route_encode(p, KEY, &r, &buf, &n, &err), &err);
     assert_true(n <= WH_ROUTE_MAX_BYTES);
