@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# db: sqlite pgsql
 # Deployments: made with their job in one transaction, listed, shown, canceled; their log from its file.
 use strict;
 use warnings;

@@ -1,0 +1,133 @@
+#!/usr/bin/perl
+# db: sqlite pgsql
+# A static release on its way from an agent: announced, its missing objects stored, committed; and all
+# that a worker may not do.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Digest::SHA qw(sha256_hex);
+use Test::More;
+use WH::Api;
+
+my $api = WH::Api->new;
+my $token = $api->token;
+$api->app($token, 'blog');
+$api->app($token, 'shop');
+my $w1 = $api->worker('w1');
+my $w2 = $api->worker('w2');
+my ($deployment, $job) = $api->processing($token, 'blog', $w1, 3);
+my ($deployment2, $job2) = $api->processing($token, 'shop', $w2, 1);
+
+my %site = ('index.html' => "<h1>hello</h1>\n", 'css/a.css' => "a{}\n", 'copy.html' => "<h1>hello</h1>\n", 'empty' => '', 'big.bin' => 'x' x 300_000);
+sub manifest { my (%files) = @_; return [ map { { path => $_, size => length $files{$_}, sha256 => sha256_hex($files{$_}), mode => 0644 } } sort keys %files ] }
+sub announce { my ($w, $j, $epoch, $m) = @_; return $api->req(POST => '/v1/agent/releases', token => $w->{token}, json => { job => $j, epoch => $epoch, manifest => $m }) }
+sub put { my ($w, $j, $epoch, $sha, $data) = @_; return $api->req(PUT => "/v1/agent/objects/$sha?job=$j&epoch=$epoch", token => $w->{token}, body => $data, type => 'application/octet-stream') }
+sub commit { my ($w, $j, $epoch, $id) = @_; return $api->req(POST => "/v1/agent/releases/$id/commit", token => $w->{token}, json => { job => $j, epoch => $epoch }) }
+sub stored { my ($sha) = @_; return "$api->{state}/objects/" . substr($sha, 0, 2) . "/$sha" }
+sub tree { my ($dir) = @_; my $out = `cd '$dir' && find . -name '.tmp*' -o -type f -print | sort`; return $out }
+
+# ---- the way it goes -------------------------------------------------------------------------------
+my $res = announce($w1, $job, 3, manifest(%site));
+is($res->{status}, 200, 'a release is announced') or diag $res->{body};
+my $id = $res->{json}{release};
+like($id, qr/^[0-9a-f]{40}$/, 'F300 its id comes from its content');
+my %want = map { sha256_hex($_) => $_ } values %site;
+is_deeply([ sort @{ $res->{json}{missing} } ], [ sort keys %want ], 'each missing object once');
+$api->is_problem(commit($w1, $job, 3, $id), 409, 'objects_missing', 'it cannot be committed before they are there');
+ok(!-e "$api->{state}/releases/$id", 'and does not exist');
+is($api->value('SELECT count(*) FROM releases'), 0, 'nor in the database');
+for my $sha (sort keys %want) {
+    my $got = put($w1, $job, 3, $sha, $want{$sha});
+    is($got->{status}, 201, 'an object is stored') or diag $got->{body};
+    is(WH::Api::_slurp(stored($sha)), $want{$sha}, 'as it is');
+}
+is((stat stored((keys %want)[0]))[2] & 07777, 0644, 'readable, not executable');
+is(put($w1, $job, 3, (keys %want)[0], $want{ (keys %want)[0] })->{status}, 204, 'again: nothing to do');
+is_deeply(announce($w1, $job, 3, manifest(%site))->{json}, { release => $id, missing => [] }, 'announced again: nothing is missing');
+$res = commit($w1, $job, 3, $id);
+is($res->{status}, 200, 'committed') or diag $res->{body};
+is_deeply($res->{json}, { release => $id, files => 5, bytes => 300_034 }, 'with its figures');
+my $text = WH::Api::_slurp("$api->{state}/releases/$id/manifest");
+like($text, qr/^wisehost-manifest 1\n/, 'F300 the release is its manifest');
+is(substr(sha256_hex($text), 0, 40), $id, 'whose hash is its name');
+is_deeply([ map { (split / /)[3] } grep {/ /} (split /\n/, $text)[ 1 .. 5 ] ], [ sort keys %site ], 'sorted by path');
+is_deeply([ $api->sql("SELECT id, files, bytes FROM releases") ], [ [ $id, 5, 300_034 ] ], 'and its row is there');
+ok(!-e "$api->{state}/uploads/$job.3", 'what was staged is gone');
+is(tree("$api->{state}/objects") =~ /\.tmp/, '', 'no temporary file is left');
+announce($w1, $job, 3, manifest(%site));
+is(commit($w1, $job, 3, $id)->{status}, 200, 'committed again (a lost answer): the same');
+my %changed = (%site, 'index.html' => "<h1>new</h1>\n");
+is_deeply(announce($w1, $job, 3, manifest(%changed))->{json}{missing}, [ sha256_hex("<h1>new</h1>\n") ], 'the next release sends only what changed');
+
+# ---- who may not -----------------------------------------------------------------------------------
+my $files = tree($api->{state});
+my $new = sha256_hex("<h1>new</h1>\n");
+$api->unchanged('of others, of other times', sub {
+    my $m = manifest(a => 'a');
+    $api->is_problem(announce($w2, $job, 3, $m), 404, 'not_found', 'another worker\'s job');
+    $api->is_problem(announce($w1, $job2, 1, $m), 404, 'not_found', 'a job of another worker');
+    $api->is_problem(announce($w1, $job, 2, $m), 404, 'not_found', 'D12 a former epoch');
+    $api->is_problem(announce($w1, $job, 4, $m), 404, 'not_found', 'D12 a later epoch');
+    $api->is_problem(put($w2, $job, 3, $new, "<h1>new</h1>\n"), 404, 'not_found', 'an object for another\'s job');
+    $api->is_problem(put($w2, $job2, 1, $new, "<h1>new</h1>\n"), 422, 'not_announced', 'an object that another job announced');
+    $api->is_problem(commit($w2, $job2, 1, $id), 422, 'not_announced', 'a release that another job announced');
+    $api->is_problem(commit($w1, $job, 3, 'a' x 40), 404, 'not_found', 'a release that was not announced');
+    $api->is_problem($api->req(POST => '/v1/agent/releases', token => $_->[1], json => { job => $job, epoch => 3, manifest => $m }), $_->[2], undef, $_->[0])
+        for [ 'nobody', undef, 401 ], [ 'a person', $token, 403 ], [ 'the raw key', $w1->{key}, 403 ], [ 'the control secret', $api->{control}, 403 ];
+    $api->sql("UPDATE jobs SET status = 'assigned' WHERE id = '$job'");
+    $api->is_problem(announce($w1, $job, 3, $m), 404, 'not_found', 'a job that is not processing');
+    $api->sql("UPDATE jobs SET status = 'failed' WHERE id = '$job'");
+    $api->is_problem(put($w1, $job, 3, $new, "<h1>new</h1>\n"), 404, 'not_found', 'a job that is over');
+    $api->is_problem(commit($w1, $job, 3, $id), 404, 'not_found', 'nor committed');
+    $api->sql("UPDATE jobs SET status = 'processing' WHERE id = '$job'");
+});
+is(tree($api->{state}), $files, 'and no file came of it');
+
+# ---- objects that are none -------------------------------------------------------------------------
+$api->unchanged('bad objects', sub {
+    $api->is_problem(put($w1, $job, 3, $new, "<h1>nex</h1>\n"), 422, 'hash_mismatch', 'another content');
+    $api->is_problem(put($w1, $job, 3, $new, '<h1>new</h1>'), 422, 'length_mismatch', 'shorter');
+    $api->is_problem(put($w1, $job, 3, $new, "<h1>new</h1>\n\n"), undef // 422, undef, 'longer');
+    $api->is_problem(put($w1, $job, 3, $_, 'x'), 404, undef, 'a name that is none') for 'x', 'A' x 64, 'a' x 63, 'a' x 65;
+    $api->is_problem(put($w1, $job, 3, 'a' x 64, 'x'), 422, 'not_announced', 'not announced');
+    my $head = "PUT /v1/agent/objects/$new?job=$job&epoch=3 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer $w1->{token}\r\nConnection: close\r\n";
+    $api->is_problem($api->raw("${head}Transfer-Encoding: chunked\r\n\r\nd\r\n<h1>new</h1>\n\r\n0\r\n\r\n"), 411, 'length_required', 'without a length');
+    my $cut = $api->raw("${head}Content-Length: 13\r\n\r\n<h1>", shut => 1);
+    is($cut->{status}, 400, 'cut short');
+    $api->is_problem($api->req(PUT => "/v1/agent/objects/$new$_", token => $w1->{token}, body => 'x'), 400, undef, "query $_")
+        for '', "?job=$job", "?job=$job&epoch=x", "?job=$job&epoch=3&path=/etc", '?epoch=3';
+});
+is(tree($api->{state}), $files, 'nothing of it is kept, nothing half is left');
+
+# ---- manifests that are none -----------------------------------------------------------------------
+my $sha = sha256_hex('a');
+$api->unchanged('bad manifests', sub {
+    for my $path ('/etc/passwd', '../x', 'a/../b', './a', 'a//b', 'a/', '', "a\nb", "a\x{0}b", 'a\\b', 'x' x 1025, join('/', ('d') x 40), "a\x{7f}") {
+        $api->is_problem(announce($w1, $job, 3, [ { path => $path, size => 1, sha256 => $sha } ]), 400, undef,
+            'path ' . ($path =~ /^[ -~]{1,40}$/ ? $path : 'of ' . length($path) . ' odd bytes'));
+    }
+    my %ok = (path => 'a', size => 1, sha256 => $sha);
+    $api->is_problem(announce($w1, $job, 3, [ { %ok, @$_ } ]), 400, undef, "$_->[0] = $_->[1]")
+        for [ size => -1 ], [ size => '1' ], [ sha256 => 'x' x 64 ], [ sha256 => uc $sha ], [ mode => 010000 ], [ link => '/etc/passwd' ];
+    $api->is_problem(announce($w1, $job, 3, [ \%ok, \%ok ]), 400, undef, 'a path twice');
+    $api->is_problem(announce($w1, $job, 3, []), 422, 'output_missing', 'no file at all');
+    $api->is_problem(announce($w1, $job, 3, [ { %ok, size => 2 * 1024**3 } ]), 400, undef, 'a file beyond the limit');
+    my $many = announce($w1, $job, 3, [ map { { path => "f$_", size => 0, sha256 => $sha } } 1 .. 20_001 ]);
+    ok($many->{status} == 413 || $many->{status} == 400, 'more than 20,000 files') or diag $many->{status}, substr $many->{body}, 0, 300;
+});
+
+# ---- a big one -------------------------------------------------------------------------------------
+my %big = map { ("dir$_/file-$_.txt" => "content $_\n") } 1 .. 1000;
+$res = announce($w1, $job, 3, manifest(%big));
+is(scalar @{ $res->{json}{missing} }, 1000, '1,000 objects are missing');
+my $bad = grep { put($w1, $job, 3, sha256_hex($_), $_)->{status} != 201 } values %big;
+is($bad, 0, 'all are stored');
+is(commit($w1, $job, 3, $res->{json}{release})->{status}, 200, 'and committed');
+
+# ---- a cancellation --------------------------------------------------------------------------------
+$api->req(POST => "/v1/deployments/$deployment/cancel", token => $token, body => '');
+$api->is_problem(announce($w1, $job, 3, manifest(a => 'a')), 409, 'canceled', 'a job that is to be canceled sends nothing more');
+
+is($api->unexpected, '', 'the error log is clean');
+done_testing();
