@@ -440,6 +440,9 @@ int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req)
     int rc = HTTP_SERVICE_UNAVAILABLE;
     int n;
 
+    if (preserve_host == NULL) {
+        return upstream_error(r, req, rc); /* no mod_proxy, and only WiseHostApp to want it */
+    }
     forwarded_headers(r, req);
     r->per_dir_config = ap_merge_per_dir_configs(r->pool, r->per_dir_config, preserve_host);
     /*

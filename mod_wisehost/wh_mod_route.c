@@ -11,6 +11,7 @@
  * one is closed when its last reader is done.
  */
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
@@ -92,9 +93,40 @@ static int table_begin(wh_table_t *t)
     return 0;
 }
 
+/* The directory in force: a relative target lies beside the link. */
+static int table_path(const char *link, const char *target, char *out, size_t size)
+{
+    const char *slash = strrchr(link, '/');
+    int beside = *target == '/' || slash == NULL ? 0 : (int)(slash - link) + 1;
+    int n = apr_snprintf(out, size, "%.*s%s", beside, link, target);
+
+    return n < 0 || (size_t)n >= size - 1 ? -1 : 0;
+}
+
+/* LMDB opens a file that was cut short, and reading a missing page is a SIGBUS: looked at first. */
+static int whole(MDB_env *env)
+{
+    MDB_envinfo info;
+    MDB_stat st;
+    struct stat file;
+    int fd = -1;
+    int rc = mdb_env_get_fd(env, &fd);
+
+    rc = rc != 0 ? rc : mdb_env_info(env, &info);
+    rc = rc != 0 ? rc : mdb_env_stat(env, &st);
+    if (rc == 0 && fstat(fd, &file) != 0) {
+        rc = errno;
+    }
+    if (rc == 0 && (apr_uint64_t)file.st_size / st.ms_psize <= info.me_last_pgno) {
+        rc = MDB_CORRUPTED;
+    }
+    return rc;
+}
+
 static int table_open(const char *link, wh_table_t **out)
 {
     wh_table_t *t = calloc(1, sizeof(*t));
+    char path[2 * WH_ROUTE_LINK_MAX];
     int rc;
 
     if (t == NULL) {
@@ -110,12 +142,20 @@ static int table_open(const char *link, wh_table_t **out)
         free(t);
         return rc;
     }
+    /* By the directory and not by the link, so that what is opened is what was compared. */
+    if (table_path(link, t->target, path, sizeof(path)) != 0) {
+        table_close(t);
+        return ENAMETOOLONG;
+    }
     rc = mdb_env_set_mapsize(t->env, WH_ROUTE_MAP_BYTES);
     if (rc == 0) {
         rc = mdb_env_set_maxreaders(t->env, WH_ROUTE_READERS);
     }
     if (rc == 0) {
-        rc = mdb_env_open(t->env, link, MDB_NOTLS | MDB_RDONLY | MDB_NORDAHEAD, 0660);
+        rc = mdb_env_open(t->env, path, MDB_NOTLS | MDB_RDONLY | MDB_NORDAHEAD, 0660);
+    }
+    if (rc == 0) {
+        rc = whole(t->env);
     }
     if (rc == 0) {
         rc = table_begin(t);
@@ -305,6 +345,8 @@ static apr_status_t child_exit(void *data)
 
 void wh_mod_route_child_init(apr_pool_t *pchild, server_rec *s)
 {
+    const server_rec *any;
+
     memset(&child, 0, sizeof(child));
     if (apr_thread_mutex_create(&child.lock, APR_THREAD_MUTEX_DEFAULT, pchild) != APR_SUCCESS) {
         child.lock = NULL;
@@ -313,6 +355,11 @@ void wh_mod_route_child_init(apr_pool_t *pchild, server_rec *s)
     }
     child.server = s;
     child.link = apr_pstrcat(pchild, wh_mod_conf_state_dir(s), "/routes", NULL);
-    refresh(&child, apr_time_now());
+    /* Without an engine (the module is loaded, nothing more) the table is opened on first use. */
+    for (any = s; any != NULL && !wh_mod_conf_engine(any); any = any->next) {
+    }
+    if (any != NULL) {
+        refresh(&child, apr_time_now());
+    }
     apr_pool_cleanup_register(pchild, &child, child_exit, apr_pool_cleanup_null);
 }
