@@ -307,7 +307,7 @@ apr_status_t wh_manifest_parse(apr_pool_t *p, const char *buf, size_t len, wh_ma
     out->n = (int)lines;
     out->entries = apr_pcalloc(p, lines * sizeof(*out->entries));
     for (i = 0, line = text; i < lines; i++) {
-        char *eol = strchr(line, '\n');
+        char *eol = line + strcspn(line, "\n");
 
         *eol = '\0';
         fault = parse_line(line, &out->entries[i]);
