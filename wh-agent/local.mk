@@ -1,1 +1,49 @@
 # wh-agent: its part of the one Makefile
+noinst_LTLIBRARIES += wh-agent/libwhagent.la
+wh_agent_libwhagent_la_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(LWS_CFLAGS)
+wh_agent_libwhagent_la_LDFLAGS = $(AM_LDFLAGS)
+wh_agent_libwhagent_la_LIBADD = libwh/libwh.la $(APR_LIBS) $(JANSSON_LIBS) $(CURL_LIBS) $(LWS_LIBS)
+wh_agent_libwhagent_la_SOURCES = \
+	wh-agent/agent.c wh-agent/agent.h \
+	wh-agent/api.c wh-agent/api.h \
+	wh-agent/blobs.c wh-agent/blobs.h \
+	wh-agent/box.c wh-agent/box.h \
+	wh-agent/build.c wh-agent/build.h \
+	wh-agent/buildout.c wh-agent/buildout.h \
+	wh-agent/cancel.c wh-agent/cancel.h \
+	wh-agent/catfile.c wh-agent/catfile.h \
+	wh-agent/cause.c wh-agent/cause.h \
+	wh-agent/conf.c wh-agent/conf.h \
+	wh-agent/deploy.c wh-agent/deploy.h \
+	wh-agent/engine.h \
+	wh-agent/engine_docker.c \
+	wh-agent/engine_http.c wh-agent/engine_http.h \
+	wh-agent/engine_json.c wh-agent/engine_json.h \
+	wh-agent/frames.c wh-agent/frames.h \
+	wh-agent/fsutil.c wh-agent/fsutil.h \
+	wh-agent/gitenv.c wh-agent/gitenv.h \
+	wh-agent/identity.c wh-agent/identity.h \
+	wh-agent/job.c wh-agent/job.h \
+	wh-agent/link.c wh-agent/link.h \
+	wh-agent/link_conn.c wh-agent/link_conn.h \
+	wh-agent/logs.c wh-agent/logs.h \
+	wh-agent/lstree.c wh-agent/lstree.h \
+	wh-agent/machine.c wh-agent/machine.h \
+	wh-agent/netguard.c wh-agent/netguard.h \
+	wh-agent/pool.c wh-agent/pool.h \
+	wh-agent/probe.c wh-agent/probe.h \
+	wh-agent/proc.c wh-agent/proc.h \
+	wh-agent/reconcile.c wh-agent/reconcile.h \
+	wh-agent/release.c wh-agent/release.h \
+	wh-agent/results.c wh-agent/results.h \
+	wh-agent/run.c wh-agent/run.h \
+	wh-agent/source.c wh-agent/source.h \
+	wh-agent/thread.c wh-agent/thread.h \
+	wh-agent/work.h
+
+sbin_PROGRAMS += wh-agent/wh-agent
+wh_agent_wh_agent_SOURCES = wh-agent/main.c
+wh_agent_wh_agent_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
+wh_agent_wh_agent_LDADD = wh-agent/libwhagent.la
+
+EXTRA_DIST += wh-agent/README.md

@@ -1,0 +1,559 @@
+#include <malloc.h>
+#include <string.h>
+#include <apr_strings.h>
+#include "libwh/wh_log.h"
+#include "wh-agent/agent.h"
+#include "wh-agent/link_conn.h"
+#include "wh-agent/pool.h"
+#include "wh-agent/thread.h"
+
+#define LOOK_US ((apr_interval_time_t)30 * APR_USEC_PER_SEC)
+#define LOOK_SOON_US ((apr_interval_time_t)1500000)
+#define FLUSH_US ((apr_interval_time_t)60000)
+#define REPLACED_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
+#define STOP_PATIENCE_US ((apr_interval_time_t)20 * APR_USEC_PER_SEC)
+#define REST_FIRST_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
+#define REST_MAX_US ((apr_interval_time_t)960 * APR_USEC_PER_SEC)
+#define REST_KEPT 256
+
+/* A container that ended again soon after it was started. */
+typedef struct rest_t {
+    char container[80];
+    apr_interval_time_t pause;
+    wh_mono_t until;
+} rest_t;
+
+static void look(wh_agent_t *agent);
+static void prepare(wh_agent_t *agent);
+
+/* ---- a pass over the engine, on a thread ---- */
+
+typedef struct pass_t {
+    wh_agent_t *agent;
+    apr_pool_t *p;
+    wh_reconcile_in_t in;
+    int acting; /* in is to be followed, else only look */
+    int clear;  /* first remove what a former life left */
+    int want_token, force_token;
+    const char *token;
+    apr_array_header_t *seen;
+    const char *engine_name;
+    wh_err_t err, engine_err;
+    int ok;
+} pass_t;
+
+static wh_reconcile_opts_t reconcile_opts(const pass_t *pass)
+{
+    const wh_agent_t *a = pass->agent;
+
+    return (wh_reconcile_opts_t){.conf = &a->conf,
+                                 .clock = a->clock,
+                                 .engine = a->engine,
+                                 .agent = wh_identity_agent_id(a->identity),
+                                 .in = pass->acting ? &pass->in : NULL};
+}
+
+/* Marks without a result: jobs of a former life that were cut off. Nothing of them may run on; that they are
+ * lost is for the hub to say, when our hello does not name them. */
+static int clear_former_life(pass_t *pass)
+{
+    wh_agent_t *a = pass->agent;
+    wh_reconcile_opts_t opts = reconcile_opts(pass);
+    apr_array_header_t *marked = wh_results_marked(a->conf.state_dir, pass->p);
+    apr_array_header_t *lost = apr_array_make(pass->p, 4, sizeof(const char *));
+    int killed = wh_proc_kill_marked(pass->p, a->mark);
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; i < marked->nelts; i++) {
+        const char *job = APR_ARRAY_IDX(marked, i, const char *);
+
+        if (wh_results_find(a->results, job, 0) == NULL)
+            APR_ARRAY_PUSH(lost, const char *) = job;
+    }
+    if (killed > 0 || lost->nelts > 0)
+        wh_log(WH_LOG_INFO, NULL, "a former life left %d processes and %d jobs: cleared away", killed,
+               lost->nelts);
+    if (lost->nelts > 0 && a->engine != NULL)
+        rv = wh_reconcile_clear_jobs(pass->p, &opts, lost, &pass->engine_err);
+    if (rv != APR_SUCCESS) {
+        wh_log(WH_LOG_WARN, "WH0670", "containers of cut-off jobs may be left: %s",
+               pass->engine_err.text);
+        return 0;
+    }
+    for (int i = 0; i < marked->nelts; i++)
+        wh_results_unmark(a->conf.state_dir, pass->p, APR_ARRAY_IDX(marked, i, const char *));
+    return 1;
+}
+
+/* On the pass' thread. The results table is only read here while no other thread of ours runs (clear). */
+static void run_pass(pass_t *pass)
+{
+    wh_agent_t *a = pass->agent;
+    wh_reconcile_opts_t opts = reconcile_opts(pass);
+
+    if (pass->clear)
+        pass->clear = clear_former_life(pass);
+    pass->ok = 1;
+    if (pass->want_token)
+        pass->ok = wh_identity_token(a->identity, pass->p, pass->force_token, &pass->token,
+                                     &pass->err) == APR_SUCCESS;
+    pass->engine_name = "";
+    if (a->engine != NULL &&
+        wh_reconcile_pass(pass->p, &opts, &pass->seen, &pass->engine_name, &pass->engine_err) !=
+            APR_SUCCESS) {
+        pass->seen = NULL;
+        pass->engine_name = "";
+    }
+}
+
+static pass_t *make_pass(wh_agent_t *agent)
+{
+    apr_pool_t *p = wh_pool_make("pass");
+    pass_t *pass = p != NULL ? apr_pcalloc(p, sizeof(*pass)) : NULL;
+
+    if (pass != NULL) {
+        pass->agent = agent;
+        pass->p = p;
+    }
+    return pass;
+}
+
+/* ---- taking up what a pass saw ---- */
+
+static const wh_reconcile_seen_t *seen_before(const wh_agent_t *agent, const char *container)
+{
+    for (int i = 0; agent->seen != NULL && i < agent->seen->nelts; i++) {
+        const wh_reconcile_seen_t *s = &APR_ARRAY_IDX(agent->seen, i, wh_reconcile_seen_t);
+
+        if (strcmp(s->container, container) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+/* A container that had to be started again, and is down again: twice as long until the next try. */
+static void rest(wh_agent_t *agent, const wh_reconcile_seen_t *s)
+{
+    wh_mono_t now = wh_clock_mono(agent->clock);
+    rest_t *r = NULL;
+
+    for (int i = 0; i < agent->rest->nelts; i++)
+        if (strcmp(APR_ARRAY_IDX(agent->rest, i, rest_t).container, s->container) == 0)
+            r = &APR_ARRAY_IDX(agent->rest, i, rest_t);
+    if (r == NULL && agent->rest->nelts >= REST_KEPT)
+        apr_array_clear(agent->rest);
+    if (r == NULL) {
+        r = &APR_ARRAY_PUSH(agent->rest, rest_t);
+        *r = (rest_t){.pause = REST_FIRST_US / 2};
+        apr_cpystrn(r->container, s->container, sizeof(r->container));
+    } else if (!wh_mono_reached(now, r->until)) {
+        return;
+    }
+    r->pause = r->pause * 2 < REST_MAX_US ? r->pause * 2 : REST_MAX_US;
+    r->until = wh_mono_add(now, r->pause);
+}
+
+static void take_seen(wh_agent_t *agent, const pass_t *pass, int tell_all)
+{
+    apr_pool_t *p;
+    apr_array_header_t *now;
+
+    apr_cpystrn(agent->engine_name, pass->engine_name, sizeof(agent->engine_name));
+    if (pass->seen == NULL || (p = wh_pool_make("seen")) == NULL)
+        return;
+    now = apr_array_make(p, pass->seen->nelts + 1, sizeof(wh_reconcile_seen_t));
+    for (int i = 0; i < pass->seen->nelts; i++) {
+        wh_reconcile_seen_t s = APR_ARRAY_IDX(pass->seen, i, wh_reconcile_seen_t);
+        const wh_reconcile_seen_t *old = seen_before(agent, s.container);
+
+        s.app = apr_pstrdup(p, s.app);
+        s.deployment = apr_pstrdup(p, s.deployment);
+        s.container = apr_pstrdup(p, s.container);
+        s.address = apr_pstrdup(p, s.address);
+        s.reason = apr_pstrdup(p, s.reason);
+        APR_ARRAY_PUSH(now, wh_reconcile_seen_t) = s;
+        if (tell_all || old == NULL || old->state != s.state || old->restarts != s.restarts)
+            wh_link_conn_app_status(agent, &s);
+        if (s.state != WH_OBSERVED_RUNNING)
+            rest(agent, &s);
+    }
+    if (agent->seen_p != NULL)
+        apr_pool_destroy(agent->seen_p);
+    agent->seen_p = p;
+    agent->seen = now;
+}
+
+/* ---- look: while connected ---- */
+
+static void on_looked(void *owner, void *data)
+{
+    wh_agent_t *agent = owner;
+    pass_t *pass = data;
+    int came_back = agent->engine_name[0] == '\0' && pass->engine_name[0] != '\0';
+
+    agent->looking = 0;
+    if (pass->engine_err.rv != APR_SUCCESS)
+        wh_log(WH_LOG_WARN, "WH0671", "the container engine: %s", pass->engine_err.text);
+    take_seen(agent, pass, pass->in.may_remove);
+    if (came_back)
+        wh_link_close(agent->link, 1000); /* the next hello tells of the engine */
+    if (agent->welcomed && agent->reconcile_due)
+        look(agent);
+    (void)malloc_trim(0);
+}
+
+static void look_thread(void *data)
+{
+    pass_t *pass = data;
+
+    run_pass(pass);
+    wh_box_post(pass->agent->box, pass->p, on_looked, pass);
+}
+
+static void copy_desired(wh_agent_t *agent, pass_t *pass)
+{
+    apr_array_header_t *desired = apr_array_make(pass->p, 8, sizeof(wh_msg_desired_t));
+    apr_array_header_t *resting = apr_array_make(pass->p, 4, sizeof(const char *));
+    wh_mono_t now = wh_clock_mono(agent->clock);
+
+    for (int i = 0; agent->desired != NULL && i < agent->desired->nelts; i++) {
+        wh_msg_desired_t d = APR_ARRAY_IDX(agent->desired, i, wh_msg_desired_t);
+
+        d.deployment = apr_pstrdup(pass->p, d.deployment);
+        d.app = apr_pstrdup(pass->p, d.app);
+        APR_ARRAY_PUSH(desired, wh_msg_desired_t) = d;
+    }
+    for (int i = 0; i < agent->rest->nelts; i++) {
+        const rest_t *r = &APR_ARRAY_IDX(agent->rest, i, rest_t);
+
+        if (!wh_mono_reached(now, r->until))
+            APR_ARRAY_PUSH(resting, const char *) = apr_pstrdup(pass->p, r->container);
+    }
+    pass->in.desired = desired;
+    pass->in.resting = resting;
+    pass->in.busy = wh_jobs_busy(agent->jobs, pass->p);
+    pass->in.asked_at = agent->desired_at;
+}
+
+static void look(wh_agent_t *agent)
+{
+    pass_t *pass;
+    wh_err_t err = WH_ERR_INIT;
+
+    if (agent->engine == NULL || !agent->welcomed || agent->looking || agent->stopping)
+        return;
+    wh_link_timer(agent->link, WH_LINK_T_LOOK, LOOK_US);
+    pass = make_pass(agent);
+    if (pass == NULL)
+        return;
+    copy_desired(agent, pass);
+    pass->acting = 1;
+    pass->in.may_remove = agent->reconcile_due;
+    agent->reconcile_due = 0;
+    agent->looking = 1;
+    if (wh_thread_start(look_thread, pass, &err) == APR_SUCCESS)
+        return;
+    wh_log(WH_LOG_ERROR, "WH0672", "%s", err.text);
+    agent->looking = 0;
+    apr_pool_destroy(pass->p);
+}
+
+void wh_agent_look_soon(wh_agent_t *agent)
+{
+    wh_link_timer(agent->link, WH_LINK_T_LOOK, agent->reconcile_due ? 1 : LOOK_SOON_US);
+}
+
+/* ---- prepare: before a connection ---- */
+
+static void try_later(wh_agent_t *agent, apr_interval_time_t at_least)
+{
+    apr_interval_time_t wait = wh_backoff_next(&agent->backoff, wh_rand_jitter(agent->rnd));
+
+    wh_link_timer(agent->link, WH_LINK_T_CONNECT, wait > at_least ? wait : at_least);
+}
+
+static void on_prepared(void *owner, void *data)
+{
+    wh_agent_t *agent = owner;
+    pass_t *pass = data;
+    unsigned char key[32];
+
+    agent->preparing = 0;
+    if (pass->clear)
+        agent->cleared = 1;
+    take_seen(agent, pass, 0);
+    if (agent->stopping)
+        return;
+    if (!pass->ok) {
+        wh_log(WH_LOG_WARN, "WH0673", "no worker token: %s", pass->err.text);
+        try_later(agent, 0);
+        return;
+    }
+    if (pass->engine_err.rv != APR_SUCCESS)
+        wh_log(WH_LOG_WARN, "WH0674", "the container engine: %s", pass->engine_err.text);
+    agent->force_token = 0;
+    wh_link_timer(agent->link, WH_LINK_T_TOKEN, wh_identity_refresh_in(agent->identity));
+    wh_identity_mac_key(agent->identity, key);
+    wh_link_connect(agent->link, pass->token, key);
+    (void)malloc_trim(0);
+}
+
+static void prepare_thread(void *data)
+{
+    pass_t *pass = data;
+
+    run_pass(pass);
+    wh_box_post(pass->agent->box, pass->p, on_prepared, pass);
+}
+
+static void prepare(wh_agent_t *agent)
+{
+    pass_t *pass = agent->preparing || agent->stopping ? NULL : make_pass(agent);
+    wh_err_t err = WH_ERR_INIT;
+
+    if (pass == NULL)
+        return;
+    pass->clear = !agent->cleared && wh_jobs_count_running(agent->jobs) == 0;
+    pass->want_token = 1;
+    pass->force_token = agent->force_token;
+    agent->preparing = 1;
+    if (wh_thread_start(prepare_thread, pass, &err) == APR_SUCCESS)
+        return;
+    wh_log(WH_LOG_ERROR, "WH0675", "%s", err.text);
+    agent->preparing = 0;
+    apr_pool_destroy(pass->p);
+    try_later(agent, 0);
+}
+
+/* ---- the token, while connected ---- */
+
+static void on_token(void *owner, void *data)
+{
+    wh_agent_t *agent = owner;
+    pass_t *pass = data;
+    apr_interval_time_t next = wh_identity_refresh_in(agent->identity);
+
+    if (!pass->ok)
+        wh_log(WH_LOG_WARN, "WH0676", "the worker token is not refreshed: %s", pass->err.text);
+    wh_link_timer(agent->link, WH_LINK_T_TOKEN, next > APR_USEC_PER_SEC * 10 ? next
+                                                                            : APR_USEC_PER_SEC * 10);
+    (void)malloc_trim(0);
+}
+
+static void token_thread(void *data)
+{
+    pass_t *pass = data;
+
+    pass->ok = wh_identity_token(pass->agent->identity, pass->p, 0, &pass->token, &pass->err) ==
+               APR_SUCCESS;
+    wh_box_post(pass->agent->box, pass->p, on_token, pass);
+}
+
+static void refresh(wh_agent_t *agent)
+{
+    pass_t *pass = make_pass(agent);
+    wh_err_t err = WH_ERR_INIT;
+
+    if (pass != NULL && wh_thread_start(token_thread, pass, &err) != APR_SUCCESS)
+        apr_pool_destroy(pass->p);
+}
+
+/* ---- the end ---- */
+
+static void stop_if_idle(wh_agent_t *agent)
+{
+    if (agent->stopping && wh_jobs_count_running(agent->jobs) == 0)
+        wh_link_stop(agent->link);
+}
+
+/* First asked: let what runs come to its end for a while; then cut it off. */
+static void begin_stop(wh_agent_t *agent)
+{
+    if (agent->stopping)
+        return;
+    agent->stopping = 1;
+    wh_log(WH_LOG_INFO, NULL, "going down; %d jobs run", wh_jobs_count_running(agent->jobs));
+    wh_link_timer(agent->link, WH_LINK_T_QUIT, STOP_PATIENCE_US);
+    stop_if_idle(agent);
+}
+
+static void patience_over(wh_agent_t *agent)
+{
+    static const apr_interval_time_t last_word = 8 * APR_USEC_PER_SEC;
+
+    if (wh_jobs_count_running(agent->jobs) == 0 || agent->quit > 1) {
+        wh_link_stop(agent->link);
+        return;
+    }
+    agent->quit = 2;
+    wh_jobs_abandon(agent->jobs);
+    wh_link_timer(agent->link, WH_LINK_T_QUIT, last_word);
+}
+
+/* ---- events of the link ---- */
+
+static void on_opened(void *owner)
+{
+    wh_link_conn_opened(owner);
+}
+
+static void on_message(void *owner, apr_pool_t *p, const wh_proto_msg_t *msg)
+{
+    wh_link_conn_message(owner, p, msg);
+}
+
+static void on_closed(void *owner, const wh_link_end_t *end)
+{
+    wh_agent_t *agent = owner;
+    apr_interval_time_t at_least = 0;
+
+    wh_link_conn_closed(agent);
+    if (end->http == 401 || end->http == 403)
+        agent->force_token = 1;
+    if (end->code == WH_CLOSE_REPLACED || end->code == WH_CLOSE_REVOKED)
+        at_least = REPLACED_US;
+    if (end->code == WH_CLOSE_REPLACED)
+        wh_log(WH_LOG_ERROR, "WH0677",
+               "another agent connected with this worker's key; trying again in a minute");
+    else if (end->opened)
+        wh_log(WH_LOG_WARN, "WH0678", "the line to the hub is gone (close code %d)", end->code);
+    else if (end->http != 0)
+        wh_log(WH_LOG_WARN, "WH0679", "the server refused the connection with status %d", end->http);
+    else
+        wh_log(WH_LOG_INFO, NULL, "the server cannot be reached at %s", agent->conf.server_url);
+    if (!agent->stopping)
+        try_later(agent, at_least);
+}
+
+static void on_timer(void *owner, wh_link_timer_e which)
+{
+    wh_agent_t *agent = owner;
+
+    switch (which) {
+    case WH_LINK_T_CONNECT:
+        prepare(agent);
+        break;
+    case WH_LINK_T_HEARTBEAT:
+        wh_link_conn_heartbeat(agent);
+        break;
+    case WH_LINK_T_LOOK:
+        look(agent);
+        break;
+    case WH_LINK_T_TOKEN:
+        refresh(agent);
+        break;
+    case WH_LINK_T_FLUSH:
+        wh_link_conn_flush(agent);
+        break;
+    case WH_LINK_T_QUIT:
+        patience_over(agent);
+        break;
+    default:
+        break;
+    }
+}
+
+/* A thread has posted, a log has new lines, or a signal came. Lines are gathered for a moment, so that a
+ * talkative build makes few frames. */
+static void on_woken(void *owner)
+{
+    wh_agent_t *agent = owner;
+    int running = wh_jobs_count_running(agent->jobs);
+
+    wh_box_empty(agent->box);
+    if (agent->quit == 1 && !agent->stopping)
+        begin_stop(agent);
+    if (agent->welcomed && !agent->flush_due && running > 0) {
+        agent->flush_due = 1;
+        wh_link_timer(agent->link, WH_LINK_T_FLUSH, FLUSH_US);
+    }
+    stop_if_idle(agent);
+}
+
+static void on_changed(void *owner)
+{
+    wh_agent_t *agent = owner;
+
+    wh_link_conn_flush(agent);
+    if (wh_jobs_count_running(agent->jobs) == 0)
+        (void)malloc_trim(0);
+}
+
+static const wh_link_events_t events = {.opened = on_opened,
+                                        .message = on_message,
+                                        .closed = on_closed,
+                                        .timer = on_timer,
+                                        .woken = on_woken};
+
+/* ---- as a whole ---- */
+
+apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
+{
+    apr_pool_t *p = agent->p;
+    wh_identity_opts_t identity = {
+        .conf = &agent->conf, .clock = agent->clock, .rnd = agent->rnd};
+    wh_link_opts_t link = {.conf = &agent->conf,
+                           .clock = agent->clock,
+                           .rnd = agent->rnd,
+                           .events = &events,
+                           .owner = agent};
+    wh_jobs_opts_t jobs;
+    apr_status_t rv;
+
+    agent->rest = apr_array_make(p, 8, sizeof(rest_t));
+    agent->desired_p = wh_pool_make("desired");
+    if (agent->desired_p == NULL)
+        return wh_err_set(err, 500, "internal", "out of memory");
+    agent->desired = apr_array_make(agent->desired_p, 8, sizeof(wh_msg_desired_t));
+    rv = wh_identity_open(p, &identity, &agent->identity, err);
+    if (rv == APR_SUCCESS)
+        rv = wh_box_make(p, agent, &agent->box, err);
+    if (rv == APR_SUCCESS)
+        rv = wh_results_open(p, agent->conf.state_dir, &agent->results, err);
+    if (rv == APR_SUCCESS)
+        rv = wh_link_make(p, &link, &agent->link, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    agent->mark = apr_pstrcat(p, "WISEHOST_AGENT=", wh_identity_agent_id(agent->identity), NULL);
+    wh_box_set_wake(agent->box, wh_link_wake, agent->link);
+    jobs = (wh_jobs_opts_t){.conf = &agent->conf,
+                            .clock = agent->clock,
+                            .rnd = agent->rnd,
+                            .identity = agent->identity,
+                            .engine = agent->engine,
+                            .mark = agent->mark,
+                            .box = agent->box,
+                            .results = agent->results,
+                            .wake = wh_link_wake,
+                            .wake_baton = agent->link,
+                            .changed = on_changed,
+                            .owner = agent};
+    return wh_jobs_make(p, &jobs, &agent->jobs, err);
+}
+
+void wh_agent_run(wh_agent_t *agent)
+{
+    prepare(agent);
+    wh_link_run(agent->link);
+}
+
+void wh_agent_free(wh_agent_t *agent)
+{
+    wh_box_set_wake(agent->box, NULL, NULL);
+    wh_box_empty(agent->box);
+    wh_link_destroy(agent->link);
+    if (wh_thread_running() > 0)
+        return; /* a thread that could not be ended in time still looks at the rest */
+    wh_jobs_free(agent->jobs);
+    apr_pool_destroy(agent->desired_p);
+    if (agent->seen_p != NULL)
+        apr_pool_destroy(agent->seen_p);
+}
+
+void wh_agent_quit(wh_agent_t *agent)
+{
+    if (agent->quit == 0)
+        agent->quit = 1;
+    if (agent->link != NULL)
+        wh_link_wake(agent->link);
+}

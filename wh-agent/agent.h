@@ -1,0 +1,72 @@
+/* The agent as a whole: what the parts share, and when things are done. All of it belongs to the link's
+ * thread; work that blocks goes to short-lived threads, which answer through the box.
+ *
+ *     start / lost line ──► prepare (thread: clear left-overs, token, look at the engine) ──► connect
+ *     connected ──► hello ──► welcome ──► reconcile (thread), results, heartbeats, looks, token refresh
+ */
+#ifndef WH_AGENT_AGENT_H
+#define WH_AGENT_AGENT_H
+
+#include "libwh/wh_backoff.h"
+#include "wh-agent/box.h"
+#include "wh-agent/job.h"
+#include "wh-agent/link.h"
+#include "wh-agent/machine.h"
+#include "wh-agent/reconcile.h"
+
+typedef struct wh_agent_t wh_agent_t;
+
+struct wh_agent_t {
+    apr_pool_t *p;
+    wh_agent_conf_t conf;
+    const wh_clock_t *clock;
+    const wh_rand_t *rnd;
+    wh_engine_open_fn *engine; /* NULL = none */
+    wh_identity_t *identity;
+    const char *mark;
+    wh_box_t *box;
+    wh_results_t *results;
+    wh_jobs_t *jobs;
+    wh_link_t *link;
+    wh_machine_t machine;
+    wh_backoff_t backoff;
+
+    /* the connection */
+    int connected; /* hello was sent */
+    int welcomed;
+    apr_int64_t heartbeat_s;
+    wh_bucket_t log_bucket; /* what may go out in log lines */
+    int flush_due;          /* a timer is set to send what waits */
+    int force_token;        /* the server refused the present one */
+
+    /* what should run, and what was seen running */
+    apr_pool_t *desired_p;
+    apr_array_header_t *desired; /* wh_msg_desired_t */
+    apr_time_t desired_at;
+    int reconcile_due; /* desired is new: act, and remove what is in none of it */
+    apr_pool_t *seen_p;
+    apr_array_header_t *seen; /* wh_reconcile_seen_t */
+    apr_array_header_t *rest; /* rest_t: containers that keep ending */
+    char engine_name[64];
+
+    int cleared;   /* the left-overs of a former life are gone */
+    int preparing; /* a thread is at it */
+    int looking;
+    volatile int quit; /* set by signals */
+    int stopping;
+};
+
+/* Everything that is made once. conf, clock, rnd, engine are set by the caller. Errors: those of the parts. */
+apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err) WH_MUST_CHECK;
+
+/* Serve until a signal. */
+void wh_agent_run(wh_agent_t *agent);
+void wh_agent_free(wh_agent_t *agent);
+
+/* Signal handlers: end in order. */
+void wh_agent_quit(wh_agent_t *agent);
+
+/* Desired state has changed: look and act soon. */
+void wh_agent_look_soon(wh_agent_t *agent);
+
+#endif

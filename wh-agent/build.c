@@ -1,0 +1,212 @@
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <apr_strings.h>
+#include "libwh/wh_log.h"
+#include "libwh/wh_text.h"
+#include "wh-agent/build.h"
+#include "wh-agent/release.h"
+
+#define DOCKERFILE_MAX WH_MIB
+
+apr_array_header_t *wh_work_labels(const wh_work_t *work)
+{
+    apr_array_header_t *labels = apr_array_make(work->p, 8, sizeof(wh_engine_label_t));
+    const wh_msg_job_t *job = work->job;
+    const wh_engine_label_t all[] = {
+        {WH_ENGINE_LABEL_AGENT, wh_identity_agent_id(work->identity)},
+        {WH_ENGINE_LABEL_APP, job->app},
+        {WH_ENGINE_LABEL_SLUG, job->slug},
+        {WH_ENGINE_LABEL_DEPLOYMENT, job->deployment},
+        {WH_ENGINE_LABEL_ENVIRONMENT, job->environment},
+        {WH_ENGINE_LABEL_JOB, job->job},
+    };
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(all); i++)
+        APR_ARRAY_PUSH(labels, wh_engine_label_t) = all[i];
+    return labels;
+}
+
+const char *wh_work_network(apr_pool_t *p, const char *app_id)
+{
+    return apr_pstrcat(p, "wisehost-", app_id, NULL);
+}
+
+/* ---- what must be true of the tree ---- */
+
+/* Engines read these beside the Dockerfile, some of them following links: only plain files will do. */
+static apr_status_t check_plain(wh_work_t *work, const wh_source_t *source, const char *path,
+                                int needed, wh_err_t *err)
+{
+    wh_lstree_entry_t entry;
+    apr_status_t rv = wh_source_stat(work->p, source, path, &entry, err);
+
+    if (rv == APR_NOTFOUND && !needed)
+        return APR_SUCCESS;
+    if (rv == APR_NOTFOUND)
+        return wh_err_set(err, 422, "build_failed", "there is no %s in the repository", path);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (entry.kind != WH_LSTREE_FILE)
+        return wh_err_set(err, 422, "build_failed", "%s is not a regular file", path);
+    if (entry.size > DOCKERFILE_MAX)
+        return wh_err_set(err, 422, "build_failed", "%s is larger than 1 MiB", path);
+    return APR_SUCCESS;
+}
+
+static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source, wh_err_t *err)
+{
+    const wh_snapshot_t *snap = &work->job->snapshot;
+    const char *dockerfile = wh_release_join(work->p, snap->repo_root, snap->build_dockerfile);
+    const char *const beside[] = {
+        wh_release_join(work->p, snap->repo_root, ".dockerignore"),
+        wh_release_join(work->p, snap->repo_root, ".containerignore"),
+        apr_pstrcat(work->p, dockerfile, ".dockerignore", NULL),
+        apr_pstrcat(work->p, dockerfile, ".containerignore", NULL)};
+    apr_status_t rv = check_plain(work, source, dockerfile, 1, err);
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(beside) && rv == APR_SUCCESS; i++)
+        rv = check_plain(work, source, beside[i], 0, err);
+    return rv;
+}
+
+/* ---- the stream ---- */
+
+typedef struct stream_t {
+    wh_work_t *work;
+    int fd;
+    wh_mono_t deadline;
+    apr_int64_t bytes, bytes_max;
+    int too_large;
+} stream_t;
+
+static apr_ssize_t read_tar(void *baton, char *buf, size_t n)
+{
+    stream_t *s = baton;
+    ssize_t got;
+
+    for (;;) {
+        struct pollfd pfd[2] = {{.fd = s->fd, .events = POLLIN},
+                                {.fd = s->work->cancel->fd, .events = POLLIN}};
+
+        (void)poll(pfd, 2, 500);
+        if (wh_cancel_is_set(s->work->cancel) ||
+            wh_mono_reached(wh_clock_mono(s->work->clock), s->deadline))
+            return -1;
+        if (pfd[0].revents != 0)
+            break;
+    }
+    do {
+        got = read(s->fd, buf, n);
+    } while (got < 0 && errno == EINTR);
+    s->bytes += got > 0 ? got : 0;
+    if (s->bytes > s->bytes_max) {
+        s->too_large = 1;
+        return -1;
+    }
+    return got;
+}
+
+/* ---- the words ---- */
+
+typedef struct words_t {
+    wh_logs_t *logs;
+    wh_logs_half_t out, err;
+} words_t;
+
+static void take_text(void *baton, wh_stream_e stream, const char *buf, size_t n)
+{
+    words_t *w = baton;
+
+    wh_logs_feed(w->logs, stream, stream == WH_STREAM_ERR ? &w->err : &w->out, buf, n);
+}
+
+static apr_status_t outcome(const stream_t *s, apr_int64_t limit_s, apr_status_t rv, wh_err_t *err)
+{
+    if (rv == APR_SUCCESS)
+        return APR_SUCCESS;
+    if (wh_cancel_is_set(s->work->cancel))
+        return wh_err_set(err, 409, "canceled", "the deployment was canceled");
+    if (s->too_large)
+        return wh_err_set(err, 422, "too_large", "the files for the build have more than %" APR_INT64_T_FMT
+                          " MiB", s->bytes_max / WH_MIB);
+    if (wh_err_is(err, "deadline"))
+        return wh_err_set(err, 422, "build_timeout",
+                          "the build was not done within %" APR_INT64_T_FMT " s", limit_s);
+    if (wh_err_is(err, "engine_error")) {
+        wh_err_t was = *err;
+
+        return wh_err_set(err, 422, "build_failed", "%s", was.text);
+    }
+    return rv;
+}
+
+apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
+                            const char **image, wh_err_t *err)
+{
+    const wh_msg_job_t *job = work->job;
+    words_t *words = apr_pcalloc(work->p, sizeof(*words));
+    stream_t stream = {.work = work,
+                       .deadline = source->opts.deadline,
+                       .bytes_max = 2 * source->opts.max_bytes};
+    wh_engine_build_t build = {
+        .dockerfile = job->snapshot.build_dockerfile,
+        .tag = apr_pstrcat(work->p, "wisehost/", job->app, ":", job->deployment, NULL),
+        .labels = wh_work_labels(work),
+        .memory_bytes = work->conf->build_memory_bytes,
+        .read = read_tar,
+        .read_baton = &stream,
+        .text = take_text,
+        .text_baton = words,
+        .deadline = source->opts.deadline};
+    wh_proc_result_t result;
+    wh_proc_t proc;
+    apr_status_t rv = check_tree(work, source, err);
+
+    if (rv == APR_SUCCESS)
+        rv = wh_source_archive(work->p, source, job->snapshot.repo_root, &proc, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    stream.fd = proc.out_fd;
+    words->logs = work->logs;
+    rv = engine->vt->build(engine, work->p, &build, image, err);
+    wh_proc_end(work->p, &proc, rv != APR_SUCCESS, &result);
+    wh_logs_flush(work->logs, WH_STREAM_OUT, &words->out);
+    wh_logs_flush(work->logs, WH_STREAM_ERR, &words->err);
+    if (rv == APR_SUCCESS && (result.end != WH_PROC_EXITED || result.status != 0))
+        rv = wh_err_set(err, 422, "build_failed", "git could not pack the files: %s",
+                        wh_source_git_says(work->p, result.errors));
+    return outcome(&stream, job->build_s, rv, err);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const wh_engine_item_t *x = a, *y = b;
+
+    return x->created_at == y->created_at ? 0 : x->created_at < y->created_at ? 1 : -1;
+}
+
+void wh_build_prune(wh_work_t *work, wh_engine_t *engine)
+{
+    wh_engine_label_t with = {WH_ENGINE_LABEL_APP, work->job->app};
+    const char *agent = wh_identity_agent_id(work->identity);
+    apr_array_header_t *items;
+    wh_err_t err = WH_ERR_INIT;
+    int kept = 0;
+    apr_status_t rv = engine->vt->images(engine, work->p, &with, &items, &err);
+
+    if (rv == APR_SUCCESS)
+        qsort(items->elts, (size_t)items->nelts, sizeof(wh_engine_item_t), newest_first);
+    for (int i = 0; rv == APR_SUCCESS && i < items->nelts; i++) {
+        const wh_engine_item_t *item = &APR_ARRAY_IDX(items, i, wh_engine_item_t);
+
+        if (strcmp(wh_engine_label(item->labels, WH_ENGINE_LABEL_AGENT), agent) != 0 ||
+            kept++ < work->conf->images_kept)
+            continue;
+        rv = engine->vt->image_remove(engine, work->p, item->id, &err);
+    }
+    if (rv != APR_SUCCESS)
+        wh_log(WH_LOG_WARN, "WH0601", "old images of %s stay: %s", work->job->slug, err.text);
+}

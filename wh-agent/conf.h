@@ -1,0 +1,38 @@
+/* The agent's configuration: one struct, filled from one table of keys (wh_conf). Read-only after start. */
+#ifndef WH_AGENT_CONF_H
+#define WH_AGENT_CONF_H
+
+#include "libwh/wh_conf.h"
+
+typedef struct wh_agent_conf_t {
+    const char *state_dir;
+    const char *server_url;           /* without a slash at the end */
+    const char *name;                 /* "" in the file = the host name */
+    const char *enrolment_token_file; /* "" = none */
+    const char *local_repo_root;      /* "" = local repositories are refused */
+    const char *engine_socket;        /* "" = no container engine */
+    const char *address;              /* containers are published here */
+    const char *git_program;
+    const char *labels; /* JSON object of strings */
+    const char *zone;
+    const char *ca_file; /* "" = the system's */
+    const char *log_level;
+    apr_int64_t max_jobs;
+    apr_int64_t cpu_millis;   /* 0 in the file = what the machine has */
+    apr_int64_t memory_bytes; /* 0 in the file = what the machine has */
+    apr_int64_t clone_max_bytes;
+    apr_int64_t build_memory_bytes;
+    apr_int64_t publish_port_min, publish_port_max;
+    apr_int64_t images_kept; /* an app, newest first */
+    int git_private_addresses;
+} wh_agent_conf_t;
+
+extern const wh_conf_key_t wh_agent_conf_keys[];
+extern const size_t wh_agent_conf_nkeys;
+
+/* Read the file, fill in what depends on the machine, and check what one key alone cannot say. Codes:
+ * bad_config, config_unreadable. */
+apr_status_t wh_agent_conf_load(apr_pool_t *p, const char *path, wh_agent_conf_t *conf,
+                                wh_err_t *err) WH_MUST_CHECK;
+
+#endif

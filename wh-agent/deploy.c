@@ -1,0 +1,217 @@
+#include <string.h>
+#include <apr_strings.h>
+#include "libwh/wh_log.h"
+#include "libwh/wh_text.h"
+#include "wh-agent/build.h"
+#include "wh-agent/cause.h"
+#include "wh-agent/deploy.h"
+#include "wh-agent/release.h"
+#include "wh-agent/run.h"
+
+#define STOP_GRACE_S 10
+
+static apr_int64_t ms_since(const wh_work_t *work, wh_mono_t from)
+{
+    return wh_mono_diff(wh_clock_mono(work->clock), from) / 1000;
+}
+
+static wh_mono_t in_s(const wh_work_t *work, apr_int64_t s)
+{
+    return wh_mono_add(wh_clock_mono(work->clock), apr_time_from_sec(s));
+}
+
+/* ---- cloning ---- */
+
+static apr_status_t clone(wh_work_t *work, wh_source_t **source, wh_msg_job_result_t *result,
+                          wh_err_t *err)
+{
+    const wh_msg_job_t *job = work->job;
+    const wh_agent_conf_t *conf = work->conf;
+    wh_source_opts_t opts = {
+        .git = conf->git_program,
+        .dir = apr_pstrcat(work->p, conf->state_dir, "/cache/", job->app, NULL),
+        .url = job->snapshot.repo_url,
+        .local_root = conf->local_repo_root,
+        .ca_file = conf->ca_file,
+        .allow_private = conf->git_private_addresses,
+        .sha = job->commit_sha,
+        .branch = job->commit_ref[0] != '\0' ? job->commit_ref : job->snapshot.repo_branch,
+        .mark = work->mark,
+        .max_bytes = conf->clone_max_bytes,
+        .deadline = in_s(work, job->clone_s),
+        .limit_s = job->clone_s,
+        .cancel = work->cancel,
+        .clock = work->clock,
+    };
+    wh_mono_t begin = wh_clock_mono(work->clock);
+    apr_status_t rv;
+
+    work->phase(work->phase_baton, WH_PHASE_CLONING, NULL);
+    rv = wh_source_fetch(work->p, &opts, source, err);
+    result->timings.clone_ms = ms_since(work, begin);
+    if (rv != APR_SUCCESS)
+        return rv;
+    result->commit = (wh_msg_commit_t){.present = 1,
+                                       .sha = (*source)->sha,
+                                       .message = (*source)->message,
+                                       .author = (*source)->author,
+                                       .at = (*source)->at};
+    wh_logs_say(work->logs, "commit %s: %s", wh_text_short_sha(work->p, (*source)->sha),
+                wh_text_first_line(work->p, (*source)->message));
+    return APR_SUCCESS;
+}
+
+/* ---- static ---- */
+
+static apr_status_t deploy_static(wh_work_t *work, wh_source_t *source, wh_msg_job_result_t *result,
+                                  wh_err_t *err)
+{
+    wh_release_done_t done;
+    wh_mono_t begin = wh_clock_mono(work->clock);
+    apr_status_t rv;
+
+    if (work->job->snapshot.build_command[0] != '\0')
+        return wh_err_set(err, 422, "no_engine",
+                          work->engine == NULL
+                              ? "build commands need a container engine; this worker has none"
+                              : "this worker serves static files as they are in the repository; build "
+                                "commands are not run");
+    source->opts.deadline = in_s(work, work->job->build_s);
+    rv = wh_release_publish(work, source, &done, err);
+    result->timings.upload_ms = ms_since(work, begin);
+    if (rv == APR_SUCCESS)
+        result->release = done.id;
+    return rv;
+}
+
+/* ---- container ---- */
+
+static apr_status_t open_engine(wh_work_t *work, const wh_cancel_t *cancel, wh_engine_t **engine,
+                                wh_err_t *err)
+{
+    wh_engine_open_t open = {
+        .socket = work->conf->engine_socket, .cancel = cancel, .clock = work->clock};
+
+    if (work->engine == NULL)
+        return wh_err_set(err, 422, "no_engine",
+                          "containers need a container engine; this worker has none");
+    return work->engine(work->p, &open, engine, err);
+}
+
+static apr_status_t deploy_container(wh_work_t *work, wh_source_t *source,
+                                     wh_msg_job_result_t *result, wh_err_t *err)
+{
+    wh_engine_t *engine;
+    const char *image = NULL;
+    wh_run_t run = {.container = NULL};
+    wh_mono_t begin = wh_clock_mono(work->clock);
+    apr_status_t rv = open_engine(work, work->cancel, &engine, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    work->phase(work->phase_baton, WH_PHASE_BUILDING, &result->commit);
+    source->opts.deadline = in_s(work, work->job->build_s);
+    rv = wh_build_image(work, engine, source, &image, err);
+    result->timings.build_ms = ms_since(work, begin);
+    if (rv != APR_SUCCESS)
+        return rv;
+    work->phase(work->phase_baton, WH_PHASE_STARTING, &result->commit);
+    rv = wh_run_container(work, engine, image, &run, err);
+    result->timings.start_ms = run.start_ms;
+    result->timings.check_ms = run.check_ms;
+    if (rv != APR_SUCCESS)
+        return rv;
+    result->instances = apr_array_make(work->p, 1, sizeof(wh_msg_instance_t));
+    APR_ARRAY_PUSH(result->instances, wh_msg_instance_t) = (wh_msg_instance_t){
+        .container = run.container, .address = run.address, .port = run.port};
+    wh_logs_say(work->logs, "the container answers at %s:%" APR_INT64_T_FMT, run.address, run.port);
+    return APR_SUCCESS;
+}
+
+static apr_status_t deploy(wh_work_t *work, wh_msg_job_result_t *result, wh_err_t *err)
+{
+    wh_source_t *source = NULL;
+    apr_status_t rv = clone(work, &source, result, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    return work->job->snapshot.kind == WH_KIND_STATIC ? deploy_static(work, source, result, err)
+                                                      : deploy_container(work, source, result, err);
+}
+
+/* ---- stop ---- */
+
+static apr_status_t stop(wh_work_t *work, wh_err_t *err)
+{
+    wh_run_stop_t what = {.agent = wh_identity_agent_id(work->identity),
+                          .app = work->job->app,
+                          .deployment = work->job->deployment,
+                          .grace_s = STOP_GRACE_S};
+    wh_engine_t *engine;
+    apr_status_t rv;
+
+    if (work->engine == NULL)
+        return APR_SUCCESS; /* nothing of ours can run here */
+    /* A stop is short and is not taken back: no cancel. */
+    rv = open_engine(work, NULL, &engine, err);
+    return rv == APR_SUCCESS ? wh_run_stop(engine, work->p, &what, err) : rv;
+}
+
+/* A container that came up in the very moment of the cancel is taken down again. */
+static void undo(wh_work_t *work)
+{
+    wh_engine_t *engine;
+    wh_err_t err = WH_ERR_INIT;
+    apr_status_t rv;
+
+    if (work->engine == NULL || work->job->snapshot.kind != WH_KIND_CONTAINER)
+        return;
+    rv = open_engine(work, NULL, &engine, &err);
+    if (rv == APR_SUCCESS)
+        rv = wh_run_remove_job(engine, work->p, wh_identity_agent_id(work->identity), work->job->job,
+                               &err);
+    if (rv != APR_SUCCESS)
+        wh_log(WH_LOG_WARN, "WH0620", "containers of job %s may be left: %s", work->job->job,
+               err.text);
+}
+
+static void prune(wh_work_t *work)
+{
+    wh_engine_t *engine;
+
+    if (open_engine(work, NULL, &engine, NULL) == APR_SUCCESS)
+        wh_build_prune(work, engine);
+}
+
+void wh_deploy_run(wh_work_t *work, wh_msg_job_result_t *result)
+{
+    const wh_msg_job_t *job = work->job;
+    wh_err_t err = WH_ERR_INIT;
+    apr_status_t rv;
+
+    *result = (wh_msg_job_result_t){.job = job->job,
+                                    .epoch = job->epoch,
+                                    .outcome = WH_OUTCOME_SUCCEEDED,
+                                    .cause_code = "",
+                                    .cause_detail = "",
+                                    .release = "",
+                                    .commit = {.sha = "", .message = "", .author = ""}};
+    rv = job->kind == WH_JOB_KIND_STOP ? stop(work, &err) : deploy(work, result, &err);
+    if (job->kind == WH_JOB_KIND_DEPLOY && (rv != APR_SUCCESS || wh_cancel_is_set(work->cancel)))
+        undo(work);
+    if (wh_cancel_is_set(work->cancel) && job->kind == WH_JOB_KIND_DEPLOY) {
+        rv = wh_err_set(&err, 409, "canceled", "the deployment was canceled");
+        result->outcome = WH_OUTCOME_CANCELED;
+    } else if (rv != APR_SUCCESS) {
+        result->outcome = WH_OUTCOME_FAILED;
+        wh_cause_settle(&err);
+    } else if (job->kind == WH_JOB_KIND_DEPLOY && job->snapshot.kind == WH_KIND_CONTAINER) {
+        prune(work);
+    }
+    if (rv == APR_SUCCESS)
+        return;
+    result->cause_code = apr_pstrdup(work->p, err.code);
+    result->cause_detail = apr_pstrdup(work->p, err.text);
+    result->instances = NULL;
+    wh_logs_say(work->logs, "%s", err.text);
+}

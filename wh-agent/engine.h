@@ -1,0 +1,148 @@
+/* The container engine as the agent sees it: few calls, typed arguments, no way to ask for anything else
+ * (R33). One real implementation (engine_docker.c: any engine with the Docker API) and a fake in the tests.
+ *
+ * A wh_engine_t is one session: one thread, one kept connection. Strings that come out are in the pool
+ * given. Codes, unless said otherwise: no_engine (it does not answer), engine_error (it refused), canceled,
+ * deadline, internal.
+ */
+#ifndef WH_AGENT_ENGINE_H
+#define WH_AGENT_ENGINE_H
+
+#include <apr_tables.h>
+#include "libwh/wh_clock.h"
+#include "libwh/wh_err.h"
+#include "libwh/wh_model.h"
+#include "wh-agent/cancel.h"
+
+#define WH_ENGINE_LABEL_AGENT "wisehost.agent" /* whose it is: nothing without it is ever touched */
+#define WH_ENGINE_LABEL_APP "wisehost.app"
+#define WH_ENGINE_LABEL_SLUG "wisehost.slug"
+#define WH_ENGINE_LABEL_DEPLOYMENT "wisehost.deployment"
+#define WH_ENGINE_LABEL_ENVIRONMENT "wisehost.environment"
+#define WH_ENGINE_LABEL_JOB "wisehost.job"
+#define WH_ENGINE_LABEL_PUBLISHED "wisehost.published" /* "address:port" on the machine */
+
+typedef struct wh_engine_label_t {
+    const char *key, *value;
+} wh_engine_label_t;
+
+/* Everything a container is made from. There is no member for what must never be asked (D3). */
+typedef struct wh_engine_spec_t {
+    const char *name;
+    const char *image;          /* "sha256:…": what was built, not a name that can move */
+    const char *network;        /* a network of ours; "" = the engine's default bridge */
+    const char *publish_address;
+    apr_int64_t publish_port;
+    apr_int64_t port;           /* inside; also in the environment as PORT */
+    apr_int64_t memory_bytes, cpu_millis, pids;
+    const apr_array_header_t *labels; /* wh_engine_label_t */
+} wh_engine_spec_t;
+
+/* What the engine says a container is. */
+typedef struct wh_engine_seen_t {
+    const char *id;
+    const char *image; /* "sha256:…" */
+    int running;
+    const char *status; /* "created", "running", "exited", … */
+    apr_int64_t exit_status;
+    int oom_killed;
+    apr_int64_t restarts;
+    apr_time_t created_at;
+    const char *publish_address; /* "" = not published */
+    apr_int64_t publish_port;
+    apr_array_header_t *labels; /* wh_engine_label_t */
+    const char *forbidden; /* the first thing that our spec could not have asked for, "" = none */
+    apr_int64_t memory_bytes, nano_cpus, pids;
+} wh_engine_seen_t;
+
+/* One line of the list of containers or images. */
+typedef struct wh_engine_item_t {
+    const char *id;
+    int running;
+    apr_time_t created_at;
+    apr_array_header_t *labels; /* wh_engine_label_t */
+} wh_engine_item_t;
+
+/* The tar stream of a build: bytes put into buf, 0 = the end, -1 = it failed (the build ends). */
+typedef apr_ssize_t wh_engine_read_fn(void *baton, char *buf, size_t n);
+
+/* Bytes of a log or of a build's output. */
+typedef void wh_engine_text_fn(void *baton, wh_stream_e stream, const char *buf, size_t n);
+
+typedef struct wh_engine_build_t {
+    const char *dockerfile; /* inside the stream */
+    const char *tag;
+    const apr_array_header_t *labels;
+    apr_int64_t memory_bytes;
+    wh_engine_read_fn *read;
+    void *read_baton;
+    wh_engine_text_fn *text;
+    void *text_baton;
+    wh_mono_t deadline;
+} wh_engine_build_t;
+
+typedef struct wh_engine_logs_t {
+    const char *id;
+    int tail; /* lines */
+    wh_engine_text_fn *text;
+    void *text_baton;
+} wh_engine_logs_t;
+
+typedef struct wh_engine_t wh_engine_t;
+
+typedef struct wh_engine_vt_t {
+    /* "podman 4.3.1" */
+    apr_status_t (*version)(wh_engine_t *e, apr_pool_t *p, const char **name, wh_err_t *err);
+    /* Code build_failed with the engine's own last word; *image is "sha256:…". */
+    apr_status_t (*build)(wh_engine_t *e, apr_pool_t *p, const wh_engine_build_t *build,
+                          const char **image, wh_err_t *err);
+    /* Make sure that a bridge network of that name is there. */
+    apr_status_t (*network)(wh_engine_t *e, apr_pool_t *p, const char *name,
+                            const apr_array_header_t *labels, wh_err_t *err);
+    apr_status_t (*network_remove)(wh_engine_t *e, apr_pool_t *p, const char *name, wh_err_t *err);
+    apr_status_t (*create)(wh_engine_t *e, apr_pool_t *p, const wh_engine_spec_t *spec,
+                           const char **id, wh_err_t *err);
+    /* APR_NOTFOUND when there is none. */
+    apr_status_t (*inspect)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_seen_t *seen,
+                            wh_err_t *err);
+    apr_status_t (*start)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err);
+    /* Begin to listen for the next end of a container; one at a time in a session. */
+    apr_status_t (*wait_begin)(wh_engine_t *e, const char *id, wh_err_t *err);
+    /* Sleep for at most us, less when it ended (*ended, *exit_status) or on cancel. */
+    apr_status_t (*wait_check)(wh_engine_t *e, apr_interval_time_t us, int *ended,
+                               apr_int64_t *exit_status, wh_err_t *err);
+    apr_status_t (*logs)(wh_engine_t *e, apr_pool_t *p, const wh_engine_logs_t *what,
+                         wh_err_t *err);
+    /* Ask it to end, kill it after grace_s. Fine when it is not running or not there. */
+    apr_status_t (*stop)(wh_engine_t *e, apr_pool_t *p, const char *id, int grace_s, wh_err_t *err);
+    /* Kill and remove. Fine when it is not there. */
+    apr_status_t (*remove)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err);
+    /* All containers, running or not, that carry the label with that value; wh_engine_item_t. */
+    apr_status_t (*list)(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
+                         apr_array_header_t **items, wh_err_t *err);
+    apr_status_t (*images)(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
+                           apr_array_header_t **items, wh_err_t *err);
+    /* Fine when it is in use or not there: then it stays. */
+    apr_status_t (*image_remove)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err);
+} wh_engine_vt_t;
+
+struct wh_engine_t {
+    const wh_engine_vt_t *vt;
+    void *impl;
+};
+
+typedef struct wh_engine_open_t {
+    const char *socket;
+    const wh_cancel_t *cancel; /* may be NULL */
+    const wh_clock_t *clock;
+} wh_engine_open_t;
+
+/* How sessions are made: the real one is wh_engine_docker. The session ends with p. */
+typedef apr_status_t wh_engine_open_fn(apr_pool_t *p, const wh_engine_open_t *open,
+                                       wh_engine_t **engine, wh_err_t *err);
+wh_engine_open_fn wh_engine_docker_open;
+
+/* The value of a label, "" when it is not there. */
+const char *wh_engine_label(const apr_array_header_t *labels, const char *key);
+
+#endif

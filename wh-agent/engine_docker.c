@@ -1,0 +1,352 @@
+#include <string.h>
+#include <apr_strings.h>
+#include "libwh/wh_json.h"
+#include "libwh/wh_sign.h"
+#include "libwh/wh_text.h"
+#include "wh-agent/buildout.h"
+#include "wh-agent/engine_http.h"
+#include "wh-agent/engine_json.h"
+#include "wh-agent/frames.h"
+
+/* Any engine with the Docker API: Docker itself, Podman's service. */
+typedef struct docker_t {
+    wh_engine_t engine;
+    wh_engine_http_t *http;
+    apr_pool_t *p;
+    const wh_clock_t *clock;
+    const char *name;
+    const char *api; /* "v1.41"; NULL = not asked yet */
+} docker_t;
+
+static docker_t *docker_of(wh_engine_t *e)
+{
+    return e->impl;
+}
+
+/* Which API version to speak is asked once a session: engines drop old ones. */
+static apr_status_t know_api(docker_t *d, wh_err_t *err)
+{
+    wh_engine_call_t call = {.method = "GET", .path = "/version"};
+    wh_engine_reply_t reply;
+    apr_status_t rv;
+
+    if (d->api != NULL)
+        return APR_SUCCESS;
+    rv = wh_engine_http_call(d->http, d->p, &call, &reply, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (reply.status != 200)
+        return wh_err_set(err, 503, "no_engine", "what answers at the engine's socket is no engine");
+    return wh_engine_json_version(d->p, reply.body, reply.n, &d->name, &d->api, err);
+}
+
+static apr_status_t refused(apr_pool_t *p, const char *what, const wh_engine_reply_t *reply,
+                            wh_err_t *err)
+{
+    return wh_err_set(err, 502, "engine_error", "the engine could not %s (%d): %s", what,
+                      reply->status, wh_engine_json_message(p, reply->body, reply->n));
+}
+
+/* A call below the API version; path is printed. */
+static apr_status_t call_api(docker_t *d, apr_pool_t *p, wh_engine_call_t *call,
+                             wh_engine_reply_t *reply, wh_err_t *err)
+{
+    apr_status_t rv = know_api(d, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    call->path = apr_pstrcat(p, "/", d->api, call->path, NULL);
+    return wh_engine_http_call(d->http, p, call, reply, err);
+}
+
+static apr_status_t docker_version(wh_engine_t *e, apr_pool_t *p, const char **name, wh_err_t *err)
+{
+    docker_t *d = docker_of(e);
+    apr_status_t rv = know_api(d, err);
+
+    if (rv == APR_SUCCESS)
+        *name = apr_pstrdup(p, d->name);
+    return rv;
+}
+
+static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_build_t *build,
+                                 const char **image, wh_err_t *err)
+{
+    docker_t *d = docker_of(e);
+    wh_buildout_t *out = apr_palloc(p, sizeof(*out));
+    json_t *labels = wh_json_own(p, wh_engine_json_labels(build->labels));
+    wh_engine_call_t call = {.method = "POST",
+                             .read = build->read,
+                             .read_baton = build->read_baton,
+                             .sink = wh_buildout_feed,
+                             .sink_baton = out};
+    wh_engine_reply_t reply;
+    apr_status_t rv = wh_buildout_init(p, out, build->text, build->text_baton);
+
+    if (rv != APR_SUCCESS)
+        return wh_err_wrap(err, rv, 500, "internal", "cannot read a build's output");
+    call.path = apr_psprintf(
+        p, "/build?dockerfile=%s&t=%s&labels=%s&rm=1&forcerm=1&memory=%" APR_INT64_T_FMT
+           "&memswap=%" APR_INT64_T_FMT,
+        wh_engine_http_escape(p, build->dockerfile), wh_engine_http_escape(p, build->tag),
+        wh_engine_http_escape(p, wh_json_text(p, labels, NULL)), build->memory_bytes,
+        build->memory_bytes);
+    call.timeout_us = wh_mono_diff(build->deadline, wh_clock_mono(d->clock));
+    if (call.timeout_us <= 0)
+        return wh_err_set(err, 504, "deadline", "there was no time left for the build");
+    rv = call_api(d, p, &call, &reply, err);
+    wh_buildout_end(out);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (reply.status != 200)
+        return wh_err_set(err, 422, "build_failed", "the build was refused: %s",
+                          wh_engine_json_message(p, reply.body, reply.n));
+    if (out->error[0] != '\0')
+        return wh_err_set(err, 422, "build_failed", "%s", out->error);
+    if (out->image[0] == '\0')
+        return wh_err_set(err, 422, "build_failed", "the build ended without an image");
+    *image = apr_pstrdup(p, out->image);
+    return APR_SUCCESS;
+}
+
+static apr_status_t docker_network(wh_engine_t *e, apr_pool_t *p, const char *name,
+                                   const apr_array_header_t *labels, wh_err_t *err)
+{
+    docker_t *d = docker_of(e);
+    wh_engine_call_t look = {.method = "GET",
+                             .path = apr_pstrcat(p, "/networks/", wh_engine_http_escape(p, name), NULL)};
+    wh_engine_call_t make = {.method = "POST", .path = "/networks/create"};
+    wh_engine_reply_t reply;
+    json_t *body;
+    apr_status_t rv = call_api(d, p, &look, &reply, err);
+
+    if (rv != APR_SUCCESS || reply.status == 200)
+        return rv;
+    body = wh_json_own(p, json_pack("{s:s, s:s, s:b, s:o}", "Name", name, "Driver", "bridge",
+                                    "CheckDuplicate", 1, "Labels", wh_engine_json_labels(labels)));
+    make.body = wh_json_text(p, body, NULL);
+    rv = call_api(d, p, &make, &reply, err);
+    if (rv == APR_SUCCESS && reply.status != 201 && reply.status != 200 && reply.status != 409)
+        rv = refused(p, "make the app's network", &reply, err);
+    return rv;
+}
+
+/* A call whose answer is only good or bad; `fine` is a further status that counts as good. */
+static apr_status_t simple(docker_t *d, apr_pool_t *p, wh_engine_call_t call, const char *what,
+                           int fine, wh_err_t *err)
+{
+    wh_engine_reply_t reply;
+    apr_status_t rv = call_api(d, p, &call, &reply, err);
+
+    if (rv == APR_SUCCESS && (reply.status < 200 || reply.status > 299) && reply.status != fine &&
+        reply.status != 304)
+        rv = refused(p, what, &reply, err);
+    return rv;
+}
+
+static apr_status_t docker_network_remove(wh_engine_t *e, apr_pool_t *p, const char *name,
+                                          wh_err_t *err)
+{
+    wh_engine_call_t call = {
+        .method = "DELETE",
+        .path = apr_pstrcat(p, "/networks/", wh_engine_http_escape(p, name), NULL)};
+
+    return simple(docker_of(e), p, call, "remove the app's network", 404, err);
+}
+
+static const char *container_path(apr_pool_t *p, const char *id, const char *rest)
+{
+    return apr_pstrcat(p, "/containers/", wh_engine_http_escape(p, id), rest, NULL);
+}
+
+static apr_status_t docker_create(wh_engine_t *e, apr_pool_t *p, const wh_engine_spec_t *spec,
+                                  const char **id, wh_err_t *err)
+{
+    json_t *body = wh_json_own(p, wh_engine_json_spec(spec));
+    wh_engine_call_t call = {.method = "POST",
+                             .path = apr_pstrcat(p, "/containers/create?name=",
+                                                 wh_engine_http_escape(p, spec->name), NULL),
+                             .body = wh_json_text(p, body, NULL)};
+    wh_engine_reply_t reply;
+    apr_status_t rv;
+
+    if (call.body == NULL)
+        return wh_err_set(err, 500, "internal", "the container's description cannot be made");
+    rv = call_api(docker_of(e), p, &call, &reply, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    *id = wh_engine_json_str(p, reply.body, reply.n, "Id");
+    if (reply.status != 201 || (*id)[0] == '\0')
+        return refused(p, "create the container", &reply, err);
+    return APR_SUCCESS;
+}
+
+static apr_status_t docker_inspect(wh_engine_t *e, apr_pool_t *p, const char *id,
+                                   wh_engine_seen_t *seen, wh_err_t *err)
+{
+    wh_engine_call_t call = {.method = "GET", .path = container_path(p, id, "/json")};
+    wh_engine_reply_t reply;
+    apr_status_t rv = call_api(docker_of(e), p, &call, &reply, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (reply.status == 404) {
+        (void)wh_err_set(err, 404, "engine_error", "the container is gone");
+        return APR_NOTFOUND;
+    }
+    if (reply.status != 200)
+        return refused(p, "describe the container", &reply, err);
+    return wh_engine_json_seen(p, reply.body, reply.n, seen, err);
+}
+
+static apr_status_t docker_start(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err)
+{
+    wh_engine_call_t call = {.method = "POST",
+                             .path = container_path(p, id, "/start"),
+                             .timeout_us = (apr_interval_time_t)120 * APR_USEC_PER_SEC};
+
+    return simple(docker_of(e), p, call, "start the container", 0, err);
+}
+
+static apr_status_t docker_wait_begin(wh_engine_t *e, const char *id, wh_err_t *err)
+{
+    docker_t *d = docker_of(e);
+    wh_engine_call_t call = {.method = "POST"};
+    apr_status_t rv = know_api(d, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    call.path = apr_pstrcat(d->p, "/", d->api, container_path(d->p, id, "/wait?condition=next-exit"),
+                            NULL);
+    return wh_engine_http_begin(d->http, &call, err);
+}
+
+static apr_status_t docker_wait_check(wh_engine_t *e, apr_interval_time_t us, int *ended,
+                                      apr_int64_t *exit_status, wh_err_t *err)
+{
+    docker_t *d = docker_of(e);
+    wh_engine_reply_t reply = {.status = 0};
+    apr_pool_t *p;
+    apr_status_t rv = apr_pool_create(&p, d->p);
+
+    if (rv != APR_SUCCESS)
+        return wh_err_wrap(err, rv, 500, "internal", "no pool");
+    rv = wh_engine_http_check(d->http, p, us, ended, &reply, err);
+    *exit_status = -1;
+    if (rv == APR_SUCCESS && *ended && reply.status == 200)
+        *exit_status = wh_engine_json_int(p, reply.body, reply.n, "StatusCode");
+    apr_pool_destroy(p);
+    return rv;
+}
+
+static apr_status_t docker_logs(wh_engine_t *e, apr_pool_t *p, const wh_engine_logs_t *what,
+                                wh_err_t *err)
+{
+    wh_frames_t frames;
+    const char *query = apr_psprintf(p, "/logs?stdout=1&stderr=1&tail=%d", what->tail);
+    wh_engine_call_t call = {.method = "GET",
+                             .path = container_path(p, what->id, query),
+                             .sink = wh_frames_feed,
+                             .sink_baton = &frames};
+
+    wh_frames_init(&frames, what->text, what->text_baton);
+    return simple(docker_of(e), p, call, "give the container's log", 404, err);
+}
+
+static apr_status_t docker_stop(wh_engine_t *e, apr_pool_t *p, const char *id, int grace_s,
+                                wh_err_t *err)
+{
+    const char *query = apr_psprintf(p, "/stop?t=%d", grace_s);
+    wh_engine_call_t call = {.method = "POST",
+                             .path = container_path(p, id, query),
+                             .timeout_us = (apr_interval_time_t)(grace_s + 30) * APR_USEC_PER_SEC};
+
+    return simple(docker_of(e), p, call, "stop the container", 404, err);
+}
+
+static apr_status_t docker_remove(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err)
+{
+    wh_engine_call_t call = {.method = "DELETE",
+                             .path = container_path(p, id, "?force=1&v=1"),
+                             .timeout_us = (apr_interval_time_t)60 * APR_USEC_PER_SEC};
+
+    return simple(docker_of(e), p, call, "remove the container", 404, err);
+}
+
+static apr_status_t list_of(wh_engine_t *e, apr_pool_t *p, const char *path,
+                            const wh_engine_label_t *with, apr_array_header_t **items,
+                            wh_err_t *err)
+{
+    const char *label = apr_pstrcat(p, with->key, "=", with->value, NULL);
+    json_t *filters = wh_json_own(p, json_pack("{s:[s]}", "label", label));
+    wh_engine_call_t call = {.method = "GET"};
+    wh_engine_reply_t reply;
+    apr_status_t rv;
+
+    call.path = apr_pstrcat(p, path, "?all=1&filters=",
+                            wh_engine_http_escape(p, wh_json_text(p, filters, NULL)), NULL);
+    rv = call_api(docker_of(e), p, &call, &reply, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (reply.status != 200)
+        return refused(p, "list what it has", &reply, err);
+    return wh_engine_json_list(p, reply.body, reply.n, items, err);
+}
+
+static apr_status_t docker_list(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
+                                apr_array_header_t **items, wh_err_t *err)
+{
+    return list_of(e, p, "/containers/json", with, items, err);
+}
+
+static apr_status_t docker_images(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
+                                  apr_array_header_t **items, wh_err_t *err)
+{
+    return list_of(e, p, "/images/json", with, items, err);
+}
+
+static apr_status_t docker_image_remove(wh_engine_t *e, apr_pool_t *p, const char *id,
+                                        wh_err_t *err)
+{
+    wh_engine_call_t call = {.method = "DELETE",
+                             .path = apr_pstrcat(p, "/images/", wh_engine_http_escape(p, id), NULL)};
+    wh_engine_reply_t reply;
+    apr_status_t rv = call_api(docker_of(e), p, &call, &reply, err);
+
+    if (rv == APR_SUCCESS && reply.status >= 500)
+        rv = refused(p, "remove the image", &reply, err);
+    return rv;
+}
+
+static const wh_engine_vt_t docker_vt = {
+    .version = docker_version,
+    .build = docker_build,
+    .network = docker_network,
+    .network_remove = docker_network_remove,
+    .create = docker_create,
+    .inspect = docker_inspect,
+    .start = docker_start,
+    .wait_begin = docker_wait_begin,
+    .wait_check = docker_wait_check,
+    .logs = docker_logs,
+    .stop = docker_stop,
+    .remove = docker_remove,
+    .list = docker_list,
+    .images = docker_images,
+    .image_remove = docker_image_remove,
+};
+
+apr_status_t wh_engine_docker_open(apr_pool_t *p, const wh_engine_open_t *open, wh_engine_t **out,
+                                   wh_err_t *err)
+{
+    docker_t *d = apr_pcalloc(p, sizeof(*d));
+    apr_status_t rv = wh_engine_http_open(p, open, &d->http, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    d->p = p;
+    d->clock = open->clock;
+    d->engine = (wh_engine_t){.vt = &docker_vt, .impl = d};
+    *out = &d->engine;
+    return APR_SUCCESS;
+}

@@ -1,0 +1,173 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <apr_file_info.h>
+#include <apr_file_io.h>
+#include <apr_strings.h>
+#include "wh-agent/fsutil.h"
+
+#define DEPTH_MAX 64
+
+static apr_status_t write_all(int fd, const char *text, size_t n)
+{
+    while (n > 0) {
+        ssize_t did = write(fd, text, n);
+
+        if (did < 0 && errno == EINTR)
+            continue;
+        if (did < 0)
+            return errno;
+        text += did;
+        n -= (size_t)did;
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t sync_dir_of(apr_pool_t *p, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dir = slash == NULL ? "." : apr_pstrmemdup(p, path, (size_t)(slash - path) + 1);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (fd < 0)
+        return errno;
+    if (fsync(fd) != 0)
+        rv = errno;
+    close(fd);
+    return rv;
+}
+
+apr_status_t wh_fsutil_write(apr_pool_t *p, const char *path, const char *text, size_t n,
+                             int durable, wh_err_t *err)
+{
+    const char *temp = apr_pstrcat(p, path, ".new", NULL);
+    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    apr_status_t rv;
+
+    if (fd < 0)
+        return wh_err_wrap(err, errno, 500, "state_unwritable", "cannot write %s", temp);
+    rv = write_all(fd, text, n);
+    if (rv == APR_SUCCESS && durable && fsync(fd) != 0)
+        rv = errno;
+    if (close(fd) != 0 && rv == APR_SUCCESS)
+        rv = errno;
+    if (rv == APR_SUCCESS && rename(temp, path) != 0)
+        rv = errno;
+    if (rv == APR_SUCCESS && durable)
+        rv = sync_dir_of(p, path);
+    if (rv == APR_SUCCESS)
+        return APR_SUCCESS;
+    (void)unlink(temp);
+    return wh_err_wrap(err, rv, 500, "state_unwritable", "cannot write %s", path);
+}
+
+apr_status_t wh_fsutil_read(apr_pool_t *p, const char *path, size_t max, char **text, size_t *n,
+                            wh_err_t *err)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    size_t have = 0;
+    char *buf;
+
+    if (fd < 0 && errno == ENOENT) {
+        (void)wh_err_set(err, 500, "state_unreadable", "%s is not there", path);
+        return APR_NOTFOUND;
+    }
+    if (fd < 0)
+        return wh_err_wrap(err, errno, 500, "state_unreadable", "cannot read %s", path);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 ||
+        (size_t)st.st_size > max) {
+        close(fd);
+        return wh_err_set(err, 500, "state_unreadable",
+                          "%s is not a regular file of at most %zu bytes", path, max);
+    }
+    buf = apr_palloc(p, (size_t)st.st_size + 1);
+    while (have < (size_t)st.st_size) {
+        ssize_t got = read(fd, buf + have, (size_t)st.st_size - have);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        have += (size_t)got;
+    }
+    close(fd);
+    buf[have] = '\0';
+    *text = buf;
+    *n = have;
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_fsutil_mkdir(apr_pool_t *p, const char *path, wh_err_t *err)
+{
+    apr_status_t rv = apr_dir_make_recursive(
+        path, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE, p);
+
+    if (rv != APR_SUCCESS && !APR_STATUS_IS_EEXIST(rv))
+        return wh_err_wrap(err, rv, 500, "state_unwritable", "cannot make the directory %s", path);
+    return APR_SUCCESS;
+}
+
+static int remove_below(int dirfd, int depth)
+{
+    DIR *dir = fdopendir(dirfd);
+    struct dirent *de;
+    int rv = 0;
+
+    if (dir == NULL) {
+        close(dirfd);
+        return -1;
+    }
+    while (depth < DEPTH_MAX && (de = readdir(dir)) != NULL) {
+        int sub;
+
+        if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
+            continue;
+        if (unlinkat(dirfd, de->d_name, 0) == 0 || errno == ENOENT)
+            continue;
+        sub = openat(dirfd, de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (sub < 0 || remove_below(sub, depth + 1) != 0 ||
+            unlinkat(dirfd, de->d_name, AT_REMOVEDIR) != 0)
+            rv = -1;
+    }
+    closedir(dir);
+    return rv;
+}
+
+apr_status_t wh_fsutil_remove_tree(apr_pool_t *p, const char *path, wh_err_t *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    (void)p;
+    if (fd < 0 && errno == ENOENT)
+        return APR_SUCCESS;
+    if (fd < 0 || remove_below(fd, 0) != 0 || rmdir(path) != 0)
+        return wh_err_wrap(err, errno, 500, "state_unwritable", "cannot remove %s", path);
+    return APR_SUCCESS;
+}
+
+apr_int64_t wh_fsutil_dir_bytes(const char *path, int *files)
+{
+    DIR *dir = opendir(path);
+    struct dirent *de;
+    struct stat st;
+    apr_int64_t bytes = 0;
+    int n = 0;
+
+    while (dir != NULL && (de = readdir(dir)) != NULL) {
+        if (fstatat(dirfd(dir), de->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISREG(st.st_mode))
+            continue;
+        bytes += st.st_size;
+        n++;
+    }
+    if (dir != NULL)
+        closedir(dir);
+    if (files != NULL)
+        *files = n;
+    return bytes;
+}

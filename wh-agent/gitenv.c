@@ -1,0 +1,74 @@
+#include <apr_strings.h>
+#include <apr_tables.h>
+#include "wh-agent/gitenv.h"
+
+/* Configuration by environment, so that no file in the cache has to be trusted or written. */
+static const char *const settings[][2] = {
+    {"protocol.allow", "never"},
+    {"core.hooksPath", "/dev/null"},
+    {"core.fsmonitor", "false"},
+    {"core.askPass", ""},
+    {"core.attributesFile", "/dev/null"},
+    {"core.excludesFile", "/dev/null"},
+    {"core.fsync", "none"}, /* a cache: what a power cut spoils is fetched again */
+    {"core.packedGitLimit", "256m"},
+    {"core.packedGitWindowSize", "32m"},
+    {"core.bigFileThreshold", "16m"},
+    {"credential.helper", ""},
+    {"transfer.fsckObjects", "true"},
+    {"fetch.fsckObjects", "true"},
+    {"fetch.recurseSubmodules", "false"},
+    {"fetch.unpackLimit", "1"}, /* always one pack a fetch: what the cache holds can be counted */
+    {"submodule.recurse", "false"},
+    {"gc.auto", "0"},
+    {"maintenance.auto", "false"},
+    {"pack.threads", "1"},
+    {"http.followRedirects", "false"},
+    {"http.proxy", ""},
+    {"http.maxRequests", "2"},
+    {"http.lowSpeedLimit", "1000"},
+    {"http.lowSpeedTime", "30"},
+    {"http.sslVerify", "true"},
+    {"tar.umask", "0022"},
+};
+
+static void add_setting(apr_pool_t *p, apr_array_header_t *env, int *n, const char *key,
+                        const char *value)
+{
+    APR_ARRAY_PUSH(env, const char *) = apr_psprintf(p, "GIT_CONFIG_KEY_%d=%s", *n, key);
+    APR_ARRAY_PUSH(env, const char *) = apr_psprintf(p, "GIT_CONFIG_VALUE_%d=%s", *n, value);
+    (*n)++;
+}
+
+const char *const *wh_gitenv_make(apr_pool_t *p, const wh_source_opts_t *opts, int https,
+                                  const char *pin)
+{
+    apr_array_header_t *env = apr_array_make(p, 80, sizeof(const char *));
+    int n = 0;
+
+    APR_ARRAY_PUSH(env, const char *) = "PATH=/usr/bin:/bin";
+    APR_ARRAY_PUSH(env, const char *) = "HOME=/nonexistent";
+    APR_ARRAY_PUSH(env, const char *) = "LC_ALL=C";
+    APR_ARRAY_PUSH(env, const char *) = "GIT_CONFIG_NOSYSTEM=1";
+    APR_ARRAY_PUSH(env, const char *) = "GIT_CONFIG_SYSTEM=/dev/null";
+    APR_ARRAY_PUSH(env, const char *) = "GIT_CONFIG_GLOBAL=/dev/null";
+    APR_ARRAY_PUSH(env, const char *) = "GIT_ATTR_NOSYSTEM=1";
+    APR_ARRAY_PUSH(env, const char *) = "GIT_TERMINAL_PROMPT=0";
+    APR_ARRAY_PUSH(env, const char *) = "GIT_ASKPASS=/bin/false";
+    APR_ARRAY_PUSH(env, const char *) = "GIT_OPTIONAL_LOCKS=0";
+    APR_ARRAY_PUSH(env, const char *) = "GIT_LFS_SKIP_SMUDGE=1";
+    APR_ARRAY_PUSH(env, const char *) = "GIT_NO_REPLACE_OBJECTS=1";
+    APR_ARRAY_PUSH(env, const char *) =
+        https ? "GIT_ALLOW_PROTOCOL=https" : "GIT_ALLOW_PROTOCOL=file";
+    if (opts->mark != NULL)
+        APR_ARRAY_PUSH(env, const char *) = opts->mark;
+    for (size_t i = 0; i < WH_ARRAY_LEN(settings); i++)
+        add_setting(p, env, &n, settings[i][0], settings[i][1]);
+    if (https && pin[0] != '\0')
+        add_setting(p, env, &n, "http.curloptResolve", pin);
+    if (https && opts->ca_file != NULL && opts->ca_file[0] != '\0')
+        add_setting(p, env, &n, "http.sslCAInfo", opts->ca_file);
+    APR_ARRAY_PUSH(env, const char *) = apr_psprintf(p, "GIT_CONFIG_COUNT=%d", n);
+    APR_ARRAY_PUSH(env, const char *) = NULL;
+    return (const char *const *)env->elts;
+}

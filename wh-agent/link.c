@@ -1,0 +1,455 @@
+#include <stdlib.h>
+#include <string.h>
+#include <libwebsockets.h>
+#include <apr_strings.h>
+#include "libwh/wh_log.h"
+#include "libwh/wh_sign.h"
+#include "wh-agent/link.h"
+#include "wh-agent/pool.h"
+
+#define NONCE_HEADER "x-wisehost-nonce:"
+#define WS_PATH "/v1/workers/ws"
+#define QUEUE_MAX ((size_t)(4 * 1024 * 1024))
+#define SLOW_US ((apr_interval_time_t)5 * APR_USEC_PER_SEC)
+#define PING_S 20
+#define HANGUP_S 65 /* with the ping's 20 s well under the 95 s after which a dead link must be known */
+#define FDS_MAX 256
+
+typedef struct out_t out_t;
+struct out_t {
+    out_t *next;
+    size_t n;
+    wh_mono_t since;
+    unsigned char bytes[]; /* LWS_PRE, then the frame */
+};
+
+typedef struct timer_t_ {
+    lws_sorted_usec_list_t sul; /* first: it is what comes back */
+    wh_link_t *link;
+    wh_link_timer_e which;
+} link_timer_t;
+
+struct wh_link_t {
+    wh_link_opts_t opts;
+    struct lws_context *cx;
+    struct lws *wsi;      /* NULL = no connection and no attempt */
+    int open;             /* the handshake is done */
+    int over;             /* closed was reported */
+    int stopped;
+    int close_code;       /* ours, 0 = stay */
+    wh_link_end_t end;
+    wh_proto_link_t proto;
+    char *authorization;  /* heap */
+    char *rx;             /* heap; a message that has not come whole */
+    size_t rx_have, rx_room;
+    out_t *first, **last;
+    size_t queued;
+    lws_sorted_usec_list_t slow;
+    link_timer_t timers[WH_LINK_T_COUNT];
+    /* the server's address, split */
+    const char *host, *path, *host_header;
+    int port, tls;
+};
+
+static const lws_retry_bo_t idle_policy = {.secs_since_valid_ping = PING_S,
+                                           .secs_since_valid_hangup = HANGUP_S};
+
+/* ---- queue ---- */
+
+static void drop_queue(wh_link_t *link)
+{
+    while (link->first != NULL) {
+        out_t *out = link->first;
+
+        link->first = out->next;
+        free(out);
+    }
+    link->last = &link->first;
+    link->queued = 0;
+    lws_sul_schedule(link->cx, 0, &link->slow, NULL, LWS_SET_TIMER_USEC_CANCEL);
+}
+
+static void kill_slow(wh_link_t *link)
+{
+    wh_log(WH_LOG_WARN, "WH0640", "the hub does not take what is sent: %zu bytes wait; closing",
+           link->queued);
+    if (link->wsi != NULL)
+        lws_set_timeout(link->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+}
+
+/* Five seconds after a frame was queued: is it still there? */
+static void on_slow(lws_sorted_usec_list_t *sul)
+{
+    wh_link_t *link = lws_container_of(sul, wh_link_t, slow);
+    apr_interval_time_t waited;
+
+    if (link->first == NULL || link->wsi == NULL)
+        return;
+    waited = wh_mono_diff(wh_clock_mono(link->opts.clock), link->first->since);
+    if (waited >= SLOW_US)
+        kill_slow(link);
+    else
+        lws_sul_schedule(link->cx, 0, &link->slow, on_slow, SLOW_US - waited + 1000);
+}
+
+void wh_link_send(wh_link_t *link, wh_msg_e type, json_t *payload)
+{
+    apr_pool_t *p = link->open && payload != NULL ? wh_pool_make("seal") : NULL;
+    const char *id, *text = NULL;
+    size_t n = 0;
+    out_t *out = NULL;
+
+    if (p != NULL && (id = wh_rand_hex(p, link->opts.rnd, WH_PROTO_ID_HEX / 2)) != NULL)
+        text = wh_proto_seal(p, &link->proto, wh_proto_type_name(type), id,
+                             wh_clock_now(link->opts.clock), payload, &n);
+    if (text != NULL)
+        out = malloc(sizeof(*out) + LWS_PRE + n);
+    if (out != NULL) {
+        *out = (out_t){.n = n, .since = wh_clock_mono(link->opts.clock)};
+        memcpy(out->bytes + LWS_PRE, text, n);
+        *link->last = out;
+        link->last = &out->next;
+        link->queued += n;
+        if (link->first == out)
+            lws_sul_schedule(link->cx, 0, &link->slow, on_slow, SLOW_US);
+        lws_callback_on_writable(link->wsi);
+        if (link->queued > QUEUE_MAX)
+            kill_slow(link);
+    } else if (link->open) {
+        wh_log(WH_LOG_ERROR, "WH0641", "a %s frame could not be made", wh_proto_type_name(type));
+    }
+    json_decref(payload);
+    if (p != NULL)
+        apr_pool_destroy(p);
+}
+
+size_t wh_link_queued(const wh_link_t *link)
+{
+    return link->queued;
+}
+
+/* Returns -1 to close. */
+static int write_one(wh_link_t *link)
+{
+    out_t *out = link->first;
+    int wrote;
+
+    if (link->close_code != 0) {
+        lws_close_reason(link->wsi, (enum lws_close_status)link->close_code, NULL, 0);
+        return -1;
+    }
+    if (out == NULL)
+        return 0;
+    wrote = lws_write(link->wsi, out->bytes + LWS_PRE, out->n, LWS_WRITE_TEXT);
+    link->first = out->next;
+    if (link->first == NULL)
+        link->last = &link->first;
+    link->queued -= out->n;
+    free(out);
+    if (wrote < 0)
+        return -1;
+    if (link->first != NULL)
+        lws_callback_on_writable(link->wsi);
+    return 0;
+}
+
+/* ---- what comes ---- */
+
+static int open_frame(wh_link_t *link)
+{
+    apr_pool_t *p = wh_pool_make("frame");
+    wh_proto_msg_t msg;
+    wh_err_t err = WH_ERR_INIT;
+    int code = 0;
+
+    if (p == NULL)
+        return -1;
+    if (wh_proto_open(p, &link->proto, link->rx, link->rx_have, wh_clock_now(link->opts.clock), &msg,
+                      &err) == APR_SUCCESS) {
+        link->opts.events->message(link->opts.owner, p, &msg);
+    } else {
+        wh_log(WH_LOG_WARN, "WH0642", "a frame of the hub is refused (%s): %s", err.code, err.text);
+        code = wh_proto_close_code(err.code);
+    }
+    apr_pool_destroy(p);
+    link->rx_have = 0;
+    if (code == 0)
+        return 0;
+    lws_close_reason(link->wsi, (enum lws_close_status)code, NULL, 0);
+    return -1;
+}
+
+static int take_piece(wh_link_t *link, const void *in, size_t n)
+{
+    if (link->rx_have + n > WH_PROTO_MAX_BYTES) {
+        lws_close_reason(link->wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, NULL, 0);
+        return -1;
+    }
+    if (link->rx_have + n + 1 > link->rx_room) {
+        size_t room = (link->rx_have + n) * 2 + 1024;
+        char *rx = realloc(link->rx, room);
+
+        if (rx == NULL)
+            return -1;
+        link->rx = rx;
+        link->rx_room = room;
+    }
+    if (n > 0)
+        memcpy(link->rx + link->rx_have, in, n);
+    link->rx_have += n;
+    if (!lws_is_final_fragment(link->wsi) || lws_remaining_packet_payload(link->wsi) != 0)
+        return 0;
+    return open_frame(link);
+}
+
+/* ---- handshake ---- */
+
+static int add_headers(wh_link_t *link, struct lws *wsi, unsigned char **at, size_t room)
+{
+    unsigned char *end = *at + room;
+
+    return lws_add_http_header_by_token(wsi, WSI_TOKEN_HTTP_AUTHORIZATION,
+                                        (unsigned char *)link->authorization,
+                                        (int)strlen(link->authorization), at, end) ||
+           lws_add_http_header_by_name(wsi, (const unsigned char *)NONCE_HEADER,
+                                       (unsigned char *)link->proto.agent_nonce,
+                                       WH_PROTO_NONCE_HEX, at, end);
+}
+
+/* The answer's header is there to be read only now; afterwards it is freed. */
+static int take_nonce(wh_link_t *link, struct lws *wsi)
+{
+    int n = lws_hdr_custom_copy(wsi, link->proto.hub_nonce, sizeof(link->proto.hub_nonce),
+                                NONCE_HEADER, (int)strlen(NONCE_HEADER));
+
+    if (n == WH_PROTO_NONCE_HEX && wh_sign_is_hex(link->proto.hub_nonce, WH_PROTO_NONCE_HEX))
+        return 0;
+    wh_log(WH_LOG_ERROR, "WH0643", "what answered at %s is no hub: it sent no nonce",
+           link->opts.conf->server_url);
+    return -1;
+}
+
+/* ---- the end of a connection ---- */
+
+static void over(wh_link_t *link)
+{
+    if (link->over)
+        return;
+    link->over = 1;
+    link->end.opened = link->open;
+    link->open = 0;
+    link->wsi = NULL;
+    drop_queue(link);
+    free(link->rx);
+    link->rx = NULL;
+    link->rx_have = link->rx_room = 0;
+    link->opts.events->closed(link->opts.owner, &link->end);
+}
+
+static void failed(wh_link_t *link, struct lws *wsi, const void *in, size_t n)
+{
+    if (wsi != NULL)
+        link->end.http = (int)lws_http_client_http_response(wsi);
+    wh_log(WH_LOG_DEBUG, NULL, "no connection: %.*s", (int)(in != NULL ? n : 0),
+           in != NULL ? (const char *)in : "");
+    over(link);
+}
+
+static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t n)
+{
+    struct lws_context *cx = lws_get_context(wsi);
+    wh_link_t *link = cx != NULL ? lws_context_user(cx) : NULL;
+
+    (void)user;
+    if (link == NULL)
+        return 0;
+    switch (reason) {
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+        return add_headers(link, wsi, in, n) ? -1 : 0;
+    case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH:
+        return take_nonce(link, wsi);
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        link->wsi = wsi;
+        link->open = 1;
+        link->opts.events->opened(link->opts.owner);
+        return 0;
+    case LWS_CALLBACK_CLIENT_RECEIVE:
+        return take_piece(link, in, n);
+    case LWS_CALLBACK_CLIENT_WRITEABLE:
+        return link->open ? write_one(link) : 0;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        if (n >= 2)
+            link->end.code = ((const unsigned char *)in)[0] << 8 | ((const unsigned char *)in)[1];
+        return 0;
+    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+        failed(link, wsi, in, n);
+        return 0;
+    case LWS_CALLBACK_CLIENT_CLOSED:
+        over(link);
+        return 0;
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
+        link->opts.events->woken(link->opts.owner);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static const struct lws_protocols protocols[] = {
+    {.name = WH_PROTO_SUBPROTOCOL, .callback = callback, .rx_buffer_size = 16384},
+    {.name = NULL}};
+
+/* ---- making it ---- */
+
+static void say(int level, const char *line)
+{
+    size_t n = strcspn(line, "\n");
+
+    wh_log(level == LLL_ERR ? WH_LOG_WARN : WH_LOG_DEBUG, level == LLL_ERR ? "WH0644" : NULL,
+           "websocket: %.*s", (int)n, line);
+}
+
+static void split_url(apr_pool_t *p, wh_link_t *link)
+{
+    const char *url = link->opts.conf->server_url, *s, *end, *colon;
+
+    link->tls = strncmp(url, "https://", 8) == 0;
+    s = url + (link->tls ? 8 : 7);
+    end = s + strcspn(s, "/");
+    link->host_header = apr_pstrmemdup(p, s, (size_t)(end - s));
+    link->path = apr_pstrcat(p, end, WS_PATH, NULL);
+    link->port = link->tls ? 443 : 80;
+    if (*s == '[' && memchr(s, ']', (size_t)(end - s)) != NULL) {
+        const char *close = memchr(s, ']', (size_t)(end - s));
+
+        link->host = apr_pstrmemdup(p, s + 1, (size_t)(close - s) - 1);
+        colon = close[1] == ':' ? close + 1 : NULL;
+    } else {
+        colon = memchr(s, ':', (size_t)(end - s));
+        link->host = apr_pstrmemdup(p, s, (size_t)((colon != NULL ? colon : end) - s));
+    }
+    if (colon != NULL)
+        link->port = (int)apr_strtoi64(colon + 1, NULL, 10);
+}
+
+apr_status_t wh_link_make(apr_pool_t *p, const wh_link_opts_t *opts, wh_link_t **out, wh_err_t *err)
+{
+    wh_link_t *link = apr_pcalloc(p, sizeof(*link));
+    struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN,
+                                             .protocols = protocols,
+                                             .gid = (gid_t)-1,
+                                             .uid = (uid_t)-1,
+                                             .user = link,
+                                             .fd_limit_per_thread = FDS_MAX,
+                                             .pt_serv_buf_size = 8192};
+
+    link->opts = *opts;
+    link->last = &link->first;
+    link->over = 1;
+    split_url(p, link);
+    for (int i = 0; i < WH_LINK_T_COUNT; i++) {
+        link->timers[i].link = link;
+        link->timers[i].which = (wh_link_timer_e)i;
+    }
+    if (link->tls) {
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        if (opts->conf->ca_file[0] != '\0')
+            info.client_ssl_ca_filepath = opts->conf->ca_file;
+    }
+    lws_set_log_level(LLL_ERR | LLL_WARN, say);
+    link->cx = lws_create_context(&info);
+    if (link->cx == NULL)
+        return wh_err_set(err, 500, "internal", "cannot make the event loop");
+    *out = link;
+    return APR_SUCCESS;
+}
+
+void wh_link_connect(wh_link_t *link, const char *token, const unsigned char key[32])
+{
+    struct lws_client_connect_info ci = {.context = link->cx,
+                                         .address = link->host,
+                                         .port = link->port,
+                                         .path = link->path,
+                                         .host = link->host_header,
+                                         .protocol = WH_PROTO_SUBPROTOCOL,
+                                         .local_protocol_name = WH_PROTO_SUBPROTOCOL,
+                                         .ssl_connection = link->tls ? LCCSCF_USE_SSL : 0,
+                                         .retry_and_idle_policy = &idle_policy,
+                                         .pwsi = &link->wsi};
+    unsigned char nonce[WH_PROTO_NONCE_HEX / 2];
+    size_t n = strlen(token) + sizeof("Bearer ");
+
+    memset(&link->proto, 0, sizeof(link->proto));
+    memcpy(link->proto.key, key, sizeof(link->proto.key));
+    link->proto.out = WH_PROTO_A2H;
+    link->end = (wh_link_end_t){0};
+    link->over = link->open = link->close_code = 0;
+    if (link->authorization != NULL)
+        wh_sign_wipe(link->authorization, strlen(link->authorization));
+    free(link->authorization);
+    link->authorization = malloc(n);
+    if (link->authorization == NULL || wh_rand_fill(link->opts.rnd, nonce, sizeof(nonce))) {
+        over(link);
+        return;
+    }
+    (void)apr_snprintf(link->authorization, n, "Bearer %s", token);
+    wh_sign_hex_buf(link->proto.agent_nonce, nonce, sizeof(nonce));
+    if (lws_client_connect_via_info(&ci) == NULL)
+        over(link);
+}
+
+void wh_link_close(wh_link_t *link, int code)
+{
+    if (link->wsi == NULL)
+        return;
+    link->close_code = code;
+    lws_callback_on_writable(link->wsi);
+    lws_set_timeout(link->wsi, PENDING_TIMEOUT_CLOSE_SEND, 5);
+}
+
+static void on_timer(lws_sorted_usec_list_t *sul)
+{
+    link_timer_t *timer = lws_container_of(sul, link_timer_t, sul);
+
+    timer->link->opts.events->timer(timer->link->opts.owner, timer->which);
+}
+
+void wh_link_timer(wh_link_t *link, wh_link_timer_e which, apr_interval_time_t us)
+{
+    lws_sul_schedule(link->cx, 0, &link->timers[which].sul, us < 0 ? NULL : on_timer,
+                     us < 0 ? LWS_SET_TIMER_USEC_CANCEL : us);
+}
+
+void wh_link_wake(void *baton)
+{
+    wh_link_t *link = baton;
+
+    lws_cancel_service(link->cx);
+}
+
+void wh_link_run(wh_link_t *link)
+{
+    while (!link->stopped && lws_service(link->cx, 0) >= 0)
+        ;
+}
+
+void wh_link_stop(wh_link_t *link)
+{
+    link->stopped = 1;
+    lws_cancel_service(link->cx);
+}
+
+void wh_link_destroy(wh_link_t *link)
+{
+    link->over = 1; /* nobody is told any more */
+    drop_queue(link);
+    lws_context_destroy(link->cx);
+    link->cx = NULL;
+    free(link->rx);
+    link->rx = NULL;
+    if (link->authorization != NULL)
+        wh_sign_wipe(link->authorization, strlen(link->authorization));
+    free(link->authorization);
+    link->authorization = NULL;
+}

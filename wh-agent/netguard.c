@@ -1,0 +1,114 @@
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <apr_strings.h>
+#include "wh-agent/netguard.h"
+
+#define PINNED_MAX 8
+
+typedef struct range4_t {
+    uint32_t net;
+    int bits;
+} range4_t;
+
+/* IPv4 space that is not globally reachable (RFC 6890 and its successors). */
+static const range4_t not_public4[] = {
+    {.net = 0x00000000, .bits = 8},  {.net = 0x0a000000, .bits = 8},  {.net = 0x64400000, .bits = 10},
+    {.net = 0x7f000000, .bits = 8},  {.net = 0xa9fe0000, .bits = 16}, {.net = 0xac100000, .bits = 12},
+    {.net = 0xc0000000, .bits = 24}, {.net = 0xc0000200, .bits = 24}, {.net = 0xc0586300, .bits = 24},
+    {.net = 0xc0a80000, .bits = 16}, {.net = 0xc6120000, .bits = 15}, {.net = 0xc6336400, .bits = 24},
+    {.net = 0xcb007100, .bits = 24}, {.net = 0xe0000000, .bits = 3},
+};
+
+static int public4(uint32_t host_order)
+{
+    for (size_t i = 0; i < WH_ARRAY_LEN(not_public4); i++)
+        if (((host_order ^ not_public4[i].net) >> (32 - not_public4[i].bits)) == 0)
+            return 0;
+    return 1;
+}
+
+/* Only 2000::/3 is handed out; of that, what embeds IPv4 (6to4, Teredo) and documentation is not taken. */
+static int public6(const unsigned char a[16])
+{
+    if ((a[0] & 0xe0) != 0x20)
+        return 0;
+    if (a[0] == 0x20 && a[1] == 0x02)
+        return 0; /* 2002::/16 */
+    if (a[0] == 0x20 && a[1] == 0x01 && a[2] < 0x02)
+        return 0; /* 2001::/23 */
+    return !(a[0] == 0x20 && a[1] == 0x01 && a[2] == 0x0d && a[3] == 0xb8);
+}
+
+int wh_netguard_is_public(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in in;
+
+        memcpy(&in, address, sizeof(in));
+        return public4(ntohl(in.sin_addr.s_addr));
+    }
+    if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+
+        memcpy(&in6, address, sizeof(in6));
+        return public6(in6.sin6_addr.s6_addr);
+    }
+    return 0;
+}
+
+/* "host" and "port" of https://host[:port]/… or https://[v6][:port]/… */
+static void split(apr_pool_t *p, const char *url, const char **host, const char **port)
+{
+    const char *s = url + strlen("https://"), *end = s + strcspn(s, "/"), *colon;
+
+    *port = "443";
+    if (*s == '[') {
+        const char *close = memchr(s, ']', (size_t)(end - s));
+
+        if (close != NULL) {
+            *host = apr_pstrmemdup(p, s + 1, (size_t)(close - s) - 1);
+            if (close[1] == ':')
+                *port = apr_pstrmemdup(p, close + 2, (size_t)(end - close) - 2);
+            return;
+        }
+    }
+    colon = memchr(s, ':', (size_t)(end - s));
+    if (colon != NULL)
+        *port = apr_pstrmemdup(p, colon + 1, (size_t)(end - colon) - 1);
+    *host = apr_pstrmemdup(p, s, (size_t)((colon != NULL ? colon : end) - s));
+}
+
+apr_status_t wh_netguard_pin(apr_pool_t *p, const char *url, int allow_private, const char **pin,
+                             wh_err_t *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    const char *host = "", *port = "443", *out;
+    int n = 0, rc;
+
+    split(p, url, &host, &port);
+    rc = getaddrinfo(host, port, &hints, &found);
+    if (rc != 0)
+        return wh_err_set(err, 422, "clone_failed", "the repository's host %s cannot be found: %s",
+                          host, gai_strerror(rc));
+    out = apr_psprintf(p, strchr(host, ':') != NULL ? "[%s]:%s:" : "%s:%s:", host, port);
+    for (struct addrinfo *a = found; a != NULL && n < PINNED_MAX; a = a->ai_next) {
+        char text[INET6_ADDRSTRLEN];
+
+        if (!allow_private && !wh_netguard_is_public(a->ai_addr)) {
+            freeaddrinfo(found);
+            return wh_err_set(err, 422, "repository_refused",
+                              "the repository's host %s has an address that is not public", host);
+        }
+        if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST))
+            continue;
+        out = apr_pstrcat(p, out, n > 0 ? "," : "",
+                          a->ai_family == AF_INET6 ? apr_pstrcat(p, "[", text, "]", NULL) : text,
+                          NULL);
+        n++;
+    }
+    freeaddrinfo(found);
+    *pin = out;
+    return APR_SUCCESS;
+}

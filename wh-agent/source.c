@@ -1,0 +1,551 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <apr_tables.h>
+#include "libwh/wh_giturl.h"
+#include "libwh/wh_host.h"
+#include "libwh/wh_text.h"
+#include "wh-agent/fsutil.h"
+#include "wh-agent/gitenv.h"
+#include "wh-agent/netguard.h"
+#include "wh-agent/source.h"
+
+#define HEAD_REF "refs/wisehost/head"
+#define PACKS_MAX 48 /* each fetch brings one; then the cache starts afresh */
+#define SPACE_MAX (4 * WH_GIB)
+#define COMMIT_MAX 16384
+#define MESSAGE_MAX 1024
+#define AUTHOR_MAX 256
+
+/* ---- running git ---- */
+
+typedef struct git_run_t {
+    const char *const *args; /* after `git --git-dir=…`; ends with NULL */
+    int in_fd;
+    wh_proc_out_fn *out;
+    void *baton;
+} git_run_t;
+
+static int cache_too_large(void *baton)
+{
+    const wh_source_t *source = baton;
+    const char *dirs[] = {"/objects/pack", ""};
+    char path[1024];
+    apr_int64_t bytes = 0;
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(dirs); i++) {
+        apr_cpystrn(path, source->git_dir, sizeof(path) - 16);
+        apr_cpystrn(path + strlen(path), dirs[i], 16);
+        bytes += wh_fsutil_dir_bytes(path, NULL);
+    }
+    return bytes > source->opts.max_bytes;
+}
+
+static const char *const *argv_of(apr_pool_t *p, const wh_source_t *source, const char *const *args)
+{
+    apr_array_header_t *argv = apr_array_make(p, 16, sizeof(const char *));
+
+    APR_ARRAY_PUSH(argv, const char *) = source->opts.git;
+    APR_ARRAY_PUSH(argv, const char *) = apr_pstrcat(p, "--git-dir=", source->git_dir, NULL);
+    for (; *args != NULL; args++)
+        APR_ARRAY_PUSH(argv, const char *) = *args;
+    APR_ARRAY_PUSH(argv, const char *) = NULL;
+    return (const char *const *)argv->elts;
+}
+
+static void proc_opts(apr_pool_t *p, const wh_source_t *source, const git_run_t *run,
+                      wh_proc_opts_t *opts)
+{
+    *opts = (wh_proc_opts_t){
+        .argv = argv_of(p, source, run->args),
+        .env = wh_gitenv_make(p, &source->opts,
+                              wh_giturl_kind(source->opts.url) == WH_GITURL_HTTPS, source->pin),
+        .dir = source->opts.dir,
+        .in_fd = run->in_fd,
+        .out = run->out,
+        .out_baton = run->baton,
+        .watch = cache_too_large,
+        .watch_baton = (void *)(uintptr_t)source,
+        .deadline = source->opts.deadline,
+        .file_max_bytes = source->opts.max_bytes + WH_MIB,
+        .space_max_bytes = SPACE_MAX + source->opts.max_bytes,
+        .cancel = source->opts.cancel,
+        .clock = source->opts.clock,
+    };
+}
+
+static int ended_too_large(const wh_proc_result_t *result)
+{
+    return result->end == WH_PROC_WATCHED ||
+           (result->end == WH_PROC_SIGNALED && result->status == SIGXFSZ) ||
+           strstr(result->errors, "File too large") != NULL;
+}
+
+/* Run git. What stopped it from outside becomes an error here; how it exited is the caller's. */
+static apr_status_t run_git(apr_pool_t *p, const wh_source_t *source, const git_run_t *run,
+                            wh_proc_result_t *result, wh_err_t *err)
+{
+    wh_proc_opts_t opts;
+    apr_status_t rv;
+
+    proc_opts(p, source, run, &opts);
+    rv = wh_proc_run(p, &opts, result, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (result->end == WH_PROC_CANCELED)
+        return wh_err_set(err, 409, "canceled", "the deployment was canceled");
+    if (result->end == WH_PROC_DEADLINE)
+        return wh_err_set(err, 422, "clone_failed",
+                          "the repository was not there within %" APR_INT64_T_FMT " s",
+                          source->opts.limit_s);
+    if (ended_too_large(result))
+        return wh_err_set(err, 422, "too_large",
+                          "the repository brings more than %" APR_INT64_T_FMT " MiB",
+                          source->opts.max_bytes / WH_MIB);
+    return APR_SUCCESS;
+}
+
+const char *wh_source_git_says(apr_pool_t *p, const char *errors)
+{
+    static const char *const starts[] = {"fatal: ", "error: ", "ERROR: "};
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(starts); i++) {
+        const char *at = strstr(errors, starts[i]);
+
+        if (at != NULL && (at == errors || at[-1] == '\n' || at[-1] == '\r')) {
+            at += strlen(starts[i]);
+            return wh_text_clean_line(p, at, strcspn(at, "\n"), 300);
+        }
+    }
+    return "";
+}
+
+static int is_ok(const wh_proc_result_t *result)
+{
+    return result->end == WH_PROC_EXITED && result->status == 0;
+}
+
+/* ---- bringing it here ---- */
+
+/* A link below the root could lead out of it: what git gets is the real path, looked at again. */
+static apr_status_t real_local(apr_pool_t *p, wh_source_opts_t *opts, wh_err_t *err)
+{
+    char *root = realpath(opts->local_root, NULL), *path = realpath(opts->url, NULL);
+    size_t n = root != NULL ? strlen(root) : 0;
+    int inside = root != NULL && path != NULL && strncmp(path, root, n) == 0 && path[n] == '/';
+
+    if (inside)
+        opts->url = apr_pstrdup(p, path);
+    else if (path == NULL)
+        (void)wh_err_set(err, 422, "clone_failed", "the repository %s is not there", opts->url);
+    else
+        (void)wh_err_set(err, 422, "repository_refused",
+                         "the repository %s does not lie below local_repo_root", opts->url);
+    free(root);
+    free(path);
+    return inside ? APR_SUCCESS : APR_EGENERAL;
+}
+
+static apr_status_t check_address(apr_pool_t *p, wh_source_t *source, wh_err_t *err)
+{
+    wh_source_opts_t *o = &source->opts;
+    const char *root = o->local_root != NULL && o->local_root[0] != '\0' ? o->local_root : NULL;
+    apr_status_t rv = wh_giturl_check(p, o->url, root, err);
+
+    source->pin = "";
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (wh_giturl_kind(o->url) == WH_GITURL_LOCAL)
+        return real_local(p, o, err);
+    return wh_netguard_pin(p, o->url, o->allow_private, &source->pin, err);
+}
+
+static apr_status_t unlock(void *data)
+{
+    close((int)(intptr_t)data);
+    return APR_SUCCESS;
+}
+
+/* Two jobs never work in one cache: the second waits, within its deadline. */
+static apr_status_t lock_cache(apr_pool_t *p, const wh_source_t *source, wh_err_t *err)
+{
+    const char *path = apr_pstrcat(p, source->opts.dir, "/lock", NULL);
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return wh_err_wrap(err, errno, 500, "internal", "cannot open %s", path);
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (wh_cancel_wait(source->opts.cancel, 50000) ||
+            wh_mono_reached(wh_clock_mono(source->opts.clock), source->opts.deadline)) {
+            close(fd);
+            return wh_cancel_is_set(source->opts.cancel)
+                       ? wh_err_set(err, 409, "canceled", "the deployment was canceled")
+                       : wh_err_set(err, 422, "clone_failed", "another job of this app held the cache");
+        }
+    }
+    apr_pool_cleanup_register(p, (void *)(intptr_t)fd, unlock, apr_pool_cleanup_null);
+    return APR_SUCCESS;
+}
+
+/* A cache of another address, or one that has grown old, is made anew. *fresh says so. */
+static apr_status_t prepare_cache(apr_pool_t *p, const wh_source_t *source, int anew, int *fresh,
+                                  wh_err_t *err)
+{
+    const char *url_file = apr_pstrcat(p, source->opts.dir, "/url", NULL);
+    const char *args[] = {"init", "--bare", "--quiet", "--template=", NULL};
+    git_run_t run = {.args = args, .in_fd = -1};
+    wh_proc_result_t result;
+    char *text = NULL;
+    size_t n = 0;
+    int packs = 0;
+    apr_status_t rv;
+    struct stat st;
+
+    (void)wh_fsutil_dir_bytes(apr_pstrcat(p, source->git_dir, "/objects/pack", NULL), &packs);
+    *fresh = anew || packs / 2 >= PACKS_MAX || cache_too_large((void *)(uintptr_t)source) ||
+             stat(apr_pstrcat(p, source->git_dir, "/HEAD", NULL), &st) != 0 ||
+             wh_fsutil_read(p, url_file, WH_GITURL_MAX, &text, &n, NULL) != APR_SUCCESS ||
+             strcmp(text, source->opts.url) != 0;
+    if (!*fresh)
+        return APR_SUCCESS;
+    rv = wh_fsutil_remove_tree(p, source->git_dir, err);
+    if (rv == APR_SUCCESS)
+        rv = run_git(p, source, &run, &result, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (!is_ok(&result))
+        return wh_err_set(err, 500, "internal", "git init failed: %s",
+                          wh_source_git_says(p, result.errors));
+    return wh_fsutil_write(p, url_file, source->opts.url, strlen(source->opts.url),
+                           WH_FSUTIL_QUICK, err);
+}
+
+static apr_status_t fetch_failed(apr_pool_t *p, const wh_source_t *source, const char *errors,
+                                 wh_err_t *err)
+{
+    const char *says = wh_source_git_says(p, errors);
+    int is_commit = source->opts.sha[0] != '\0';
+
+    if (strstr(errors, "couldn't find remote ref") != NULL || strstr(errors, "not our ref") != NULL ||
+        strstr(errors, "no such remote ref") != NULL)
+        return wh_err_set(err, 422, "ref_not_found", "the repository has no %s %s",
+                          is_commit ? "commit" : "branch",
+                          is_commit ? source->opts.sha : source->opts.branch);
+    return wh_err_set(err, 422, "clone_failed", "git could not fetch the repository%s%s",
+                      says[0] != '\0' ? ": " : "", says);
+}
+
+static apr_status_t fetch_once(apr_pool_t *p, const wh_source_t *source, wh_err_t *err)
+{
+    const wh_source_opts_t *o = &source->opts;
+    const char *spec = o->sha[0] != '\0'
+                           ? apr_pstrcat(p, "+", o->sha, ":" HEAD_REF, NULL)
+                           : apr_pstrcat(p, "+refs/heads/", o->branch, ":" HEAD_REF, NULL);
+    const char *args[] = {"fetch",          "--quiet",           "--depth=1",
+                          "--no-tags",      "--no-write-fetch-head", "--no-auto-gc",
+                          "--no-recurse-submodules", "--no-show-forced-updates", "--",
+                          o->url,           spec,                NULL};
+    git_run_t run = {.args = args, .in_fd = -1};
+    wh_proc_result_t result;
+    apr_status_t rv = run_git(p, source, &run, &result, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    return is_ok(&result) ? APR_SUCCESS : fetch_failed(p, source, result.errors, err);
+}
+
+/* ---- the commit ---- */
+
+typedef struct commit_t {
+    size_t n;
+    char type[12];
+    char oid[65];
+    char text[COMMIT_MAX + 1];
+} commit_t;
+
+static int take_commit(void *baton, const wh_catfile_object_t *object, const char *buf, size_t n)
+{
+    commit_t *commit = baton;
+    size_t room = COMMIT_MAX - commit->n, take = n < room ? n : room;
+
+    memcpy(commit->text + commit->n, buf, take);
+    commit->n += take;
+    apr_cpystrn(commit->type, object->type, sizeof(commit->type));
+    apr_cpystrn(commit->oid, object->oid, sizeof(commit->oid));
+    return 0;
+}
+
+/* "author Name <mail> 1795231683 +0000" */
+static void parse_author(apr_pool_t *p, const char *line, wh_source_t *source)
+{
+    size_t n = strcspn(line, "\n"), name = 0;
+    const char *mail = memchr(line, '<', n), *end = NULL;
+
+    for (size_t i = 0; i < n; i++)
+        if (line[i] == '>')
+            end = line + i;
+    if (mail != NULL)
+        name = (size_t)(mail - line);
+    while (name > 0 && line[name - 1] == ' ')
+        name--;
+    source->author = wh_text_clean_line(p, line, name, AUTHOR_MAX);
+    if (end != NULL && end[1] == ' ' && apr_isdigit(end[2])) {
+        apr_int64_t s = apr_strtoi64(end + 2, NULL, 10);
+
+        source->at = s > 0 && s < APR_INT64_C(253402300800) ? apr_time_from_sec(s) : 0;
+    }
+}
+
+/* The message, without what a log or a page could trip over: each line cleaned. */
+static const char *clean_message(apr_pool_t *p, const char *body)
+{
+    const char *out = "";
+    apr_size_t have = 0;
+
+    while (*body != '\0' && have < MESSAGE_MAX) {
+        size_t n = strcspn(body, "\n");
+        const char *line = wh_text_clean_line(p, body, n, MESSAGE_MAX);
+
+        out = apr_pstrcat(p, out, have > 0 ? "\n" : "", line, NULL);
+        have = strlen(out);
+        body += n;
+        if (*body == '\n')
+            body++;
+    }
+    while (have > 0 && out[have - 1] == '\n')
+        have--;
+    return wh_text_cap(p, apr_pstrmemdup(p, out, have), MESSAGE_MAX);
+}
+
+static void parse_commit(apr_pool_t *p, const commit_t *commit, wh_source_t *source)
+{
+    const char *line = commit->text;
+
+    source->author = source->message = "";
+    source->at = 0;
+    while (*line != '\0' && *line != '\n') {
+        if (strncmp(line, "author ", 7) == 0)
+            parse_author(p, line + 7, source);
+        line += strcspn(line, "\n");
+        if (*line == '\n')
+            line++;
+    }
+    if (*line == '\n')
+        source->message = clean_message(p, line + 1);
+}
+
+/* What git reads from its standard input: a file in memory, so that reading its answers never waits for
+ * our own writing. */
+static apr_status_t input_of(apr_pool_t *p, const char *const *names, size_t n, int *fd,
+                             wh_err_t *err)
+{
+    size_t have = 0;
+    char *buf = apr_palloc(p, n * 80 + 1);
+
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(names[i]);
+
+        if (len > 78)
+            return wh_err_set(err, 500, "internal", "an object name is too long");
+        memcpy(buf + have, names[i], len);
+        buf[have + len] = '\n';
+        have += len + 1;
+    }
+    *fd = memfd_create("names", MFD_CLOEXEC);
+    if (*fd < 0 || write(*fd, buf, have) != (ssize_t)have || lseek(*fd, 0, SEEK_SET) != 0) {
+        if (*fd >= 0)
+            close(*fd);
+        return wh_err_wrap(err, errno, 500, "internal", "cannot hand names to git");
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t resolve(apr_pool_t *p, wh_source_t *source, wh_err_t *err)
+{
+    static const char *const names[] = {HEAD_REF "^{commit}"};
+    commit_t *commit = apr_pcalloc(p, sizeof(*commit));
+    wh_source_read_t what = {.oids = names, .n = 1, .fn = take_commit, .baton = commit};
+    apr_status_t rv = wh_source_read(p, source, &what, NULL, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (strcmp(commit->type, "commit") != 0)
+        return wh_err_set(err, 422, "ref_not_found", "the reference does not lead to a commit");
+    if (source->opts.sha[0] != '\0' && strcmp(source->opts.sha, commit->oid) != 0)
+        return wh_err_set(err, 422, "ref_not_found", "%s is not a commit", source->opts.sha);
+    apr_cpystrn(source->sha, commit->oid, sizeof(source->sha));
+    parse_commit(p, commit, source);
+    return APR_SUCCESS;
+}
+
+static apr_status_t check_wanted(const wh_source_opts_t *opts, wh_err_t *err)
+{
+    if (opts->sha[0] != '\0')
+        return wh_host_commit_check(opts->sha, err);
+    return wh_host_branch_check(opts->branch, err);
+}
+
+apr_status_t wh_source_fetch(apr_pool_t *p, const wh_source_opts_t *opts, wh_source_t **out,
+                             wh_err_t *err)
+{
+    wh_source_t *source = apr_pcalloc(p, sizeof(*source));
+    wh_err_t why = WH_ERR_INIT;
+    int fresh = 0;
+    apr_status_t rv;
+
+    source->opts = *opts;
+    source->git_dir = apr_pstrcat(p, opts->dir, "/git", NULL);
+    rv = check_wanted(opts, err);
+    if (rv == APR_SUCCESS)
+        rv = check_address(p, source, err);
+    if (rv == APR_SUCCESS)
+        rv = wh_fsutil_mkdir(p, opts->dir, err);
+    if (rv == APR_SUCCESS)
+        rv = lock_cache(p, source, err);
+    if (rv == APR_SUCCESS)
+        rv = prepare_cache(p, source, 0, &fresh, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = fetch_once(p, source, &why);
+    if (rv == APR_SUCCESS)
+        rv = resolve(p, source, &why);
+    /* A cache that a crash or a full disk has spoiled must not fail for ever: once more from nothing. */
+    if (rv != APR_SUCCESS && !fresh && (wh_err_is(&why, "clone_failed") || wh_err_is(&why, "too_large"))) {
+        rv = prepare_cache(p, source, 1, &fresh, &why);
+        if (rv == APR_SUCCESS)
+            rv = fetch_once(p, source, &why);
+        if (rv == APR_SUCCESS)
+            rv = resolve(p, source, &why);
+    }
+    if (rv != APR_SUCCESS && err != NULL)
+        *err = why;
+    *out = source;
+    return rv;
+}
+
+/* ---- reading it ---- */
+
+apr_status_t wh_source_read(apr_pool_t *p, const wh_source_t *source, const wh_source_read_t *what,
+                            int *ended, wh_err_t *err)
+{
+    const char *args[] = {"cat-file", "--batch", NULL};
+    wh_catfile_t *cat = apr_palloc(p, sizeof(*cat));
+    git_run_t run = {.args = args, .in_fd = -1, .out = wh_catfile_feed, .baton = cat};
+    wh_proc_result_t result;
+    apr_status_t rv;
+
+    if (ended != NULL)
+        *ended = 0;
+    wh_catfile_init(cat, what->fn, what->baton);
+    rv = input_of(p, what->oids, what->n, &run.in_fd, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = run_git(p, source, &run, &result, err);
+    close(run.in_fd);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (result.end == WH_PROC_REFUSED && !cat->broken) {
+        if (ended != NULL)
+            *ended = 1;
+        return APR_SUCCESS;
+    }
+    if (!is_ok(&result) || !wh_catfile_complete(cat, what->n))
+        return wh_err_set(err, 422, "clone_failed", "git could not read the objects: %s",
+                          wh_source_git_says(p, result.errors));
+    return APR_SUCCESS;
+}
+
+static apr_status_t list_with(apr_pool_t *p, const wh_source_t *source, const git_run_t *run,
+                              wh_lstree_t *ls, int *ended, wh_err_t *err)
+{
+    wh_proc_result_t result;
+    apr_status_t rv = run_git(p, source, run, &result, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    *ended = result.end == WH_PROC_REFUSED && !ls->broken;
+    if (*ended)
+        return APR_SUCCESS;
+    if (!is_ok(&result) && strstr(result.errors, "Not a valid object name") == NULL &&
+        strstr(result.errors, "not a tree object") == NULL)
+        return wh_err_set(err, 422, "clone_failed", "git could not list the files: %s",
+                          wh_source_git_says(p, result.errors));
+    if (!is_ok(&result))
+        return APR_NOTFOUND;
+    if (!wh_lstree_complete(ls))
+        return wh_err_set(err, 422, "clone_failed", "the list of files is malformed");
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_source_list(apr_pool_t *p, const wh_source_t *source, const char *subdir,
+                            wh_lstree_fn *fn, void *baton, int *ended, wh_err_t *err)
+{
+    wh_lstree_t *ls = apr_palloc(p, sizeof(*ls));
+    const char *tree = apr_pstrcat(p, source->sha, ":", subdir, NULL);
+    const char *args[] = {"ls-tree", "-r", "-z", "-l", "--full-tree", tree, NULL};
+    git_run_t run = {.args = args, .in_fd = -1, .out = wh_lstree_feed, .baton = ls};
+    apr_status_t rv;
+
+    wh_lstree_init(ls, fn, baton);
+    rv = list_with(p, source, &run, ls, ended, err);
+    if (rv == APR_NOTFOUND)
+        return wh_err_set(err, 422, "output_missing", "the repository has no directory \"%s\"",
+                          subdir);
+    return rv;
+}
+
+typedef struct stat_baton_t {
+    apr_pool_t *p;
+    const char *path;
+    wh_lstree_entry_t *entry;
+    int found;
+} stat_baton_t;
+
+static int take_stat(void *baton, const wh_lstree_entry_t *entry)
+{
+    stat_baton_t *b = baton;
+
+    if (strcmp(entry->path, b->path) == 0) {
+        *b->entry = *entry;
+        b->entry->path = apr_pstrdup(b->p, entry->path);
+        b->found = 1;
+    }
+    return 0;
+}
+
+apr_status_t wh_source_stat(apr_pool_t *p, const wh_source_t *source, const char *path,
+                            wh_lstree_entry_t *entry, wh_err_t *err)
+{
+    wh_lstree_t *ls = apr_palloc(p, sizeof(*ls));
+    stat_baton_t baton = {.p = p, .path = path, .entry = entry};
+    const char *args[] = {"ls-tree", "-z", "-l", "--full-tree", source->sha, "--", path, NULL};
+    git_run_t run = {.args = args, .in_fd = -1, .out = wh_lstree_feed, .baton = ls};
+    int ended = 0;
+    apr_status_t rv;
+
+    wh_lstree_init(ls, take_stat, &baton);
+    rv = list_with(p, source, &run, ls, &ended, err);
+    if (rv == APR_SUCCESS && !baton.found)
+        rv = APR_NOTFOUND;
+    return rv;
+}
+
+apr_status_t wh_source_archive(apr_pool_t *p, const wh_source_t *source, const char *subdir,
+                               wh_proc_t *proc, wh_err_t *err)
+{
+    const char *tree = apr_pstrcat(p, source->sha, ":", subdir, NULL);
+    const char *args[] = {"archive", "--format=tar", tree, NULL};
+    git_run_t run = {.args = args, .in_fd = -1, .baton = proc};
+    wh_proc_opts_t opts;
+
+    proc_opts(p, source, &run, &opts);
+    return wh_proc_start(p, &opts, proc, err);
+}
