@@ -12,7 +12,7 @@
 
 #include "libwh/wh_err.h"
 
-#define WH_HOOK_BODY_MAX (5 * 1024 * 1024)
+#define WH_HOOK_BODY_MAX ((size_t)5 * 1024 * 1024)
 #define WH_HOOK_MESSAGE_MAX 1024
 
 typedef struct wh_hook_push_t {

@@ -9,6 +9,7 @@
 #include "libwh/wh_sign.h"
 #include "libwh/wh_text.h"
 
+#define MEMORY_MAX (APR_INT64_C(65536) << 30)
 #define LABELS_MAX 32
 #define LABEL_VALUE_MAX 255
 
@@ -143,7 +144,7 @@ apr_status_t wh_model_worker_register_decode(apr_pool_t *p, json_t *body,
             APR_SUCCESS ||
         (rv = wh_json_int(&at, "cpu_millis", WH_JSON_REQ(1, 1024000), &out->cpu_millis, err)) !=
             APR_SUCCESS ||
-        (rv = wh_json_int(&at, "memory_bytes", WH_JSON_REQ(1, 64 * 1024 * WH_GIB),
+        (rv = wh_json_int(&at, "memory_bytes", WH_JSON_REQ(1, MEMORY_MAX),
                           &out->memory_bytes, err)) != APR_SUCCESS ||
         (rv = wh_model_int_str(&at, "address", 1, WH_HOST_NAME_MAX, "127.0.0.1", &out->address,
                                err)) != APR_SUCCESS ||

@@ -35,7 +35,7 @@ wh_msg_e wh_proto_type_of(const char *name, wh_proto_dir_e dir)
     int i;
 
     for (i = WH_MSG_UNKNOWN + 1; i < WH_MSG_COUNT; i++) {
-        if (strcmp(types[i].name, name) == 0)
+        if (name && strcmp(types[i].name, name) == 0)
             return types[i].dir == dir || types[i].dir == WH_PROTO_BOTH ? (wh_msg_e)i
                                                                         : WH_MSG_UNKNOWN;
     }
@@ -169,7 +169,7 @@ apr_status_t wh_proto_open(apr_pool_t *p, wh_proto_link_t *link, const char *tex
     apr_status_t rv;
 
     if (n > WH_PROTO_MAX_BYTES)
-        return wh_err_set(err, 413, "too_big", "a frame has at most %d bytes",
+        return wh_err_set(err, 413, "too_big", "a frame has at most %" APR_SIZE_T_FMT " bytes",
                           WH_PROTO_MAX_BYTES);
     if (!mac_ok(p, link, text, n))
         return wh_err_set(err, 401, "bad_mac", "the signature of a frame is missing or wrong");

@@ -19,7 +19,7 @@
 #include "libwh/wh_seq.h"
 
 #define WH_PROTO_SUBPROTOCOL "wisehost.v1"
-#define WH_PROTO_MAX_BYTES (2 * 1024 * 1024) /* after reassembly */
+#define WH_PROTO_MAX_BYTES ((size_t)2 * 1024 * 1024) /* after reassembly */
 #define WH_PROTO_SKEW_US APR_INT64_C(300000000) /* 5 minutes, this much exactly is still fine */
 #define WH_PROTO_NONCE_HEX 32
 #define WH_PROTO_ID_HEX 32

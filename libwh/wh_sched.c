@@ -13,13 +13,17 @@ typedef struct target_t {
     const wh_sched_job_t *newest; /* of those that wait */
 } target_t;
 
+typedef struct waiting_t {
+    const wh_sched_job_t *job;
+} waiting_t;
+
 /* One plan under way. Workers are copied, because each assignment fills its worker a little. */
 typedef struct plan_t {
     apr_pool_t *p;
     const wh_sched_in_t *in;
     apr_hash_t *targets; /* "app/environment" -> target_t */
     wh_sched_worker_t *workers;
-    const wh_sched_job_t **waiting; /* pending deploy and stop jobs that may be placed */
+    waiting_t *waiting; /* pending deploy and stop jobs that may be placed */
     int n_waiting;
     wh_sched_plan_t *out;
 } plan_t;
@@ -163,8 +167,8 @@ static void overdue(plan_t *plan, const wh_sched_job_t *job)
 
 static int by_priority_then_age(const void *a, const void *b)
 {
-    const wh_sched_job_t *x = *(const wh_sched_job_t *const *)a;
-    const wh_sched_job_t *y = *(const wh_sched_job_t *const *)b;
+    const wh_sched_job_t *x = ((const waiting_t *)a)->job;
+    const wh_sched_job_t *y = ((const waiting_t *)b)->job;
 
     if (x->priority != y->priority)
         return x->priority > y->priority ? -1 : 1;
@@ -193,7 +197,7 @@ static void consider(plan_t *plan, const wh_sched_job_t *job)
     }
     if (t && t->busy)
         return;
-    plan->waiting[plan->n_waiting++] = job;
+    plan->waiting[plan->n_waiting++].job = job;
 }
 
 static void place(plan_t *plan, const wh_sched_job_t *job)
@@ -246,7 +250,7 @@ void wh_sched_plan(apr_pool_t *p, const wh_sched_in_t *in, wh_sched_plan_t *out)
             out->more = 1;
             break;
         }
-        place(&plan, plan.waiting[i]);
+        place(&plan, plan.waiting[i].job);
     }
 }
 
