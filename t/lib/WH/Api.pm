@@ -11,11 +11,23 @@ use File::Path qw(make_path);
 use File::Temp ();
 use HTTP::Tiny ();
 use IO::Socket::INET ();
+use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64url);
 use Test::More ();
 use Time::HiRes qw(sleep time);
 use WH::DB ();
+
+# HTTP::Tiny writes head and body apart: with Nagle each request would wait 40 ms for an ACK.
+{
+    no warnings 'redefine';
+    my $connect = \&HTTP::Tiny::Handle::connect;
+    *HTTP::Tiny::Handle::connect = sub {
+        my $handle = $connect->(@_);
+        setsockopt $handle->{fh}, IPPROTO_TCP, TCP_NODELAY, 1 if $handle->{fh};
+        return $handle;
+    };
+}
 
 my $JSON = JSON::PP->new->utf8->canonical->allow_nonref;
 
