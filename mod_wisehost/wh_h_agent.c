@@ -144,7 +144,8 @@ apr_status_t wh_h_agent_commit(wh_call_t *c)
     c->dbc = NULL;
     rv = rv ? rv : wh_mod_store_staged(&store, &up, &m, &c->err);
     if (!rv && strcmp(wh_manifest_id(m), c->param[0])) {
-        rv = wh_err_set(&c->err, 404, "not_found", "This release was not announced for the job.");
+        rv = wh_err_set(&c->err, 422, "not_announced",
+                        "This release was not announced for the job.");
     }
     rv = rv ? rv : check_complete(c, &store, m);
     rv = rv ? rv : wh_mod_store_publish(&store, m, &c->err);

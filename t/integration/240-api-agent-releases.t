@@ -72,7 +72,7 @@ $api->unchanged('of others, of other times', sub {
     $api->is_problem(put($w2, $job, 3, $new, "<h1>new</h1>\n"), 404, 'not_found', 'an object for another\'s job');
     $api->is_problem(put($w2, $job2, 1, $new, "<h1>new</h1>\n"), 422, 'not_announced', 'an object that another job announced');
     $api->is_problem(commit($w2, $job2, 1, $id), 422, 'not_announced', 'a release that another job announced');
-    $api->is_problem(commit($w1, $job, 3, 'a' x 40), 404, 'not_found', 'a release that was not announced');
+    $api->is_problem(commit($w1, $job, 3, 'a' x 40), 422, 'not_announced', 'a release that was not announced');
     $api->is_problem($api->req(POST => '/v1/agent/releases', token => $_->[1], json => { job => $job, epoch => 3, manifest => $m }), $_->[2], undef, $_->[0])
         for [ 'nobody', undef, 401 ], [ 'a person', $token, 403 ], [ 'the raw key', $w1->{key}, 403 ], [ 'the control secret', $api->{control}, 403 ];
     $api->sql("UPDATE jobs SET status = 'assigned' WHERE id = '$job'");

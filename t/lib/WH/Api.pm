@@ -34,7 +34,7 @@ my $JSON = JSON::PP->new->utf8->canonical->allow_nonref;
 sub builddir { abs_path($ENV{top_builddir} || $ENV{WH_BUILD} || q{.}) }
 our $src = abs_path(dirname(__FILE__) . q{/../../..});
 
-# Options: conf (more directives for the virtual host), listen (address, default 127.0.0.1), base.
+# Options: conf (more directives for the virtual host), global (for the server), listen (address, default 127.0.0.1), base.
 sub new {
     my ($class, %opt) = @_;
     my $self = bless { opt => \%opt, pid => $$ }, $class;
@@ -155,6 +155,7 @@ sub _conf {
     my $listen = $self->{opt}{listen} || '127.0.0.1';
     my $base = $self->{opt}{base} // 'apps.example.test';
     my $extra = $self->{opt}{conf} // '';
+    my $global = $self->{opt}{global} // '';
     return $self->_modules . <<"CONF";
 ServerRoot $root/httpd
 PidFile $root/httpd/pid
@@ -192,6 +193,7 @@ WiseHostKeyFile $state/keys/module.key
 WiseHostControlSecretFile $state/keys/control.secret
 WiseHostHubSocket $state/run/hub.sock
 WiseHostBaseDomain $base
+$global
 <VirtualHost *:$self->{port}>
   ServerName 127.0.0.1
   WiseHostAPI On
@@ -238,6 +240,7 @@ sub DESTROY {
     return if $$ != $self->{pid};
     local ($?, $@);
     $self->stop;
+    delete $self->{db}; # before the directory that its server may live in
     return;
 }
 

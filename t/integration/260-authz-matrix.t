@@ -1,0 +1,157 @@
+#!/usr/bin/perl
+# db: sqlite pgsql
+# Every route of openapi.json, by every kind of caller, on own, foreign and missing objects: who is let in,
+# who is not and with which status; and nothing changes when somebody is not.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Digest::SHA qw(hmac_sha256_hex sha256_hex);
+use File::Temp ();
+use Test::More;
+use WH::Api;
+
+my $proxy = sha256_hex("proxy $$ " . rand);
+my $file = File::Temp->new;
+print {$file} "$proxy\n";
+$file->flush;
+chmod 0600, $file->filename;
+my $api = WH::Api->new(global => 'WiseHostProxyTokenFile ' . $file->filename);
+my $root = $api->token;
+my $doc = $api->req(GET => '/v1/openapi.json')->{json};
+my ($mine, $yours) = map { $api->app($root, $_) } qw(mine yours);
+my ($w1, $w2) = map { $api->worker($_) } qw(w1 w2);
+my ($own_dep, $own_job) = $api->processing($root, 'mine', $w1);
+my ($foreign_dep, $foreign_job) = $api->processing($root, 'yours', $w2);
+my %hook = map { $_ => $api->req(POST => '/v1/hooks', token => $root, json => { app => $_, provider => 'github' })->{json} } qw(mine yours);
+
+# What each operation is called with; the object comes in by {}.
+my $sha = sha256_hex('a');
+my $manifest = [ { path => 'a', size => 1, sha256 => $sha } ];
+my %call = (
+    login => sub { (json => { token => 'no such' }) },
+    create_app => sub { (json => $api->app_body('brand-new')) },
+    change_app => sub { (json => { name => 'x' }, headers => { 'If-Match' => '"999"' }) },
+    delete_app => sub { (headers => { 'If-Match' => '"999"' }) },
+    create_deployment => sub { (json => {}) },
+    cancel_deployment => sub { (json => {}) },
+    create_hook => sub { (json => { app => $_[0]{app}, provider => 'github' }) },
+    create_app_hook => sub { (json => { provider => 'github' }) },
+    register_worker => sub { (json => { name => 'w1', api_key => 'f' x 64, cpu_millis => 1, memory_bytes => 1 }) }, # a conflict
+    refresh_token => sub { (json => {}) },
+    create_release => sub { (json => { job => $_[0]{job}, epoch => 1, manifest => $manifest }) },
+    put_object => sub { (body => 'a', type => 'application/octet-stream', query => "?job=$_[0]{job}&epoch=1") },
+    commit_release => sub { (json => { job => $_[0]{job}, epoch => 1 }) },
+    deliver_github => sub { (body => '{}') },
+);
+my %object = (
+    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, job => $own_job },
+    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, job => $foreign_job },
+    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, job => '0' x 26 },
+);
+
+my @ops;
+for my $path (sort keys %{ $doc->{paths} }) {
+    for my $method (sort keys %{ $doc->{paths}{$path} }) {
+        push @ops, { path => $path, method => uc $method, %{ $doc->{paths}{$path}{$method} } };
+    }
+}
+cmp_ok(scalar @ops, '>=', 27, 'the document names the routes');
+for my $op (@ops) {
+    ok($op->{operationId} && @{ $op->{'x-callers'} } && $op->{'x-action'} && $op->{responses}{default}, "$op->{method} $op->{path} is described");
+    ok(!$op->{requestBody} || $call{ $op->{operationId} }, "and this test knows what to send to it");
+}
+
+# kind, credential, scopes and apps of a token
+my @callers = ([ anonymous => undef ], [ garbage => 'garbage' ], [ control => $api->{control} ], [ proxy => $proxy ], [ worker_key => $w1->{key} ],
+    [ worker => $w1->{token} ]);
+for my $scopes ('read', 'deploy', 'write', 'read deploy', 'admin') {
+    for my $apps ('*', $mine->{id}) { push @callers, [ token => $api->token($scopes, $apps), $scopes, $apps ] }
+}
+
+sub call {
+    my ($op, $who, $object) = @_;
+    my %with = $call{ $op->{operationId} } ? $call{ $op->{operationId} }->($object) : ();
+    my $id = $op->{'x-object'} =~ /^(?:hook|delivery)$/ ? $object->{hook} : $object->{deployment};
+    $id = 'a' x 40 if $op->{operationId} eq 'commit_release';
+    (my $path = $op->{path}) =~ s/\{slug\}/$object->{app}/;
+    $path =~ s/\{id\}/$id/;
+    $path =~ s/\{sha256\}/$sha/;
+    return $api->req($op->{method}, $path . (delete $with{query} // ''), token => $who->[1], %with);
+}
+
+# What wh_authz's rules say: undef = let in.
+sub verdict {
+    my ($op, $who, $which) = @_;
+    my ($kind, undef, $scopes, $apps) = @$who;
+    my %takes = map { $_ => 1 } @{ $op->{'x-callers'} };
+    return undef if $takes{anonymous};
+    return 401 if $kind eq 'anonymous' || $kind eq 'garbage' || $takes{hook};
+    return 403 if !$takes{$kind};
+    my $object = $op->{'x-object'};
+    my $has = $kind ne 'token' || !$op->{'x-scope'} || $scopes =~ /\b(?:admin|\Q$op->{'x-scope'}\E)\b/;
+    if ($object eq 'none') {
+        my $list = $op->{operationId} =~ /^list_(?:apps|hooks)$/;
+        return !$has || ($kind eq 'token' && $apps ne '*' && !$list) ? 403 : undef;
+    }
+    # Kind and scope are asked before the object is looked for.
+    return 403 if !$has && $which ne 'own';
+    return 404 if $which eq 'missing' || ($kind eq 'token' ? $apps ne '*' && $which eq 'foreign' : $which eq 'foreign');
+    return $has ? undef : 403;
+}
+
+my (%seen, @let_in);
+$api->unchanged('everybody who is refused', sub {
+    for my $op (@ops) {
+        my @which = $op->{'x-object'} eq 'none' ? ('own') : sort keys %object;
+        my @wrong;
+        for my $who (@callers) {
+            for my $which (@which) {
+                my $want = verdict($op, $who, $which);
+                my $name = join ' ', grep { defined } $who->[0], @$who[ 2 .. $#$who ], $which;
+                if (!defined $want) { push @let_in, [ $op, $who, $which, $name ]; next }
+                my $got = call($op, $who, $object{$which});
+                $seen{$want}++;
+                push @wrong, "$name: wanted $want, got $got->{status} " . ($got->{json}{code} // '')
+                    if $got->{status} != $want || ($got->{headers}{'content-type'} // '') ne 'application/problem+json';
+            }
+        }
+        is(join("\n", @wrong), '', "XA21 $op->{method} $op->{path}: refused as it should be");
+    }
+});
+cmp_ok($seen{$_} // 0, '>=', 10, "enough answers were $_") for 401, 403, 404;
+
+# A foreign object and a missing one read the same.
+for my $op (grep { $_->{'x-object'} =~ /^(?:app|deployment|hook)$/ } @ops) {
+    my $who = [ token => $api->token('admin', $mine->{id}) ];
+    my ($foreign, $missing) = map { my $r = call($op, $who, $object{$_}); delete $r->{json}{request_id}; $r } qw(foreign missing);
+    is_deeply([ @$foreign{qw(status json)} ], [ @$missing{qw(status json)} ], "XA21 $op->{method} $op->{path}: foreign or missing, nobody can tell");
+}
+
+my %wrong;
+for my $case (sort { ($a->[0]{method} eq 'DELETE') <=> ($b->[0]{method} eq 'DELETE') } @let_in) {
+    my ($op, $who, $which, $name) = @$case;
+    next if $op->{operationId} eq 'login';
+    my %now = %{ $object{$which} };
+    if ($op->{operationId} eq 'delete_hook') { # each one deletes its own
+        $now{hook} = $api->req(POST => '/v1/hooks', token => $root, json => { app => $now{app}, provider => 'github' })->{json}{id};
+    }
+    my $got = call($op, $who, \%now);
+    my $bad = $got->{status} >= 500 || $got->{status} =~ /^(?:401|403|404|405)$/;
+    push @{ $wrong{"$op->{method} $op->{path}"} }, "$name: $got->{status} $got->{body}" if $bad;
+}
+is(join("\n", @{ $wrong{"$_->{method} $_->{path}"} || [] }), '', "$_->{method} $_->{path}: who may is let in") for @ops;
+
+# Enrolment and hooks have credentials of their own kind.
+for my $op (@ops) {
+    my $enrol = $api->onetime('enrolment');
+    my $got = call($op, [ enrolment => $enrol ], $object{own});
+    my %takes = map { $_ => 1 } @{ $op->{'x-callers'} };
+    my $want = $takes{anonymous} || $takes{enrolment} ? qr/^(?:2\d\d|4(?:00|01|09))$/ : qr/^401$/;
+    like($got->{status}, $want, "$op->{method} $op->{path}: an enrolment token is for registering alone");
+}
+is($api->deliver($hook{mine}, 'ping', '{}')->{status}, 200, 'a hook\'s signature is for its own deliveries');
+$api->is_problem($api->deliver({ id => $hook{yours}{id}, secret => $hook{mine}{secret} }, 'ping', '{}'), 401, 'bad_signature', 'and not for another\'s');
+
+is($api->unexpected, '', 'the error log is clean');
+done_testing();
