@@ -45,7 +45,7 @@ static int parse_header(wh_catfile_t *cat)
     if (type == NULL)
         return -1;
     noid = (size_t)(type - line);
-    type++;
+    *type++ = '\0';
     if ((noid != 40 && noid != 64) || !wh_sign_is_hex(line, noid) || strlen(type) == 0 ||
         strlen(type) >= sizeof(o->type) || parse_number(sp + 1, &o->size) != 0)
         return -1;

@@ -77,6 +77,7 @@ is($stack->api(DELETE => "/v1/apps/$slug", undef, headers => { 'If-Match' => $ap
 wait_for { $stack->get($slug)->{status} == 404 } 15, 'the name to be gone';
 pass('its name answers 404');
 
+$stack->allow_log(qr/AH10244: invalid URI path/);
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
 is_deeply([ $stack->stop ], [], 'everything ends by SIGTERM');
 done_testing();
