@@ -294,7 +294,7 @@ static void dropped(struct lws *wsi, session_t *session)
         *at = conn->next;
         hub->n_conns--;
     }
-    if (conn->announced) {
+    if (conn->announced && !hub->draining) { /* when we stop, nobody is called offline */
         (void)wh_hub_dispatch_event(&hub->env, conn, WH_WORK_DISCONNECT);
     }
     wh_hub_conn_free(conn);

@@ -142,20 +142,22 @@ $w->send('heartbeat', \%beat);
 is($w->wait('error')->{p}{code}, 'bad_payload', 'the first frame must be a hello');
 ok($w->hello, 'which then is');
 
-# ---- a slow reader ----
+# ---- a slow reader: the answers it asks for fill its queue ----
+$w->do('drop');
 my $app = $s->app('slow');
 my $slow = $s->worker;
 $slow->up;
 $slow->do('deaf');
-# Answers of which each is far larger than what asked for it: 300 unknown types, not read.
-$slow->send('nonsense' . ('x' x 40), {}) for 1 .. 2000;
-$slow->do('listen');
-my $closed;
-for (1 .. 3000) {
-    my $event = $slow->event(10) or last;
-    if ($event->{event} eq 'closed') { $closed = $event; last }
-}
-ok($closed || $slow->{pid}, 'XE9 a reader that does not read costs a bounded queue');
+$slow->send('nonsense', {}) for 1 .. 3000;
+my $d = $s->deployment($app);
+$s->poke;
+ok($s->soon(sub { $s->job_status($d) eq 'assigned' }), 'the job is placed on it');
+ok($s->soon(sub { $s->log =~ /worker $slow->{id} connection \d+: closing, code 4008/ }),
+    'XE9 a reader that does not read is closed with 4008 once its queue is full');
+ok($s->soon(sub { $s->value("SELECT status FROM workers WHERE id = $slow->{id}") eq 'offline' }), 'and is offline');
+is($s->job_status($d), 'pending', 'R10 its job, which has not begun, waits again');
+$w->up;
+is($w->wait('job')->{p}{epoch}, 2, 'R10 and is placed on another, with a new epoch');
 open my $status, '<', '/proc/' . $s->pid . '/status' or die;
 my ($rss) = map { /^VmRSS:\s+(\d+)/ ? $1 : () } <$status>;
 cmp_ok($rss, '<', 40_000, "XE9 and no memory to speak of ($rss KiB resident)");

@@ -278,28 +278,29 @@ sub event {
     }
 }
 
-# The next frame of this type, or end of the connection when type is "closed"; others in between are
-# kept in skipped.
+# The next frame of this type, or end of the connection when type is "closed". Others in between are
+# dropped, but for jobs: those are kept for who asks for them next.
 sub wait {
     my ($self, $type, $seconds) = @_;
     my $end = now_s() + ($seconds // 10);
-    $self->{skipped} = [];
+    my (@jobs, $got);
     while (defined(my $event = $self->event($end - now_s()))) {
         my $is = $event->{event} eq 'frame' ? $event->{type} : $event->{event};
-        return $event if $is eq $type;
-        push @{ $self->{skipped} }, $event;
-        return undef if $is eq 'closed';
+        $got = $event if $is eq $type;
+        last if $got || $is eq 'closed';
+        push @jobs, $event if $is eq 'job';
     }
-    return undef;
+    unshift @{ $self->{events} }, @jobs;
+    return $got;
 }
 
 sub connect {
     my ($self, %args) = @_;
     $self->do('connect', %args);
-    my $event = $self->wait('connected', 5);
-    return $event if $event;
-    my ($refused) = grep { $_->{event} eq 'refused' } @{ $self->{skipped} };
-    return $refused;
+    while (defined(my $event = $self->event(5))) {
+        return $event if $event->{event} eq 'connected' || $event->{event} eq 'refused';
+    }
+    croak 'no answer to the upgrade';
 }
 
 sub hello {
