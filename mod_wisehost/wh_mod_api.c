@@ -160,6 +160,9 @@ static apr_status_t find_route(wh_call_t *c)
         }
         if (method_fits(c->r, route)) {
             c->route = route;
+            if (route->flags & WH_API_QUIET) {
+                apr_table_setn(c->r->subprocess_env, "wisehost-quiet", "1");
+            }
             return APR_SUCCESS;
         }
         allow = apr_pstrcat(c->p, allow ? allow : "", allow ? ", " : "", route->method,

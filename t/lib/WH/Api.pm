@@ -156,6 +156,7 @@ sub _conf {
     my $base = $self->{opt}{base} // 'apps.example.test';
     my $extra = $self->{opt}{conf} // '';
     my $global = $self->{opt}{global} // '';
+    my $params = $self->{db}->kind eq 'sqlite' ? "file:$self->{params}?mode=rw" : $self->{params};
     return $self->_modules . <<"CONF";
 ServerRoot $root/httpd
 PidFile $root/httpd/pid
@@ -165,6 +166,7 @@ ServerName 127.0.0.1
 User www-data
 Group www-data
 ErrorLog $root/logs/error.log
+CustomLog $root/logs/access.log "%r" env=!wisehost-quiet
 LogLevel info wisehost:debug
 Timeout 5
 KeepAlive On
@@ -183,7 +185,7 @@ DocumentRoot $root/docs
   Require all granted
 </Directory>
 DBDriver $self->{driver}
-DBDParams "$self->{params}"
+DBDParams "$params"
 DBDMin 1
 DBDKeep 2
 DBDMax 8
@@ -196,6 +198,7 @@ WiseHostBaseDomain $base
 $global
 <VirtualHost *:$self->{port}>
   ServerName 127.0.0.1
+  ServerAlias $self->{host}
   WiseHostAPI On
 $extra
 </VirtualHost>
@@ -210,6 +213,11 @@ sub _start {
     $self->{host} = $self->{opt}{listen} && $self->{opt}{listen} ne '0.0.0.0' ? $self->{opt}{listen} : '127.0.0.1';
     $self->{url} = "http://$self->{host}:$self->{port}";
     _spew("$self->{root}/conf/httpd.conf", $self->_conf);
+    return $self->_launch;
+}
+
+sub _launch {
+    my ($self) = @_;
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
         open STDOUT, '>', "$self->{root}/logs/start" or die;
@@ -233,6 +241,14 @@ sub stop {
     kill TERM => $pid;
     waitpid $pid, 0;
     return;
+}
+
+# The same httpd again, on the same port.
+sub restart {
+    my ($self) = @_;
+    $self->stop;
+    delete $self->{http};
+    return $self->_launch;
 }
 
 sub DESTROY {
