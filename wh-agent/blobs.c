@@ -23,8 +23,8 @@ static void take_line(wh_blobs_t *blobs, char *line, size_t n)
     char *sp = memchr(line, ' ', n);
     size_t noid = sp != NULL ? (size_t)(sp - line) : 0;
 
-    if ((noid != 40 && noid != 64) || n != noid + 65 || !wh_sign_is_hex(line, noid) ||
-        !wh_sign_is_hex(sp + 1, 64))
+    if ((noid != 40 && noid != 64) || n != noid + 65 || strspn(line, "0123456789abcdef") != noid ||
+        strspn(sp + 1, "0123456789abcdef") != 64)
         return;
     *sp = '\0';
     line[n] = '\0';

@@ -77,7 +77,7 @@ static int parse_entry(const char *s, wh_lstree_entry_t *entry)
     if (end == NULL)
         return -1;
     noid = (size_t)(end - oid);
-    if ((noid != 40 && noid != 64) || !wh_sign_is_hex(oid, noid))
+    if ((noid != 40 && noid != 64) || strspn(oid, "0123456789abcdef") != noid)
         return -1;
     memcpy(entry->oid, oid, noid);
     entry->oid[noid] = '\0';

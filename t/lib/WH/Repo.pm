@@ -19,7 +19,7 @@ sub git {
     local $/;
     my $text = <$out> // '';
     close $out or croak "git @args ended with $?";
-    chomp $text;
+    $text =~ s{\n\z}{};
     return $text;
 }
 
