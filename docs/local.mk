@@ -1,2 +1,2 @@
 # docs: its part of the one Makefile
-EXTRA_DIST += docs/directives.md docs/protocol.md
+EXTRA_DIST += docs/api.md docs/directives.md docs/protocol.md

@@ -70,10 +70,20 @@ typedef struct pump_t {
     int end;
 } pump_t;
 
+/* APR's ring macros cast a volatile away; clang tells so even for macros of system headers. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual"
+static apr_bucket *next_bucket(apr_bucket_brigade *bb, apr_bucket *after)
+{
+    apr_bucket *b = after ? APR_BUCKET_NEXT(after) : APR_BRIGADE_FIRST(bb);
+
+    return b == APR_BRIGADE_SENTINEL(bb) ? NULL : b;
+}
+#pragma GCC diagnostic pop
+
 static apr_status_t pump_brigade(apr_bucket_brigade *bb, pump_t *pump, wh_err_t *err)
 {
-    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
-         b = APR_BUCKET_NEXT(b)) {
+    for (apr_bucket *b = next_bucket(bb, NULL); b; b = next_bucket(bb, b)) {
         const char *data;
         apr_size_t n;
         apr_status_t rv;
