@@ -277,8 +277,8 @@ static void turn(void *baton)
     }
     reload_wanted = 0;
     if (wh_settings_load(t->p, t->conf, &s, &err) == APR_SUCCESS) {
+        wh_log(WH_LOG_INFO, NULL, "log level is %s from here on", s.log_level);
         wh_log_set_level(wh_log_level_of(s.log_level));
-        wh_log(WH_LOG_INFO, NULL, "log level is %s", s.log_level);
     } else {
         wh_log(WH_LOG_ERROR, "WH0491", "configuration not read again: %s", err.text);
     }

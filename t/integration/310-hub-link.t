@@ -147,11 +147,11 @@ $w->do('drop');
 my $app = $s->app('slow');
 my $slow = $s->worker;
 $slow->up;
-$slow->do('deaf');
-$slow->send('nonsense', {}) for 1 .. 3000;
 my $d = $s->deployment($app);
 $s->poke;
-ok($s->soon(sub { $s->job_status($d) eq 'assigned' }), 'the job is placed on it');
+ok($slow->wait('job'), 'a job is placed on it');
+$slow->do('deaf');
+$slow->send('nonsense', {}) for 1 .. 3000;
 ok($s->soon(sub { $s->log =~ /worker $slow->{id} connection \d+: closing, code 4008/ }),
     'XE9 a reader that does not read is closed with 4008 once its queue is full');
 ok($s->soon(sub { $s->value("SELECT status FROM workers WHERE id = $slow->{id}") eq 'offline' }), 'and is offline');

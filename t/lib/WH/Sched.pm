@@ -92,7 +92,7 @@ sub run {
     local $/;
     my $said = <$out> // '';
     close $out;
-    my $code = $? >> 8;
+    my $code = $? & 127 ? 128 + ($? & 127) : $? >> 8;
     open my $in, '<', $err or croak $!;
     return ($code, $said, scalar(<$in>) // '');
 }
