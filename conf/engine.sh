@@ -5,14 +5,16 @@
 #   conf/engine.sh prepare DIR           is there an engine that works? makes DIR/on when so, else says why
 #   conf/engine.sh serve DIR             the engine's API on DIR/podman.sock, in the foreground
 #   conf/engine.sh podman DIR ARGUMENT…  podman, on that store
+#   conf/engine.sh clean DIR             after the service has ended: removes what is outside DIR
 set -euo pipefail
 
 ENGINE=
 HASH=
+RUNROOT=
 
 podman_own()
 {
-    CONTAINERS_CONF=$ENGINE/containers.conf podman --root "$ENGINE/storage" --runroot "$ENGINE/run" "$@"
+    CONTAINERS_CONF=$ENGINE/containers.conf podman --root "$ENGINE/storage" --runroot "$RUNROOT" "$@"
 }
 
 # write_conf RUNTIME LIMITS DEFAULT-NETWORK. The range of addresses follows from the path, so that two
@@ -87,16 +89,19 @@ main()
     local verb=${1:?}
     ENGINE=${2:?}
     HASH=$(printf %s "$ENGINE" | sha256sum)
+    # Podman takes no path over 50 bytes here, and ours may be anywhere.
+    RUNROOT=/run/wisehost-engine-${HASH:0:12}
     shift 2
     case $verb in
     prepare) prepare ;;
     serve)
         export CONTAINERS_CONF=$ENGINE/containers.conf
         rm -f "$ENGINE/podman.sock"
-        exec podman --root "$ENGINE/storage" --runroot "$ENGINE/run" \
+        exec podman --root "$ENGINE/storage" --runroot "$RUNROOT" \
             system service --time 0 "unix://$ENGINE/podman.sock"
         ;;
     podman) podman_own "$@" ;;
+    clean) rm -rf "$RUNROOT" ;;
     *) exit 2 ;;
     esac
 }

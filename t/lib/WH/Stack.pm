@@ -339,6 +339,7 @@ sub stop {
         $self->podman(qw(rm --all --force --time 0));
         delete($self->{proc}{podman})->stop(10);
         $self->podman(qw(system reset --force)) if !$ENV{WH_KEEP};
+        $self->run_cmd("$src/conf/engine.sh", 'clean', "$self->{dir}/engine");
     }
     $self->{stopped} = 1;
     return @stuck;
