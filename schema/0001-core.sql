@@ -23,6 +23,13 @@ CREATE TABLE onetime_tokens (
   used_at    BIGINT NOT NULL DEFAULT 0
 );
 
+-- Numbers that are given out once; the row is also the lock that puts two takers one after the other.
+CREATE TABLE counters (
+  name  TEXT   NOT NULL PRIMARY KEY,
+  value BIGINT NOT NULL CHECK (value >= 0)
+);
+INSERT INTO counters (name, value) VALUES ('worker', 0);
+
 CREATE TABLE workers (
   id                BIGINT NOT NULL PRIMARY KEY CHECK (id > 0),
   public_id         TEXT   NOT NULL UNIQUE,

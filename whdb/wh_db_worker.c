@@ -3,9 +3,6 @@
 
 #include <string.h>
 
-/* How often a new id is tried when others register at the same moment. */
-#define INSERT_TRIES 16
-
 /* A word of the tables that this program does not know can only come from a newer schema, which
  * wh_db_schema_check refuses; the first value of the enumeration then stands in. */
 static void worker_read(wh_row_t *r, wh_worker_t *w)
@@ -92,26 +89,21 @@ apr_status_t wh_db_worker_list(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t after, 
 static apr_status_t register_new(wh_dbc_t *dbc, apr_pool_t *p, const wh_worker_t *w, apr_time_t now,
                                  apr_int64_t *id, wh_err_t *err)
 {
-    for (int i = 0; i < INSERT_TRIES; i++) {
-        wh_rows_t rows;
-        apr_status_t rv = wh_dbc_select(
-            dbc, p, WH_SQL_worker_insert,
-            WH_ARGS(WH_S(w->public_id), WH_S(w->name), WH_S(w->key_hash), WH_S(w->address),
-                    WH_S(w->zone), WH_S(w->labels == NULL || *w->labels == '\0' ? "{}" : w->labels),
-                    WH_S(w->version), WH_I(w->cpu_millis), WH_I(w->memory_bytes), WH_I(now),
-                    WH_I(now)),
-            &rows, err);
+    const char *labels = w->labels == NULL || *w->labels == '\0' ? "{}" : w->labels;
+    wh_rows_t rows;
+    wh_row_t r;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_worker_number, WH_NOARGS, &rows, err);
 
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-        if (rows.n > 0) {
-            wh_row_t r = wh_dbc_row(&rows, 0);
-            *id = wh_dbc_int(&r);
-            return APR_SUCCESS;
-        }
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    return wh_err_set(err, 503, "db_busy", "Too many workers register at once; please try again.");
+    r = wh_dbc_row(&rows, 0);
+    *id = wh_dbc_int(&r);
+    return wh_dbc_query(dbc, p, WH_SQL_worker_insert,
+                        WH_ARGS(WH_I(*id), WH_S(w->public_id), WH_S(w->name), WH_S(w->key_hash),
+                                WH_S(w->address), WH_S(w->zone), WH_S(labels), WH_S(w->version),
+                                WH_I(w->cpu_millis), WH_I(w->memory_bytes), WH_I(now), WH_I(now)),
+                        NULL, err);
 }
 
 /* The row that has this name or this key; both must be one row, and its name and key w's. */

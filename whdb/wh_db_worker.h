@@ -22,7 +22,7 @@ apr_status_t wh_db_worker_by_key_hash(wh_dbc_t *dbc, apr_pool_t *p, const char *
 apr_status_t wh_db_worker_list(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t after, int limit,
                                apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
-/* Registers w (F54, R31): a new name gets a new row with id = highest + 1 (ids are never used
+/* Registers w (F54, R31): a new name gets a new row with the next id (ids are never used
  * again); a known name with the same key_hash is updated (address, zone, labels, version,
  * capacity). From w are read: public_id (for a new row), name, key_hash, address, zone, labels
  * (JSON text), engine, version, cpu_millis, memory_bytes. *out is the row as it now stands,

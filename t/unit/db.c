@@ -138,21 +138,25 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    static const char *const suffix[] = {"", "-wal", "-shm", "-journal", ".moved"};
     db_t *t = *state;
-    const char *dir = t->dir;
+    db_t after = {.pg = t->pg};
+    char path[512];
+    char dir[256];
 
-    if (dir != NULL && t->pg) {
-        wh_dbc_close(t->dbc);
-        (void)pg_run(t, getenv("WH_TEST_PG"),
-                     apr_pstrcat(t->p, "DROP SCHEMA ", dir, " CASCADE", NULL));
-    } else if (dir != NULL) {
-        static const char *const suffix[] = {"", "-wal", "-shm", "-journal", ".moved"};
-        wh_dbc_close(t->dbc);
+    apr_cpystrn(path, t->params, sizeof(path));
+    apr_cpystrn(dir, t->dir, sizeof(dir));
+    apr_pool_destroy(t->p); /* closes all connections, whose locks would hold up the DROP */
+    apr_pool_create(&after.p, root_pool);
+    if (after.pg) {
+        (void)pg_run(&after, getenv("WH_TEST_PG"),
+                     apr_pstrcat(after.p, "DROP SCHEMA ", dir, " CASCADE", NULL));
+    } else {
         for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++)
-            (void)unlink(apr_pstrcat(t->p, t->params, suffix[i], NULL));
+            (void)unlink(apr_pstrcat(after.p, path, suffix[i], NULL));
         (void)rmdir(dir);
     }
-    apr_pool_destroy(t->p);
+    apr_pool_destroy(after.p);
     return 0;
 }
 

@@ -10,6 +10,7 @@ unit_tests = \
 	t/unit/test_db_conn \
 	t/unit/test_db_entity \
 	t/unit/test_db_job \
+	t/unit/test_db_race \
 	t/unit/test_db_schema \
 	t/unit/test_db_sql \
 	t/unit/test_db_worker \
@@ -79,6 +80,9 @@ t_unit_test_db_entity_LDADD = $(unit_db_libs)
 t_unit_test_db_job_SOURCES = t/unit/test_db_job.c $(unit_db)
 t_unit_test_db_job_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_db_job_LDADD = $(unit_db_libs)
+t_unit_test_db_race_SOURCES = t/unit/test_db_race.c $(unit_db)
+t_unit_test_db_race_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_db_race_LDADD = $(unit_db_libs)
 t_unit_test_db_schema_SOURCES = t/unit/test_db_schema.c $(unit_db)
 t_unit_test_db_schema_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_db_schema_LDADD = $(unit_db_libs)

@@ -1,0 +1,180 @@
+/* Several connections at once, each in a thread of its own. */
+#include <pthread.h>
+#include "t/unit/db.h"
+#include "whdb/wh_db_app.h"
+#include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_schema.h"
+#include "whdb/wh_db_token.h"
+#include "whdb/wh_db_worker.h"
+
+#define THREADS 4
+#define ROUNDS 25
+
+/* One thread's own view of the case: pool, connection and error are its own. */
+typedef struct racer_t {
+    db_t t;
+    int n;
+    wh_app_t *app;
+    int won;
+    int failed;
+    pthread_t thread;
+} racer_t;
+
+static void race(db_t *t, wh_app_t *app, void *(*fn)(void *), racer_t r[THREADS])
+{
+    for (int i = 0; i < THREADS; i++) {
+        apr_pool_t *p;
+
+        apr_pool_create(&p, t->p);
+        r[i] = (racer_t){.t = *t, .n = i, .app = app};
+        r[i].t.p = p;
+        r[i].t.dbc = NULL;
+        assert_ok(wh_dbc_open(p, t->driver, t->params, &r[i].t.dbc, &t->err), &t->err);
+    }
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&r[i].thread, NULL, fn, &r[i]), 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(r[i].thread, NULL), 0);
+    for (int i = 0; i < THREADS; i++) {
+        if (r[i].failed)
+            fail_msg("thread %d: %s: %s", i, r[i].t.err.code, r[i].t.err.text);
+    }
+}
+
+static void *make_deployments(void *data)
+{
+    racer_t *r = data;
+
+    for (int i = 0; i < ROUNDS && !r->failed; i++) {
+        wh_db_deployment_new_t d = {
+            .id = db_id(&r->t, 'd', r->n * 1000 + i),
+            .job_id = db_id(&r->t, 'j', r->n * 1000 + i),
+            .app_id = r->app->id,
+            .environment = "production",
+            .trigger = WH_TRIGGER_API,
+            .snapshot = wh_model_snapshot_text(r->t.p, r->app),
+            .now = DB_T(1),
+        };
+        apr_int64_t number;
+        apr_status_t rv = wh_dbc_begin(r->t.dbc, r->t.p, &r->t.err);
+
+        if (rv == APR_SUCCESS)
+            rv = wh_db_deployment_create(r->t.dbc, r->t.p, &d, &number, &r->t.err);
+        if (rv == APR_SUCCESS)
+            rv = wh_dbc_commit(r->t.dbc, &r->t.err);
+        r->failed = rv != APR_SUCCESS;
+    }
+    return NULL;
+}
+
+static void test_numbers(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *app = db_app(t, 1, WH_KIND_STATIC);
+    racer_t r[THREADS];
+
+    race(t, app, make_deployments, r);
+    assert_string_equal(db_value(t, "SELECT COUNT(DISTINCT number) FROM deployments"
+                                    " WHERE number BETWEEN 1 AND 100"),
+                        "100");
+    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM jobs"), "100");
+}
+
+static void *redeem(void *data)
+{
+    racer_t *r = data;
+
+    for (int i = 0; i < ROUNDS && !r->failed; i++) {
+        apr_status_t rv = wh_db_token_onetime_redeem(
+            r->t.dbc, r->t.p, apr_psprintf(r->t.p, "%064d", i), "enrolment", DB_T(2), &r->t.err);
+
+        r->won += rv == APR_SUCCESS;
+        r->failed = rv != APR_SUCCESS && rv != APR_NOTFOUND;
+    }
+    return NULL;
+}
+
+static void test_redeem(void **state)
+{
+    db_t *t = *state;
+    racer_t r[THREADS];
+    int won = 0;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_ok(wh_db_token_onetime_insert(t->dbc, t->p, apr_psprintf(t->p, "%064d", i),
+                                             "enrolment", DB_T(1), DB_T(9), &t->err),
+                  &t->err);
+    }
+    race(t, NULL, redeem, r);
+    for (int i = 0; i < THREADS; i++)
+        won += r[i].won;
+    assert_int_equal(won, ROUNDS);
+}
+
+static void *enrol(void *data)
+{
+    racer_t *r = data;
+
+    for (int i = 0; i < ROUNDS && !r->failed; i++) {
+        wh_worker_t w = {
+            .public_id = db_id(&r->t, 'w', r->n * 1000 + i),
+            .name = apr_psprintf(r->t.p, "w-%d-%d", r->n, i),
+            .key_hash = apr_psprintf(r->t.p, "%064d", r->n * 1000 + i),
+            .address = "127.0.0.1",
+            .cpu_millis = 1,
+            .memory_bytes = 1,
+        };
+        wh_worker_t *out;
+        apr_status_t rv = wh_dbc_begin(r->t.dbc, r->t.p, &r->t.err);
+
+        if (rv == APR_SUCCESS)
+            rv = wh_db_worker_register(r->t.dbc, r->t.p, &w, DB_T(1), &out, NULL, &r->t.err);
+        if (rv == APR_SUCCESS)
+            rv = wh_dbc_commit(r->t.dbc, &r->t.err);
+        r->failed = rv != APR_SUCCESS;
+    }
+    return NULL;
+}
+
+static void test_register(void **state)
+{
+    db_t *t = *state;
+    racer_t r[THREADS];
+
+    race(t, NULL, enrol, r);
+    assert_string_equal(db_value(t, "SELECT MAX(id) FROM workers"), "100");
+    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM workers"), "100");
+}
+
+static void *migrate(void *data)
+{
+    racer_t *r = data;
+    int from = -1;
+
+    r->failed =
+        wh_db_schema_migrate(r->t.dbc, r->t.p, DB_T(r->n), &from, NULL, &r->t.err) != APR_SUCCESS;
+    r->won = from == 0;
+    return NULL;
+}
+
+static void test_migrate(void **state)
+{
+    db_t *t = *state;
+    racer_t r[THREADS];
+
+    race(t, NULL, migrate, r);
+    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM schema_migrations"),
+                        apr_itoa(t->p, wh_db_schema_needed()));
+}
+
+int main(void)
+{
+    const db_case_t cases[] = {
+        DB_CASE("XN1 100 deployments by 4 at once are numbered 1 to 100", test_numbers),
+        DB_CASE("each one-time token is redeemed by one of 4", test_redeem),
+        DB_CASE("XD12 100 workers that register at once have 100 ids", test_register),
+        DB_CASE("XN10 4 programs migrate at once, and it happens once", test_migrate, .bare = 1),
+    };
+
+    return DB_RUN(cases);
+}
