@@ -23,11 +23,12 @@ static void take_line(wh_blobs_t *blobs, char *line, size_t n)
     char *sp = memchr(line, ' ', n);
     size_t noid = sp != NULL ? (size_t)(sp - line) : 0;
 
-    if ((noid != 40 && noid != 64) || n != noid + 65 || strspn(line, "0123456789abcdef") != noid ||
-        strspn(sp + 1, "0123456789abcdef") != 64)
+    if ((noid != 40 && noid != 64) || n != noid + 65)
         return;
     *sp = '\0';
-    line[n] = '\0';
+    line[n] = '\0'; /* over the line's end */
+    if (!wh_sign_is_hex(line, noid) || !wh_sign_is_hex(sp + 1, 64))
+        return;
     apr_hash_set(blobs->known, line, (apr_ssize_t)noid, sp + 1);
 }
 

@@ -34,6 +34,18 @@ const char *wh_work_network(apr_pool_t *p, const char *app_id)
     return apr_pstrcat(p, "wisehost-", app_id, NULL);
 }
 
+/* Some engines make a layer of every label, a tenth of a second each: an image gets one, and the same one
+ * each time, so that a build of what was built before is found whole in the cache. */
+static apr_array_header_t *image_labels(const wh_work_t *work)
+{
+    apr_array_header_t *labels = apr_array_make(work->p, 1, sizeof(wh_engine_label_t));
+
+    APR_ARRAY_PUSH(labels, wh_engine_label_t) = (wh_engine_label_t){
+        .key = WH_ENGINE_LABEL_IMAGE,
+        .value = apr_pstrcat(work->p, wh_identity_agent_id(work->identity), ".", work->job->app, NULL)};
+    return labels;
+}
+
 /* ---- what must be true of the tree ---- */
 
 /* Engines read these beside the Dockerfile, some of them following links: only plain files will do. */
@@ -154,7 +166,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     wh_engine_build_t build = {
         .dockerfile = job->snapshot.build_dockerfile,
         .tag = apr_pstrcat(work->p, "wisehost/", job->app, ":", job->deployment, NULL),
-        .labels = wh_work_labels(work),
+        .labels = image_labels(work),
         .memory_bytes = work->conf->build_memory_bytes,
         .read = read_tar,
         .read_baton = &stream,
@@ -190,22 +202,19 @@ static int newest_first(const void *a, const void *b)
 
 void wh_build_prune(wh_work_t *work, wh_engine_t *engine)
 {
-    wh_engine_label_t with = {WH_ENGINE_LABEL_APP, work->job->app};
-    const char *agent = wh_identity_agent_id(work->identity);
-    apr_array_header_t *items;
+    apr_array_header_t *labels = image_labels(work), *items;
     wh_err_t err = WH_ERR_INIT;
-    int kept = 0;
-    apr_status_t rv = engine->vt->images(engine, work->p, &with, &items, &err);
+    apr_status_t rv = engine->vt->images(
+        engine, work->p, &APR_ARRAY_IDX(labels, 0, wh_engine_label_t), &items, &err);
 
     if (rv == APR_SUCCESS)
         qsort(items->elts, (size_t)items->nelts, sizeof(wh_engine_item_t), newest_first);
-    for (int i = 0; rv == APR_SUCCESS && i < items->nelts; i++) {
+    for (int i = (int)work->conf->images_kept; rv == APR_SUCCESS && i < items->nelts; i++) {
         const wh_engine_item_t *item = &APR_ARRAY_IDX(items, i, wh_engine_item_t);
 
-        if (strcmp(wh_engine_label(item->labels, WH_ENGINE_LABEL_AGENT), agent) != 0 ||
-            kept++ < work->conf->images_kept)
-            continue;
-        rv = engine->vt->image_remove(engine, work->p, item->id, &err);
+        for (int t = 0; rv == APR_SUCCESS && t < item->tags->nelts; t++)
+            rv = engine->vt->image_remove(engine, work->p, APR_ARRAY_IDX(item->tags, t, const char *),
+                                          &err);
     }
     if (rv != APR_SUCCESS)
         wh_log(WH_LOG_WARN, "WH0601", "old images of %s stay: %s", work->job->slug, err.text);

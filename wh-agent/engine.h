@@ -20,6 +20,7 @@
 #define WH_ENGINE_LABEL_DEPLOYMENT "wisehost.deployment"
 #define WH_ENGINE_LABEL_ENVIRONMENT "wisehost.environment"
 #define WH_ENGINE_LABEL_JOB "wisehost.job"
+#define WH_ENGINE_LABEL_IMAGE "wisehost.image" /* of images: "<agent>.<app>" */
 #define WH_ENGINE_LABEL_PUBLISHED "wisehost.published" /* "address:port" on the machine */
 
 typedef struct wh_engine_label_t {
@@ -61,6 +62,7 @@ typedef struct wh_engine_item_t {
     int running;
     apr_time_t created_at;
     apr_array_header_t *labels; /* wh_engine_label_t */
+    apr_array_header_t *tags;   /* const char *; of images */
 } wh_engine_item_t;
 
 /* The tar stream of a build: bytes put into buf, 0 = the end, -1 = it failed (the build ends). */
@@ -122,8 +124,8 @@ typedef struct wh_engine_vt_t {
                          apr_array_header_t **items, wh_err_t *err);
     apr_status_t (*images)(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
                            apr_array_header_t **items, wh_err_t *err);
-    /* Fine when it is in use or not there: then it stays. */
-    apr_status_t (*image_remove)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err);
+    /* Take a tag away, and the image with its last one. Fine when it is in use or not there: it stays then. */
+    apr_status_t (*image_remove)(wh_engine_t *e, apr_pool_t *p, const char *tag, wh_err_t *err);
 } wh_engine_vt_t;
 
 struct wh_engine_t {

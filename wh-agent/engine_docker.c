@@ -305,11 +305,11 @@ static apr_status_t docker_images(wh_engine_t *e, apr_pool_t *p, const wh_engine
     return list_of(e, p, "/images/json", with, items, err);
 }
 
-static apr_status_t docker_image_remove(wh_engine_t *e, apr_pool_t *p, const char *id,
+static apr_status_t docker_image_remove(wh_engine_t *e, apr_pool_t *p, const char *tag,
                                         wh_err_t *err)
 {
     wh_engine_call_t call = {.method = "DELETE",
-                             .path = apr_pstrcat(p, "/images/", wh_engine_http_escape(p, id), NULL)};
+                             .path = apr_pstrcat(p, "/images/", wh_engine_http_escape(p, tag), NULL)};
     wh_engine_reply_t reply;
     apr_status_t rv = call_api(docker_of(e), p, &call, &reply, err);
 

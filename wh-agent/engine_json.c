@@ -142,6 +142,18 @@ const char *wh_engine_label(const apr_array_header_t *labels, const char *key)
     return "";
 }
 
+static apr_array_header_t *tags_of(apr_pool_t *p, const json_t *array)
+{
+    apr_array_header_t *tags = apr_array_make(p, 2, sizeof(const char *));
+    const json_t *tag;
+    size_t i;
+
+    json_array_foreach((json_t *)(uintptr_t)array, i, tag)
+        if (json_is_string(tag))
+            APR_ARRAY_PUSH(tags, const char *) = apr_pstrdup(p, json_string_value(tag));
+    return tags;
+}
+
 apr_status_t wh_engine_json_list(apr_pool_t *p, const char *body, size_t n,
                                  apr_array_header_t **items, wh_err_t *err)
 {
@@ -164,7 +176,8 @@ apr_status_t wh_engine_json_list(apr_pool_t *p, const char *body, size_t n,
             .id = apr_pstrdup(p, id),
             .running = strcmp(str_of(item, "State"), "running") == 0,
             .created_at = created > 0 ? apr_time_from_sec(created) : 0,
-            .labels = labels_of(p, json_object_get(item, "Labels"))};
+            .labels = labels_of(p, json_object_get(item, "Labels")),
+            .tags = tags_of(p, json_object_get(item, "RepoTags"))};
     }
     return APR_SUCCESS;
 }

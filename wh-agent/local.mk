@@ -47,3 +47,9 @@ wh_agent_wh_agent_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 wh_agent_wh_agent_LDADD = wh-agent/libwhagent.la
 
 EXTRA_DIST += wh-agent/README.md
+
+# One job of the agent without a hub.
+check_PROGRAMS += t/tools/wh-agent-job
+t_tools_wh_agent_job_SOURCES = t/tools/wh-agent-job.c
+t_tools_wh_agent_job_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
+t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la

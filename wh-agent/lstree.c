@@ -77,10 +77,12 @@ static int parse_entry(const char *s, wh_lstree_entry_t *entry)
     if (end == NULL)
         return -1;
     noid = (size_t)(end - oid);
-    if ((noid != 40 && noid != 64) || strspn(oid, "0123456789abcdef") != noid)
+    if (noid != 40 && noid != 64)
         return -1;
     memcpy(entry->oid, oid, noid);
     entry->oid[noid] = '\0';
+    if (!wh_sign_is_hex(entry->oid, noid))
+        return -1;
     entry->kind = kind_of(entry->mode, type, (size_t)(oid - 1 - type));
     entry->path = tab + 1;
     if (parse_size(end + 1, tab, &entry->size) != 0)
