@@ -131,7 +131,7 @@ static const wh_reconcile_seen_t *seen_before(const wh_agent_t *agent, const cha
     return NULL;
 }
 
-/* A container that had to be started again, and is down again: twice as long until the next try. */
+/* A container that had to be started again: if it is down again, twice as long until the next try. */
 static void rest(wh_agent_t *agent, const wh_reconcile_seen_t *s)
 {
     wh_mono_t now = wh_clock_mono(agent->clock);
@@ -174,7 +174,7 @@ static void take_seen(wh_agent_t *agent, const pass_t *pass, int tell_all)
         APR_ARRAY_PUSH(now, wh_reconcile_seen_t) = s;
         if (tell_all || old == NULL || old->state != s.state || old->restarts != s.restarts)
             wh_link_conn_app_status(agent, &s);
-        if (s.state != WH_OBSERVED_RUNNING)
+        if (s.started)
             rest(agent, &s);
     }
     if (agent->seen_p != NULL)

@@ -68,9 +68,8 @@ static void describe(apr_pool_t *p, wh_engine_t *e, const wh_engine_item_t *item
 }
 
 /* Returns false when the container is gone afterwards. */
-static int act(apr_pool_t *p, wh_engine_t *e, const wh_reconcile_in_t *in, wh_engine_item_t *item)
+static int act(apr_pool_t *p, wh_engine_t *e, wh_reconcile_act_e what, wh_engine_item_t *item)
 {
-    wh_reconcile_act_e what = wh_reconcile_decide(in, item);
     const char *slug = wh_engine_label(item->labels, WH_ENGINE_LABEL_SLUG);
     wh_err_t err = WH_ERR_INIT;
     apr_status_t rv = APR_SUCCESS;
@@ -115,14 +114,21 @@ apr_status_t wh_reconcile_pass(apr_pool_t *p, const wh_reconcile_opts_t *opts,
         rv = e->vt->list(e, p, &ours, &items, err);
     for (int i = 0; rv == APR_SUCCESS && i < items->nelts; i++) {
         wh_engine_item_t *item = &APR_ARRAY_IDX(items, i, wh_engine_item_t);
+        wh_reconcile_act_e what = WH_RECONCILE_KEEP;
 
         /* The filter is the engine's; whose it is, is looked at here once more. */
         if (strcmp(wh_engine_label(item->labels, WH_ENGINE_LABEL_AGENT), opts->agent) != 0)
             continue;
-        if (opts->in != NULL && !act(p, e, opts->in, item))
+        if (opts->in != NULL)
+            what = wh_reconcile_decide(opts->in, item);
+        if (!act(p, e, what, item))
             continue;
-        if (seen->nelts < WH_MSG_INSTANCES_MAX)
-            describe(p, e, item, &APR_ARRAY_PUSH(seen, wh_reconcile_seen_t));
+        if (seen->nelts < WH_MSG_INSTANCES_MAX) {
+            wh_reconcile_seen_t *one = &APR_ARRAY_PUSH(seen, wh_reconcile_seen_t);
+
+            describe(p, e, item, one);
+            one->started = what == WH_RECONCILE_START;
+        }
     }
     *out = seen;
     return rv;

@@ -33,6 +33,7 @@ typedef struct wh_reconcile_seen_t {
     wh_observed_e state;
     const char *reason;
     apr_int64_t restarts;
+    int started; /* this pass had to start it, whatever came of that */
 } wh_reconcile_seen_t;
 
 typedef struct wh_reconcile_opts_t {
