@@ -213,5 +213,4 @@ void wh_deploy_run(wh_work_t *work, wh_msg_job_result_t *result)
     result->cause_code = apr_pstrdup(work->p, err.code);
     result->cause_detail = apr_pstrdup(work->p, err.text);
     result->instances = NULL;
-    wh_logs_say(work->logs, "%s", err.text);
 }

@@ -167,6 +167,7 @@ static apr_status_t probe_until(coming_t *c, apr_int64_t check_s, wh_err_t *err)
 
 typedef struct tail_t {
     wh_logs_t *logs;
+    int any;
     wh_logs_half_t out, err;
 } tail_t;
 
@@ -174,6 +175,9 @@ static void take_tail(void *baton, wh_stream_e stream, const char *buf, size_t n
 {
     tail_t *t = baton;
 
+    if (!t->any)
+        wh_logs_say(t->logs, "the container's last lines:");
+    t->any = 1;
     wh_logs_feed(t->logs, stream, stream == WH_STREAM_ERR ? &t->err : &t->out, buf, n);
 }
 
@@ -195,7 +199,6 @@ static void clear_away(wh_work_t *work, const char *id, int show_log)
 
     tail->logs = work->logs;
     if (rv == APR_SUCCESS && show_log) {
-        wh_logs_say(work->logs, "the container's last lines:");
         (void)e->vt->logs(e, work->p, &logs, NULL);
         wh_logs_flush(work->logs, WH_STREAM_OUT, &tail->out);
         wh_logs_flush(work->logs, WH_STREAM_ERR, &tail->err);
