@@ -19,15 +19,18 @@ unit_tests = \
 	t/unit/test_giturl \
 	t/unit/test_hook \
 	t/unit/test_host \
+	t/unit/test_hub \
 	t/unit/test_id \
 	t/unit/test_json \
 	t/unit/test_jwt \
 	t/unit/test_keys \
 	t/unit/test_log \
+	t/unit/test_logseg \
 	t/unit/test_manifest \
 	t/unit/test_model \
 	t/unit/test_proto \
 	t/unit/test_proto_msg \
+	t/unit/test_publish \
 	t/unit/test_route \
 	t/unit/test_sched \
 	t/unit/test_seq \
@@ -118,6 +121,14 @@ t_unit_test_sched_SOURCES = t/unit/test_sched.c $(unit_common)
 t_unit_test_sched_LDADD = $(unit_libs)
 t_unit_test_seq_SOURCES = t/unit/test_seq.c $(unit_common)
 t_unit_test_seq_LDADD = $(unit_libs)
+
+# Pieces of the scheduler.
+t_unit_test_hub_SOURCES = t/unit/test_hub.c $(unit_common)
+t_unit_test_hub_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
+t_unit_test_logseg_SOURCES = t/unit/test_logseg.c $(unit_common)
+t_unit_test_logseg_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
+t_unit_test_publish_SOURCES = t/unit/test_publish.c $(unit_common)
+t_unit_test_publish_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)

@@ -1,0 +1,287 @@
+/* The hub's own pieces: a connection's buffers and queue, what is done with a frame, the mailbox. */
+#include "t/unit/unit.h"
+
+#include <stdlib.h>
+
+#include "libwh/wh_assertion.h"
+#include "libwh/wh_proto_msg.h"
+#include "wh-scheduler/hub_conn.h"
+#include "wh-scheduler/hub_dispatch.h"
+#include "wh-scheduler/mailbox.h"
+
+#define HUB_NONCE "00112233445566778899aabbccddeeff"
+#define AGENT_NONCE "ffeeddccbbaa99887766554433221100"
+#define ID "0123456789abcdef0123456789abcdef"
+
+static void test_join(void **state)
+{
+    wh_hub_conn_t *conn = wh_hub_conn_make(1, 7, HUB_NONCE, AGENT_NONCE);
+    char *big = calloc(1, WH_PROTO_MAX_BYTES);
+
+    (void)state;
+    assert_int_equal(wh_hub_conn_rx(conn, "ab", 2, 0), WH_HUB_RX_MORE);
+    assert_int_equal(wh_hub_conn_rx(conn, "", 0, 0), WH_HUB_RX_MORE);
+    assert_int_equal(wh_hub_conn_rx(conn, "c", 1, 1), WH_HUB_RX_WHOLE);
+    assert_int_equal(conn->in_len, 3);
+    assert_memory_equal(conn->in, "abc", 3);
+    wh_hub_conn_rx_done(conn);
+    assert_null(conn->in);
+    assert_int_equal(wh_hub_conn_rx(conn, big, WH_PROTO_MAX_BYTES, 0), WH_HUB_RX_MORE);
+    assert_int_equal(wh_hub_conn_rx(conn, "x", 1, 1), WH_HUB_RX_TOO_BIG);
+    wh_hub_conn_free(conn);
+    free(big);
+}
+
+static void test_queue(void **state)
+{
+    wh_hub_conn_t *conn = wh_hub_conn_make(1, 7, HUB_NONCE, AGENT_NONCE);
+    wh_mono_t now = {1000};
+
+    (void)state;
+    for (int i = 0; i < WH_HUB_CONN_OUT_FRAMES; i++) {
+        assert_int_equal(wh_hub_conn_queue(conn, "frame", 5, now), 0);
+    }
+    assert_int_equal(wh_hub_conn_queue(conn, "frame", 5, now), WH_CLOSE_SLOW);
+    assert_int_equal(wh_hub_conn_next(conn)->len, 5);
+    for (int i = 0; i < WH_HUB_CONN_OUT_FRAMES; i++) {
+        wh_hub_conn_sent(conn);
+    }
+    assert_null(wh_hub_conn_next(conn));
+    assert_int_equal(conn->out_bytes, 0);
+    wh_hub_conn_sent(conn); /* nothing there: nothing happens */
+    wh_hub_conn_free(conn);
+}
+
+static void test_queue_bytes(void **state)
+{
+    wh_hub_conn_t *conn = wh_hub_conn_make(1, 7, HUB_NONCE, AGENT_NONCE);
+    wh_mono_t now = {1000};
+    char *half = calloc(1, WH_HUB_CONN_OUT_BYTES / 2);
+
+    (void)state;
+    assert_int_equal(wh_hub_conn_queue(conn, half, WH_HUB_CONN_OUT_BYTES / 2, now), 0);
+    assert_int_equal(wh_hub_conn_queue(conn, half, WH_HUB_CONN_OUT_BYTES / 2, now), 0);
+    assert_int_equal(wh_hub_conn_queue(conn, "x", 1, now), WH_CLOSE_SLOW);
+    assert_int_equal(wh_hub_conn_stuck(conn, wh_mono_add(now, 5000000)), 0);
+    assert_int_equal(wh_hub_conn_stuck(conn, wh_mono_add(now, 5000001)), 1);
+    wh_hub_conn_free(conn);
+    free(half);
+}
+
+static void test_close_once(void **state)
+{
+    wh_hub_conn_t *conn = wh_hub_conn_make(1, 7, HUB_NONCE, AGENT_NONCE);
+
+    (void)state;
+    assert_int_equal(wh_hub_conn_close(conn, 4009), 1);
+    assert_int_equal(wh_hub_conn_close(conn, 4001), 0);
+    assert_int_equal(conn->close_code, 4009);
+    wh_hub_conn_free(conn);
+}
+
+/* ---- frames ---- */
+
+typedef struct bench_t {
+    wh_hub_env_t env;
+    wh_hub_conn_t *conn;
+    wh_proto_link_t agent; /* the other end */
+    wh_clock_fake_t clock;
+    wh_rand_fake_t rand;
+} bench_t;
+
+static void no_wake(void *baton)
+{
+    (void)baton;
+}
+
+static void bench_make(bench_t *b, apr_pool_t *p)
+{
+    memset(b, 0, sizeof(*b));
+    wh_clock_fake_init(&b->clock, apr_time_from_sec(1700000000));
+    wh_rand_fake_init(&b->rand, 1);
+    b->env = (wh_hub_env_t){.box = wh_mailbox_make(p, no_wake, NULL), .clock = &b->clock.clock,
+                            .rand = &b->rand.rnd, .scratch = p};
+    b->conn = wh_hub_conn_make(3, 7, HUB_NONCE, AGENT_NONCE);
+    b->conn->state = WH_HUB_CONN_OPEN;
+    memset(b->conn->link.key, 9, 32);
+    b->agent = b->conn->link;
+    b->agent.out = WH_PROTO_A2H;
+}
+
+static int say(bench_t *b, apr_pool_t *p, const char *type, apr_time_t at)
+{
+    json_t *payload = json_object();
+    size_t n;
+    char *text = wh_proto_seal(p, &b->agent, type, ID, at, payload, &n);
+    int code;
+
+    json_decref(payload);
+    assert_int_equal(wh_hub_conn_rx(b->conn, text, n, 1), WH_HUB_RX_WHOLE);
+    code = wh_hub_dispatch_in(&b->env, b->conn);
+    wh_hub_conn_rx_done(b->conn);
+    return code;
+}
+
+/* The error code in the frame that the hub has queued. */
+static const char *error_of(bench_t *b, apr_pool_t *p)
+{
+    wh_hub_out_t *out = wh_hub_conn_next(b->conn);
+    wh_proto_msg_t msg;
+    wh_msg_error_t m;
+    wh_err_t err = WH_ERR_INIT;
+
+    assert_non_null(out);
+    assert_ok(wh_proto_open(p, &b->agent, (char *)out->data, out->len, b->clock.now, &msg, &err),
+              &err);
+    assert_int_equal(msg.type, WH_MSG_ERROR);
+    assert_ok(wh_proto_msg_error_decode(p, msg.p, &m, &err), &err);
+    wh_hub_conn_sent(b->conn);
+    return m.code;
+}
+
+static void test_frame_in(void **state)
+{
+    apr_pool_t *p = *state;
+    bench_t b;
+    wh_work_t *work;
+    int poked, stopped;
+
+    bench_make(&b, p);
+    assert_int_equal(say(&b, p, "heartbeat", b.clock.now), 0);
+    work = wh_mailbox_take(b.env.box, 0, &poked, &stopped);
+    assert_non_null(work);
+    assert_int_equal(work->kind, WH_WORK_FRAME);
+    assert_int_equal(work->msg.type, WH_MSG_HEARTBEAT);
+    assert_int_equal(work->worker, 7);
+    assert_int_equal(work->conn, 3);
+    apr_pool_destroy(work->pool);
+    wh_hub_conn_free(b.conn);
+}
+
+static void test_frame_refused(void **state)
+{
+    apr_pool_t *p = *state;
+    bench_t b;
+    int poked, stopped;
+
+    bench_make(&b, p);
+    assert_int_equal(say(&b, p, "nonsense", b.clock.now), 0);
+    assert_string_equal(error_of(&b, p), "unknown_type");
+    assert_int_equal(say(&b, p, "heartbeat", b.clock.now - apr_time_from_sec(301)), 0);
+    assert_string_equal(error_of(&b, p), "clock_skew");
+    b.agent.out_seq = 1;
+    assert_int_equal(say(&b, p, "heartbeat", b.clock.now), 0);
+    b.agent.out_seq = 1;
+    assert_int_equal(say(&b, p, "heartbeat", b.clock.now), WH_CLOSE_FRAME);
+    b.agent.key[0] ^= 1;
+    assert_int_equal(say(&b, p, "heartbeat", b.clock.now), WH_CLOSE_MAC);
+    apr_pool_destroy(wh_mailbox_take(b.env.box, 0, &poked, &stopped)->pool);
+    assert_null(wh_mailbox_take(b.env.box, 0, &poked, &stopped));
+    wh_hub_conn_free(b.conn);
+}
+
+static void test_share(void **state)
+{
+    apr_pool_t *p = *state;
+    bench_t b;
+
+    bench_make(&b, p);
+    for (int i = 1; i < WH_HUB_CONN_PENDING; i++) {
+        assert_int_equal(say(&b, p, "heartbeat", b.clock.now), 0);
+        assert_int_equal(b.conn->paused, 0);
+    }
+    assert_int_equal(say(&b, p, "heartbeat", b.clock.now), 0);
+    assert_int_equal(b.conn->paused, 1);
+    for (int i = 1; i <= WH_HUB_CONN_PENDING; i++) {
+        int poked, stopped;
+        wh_work_t *work = wh_mailbox_take(b.env.box, 0, &poked, &stopped);
+
+        assert_int_equal(work->resume, i == WH_HUB_CONN_PENDING);
+        apr_pool_destroy(work->pool);
+    }
+    wh_hub_conn_free(b.conn);
+}
+
+static void test_assertion(void **state)
+{
+    apr_pool_t *p = *state;
+    bench_t b;
+    unsigned char key[32] = {1};
+    wh_err_t err = WH_ERR_INIT;
+    apr_time_t exp;
+    static const struct { const char *actor, *action, *object; apr_int64_t worker; } cases[] = {
+        {"worker:12", "worker.connect", "hub", 12}, {"worker:0", "worker.connect", "hub", 0},
+        {"worker:12x", "worker.connect", "hub", 0}, {"worker:-1", "worker.connect", "hub", 0},
+        {"token:12", "worker.connect", "hub", 0},   {"worker:12", "logs.read", "hub", 0},
+        {"worker:12", "worker.connect", "app", 0},  {"worker:", "worker.connect", "hub", 0},
+    };
+
+    bench_make(&b, p);
+    exp = b.clock.now + apr_time_from_sec(10);
+    for (size_t i = 0; i < WH_ARRAY_LEN(cases); i++) {
+        const char *text = wh_assertion_make(p, key, cases[i].actor, cases[i].action,
+                                             cases[i].object, exp);
+
+        assert_int_equal(wh_hub_dispatch_worker(&b.env, key, text, &err), cases[i].worker);
+    }
+    assert_int_equal(wh_hub_dispatch_worker(&b.env, key, NULL, &err), 0);
+    key[0] = 2;
+    assert_int_equal(wh_hub_dispatch_worker(
+                         &b.env, key,
+                         wh_assertion_make(p, (const unsigned char[32]){1}, "worker:12",
+                                           "worker.connect", "hub", exp), &err), 0);
+    wh_hub_conn_free(b.conn);
+}
+
+static void test_mailbox(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_mailbox_t *box = wh_mailbox_make(p, no_wake, NULL);
+    int poked, stopped;
+    wh_post_t *post;
+
+    assert_null(wh_mailbox_take(box, 1000, &poked, &stopped));
+    assert_int_equal(poked, 0);
+    wh_mailbox_poke(box);
+    wh_mailbox_poke(box);
+    assert_null(wh_mailbox_take(box, 0, &poked, &stopped));
+    assert_int_equal(poked, 1);
+    assert_null(wh_mailbox_take(box, 0, &poked, &stopped));
+    assert_int_equal(poked, 0);
+    wh_mailbox_put(box, wh_mailbox_work(WH_WORK_CONNECT, 1, 1));
+    wh_mailbox_put(box, wh_mailbox_work(WH_WORK_DISCONNECT, 1, 1));
+    wh_mailbox_stop(box);
+    apr_pool_destroy(wh_mailbox_take(box, 0, &poked, &stopped)->pool);
+    assert_int_equal(stopped, 0); /* work that is there is done first */
+    apr_pool_destroy(wh_mailbox_take(box, 0, &poked, &stopped)->pool);
+    assert_int_equal(stopped, 1);
+    assert_int_equal(wh_mailbox_pause(box, 1000000), 1);
+    wh_mailbox_post(box, wh_mailbox_post_make(WH_POST_CLOSE, 5));
+    wh_mailbox_post(box, wh_mailbox_post_make(WH_POST_RESUME, 6));
+    post = wh_mailbox_posts(box);
+    assert_int_equal(post->conn, 5);
+    assert_int_equal(post->next->conn, 6);
+    wh_mailbox_post_free(post->next);
+    wh_mailbox_post_free(post);
+    assert_null(wh_mailbox_posts(box));
+    /* What is left goes with the pool. */
+    wh_mailbox_put(box, wh_mailbox_work(WH_WORK_CONNECT, 1, 1));
+    wh_mailbox_post(box, wh_mailbox_post_make(WH_POST_CLOSE, 5));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT("messages are joined, and 2 MiB is the end", test_join),
+        UNIT("XE9 a queue holds 256 frames", test_queue),
+        UNIT("R14 a queue holds 4 MiB, and a frame waits 5 s at most", test_queue_bytes),
+        UNIT("the first reason to close is the one that counts", test_close_once),
+        UNIT("F85 a good frame goes to the database thread", test_frame_in),
+        UNIT("F85 F95 XE10 XE11 XE12 every other is answered or ends the link", test_frame_refused),
+        UNIT("a connection has a bounded share of the mailbox", test_share),
+        UNIT("an upgrade needs the assertion of exactly that", test_assertion),
+        UNIT("the mailbox: pokes are one, work is done before the end", test_mailbox),
+    };
+
+    return UNIT_RUN(tests);
+}
