@@ -134,8 +134,10 @@ static apr_status_t ask(request_rec *r, wh_mod_rate_e kind, const char *subject,
         apr_thread_mutex_lock(table->lock);
     }
     own = entry_of(id, kind, now);
-    wait = longest(wh_bucket_wait(own, RATE_UNIT, now),
-                   wh_bucket_wait(&table->global[kind], RATE_UNIT, now));
+    wait = wh_bucket_wait(own, RATE_UNIT, now);
+    if (take) { /* many addresses together slow down refusals, never somebody who only asks */
+        wait = longest(wait, wh_bucket_wait(&table->global[kind], RATE_UNIT, now));
+    }
     if (!wait && take) {
         wh_bucket_take(own, RATE_UNIT, now);
         wh_bucket_take(&table->global[kind], RATE_UNIT, now);

@@ -280,6 +280,12 @@ int wh_mod_req_problem(request_rec *r, const wh_err_t *err)
     if (err->http == HTTP_UNAUTHORIZED) {
         apr_table_setn(r->err_headers_out, "WWW-Authenticate", "Bearer realm=\"wisehost\"");
     }
+    ap_log_rerror(APLOG_MARK,
+                  err->http >= 500   ? (err->http == 503 ? APLOG_WARNING : APLOG_ERR)
+                  : err->http == 429 ? APLOG_INFO
+                                     : APLOG_DEBUG,
+                  0, r, "WH0201: %d %s: %s (request %s)", err->http, err->code, err->text,
+                  wh_mod_problem_request_id(r));
     return wh_mod_problem_send(r, err);
 }
 
@@ -300,14 +306,6 @@ static const char *etag_of(request_rec *r, apr_int64_t version)
 void wh_mod_req_etag(request_rec *r, apr_int64_t version)
 {
     apr_table_setn(r->err_headers_out, "ETag", etag_of(r, version));
-}
-
-int wh_mod_req_not_modified(request_rec *r, apr_int64_t version)
-{
-    const char *asked = apr_table_get(r->headers_in, "If-None-Match");
-    const char *etag = etag_of(r, version);
-
-    return asked && (!strcmp(asked, "*") || ap_find_etag_weak(r->pool, asked, etag));
 }
 
 apr_status_t wh_mod_req_if_match(request_rec *r, apr_int64_t version, wh_err_t *err)

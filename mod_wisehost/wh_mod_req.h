@@ -64,9 +64,6 @@ void wh_mod_req_location(request_rec *r, const char *fmt, ...)
 /* Sets ETag from the version of a row. */
 void wh_mod_req_etag(request_rec *r, apr_int64_t version);
 
-/* True when If-None-Match names this version: the caller answers 304. */
-int wh_mod_req_not_modified(request_rec *r, apr_int64_t version);
-
 /* 428 precondition_required without If-Match, 412 precondition_failed when it names another
  * version. */
 apr_status_t wh_mod_req_if_match(request_rec *r, apr_int64_t version, wh_err_t *err)
