@@ -17,9 +17,15 @@ apr_status_t wh_assign_send(wh_core_t *core, apr_pool_t *p, const wh_peer_t *pee
 {
     const wh_settings_t *s = core->settings;
     wh_deployment_t *d;
-    wh_msg_job_t m = {.job = job->id, .epoch = job->epoch, .kind = job->kind, .app = job->app_id,
-                      .deployment = job->deployment_id, .clone_s = s->clone_s, .build_s = s->build_s,
-                      .start_s = s->start_s, .check_s = s->check_s};
+    wh_msg_job_t m = {.job = job->id,
+                      .epoch = job->epoch,
+                      .kind = job->kind,
+                      .app = job->app_id,
+                      .deployment = job->deployment_id,
+                      .clone_s = s->clone_s,
+                      .build_s = s->build_s,
+                      .start_s = s->start_s,
+                      .check_s = s->check_s};
     apr_status_t rv = wh_db_deployment_get(core->dbc, p, job->deployment_id, &d, err);
 
     if (rv == APR_SUCCESS) {
@@ -67,8 +73,9 @@ static apr_status_t place(wh_core_t *core, apr_pool_t *p, const wh_sched_action_
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    wh_log(WH_LOG_INFO, NULL, "job %s: assigned to worker %" APR_INT64_T_FMT ", epoch %"
-           APR_INT64_T_FMT, job->id, action->worker_id, epoch);
+    wh_log(WH_LOG_INFO, NULL,
+           "job %s: assigned to worker %" APR_INT64_T_FMT ", epoch %" APR_INT64_T_FMT, job->id,
+           action->worker_id, epoch);
     peer = wh_core_peer(core, action->worker_id);
     if (peer == NULL || !peer->ready) {
         return APR_SUCCESS; /* it stays assigned and is sent on connect */
@@ -82,11 +89,15 @@ static apr_status_t skip(wh_core_t *core, apr_pool_t *p, const wh_sched_action_t
                          apr_time_t now, wh_err_t *err)
 {
     const wh_sched_job_t *job = action->job;
-    wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_SKIPPED, .cause_code = "superseded",
+    wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_SKIPPED,
+                           .cause_code = "superseded",
                            .cause_detail = "A newer deployment took its place before it began."};
-    apr_status_t rv = wh_finish_unstarted(core, p, &(wh_finish_ref_t){
-        .job = job->id, .deployment = job->deployment_id, .epoch = job->epoch, .kind = job->kind},
-        &how, now, err);
+    apr_status_t rv = wh_finish_unstarted(core, p,
+                                          &(wh_finish_ref_t){.job = job->id,
+                                                             .deployment = job->deployment_id,
+                                                             .epoch = job->epoch,
+                                                             .kind = job->kind},
+                                          &how, now, err);
 
     if (rv == APR_SUCCESS && job->status == WH_JOB_ASSIGNED) {
         wh_core_send_ref(core, wh_core_peer(core, job->worker_id), WH_MSG_JOB_CANCEL, job->id,
@@ -95,7 +106,8 @@ static apr_status_t skip(wh_core_t *core, apr_pool_t *p, const wh_sched_action_t
     return overtaken(rv, job);
 }
 
-static apr_status_t release(wh_core_t *core, apr_pool_t *p, const wh_sched_job_t *job, wh_err_t *err)
+static apr_status_t release(wh_core_t *core, apr_pool_t *p, const wh_sched_job_t *job,
+                            wh_err_t *err)
 {
     apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
 
@@ -105,7 +117,8 @@ static apr_status_t release(wh_core_t *core, apr_pool_t *p, const wh_sched_job_t
         wh_dbc_rollback(core->dbc);
         return overtaken(rv, job);
     }
-    wh_log(WH_LOG_INFO, NULL, "job %s: its worker has gone before it began, it waits again", job->id);
+    wh_log(WH_LOG_INFO, NULL, "job %s: its worker has gone before it began, it waits again",
+           job->id);
     core->plan_again = 1;
     return APR_SUCCESS;
 }
@@ -113,8 +126,10 @@ static apr_status_t release(wh_core_t *core, apr_pool_t *p, const wh_sched_job_t
 static apr_status_t apply(wh_core_t *core, apr_pool_t *p, const wh_sched_action_t *action,
                           apr_time_t now, wh_err_t *err)
 {
-    wh_finish_ref_t ref = {.job = action->job->id, .deployment = action->job->deployment_id,
-                           .epoch = action->job->epoch, .kind = action->job->kind,
+    wh_finish_ref_t ref = {.job = action->job->id,
+                           .deployment = action->job->deployment_id,
+                           .epoch = action->job->epoch,
+                           .kind = action->job->kind,
                            .worker = action->job->worker_id};
 
     switch (action->what) {
@@ -136,8 +151,8 @@ static apr_status_t apply(wh_core_t *core, apr_pool_t *p, const wh_sched_action_
     return APR_SUCCESS;
 }
 
-/* An assigned job that was not acknowledged within its lease although its worker is there: the frame
- * got lost, or the agent had no place for it. It is sent again. */
+/* An assigned job that was not acknowledged within its lease although its worker is there: the
+ * frame got lost, or the agent had no place for it. It is sent again. */
 static apr_status_t remind(wh_core_t *core, apr_pool_t *p, const wh_sched_in_t *in, wh_err_t *err)
 {
     apr_status_t rv = APR_SUCCESS;

@@ -51,9 +51,11 @@ static int dir_ok(check_t *c, const char *name, gid_t gid, mode_t need)
         return 0;
     }
     if (gid != 0 && (st.st_gid != gid || (st.st_mode & need) != need)) {
-        wrong(c, "httpd cannot use %s: its group must be %s's and its mode have %04o (chgrp %s %s; "
-              "chmod %04o %s).", path, c->settings->httpd_user, (unsigned)need,
-              c->settings->httpd_user, path, (unsigned)((st.st_mode & 07777) | need), path);
+        wrong(c,
+              "httpd cannot use %s: its group must be %s's and its mode have %04o (chgrp %s %s; "
+              "chmod %04o %s).",
+              path, c->settings->httpd_user, (unsigned)need, c->settings->httpd_user, path,
+              (unsigned)((st.st_mode & 07777) | need), path);
     }
     if ((st.st_mode & 02) != 0) {
         wrong(c, "%s can be written by anybody: chmod o-w %s.", path, path);

@@ -1,10 +1,10 @@
-/* What the database thread owns: the connection to the database, the route table, the logs, and who is
- * connected. Everything in wh-scheduler that takes a wh_core_t runs in that thread, and none of it
- * touches the event loop except by posts in the mailbox.
+/* What the database thread owns: the connection to the database, the route table, the logs, and who
+ * is connected. Everything in wh-scheduler that takes a wh_core_t runs in that thread, and none of
+ * it touches the event loop except by posts in the mailbox.
  *
  * Handlers take a pool `p` that is cleared after the message or the tick. What they return as
- * APR_EGENERAL with HTTP 503 (db_busy, db_gone, db_error) may be tried again as a whole: each handler
- * does its writing in one transaction and posts only after its commit.
+ * APR_EGENERAL with HTTP 503 (db_busy, db_gone, db_error) may be tried again as a whole: each
+ * handler does its writing in one transaction and posts only after its commit.
  */
 #ifndef WH_CORE_H
 #define WH_CORE_H
@@ -19,7 +19,7 @@
 #include "wh-scheduler/settings.h"
 #include "whdb/wh_dbc.h"
 
-#define WH_CORE_GRACE_US APR_INT64_C(10000000)  /* a replaced container's last requests */
+#define WH_CORE_GRACE_US APR_INT64_C(10000000) /* a replaced container's last requests */
 #define WH_CORE_HEARTBEAT_S 30
 #define WH_CORE_STOP_AGAIN_US APR_INT64_C(60000000) /* a stop job that failed is tried again */
 
@@ -28,7 +28,7 @@ typedef struct wh_peer_t {
     struct wh_peer_t *next;
     apr_int64_t worker;
     apr_uint64_t conn;
-    int ready; /* its hello was answered: frames may go out */
+    int ready;             /* its hello was answered: frames may go out */
     const char *public_id; /* in the struct's own memory */
     apr_time_t last_beat;
     wh_bucket_t logs; /* F66, F67 */
@@ -46,12 +46,12 @@ typedef struct wh_core_t {
     wh_publish_t *publish;
     wh_logseg_t *logs;
     wh_peer_t *peers;
-    apr_time_t started;   /* nobody is called offline before a whole timeout has passed since (R9) */
-    int plan_again;       /* something changed that may let a waiting job go */
-    int unfinished;       /* some deployment may be left in finalize: look */
-    int republish;        /* the whole table is to be written */
+    apr_time_t started; /* nobody is called offline before a whole timeout has passed since (R9) */
+    int plan_again;     /* something changed that may let a waiting job go */
+    int unfinished;     /* some deployment may be left in finalize: look */
+    int republish;      /* the whole table is to be written */
     apr_time_t cancels_at, silent_at, tend_at, check_at, deleted_at;
-    void *db_lock;        /* PostgreSQL: non-NULL while the advisory lock is held */
+    void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 
 /* ---- peers ---- */

@@ -104,8 +104,8 @@ static void answer(wh_core_t *core, const wh_work_t *work, const wh_err_t *err)
 static apr_status_t handle_once(wh_core_t *core, const wh_work_t *work, apr_pool_t *p, int judge,
                                 wh_err_t *err)
 {
-    wh_hub_msg_in_t in = {.core = core, .p = p, .msg = &work->msg,
-                          .now = wh_clock_now(core->clock)};
+    wh_hub_msg_in_t in = {
+        .core = core, .p = p, .msg = &work->msg, .now = wh_clock_now(core->clock)};
 
     switch (work->kind) {
     case WH_WORK_CONNECT:
@@ -120,7 +120,8 @@ static apr_status_t handle_once(wh_core_t *core, const wh_work_t *work, apr_pool
 }
 
 /* A message is handled as a whole or not at all; what the database refuses is tried again. A worker
- * whose message could not be taken is sent away: on its next connection it says everything again. */
+ * whose message could not be taken is sent away: on its next connection it says everything again.
+ */
 static void handle(wh_dbthread_t *t, wh_work_t *work, int judge)
 {
     wh_core_t *core = t->core;

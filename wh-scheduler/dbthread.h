@@ -1,5 +1,5 @@
-/* The only thread with SQL. It takes work from the mailbox, one message in one pool, ticks once a second
- * and at once after a poke, and waits for a database that has gone until it is back. */
+/* The only thread with SQL. It takes work from the mailbox, one message in one pool, ticks once a
+ * second and at once after a poke, and waits for a database that has gone until it is back. */
 #ifndef WH_DBTHREAD_H
 #define WH_DBTHREAD_H
 
@@ -10,7 +10,8 @@ typedef struct wh_dbthread_t wh_dbthread_t;
 /* Opens the database, brings the schema up to date and, with PostgreSQL, tries for the lock of the
  * active scheduler: *active = 0 when another has it (nothing stays open then). Called in the main
  * thread before wh_dbthread_start. core->dbc is set. Errors: those of whdb; db_gone may pass. */
-apr_status_t wh_dbthread_open(wh_core_t *core, apr_pool_t *p, int *active, wh_err_t *err) WH_MUST_CHECK;
+apr_status_t wh_dbthread_open(wh_core_t *core, apr_pool_t *p, int *active,
+                              wh_err_t *err) WH_MUST_CHECK;
 
 /* Publishes what there is and starts the thread, which owns core from now on. */
 apr_status_t wh_dbthread_start(apr_pool_t *p, wh_core_t *core, wh_dbthread_t **out,

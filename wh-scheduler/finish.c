@@ -23,13 +23,14 @@ static apr_status_t end(wh_core_t *core, apr_status_t rv, wh_err_t *err)
     return rv;
 }
 
-/* The last line of the log. Written before the commit: who reads that it is over reads the line too. */
+/* The last line of the log. Written before the commit: who reads that it is over reads the line
+ * too. */
 static void tell_log(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
                      const wh_db_outcome_t *how, apr_time_t now)
 {
-    const char *text = apr_psprintf(p, "deployment %s: %s (%s)",
-                                    wh_model_conclusion_text(how->conclusion), how->cause_detail,
-                                    how->cause_code);
+    const char *text =
+        apr_psprintf(p, "deployment %s: %s (%s)", wh_model_conclusion_text(how->conclusion),
+                     how->cause_detail, how->cause_code);
 
     wh_logseg_finish(core->logs, p, ref->deployment, now, text);
 }
@@ -44,8 +45,8 @@ apr_status_t wh_finish_unstarted(wh_core_t *core, apr_pool_t *p, const wh_finish
     }
     rv = wh_db_job_abandon(core->dbc, p, ref->job, ref->epoch, WH_JOB_CANCELED, now, err);
     if (rv == APR_SUCCESS && ref->kind == WH_JOB_KIND_DEPLOY) {
-        rv = wh_db_deployment_complete(core->dbc, p, ref->deployment, WH_DEPLOYMENT_PREPARE, how, now,
-                                       err);
+        rv = wh_db_deployment_complete(core->dbc, p, ref->deployment, WH_DEPLOYMENT_PREPARE, how,
+                                       now, err);
     }
     rv = end(core, rv, err);
     if (rv == APR_SUCCESS) {
@@ -56,7 +57,8 @@ apr_status_t wh_finish_unstarted(wh_core_t *core, apr_pool_t *p, const wh_finish
     return rv;
 }
 
-/* A stop job that did not do its work is due again a minute later: what it stops must not live on. */
+/* A stop job that did not do its work is due again a minute later: what it stops must not live on.
+ */
 static apr_status_t stop_again(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
                                apr_time_t now, wh_err_t *err)
 {
@@ -70,8 +72,8 @@ apr_status_t wh_finish_give_up(wh_core_t *core, apr_pool_t *p, const wh_finish_r
                                const char *code, const char *detail, apr_time_t now, wh_err_t *err)
 {
     wh_db_claim_t claim = claim_of(ref);
-    wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_FAILED, .cause_code = code,
-                           .cause_detail = detail};
+    wh_db_outcome_t how = {
+        .conclusion = WH_CONCLUSION_FAILED, .cause_code = code, .cause_detail = detail};
     apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
 
     if (rv != APR_SUCCESS) {
@@ -93,15 +95,16 @@ apr_status_t wh_finish_give_up(wh_core_t *core, apr_pool_t *p, const wh_finish_r
     }
     wh_log(WH_LOG_WARN, "WH0450", "job %s of worker %" APR_INT64_T_FMT " is given up: %s", ref->job,
            ref->worker, code);
-    wh_core_send_ref(core, wh_core_peer(core, ref->worker), WH_MSG_JOB_CANCEL, ref->job, ref->epoch);
+    wh_core_send_ref(core, wh_core_peer(core, ref->worker), WH_MSG_JOB_CANCEL, ref->job,
+                     ref->epoch);
     core->plan_again = 1;
     return APR_SUCCESS;
 }
 
 /* ---- Results ---- */
 
-/* What came too late or twice: acknowledged, so that the agent forgets it, and without effect. If it
- * left containers behind that nobody wants, they get a stop job. */
+/* What came too late or twice: acknowledged, so that the agent forgets it, and without effect. If
+ * it left containers behind that nobody wants, they get a stop job. */
 static apr_status_t late(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
                          const wh_job_t *job, const wh_msg_job_result_t *r, apr_time_t now,
                          wh_err_t *err)
@@ -113,9 +116,10 @@ static apr_status_t late(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *
         core->unfinished = 1; /* perhaps the first time was cut off before the switch */
         return APR_SUCCESS;
     }
-    wh_log(WH_LOG_WARN, "WH0451", "job %s: a result of worker %" APR_INT64_T_FMT " for epoch %"
-           APR_INT64_T_FMT " is dropped (the job is %s at epoch %" APR_INT64_T_FMT ")", r->job,
-           ref->worker, r->epoch, wh_model_job_status_text(job->status), job->epoch);
+    wh_log(WH_LOG_WARN, "WH0451",
+           "job %s: a result of worker %" APR_INT64_T_FMT " for epoch %" APR_INT64_T_FMT
+           " is dropped (the job is %s at epoch %" APR_INT64_T_FMT ")",
+           r->job, ref->worker, r->epoch, wh_model_job_status_text(job->status), job->epoch);
     if (r->outcome == WH_OUTCOME_SUCCEEDED && r->instances->nelts > 0 &&
         job->worker_id == ref->worker && job->kind == WH_JOB_KIND_DEPLOY &&
         wh_model_job_terminal(job->status)) {
@@ -146,8 +150,9 @@ static apr_status_t stopped(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_
                               err);
     }
     if (rv == APR_SUCCESS && !done) {
-        wh_log(WH_LOG_WARN, "WH0452", "worker %" APR_INT64_T_FMT " could not stop deployment %s: %s",
-               ref->worker, ref->deployment, r->cause_detail);
+        wh_log(WH_LOG_WARN, "WH0452",
+               "worker %" APR_INT64_T_FMT " could not stop deployment %s: %s", ref->worker,
+               ref->deployment, r->cause_detail);
         rv = stop_again(core, p, ref, now, err);
     }
     return end(core, rv, err);
@@ -159,10 +164,9 @@ static apr_status_t not_succeeded(wh_core_t *core, apr_pool_t *p, const wh_finis
     wh_db_claim_t claim = claim_of(ref);
     int canceled = r->outcome == WH_OUTCOME_CANCELED;
     wh_db_commit_t commit = {r->commit.sha, r->commit.message, r->commit.author, r->commit.at};
-    wh_db_outcome_t how = {
-        .conclusion = canceled ? WH_CONCLUSION_CANCELED : WH_CONCLUSION_FAILED,
-        .cause_code = canceled ? "canceled" : r->cause_code,
-        .cause_detail = canceled ? "It was canceled." : r->cause_detail};
+    wh_db_outcome_t how = {.conclusion = canceled ? WH_CONCLUSION_CANCELED : WH_CONCLUSION_FAILED,
+                           .cause_code = canceled ? "canceled" : r->cause_code,
+                           .cause_detail = canceled ? "It was canceled." : r->cause_detail};
     apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
 
     if (rv != APR_SUCCESS) {
@@ -193,9 +197,10 @@ static apr_status_t not_succeeded(wh_core_t *core, apr_pool_t *p, const wh_finis
 static apr_status_t unusable(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
                              const wh_err_t *why, int containers, apr_time_t now, wh_err_t *err)
 {
-    wh_msg_job_result_t r = {.outcome = WH_OUTCOME_FAILED, .cause_code = "internal",
-                             .cause_detail = apr_psprintf(p, "The result cannot be used: %s",
-                                                          why->text)};
+    wh_msg_job_result_t r = {.outcome = WH_OUTCOME_FAILED,
+                             .cause_code = "internal",
+                             .cause_detail =
+                                 apr_psprintf(p, "The result cannot be used: %s", why->text)};
     const char *id = wh_id_make(p, now, core->rand);
     apr_status_t rv;
 
@@ -245,8 +250,8 @@ apr_status_t wh_finish_result(wh_core_t *core, apr_pool_t *p, const wh_peer_t *p
     wh_job_t *job;
     apr_status_t rv = wh_db_job_get(core->dbc, p, r->job, &job, err);
 
-    if (rv == APR_NOTFOUND || (rv == APR_SUCCESS && job->worker_id != peer->worker &&
-                               r->epoch >= job->epoch)) {
+    if (rv == APR_NOTFOUND ||
+        (rv == APR_SUCCESS && job->worker_id != peer->worker && r->epoch >= job->epoch)) {
         return wh_err_set(err, 403, "not_yours", "There is no such job of this worker.");
     }
     if (rv != APR_SUCCESS) {

@@ -32,11 +32,13 @@ static apr_status_t add_instances(const switch_t *s, wh_err_t *err)
     apr_status_t rv = APR_SUCCESS;
 
     for (int i = 0; rv == APR_SUCCESS && i < s->result->instances->nelts; i++) {
-        const wh_msg_instance_t *from =
-            &APR_ARRAY_IDX(s->result->instances, i, wh_msg_instance_t);
+        const wh_msg_instance_t *from = &APR_ARRAY_IDX(s->result->instances, i, wh_msg_instance_t);
         wh_instance_t instance = {.id = wh_id_make(s->p, s->now, s->core->rand),
-                                  .deployment_id = s->deployment->id, .container = from->container,
-                                  .address = from->address, .port = from->port, .reason = "",
+                                  .deployment_id = s->deployment->id,
+                                  .container = from->container,
+                                  .address = from->address,
+                                  .port = from->port,
+                                  .reason = "",
                                   .created_at = s->now};
 
         if (instance.id == NULL) {
@@ -50,9 +52,12 @@ static apr_status_t add_instances(const switch_t *s, wh_err_t *err)
 static apr_status_t claim_name(const switch_t *s, const char *label, wh_name_kind_e kind,
                                wh_err_t *err)
 {
-    wh_name_t name = {.label = label, .app_id = s->app->id,
-                      .environment = s->deployment->environment, .kind = kind,
-                      .deployment_id = s->deployment->id, .previous_id = ""};
+    wh_name_t name = {.label = label,
+                      .app_id = s->app->id,
+                      .environment = s->deployment->environment,
+                      .kind = kind,
+                      .deployment_id = s->deployment->id,
+                      .previous_id = ""};
 
     return wh_db_name_claim(s->core->dbc, s->p, &name, s->now, err);
 }
@@ -65,9 +70,9 @@ static apr_status_t claim_names(const switch_t *s, wh_err_t *err)
     int production = strcmp(d->environment, "production") == 0;
     apr_status_t rv;
 
-    rv = production
-             ? claim_name(s, wh_host_label_app(s->p, slug), WH_NAME_PRODUCTION, err)
-             : claim_name(s, wh_host_label_env(s->p, slug, d->environment), WH_NAME_ENVIRONMENT, err);
+    rv = production ? claim_name(s, wh_host_label_app(s->p, slug), WH_NAME_PRODUCTION, err)
+                    : claim_name(s, wh_host_label_env(s->p, slug, d->environment),
+                                 WH_NAME_ENVIRONMENT, err);
     if (rv == APR_SUCCESS && d->commit_ref[0] != '\0') {
         rv = claim_name(s, wh_host_label_branch(s->p, slug, d->commit_ref), WH_NAME_BRANCH, err);
     }
@@ -80,16 +85,18 @@ static apr_status_t claim_names(const switch_t *s, wh_err_t *err)
 
 static const char *timings_text(apr_pool_t *p, const wh_msg_timings_t *t)
 {
-    return apr_psprintf(p, "{\"clone_ms\":%" APR_INT64_T_FMT ",\"build_ms\":%" APR_INT64_T_FMT
+    return apr_psprintf(p,
+                        "{\"clone_ms\":%" APR_INT64_T_FMT ",\"build_ms\":%" APR_INT64_T_FMT
                         ",\"start_ms\":%" APR_INT64_T_FMT ",\"check_ms\":%" APR_INT64_T_FMT
-                        ",\"upload_ms\":%" APR_INT64_T_FMT "}", t->clone_ms, t->build_ms, t->start_ms,
-                        t->check_ms, t->upload_ms);
+                        ",\"upload_ms\":%" APR_INT64_T_FMT "}",
+                        t->clone_ms, t->build_ms, t->start_ms, t->check_ms, t->upload_ms);
 }
 
 /* The app went away while it was being deployed: nothing may serve it. */
 static apr_status_t end_deleted(const switch_t *s, wh_err_t *err)
 {
-    wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_CANCELED, .cause_code = "canceled",
+    wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_CANCELED,
+                           .cause_code = "canceled",
                            .cause_detail = "The app was deleted."};
     const char *id = wh_id_make(s->p, s->now, s->core->rand);
     wh_dbc_t *dbc = s->core->dbc;
@@ -123,9 +130,8 @@ static apr_status_t end_succeeded(const switch_t *s, wh_err_t *err)
                                        r->release[0] != '\0' ? r->release : NULL,
                                        timings_text(s->p, &r->timings), err);
     }
-    rv = rv == APR_SUCCESS
-             ? wh_db_job_finish(dbc, s->p, s->claim, WH_JOB_SUCCEEDED, s->now, err)
-             : rv;
+    rv = rv == APR_SUCCESS ? wh_db_job_finish(dbc, s->p, s->claim, WH_JOB_SUCCEEDED, s->now, err)
+                           : rv;
     return rv == APR_SUCCESS ? claim_names(s, err) : rv;
 }
 
@@ -165,7 +171,8 @@ static apr_status_t check_result(const switch_t *s, const char *deployment, wh_e
         return wh_err_set(err, 422, "bad_result", "a static deployment came without its release");
     }
     if (snapshot.kind == WH_KIND_CONTAINER && s->result->instances->nelts == 0) {
-        return wh_err_set(err, 422, "bad_result", "a container deployment came without a container");
+        return wh_err_set(err, 422, "bad_result",
+                          "a container deployment came without a container");
     }
     return APR_SUCCESS;
 }
@@ -174,14 +181,15 @@ apr_status_t wh_finish_switch(wh_core_t *core, apr_pool_t *p, const wh_db_claim_
                               const char *deployment, const wh_msg_job_result_t *r, apr_time_t now,
                               wh_err_t *err)
 {
-    switch_t s = {.core = core, .p = p, .claim = claim, .result = r, .now = now,
-                  .digits = WH_HOST_ID_DIGITS};
+    switch_t s = {
+        .core = core, .p = p, .claim = claim, .result = r, .now = now, .digits = WH_HOST_ID_DIGITS};
     apr_status_t rv = check_result(&s, deployment, err);
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    /* The deployment's own name may be another's by chance: one more digit then (architecture 7). */
+    /* The deployment's own name may be another's by chance: one more digit then (architecture 7).
+     */
     do {
         wh_err_clear(err);
         rv = once(&s, deployment, err);
@@ -191,8 +199,8 @@ apr_status_t wh_finish_switch(wh_core_t *core, apr_pool_t *p, const wh_db_claim_
 
 /* ---- After the transaction ---- */
 
-/* Containers of older deployments of the same environment: no new request reaches them now; after the
- * grace they are stopped. */
+/* Containers of older deployments of the same environment: no new request reaches them now; after
+ * the grace they are stopped. */
 static apr_status_t drain_old(wh_core_t *core, apr_pool_t *p, const wh_deployment_t *d,
                               apr_time_t now, wh_err_t *err)
 {
@@ -225,8 +233,8 @@ static apr_status_t drain_old(wh_core_t *core, apr_pool_t *p, const wh_deploymen
 static apr_status_t complete(wh_core_t *core, apr_pool_t *p, const wh_deployment_t *d,
                              apr_time_t now, wh_err_t *err)
 {
-    wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_SUCCEEDED, .cause_code = "",
-                           .cause_detail = ""};
+    wh_db_outcome_t how = {
+        .conclusion = WH_CONCLUSION_SUCCEEDED, .cause_code = "", .cause_detail = ""};
     apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
 
     if (rv != APR_SUCCESS) {

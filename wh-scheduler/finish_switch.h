@@ -1,4 +1,5 @@
-/* The successful ending: everything that one transaction changes, and the switch that follows it. */
+/* The successful ending: everything that one transaction changes, and the switch that follows it.
+ */
 #ifndef WH_FINISH_SWITCH_H
 #define WH_FINISH_SWITCH_H
 

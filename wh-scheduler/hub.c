@@ -50,7 +50,8 @@ static wh_hub_t *hub_of(struct lws *wsi)
     return lws_context_user(lws_get_context(wsi));
 }
 
-/* Out of descriptors libwebsockets writes thousands of lines a second: ten in ten seconds are enough. */
+/* Out of descriptors libwebsockets writes thousands of lines a second: ten in ten seconds are
+ * enough. */
 static void lws_said(int level, const char *line)
 {
     static time_t since;
@@ -179,8 +180,10 @@ static void replace_older(wh_hub_t *hub, const wh_hub_conn_t *conn)
 {
     for (wh_hub_conn_t *old = hub->conns; old != NULL; old = old->next) {
         if (old != conn && old->worker == conn->worker && old->established) {
-            wh_log(WH_LOG_INFO, NULL, "worker %" APR_INT64_T_FMT " connects again: the older "
-                   "connection is closed", conn->worker);
+            wh_log(WH_LOG_INFO, NULL,
+                   "worker %" APR_INT64_T_FMT " connects again: the older "
+                   "connection is closed",
+                   conn->worker);
             start_closing(old, WH_CLOSE_REPLACED);
         }
     }
@@ -275,8 +278,8 @@ static int writeable(struct lws *wsi, session_t *session)
     return 0;
 }
 
-/* The one place where a connection goes, whatever ended it. CLOSED can come without ESTABLISHED, and
- * for a broken handshake only WSI_DESTROY comes. */
+/* The one place where a connection goes, whatever ended it. CLOSED can come without ESTABLISHED,
+ * and for a broken handshake only WSI_DESTROY comes. */
 static void dropped(struct lws *wsi, session_t *session)
 {
     wh_hub_t *hub = hub_of(wsi);
@@ -512,8 +515,8 @@ apr_status_t wh_hub_start(apr_pool_t *p, const wh_hub_opt_t *opt, wh_hub_t **out
     }
     /* The library's own unix_socket_perms does nothing when the owner is root. */
     if (chown(opt->socket, (uid_t)-1, opt->httpd_gid) != 0) {
-        wh_log(WH_LOG_WARN, "WH0404", "hub socket %s: its group cannot be set, httpd may find it shut",
-               opt->socket);
+        wh_log(WH_LOG_WARN, "WH0404",
+               "hub socket %s: its group cannot be set, httpd may find it shut", opt->socket);
     }
     if (chmod(opt->socket, 0770) != 0) {
         wh_log(WH_LOG_WARN, "WH0405", "hub socket %s: its mode cannot be set", opt->socket);

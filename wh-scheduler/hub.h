@@ -1,6 +1,6 @@
 /* The hub: a unix socket on which httpd hands over the connections of agents and pokes. One event
- * loop in the main thread; the only file that knows libwebsockets. It never touches the database and
- * never waits for it. */
+ * loop in the main thread; the only file that knows libwebsockets. It never touches the database
+ * and never waits for it. */
 #ifndef WH_HUB_H
 #define WH_HUB_H
 

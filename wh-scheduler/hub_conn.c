@@ -114,8 +114,7 @@ void wh_hub_conn_sent(wh_hub_conn_t *conn)
 
 int wh_hub_conn_stuck(const wh_hub_conn_t *conn, wh_mono_t now)
 {
-    return conn->out != NULL &&
-           wh_mono_diff(now, conn->out->since) > WH_HUB_CONN_OUT_WAIT_US;
+    return conn->out != NULL && wh_mono_diff(now, conn->out->since) > WH_HUB_CONN_OUT_WAIT_US;
 }
 
 int wh_hub_conn_close(wh_hub_conn_t *conn, int code)
@@ -123,8 +122,9 @@ int wh_hub_conn_close(wh_hub_conn_t *conn, int code)
     if (conn->state == WH_HUB_CONN_CLOSING) {
         return 0;
     }
-    wh_log(WH_LOG_DEBUG, NULL, "worker %" APR_INT64_T_FMT " connection %" APR_UINT64_T_FMT
-           ": closing, code %d", conn->worker, conn->id, code);
+    wh_log(WH_LOG_DEBUG, NULL,
+           "worker %" APR_INT64_T_FMT " connection %" APR_UINT64_T_FMT ": closing, code %d",
+           conn->worker, conn->id, code);
     conn->state = WH_HUB_CONN_CLOSING;
     conn->close_code = code;
     return 1;

@@ -1,10 +1,11 @@
-/* One connection of a worker, without the library that carries it: its state, what has come in so far
- * of a message, and what waits to go out. Belongs to the event loop's thread.
+/* One connection of a worker, without the library that carries it: its state, what has come in so
+ * far of a message, and what waits to go out. Belongs to the event loop's thread.
  *
  *   keying --accept--> open --close--> closing          any --close--> closing
  *
- * keying: the upgrade was authorised, the database thread looks the worker's key up; nothing is read.
- * open: frames go both ways. closing: the close code is to be sent; whatever else comes is dropped.
+ * keying: the upgrade was authorised, the database thread looks the worker's key up; nothing is
+ * read. open: frames go both ways. closing: the close code is to be sent; whatever else comes is
+ * dropped.
  */
 #ifndef WH_HUB_CONN_H
 #define WH_HUB_CONN_H
@@ -48,7 +49,7 @@ typedef struct wh_hub_conn_t {
     wh_hub_out_t *out, **out_end;
     size_t out_bytes;
     int out_frames;
-    int pending;          /* frames handed to the database thread since it last caught up */
+    int pending; /* frames handed to the database thread since it last caught up */
     size_t pending_bytes;
 } wh_hub_conn_t;
 

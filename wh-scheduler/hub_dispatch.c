@@ -67,9 +67,10 @@ int wh_hub_dispatch_in(const wh_hub_env_t *env, wh_hub_conn_t *conn)
         return code != 0 ? code : answer_error(env, conn, "", err.code, err.text);
     }
     if (work->msg.type == WH_MSG_UNKNOWN) {
-        wh_log(WH_LOG_DEBUG, NULL, "worker %" APR_INT64_T_FMT ": unknown frame type \"%s\"",
-               conn->worker,
-               wh_text_log_escape(work->pool, work->msg.type_name, strlen(work->msg.type_name), 64));
+        wh_log(
+            WH_LOG_DEBUG, NULL, "worker %" APR_INT64_T_FMT ": unknown frame type \"%s\"",
+            conn->worker,
+            wh_text_log_escape(work->pool, work->msg.type_name, strlen(work->msg.type_name), 64));
         code = answer_error(env, conn, work->msg.id, "unknown_type",
                             "This hub does not know that type of frame.");
         apr_pool_destroy(work->pool);

@@ -1,6 +1,7 @@
 /* What stands between the bytes of a connection and the database thread: frames are verified (size,
  * MAC, clock, sequence, in that order: F85) and handed over with their type; posts become sealed
- * frames in the connection's queue. Runs in the event loop's thread; knows neither sockets nor SQL. */
+ * frames in the connection's queue. Runs in the event loop's thread; knows neither sockets nor SQL.
+ */
 #ifndef WH_HUB_DISPATCH_H
 #define WH_HUB_DISPATCH_H
 
@@ -16,9 +17,10 @@ typedef struct wh_hub_env_t {
     apr_pool_t *scratch; /* cleared by whoever used it */
 } wh_hub_env_t;
 
-/* The whole message in conn->in. 0, or the code to close the connection with. A frame that is right but
- * of no known type, or of a wrong time, is answered with an error frame (F89, F95). When the
- * connection's share of the mailbox is full, conn->paused is set: stop reading until WH_POST_RESUME. */
+/* The whole message in conn->in. 0, or the code to close the connection with. A frame that is right
+ * but of no known type, or of a wrong time, is answered with an error frame (F89, F95). When the
+ * connection's share of the mailbox is full, conn->paused is set: stop reading until
+ * WH_POST_RESUME. */
 int wh_hub_dispatch_in(const wh_hub_env_t *env, wh_hub_conn_t *conn);
 
 /* Seals a frame and queues it. 0, or the code to close with. payload is borrowed. */

@@ -11,14 +11,10 @@
 typedef apr_status_t handler_fn(const wh_hub_msg_in_t *in, wh_err_t *err);
 
 static handler_fn *const handlers[WH_MSG_COUNT] = {
-    [WH_MSG_HELLO] = wh_hub_msg_hello,
-    [WH_MSG_HEARTBEAT] = wh_hub_msg_heartbeat,
-    [WH_MSG_JOB_ACK] = wh_hub_msg_job_ack,
-    [WH_MSG_JOB_STATUS] = wh_hub_msg_job_status,
-    [WH_MSG_JOB_RESULT] = wh_hub_msg_job_result,
-    [WH_MSG_BUILD_LOG] = wh_hub_msg_build_log,
-    [WH_MSG_APP_STATUS] = wh_hub_msg_app_status,
-    [WH_MSG_ERROR] = wh_hub_msg_error,
+    [WH_MSG_HELLO] = wh_hub_msg_hello,           [WH_MSG_HEARTBEAT] = wh_hub_msg_heartbeat,
+    [WH_MSG_JOB_ACK] = wh_hub_msg_job_ack,       [WH_MSG_JOB_STATUS] = wh_hub_msg_job_status,
+    [WH_MSG_JOB_RESULT] = wh_hub_msg_job_result, [WH_MSG_BUILD_LOG] = wh_hub_msg_build_log,
+    [WH_MSG_APP_STATUS] = wh_hub_msg_app_status, [WH_MSG_ERROR] = wh_hub_msg_error,
 };
 
 apr_status_t wh_hub_msg_connect(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
@@ -32,8 +28,10 @@ apr_status_t wh_hub_msg_connect(wh_core_t *core, apr_pool_t *p, apr_int64_t work
     if (rv == APR_NOTFOUND ||
         (rv == APR_SUCCESS && (w->admin_state == WH_WORKER_REMOVED ||
                                wh_sign_unhex(w->key_hash, 2 * WH_KEY_LEN, hash) != 0))) {
-        wh_log(WH_LOG_WARN, "WH0470", "worker %" APR_INT64_T_FMT " is unknown or was removed: its "
-               "connection is closed", worker);
+        wh_log(WH_LOG_WARN, "WH0470",
+               "worker %" APR_INT64_T_FMT " is unknown or was removed: its "
+               "connection is closed",
+               worker);
         wh_core_close(core, conn, WH_CLOSE_REVOKED);
         return APR_SUCCESS;
     }

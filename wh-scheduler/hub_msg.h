@@ -1,7 +1,8 @@
-/* What each message of a worker does: one function a type, found by a table. In the database thread.
+/* What each message of a worker does: one function a type, found by a table. In the database
+ * thread.
  *
- * Return values: APR_SUCCESS, the message is dealt with (also when it was answered with an error frame
- * by the function itself); APR_EGENERAL with one of the wire's codes (bad_payload, not_yours,
+ * Return values: APR_SUCCESS, the message is dealt with (also when it was answered with an error
+ * frame by the function itself); APR_EGENERAL with one of the wire's codes (bad_payload, not_yours,
  * stale_epoch), which the caller answers; APR_EGENERAL with a database code, after which the whole
  * message may be handled again.
  *
@@ -20,8 +21,8 @@ typedef struct wh_hub_msg_in_t {
     apr_time_t now;
 } wh_hub_msg_in_t;
 
-/* A connection stands: the worker is looked up, called online, and its key posted. One that is unknown
- * or removed is closed with 4010. */
+/* A connection stands: the worker is looked up, called online, and its key posted. One that is
+ * unknown or removed is closed with 4010. */
 apr_status_t wh_hub_msg_connect(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
                                 apr_uint64_t conn, apr_time_t now, wh_err_t *err) WH_MUST_CHECK;
 

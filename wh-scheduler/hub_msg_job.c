@@ -28,7 +28,8 @@ static apr_status_t odd_ack(const wh_hub_msg_in_t *in, const wh_job_t *job,
     return wh_err_set(err, 409, "stale_epoch", "The job is no longer this worker's at that epoch.");
 }
 
-/* assigned -> processing, and only then the go: a job that is `assigned` has certainly not begun. */
+/* assigned -> processing, and only then the go: a job that is `assigned` has certainly not begun.
+ */
 static apr_status_t begin(const wh_hub_msg_in_t *in, const wh_job_t *job,
                           const wh_db_claim_t *claim, wh_err_t *err)
 {
@@ -39,7 +40,8 @@ static apr_status_t begin(const wh_hub_msg_in_t *in, const wh_job_t *job,
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = wh_db_job_ack(core->dbc, in->p, claim, in->now, in->now + WH_SCHED_LEASE_US, deadline, err);
+    rv =
+        wh_db_job_ack(core->dbc, in->p, claim, in->now, in->now + WH_SCHED_LEASE_US, deadline, err);
     if (rv == APR_SUCCESS && job->kind == WH_JOB_KIND_DEPLOY) {
         rv = wh_db_deployment_start(core->dbc, in->p, job->deployment_id, claim, in->now, err);
     }
@@ -49,8 +51,9 @@ static apr_status_t begin(const wh_hub_msg_in_t *in, const wh_job_t *job,
         wh_dbc_rollback(core->dbc);
     }
     if (rv == APR_SUCCESS) {
-        wh_log(WH_LOG_INFO, NULL, "job %s: worker %" APR_INT64_T_FMT " begins, epoch %"
-               APR_INT64_T_FMT, job->id, claim->worker_id, claim->epoch);
+        wh_log(WH_LOG_INFO, NULL,
+               "job %s: worker %" APR_INT64_T_FMT " begins, epoch %" APR_INT64_T_FMT, job->id,
+               claim->worker_id, claim->epoch);
         wh_core_send_ref(core, in->peer, WH_MSG_JOB_GO, job->id, job->epoch);
     }
     return rv;
@@ -97,8 +100,9 @@ apr_status_t wh_hub_msg_job_ack(const wh_hub_msg_in_t *in, wh_err_t *err)
     }
     if (!m.accepted) {
         /* It stays assigned and is offered again when its lease runs out (assign.c). */
-        wh_log(WH_LOG_WARN, "WH0472", "job %s: worker %" APR_INT64_T_FMT " does not take it now: %s",
-               job->id, claim.worker_id, m.reason);
+        wh_log(WH_LOG_WARN, "WH0472",
+               "job %s: worker %" APR_INT64_T_FMT " does not take it now: %s", job->id,
+               claim.worker_id, m.reason);
         return APR_SUCCESS;
     }
     rv = begin(in, job, &claim, err);
@@ -136,7 +140,8 @@ apr_status_t wh_hub_msg_job_status(const wh_hub_msg_in_t *in, wh_err_t *err)
     }
     if (rv == APR_NOTFOUND) {
         wh_core_send_ref(in->core, in->peer, WH_MSG_JOB_CANCEL, m.job, m.epoch);
-        return wh_err_set(err, 409, "stale_epoch", "This worker does not run that job at that epoch.");
+        return wh_err_set(err, 409, "stale_epoch",
+                          "This worker does not run that job at that epoch.");
     }
     return rv;
 }

@@ -15,9 +15,11 @@
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/routes.h"
 
-#define BEAT_MIN_US APR_INT64_C(1000000) /* XE16: more often than once a second is not looked at */
+#define BEAT_MIN_US APR_INT64_C(1000000) /* XE16: more often than once a second is not looked at   \
+                                          */
 
-/* What a deployment as a whole shows, from its instances: the worst first, but one that runs serves. */
+/* What a deployment as a whole shows, from its instances: the worst first, but one that runs
+ * serves. */
 static wh_observed_e summary(const apr_array_header_t *instances, const char **reason)
 {
     static const wh_observed_e order[] = {WH_OBSERVED_VIOLATED, WH_OBSERVED_CRASHLOOP,
@@ -68,14 +70,13 @@ static apr_status_t show_app(const wh_hub_msg_in_t *in, const char *deployment, 
 
 static apr_status_t observe(const wh_hub_msg_in_t *in, const wh_db_observation_t *o, wh_err_t *err)
 {
-    apr_status_t rv =
-        wh_db_instance_set_observed(in->core->dbc, in->p, in->peer->worker, o, err);
+    apr_status_t rv = wh_db_instance_set_observed(in->core->dbc, in->p, in->peer->worker, o, err);
 
     return rv == APR_SUCCESS ? show_app(in, o->deployment_id, err) : rv;
 }
 
-/* The inventory: what is there is observed; a container that is not ours any more, or not yet, is none
- * of this function's business (see wh_recover_desired). */
+/* The inventory: what is there is observed; a container that is not ours any more, or not yet, is
+ * none of this function's business (see wh_recover_desired). */
 static apr_status_t take_inventory(const wh_hub_msg_in_t *in, const wh_msg_hello_t *hello,
                                    wh_err_t *err)
 {
@@ -83,8 +84,11 @@ static apr_status_t take_inventory(const wh_hub_msg_in_t *in, const wh_msg_hello
 
     for (int i = 0; rv == APR_SUCCESS && i < hello->instances->nelts; i++) {
         const wh_msg_container_t *c = &APR_ARRAY_IDX(hello->instances, i, wh_msg_container_t);
-        wh_db_observation_t o = {.deployment_id = c->deployment, .container = c->container,
-                                 .observed = c->state, .reason = "", .restarts = 0};
+        wh_db_observation_t o = {.deployment_id = c->deployment,
+                                 .container = c->container,
+                                 .observed = c->state,
+                                 .reason = "",
+                                 .restarts = 0};
 
         rv = observe(in, &o, err);
         rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
@@ -96,7 +100,8 @@ apr_status_t wh_hub_msg_hello(const wh_hub_msg_in_t *in, wh_err_t *err)
 {
     wh_core_t *core = in->core;
     wh_msg_hello_t hello;
-    wh_msg_welcome_t welcome = {.worker = in->peer->public_id, .server_version = PACKAGE_VERSION,
+    wh_msg_welcome_t welcome = {.worker = in->peer->public_id,
+                                .server_version = PACKAGE_VERSION,
                                 .heartbeat_s = WH_CORE_HEARTBEAT_S};
     wh_worker_t said = {0};
     apr_status_t rv = wh_proto_msg_hello_decode(in->p, in->msg->p, &hello, err);
@@ -137,11 +142,12 @@ apr_status_t wh_hub_msg_heartbeat(const wh_hub_msg_in_t *in, wh_err_t *err)
         return APR_SUCCESS;
     }
     in->peer->last_beat = in->now;
-    rv = wh_db_worker_heartbeat(core->dbc, in->p, in->peer->worker, m.disk_free_bytes, in->now, err);
+    rv =
+        wh_db_worker_heartbeat(core->dbc, in->p, in->peer->worker, m.disk_free_bytes, in->now, err);
     for (int i = 0; rv == APR_SUCCESS && i < m.running->nelts; i++) {
         const wh_msg_ref_t *ref = &APR_ARRAY_IDX(m.running, i, wh_msg_ref_t);
-        wh_db_claim_t claim = {.worker_id = in->peer->worker, .job_id = ref->job,
-                               .epoch = ref->epoch};
+        wh_db_claim_t claim = {
+            .worker_id = in->peer->worker, .job_id = ref->job, .epoch = ref->epoch};
 
         rv = wh_db_job_renew_lease(core->dbc, in->p, &claim, in->now + WH_SCHED_LEASE_US, err);
         if (rv == APR_NOTFOUND) {
@@ -162,8 +168,11 @@ apr_status_t wh_hub_msg_app_status(const wh_hub_msg_in_t *in, wh_err_t *err)
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    o = (wh_db_observation_t){.deployment_id = m.deployment, .container = m.container,
-                              .observed = m.state, .reason = m.reason, .restarts = m.restarts};
+    o = (wh_db_observation_t){.deployment_id = m.deployment,
+                              .container = m.container,
+                              .observed = m.state,
+                              .reason = m.reason,
+                              .restarts = m.restarts};
     rv = observe(in, &o, err);
     if (rv == APR_NOTFOUND) {
         return wh_err_set(err, 403, "not_yours", "This worker has no such container.");

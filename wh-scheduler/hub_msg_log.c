@@ -23,8 +23,8 @@ static apr_int64_t bytes_of(const apr_array_header_t *lines)
     return n;
 }
 
-/* The log that this job may write to. The claim is asked of the database once and then remembered with
- * the open log; whatever ends the job closes the log. */
+/* The log that this job may write to. The claim is asked of the database once and then remembered
+ * with the open log; whatever ends the job closes the log. */
 static apr_status_t find_log(const wh_hub_msg_in_t *in, const wh_msg_build_log_t *m,
                              wh_logseg_log_t **out, wh_err_t *err)
 {
@@ -39,8 +39,8 @@ static apr_status_t find_log(const wh_hub_msg_in_t *in, const wh_msg_build_log_t
     }
     rv = wh_db_job_check_processing(core->dbc, in->p, &claim, &scope, err);
     if (rv == APR_SUCCESS) {
-        rv = wh_logseg_open(core->logs, in->p, scope->deployment_id, wh_clock_mono(core->clock), out,
-                            err);
+        rv = wh_logseg_open(core->logs, in->p, scope->deployment_id, wh_clock_mono(core->clock),
+                            out, err);
     }
     if (rv == APR_SUCCESS) {
         apr_cpystrn((*out)->job, m->job, sizeof((*out)->job));
@@ -63,13 +63,14 @@ apr_status_t wh_hub_msg_build_log(const wh_hub_msg_in_t *in, wh_err_t *err)
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    last = m.lines->nelts > 0
-               ? APR_ARRAY_IDX(m.lines, m.lines->nelts - 1, wh_msg_line_t).seq : 0;
+    last = m.lines->nelts > 0 ? APR_ARRAY_IDX(m.lines, m.lines->nelts - 1, wh_msg_line_t).seq : 0;
     rv = find_log(in, &m, &log, err);
     if (rv == APR_NOTFOUND) {
-        /* XE18: of a job that is over. Acknowledged, so that it does not come again; counted here. */
-        wh_log(WH_LOG_INFO, NULL, "job %s: %d log lines of worker %" APR_INT64_T_FMT
-               " came too late and are dropped", m.job, m.lines->nelts, in->peer->worker);
+        /* XE18: of a job that is over. Acknowledged, so that it does not come again; counted here.
+         */
+        wh_log(WH_LOG_INFO, NULL,
+               "job %s: %d log lines of worker %" APR_INT64_T_FMT " came too late and are dropped",
+               m.job, m.lines->nelts, in->peer->worker);
         acknowledge(in, m.job, last);
         wh_err_clear(err);
         return APR_SUCCESS;
@@ -78,7 +79,8 @@ apr_status_t wh_hub_msg_build_log(const wh_hub_msg_in_t *in, wh_err_t *err)
         return rv;
     }
     bytes = bytes_of(m.lines);
-    allow = wh_bucket_take(&in->peer->logs, bytes, mono) && wh_bucket_take(&log->bucket, bytes, mono);
+    allow =
+        wh_bucket_take(&in->peer->logs, bytes, mono) && wh_bucket_take(&log->bucket, bytes, mono);
     if (m.dropped > 0) {
         log->refused += m.dropped;
     }

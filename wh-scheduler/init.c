@@ -27,10 +27,10 @@ typedef struct tree_t {
 
 /* The tree that README.md shows; the state directory itself comes first. */
 static const tree_t tree[] = {
-    {"", OWNER_SHARED, 02755},         {"/db", OWNER_SHARED, 02770},
-    {"/keys", OWNER_ROOT, 0755},       {"/objects", OWNER_HTTPD, 0755},
-    {"/releases", OWNER_HTTPD, 0755},  {"/uploads", OWNER_HTTPD, 0755},
-    {"/logs", OWNER_SHARED, 02750},    {"/run", OWNER_SHARED, 02750},
+    {"", OWNER_SHARED, 02755},        {"/db", OWNER_SHARED, 02770},
+    {"/keys", OWNER_ROOT, 0755},      {"/objects", OWNER_HTTPD, 0755},
+    {"/releases", OWNER_HTTPD, 0755}, {"/uploads", OWNER_HTTPD, 0755},
+    {"/logs", OWNER_SHARED, 02750},   {"/run", OWNER_SHARED, 02750},
 };
 
 typedef struct owners_t {
@@ -55,15 +55,17 @@ static apr_status_t find_owners(const wh_init_t *init, owners_t *out, wh_err_t *
     return rv;
 }
 
-/* Owner first, mode after: changing the owner takes the setgid bit away. By descriptor, so that nobody
- * can put a link in between. */
-static apr_status_t give(int fd, const char *path, const owners_t *owners, owner_e owner, mode_t mode,
-                         wh_err_t *err)
+/* Owner first, mode after: changing the owner takes the setgid bit away. By descriptor, so that
+ * nobody can put a link in between. */
+static apr_status_t give(int fd, const char *path, const owners_t *owners, owner_e owner,
+                         mode_t mode, wh_err_t *err)
 {
-    uid_t uid = owner == OWNER_ROOT ? 0 : owner == OWNER_HTTPD ? owners->httpd.uid
-                                                               : owners->scheduler.uid;
-    gid_t gid = owner == OWNER_ROOT ? 0 : owner == OWNER_SCHEDULER ? owners->scheduler.gid
-                                                                   : owners->httpd.gid;
+    uid_t uid = owner == OWNER_ROOT    ? 0
+                : owner == OWNER_HTTPD ? owners->httpd.uid
+                                       : owners->scheduler.uid;
+    gid_t gid = owner == OWNER_ROOT        ? 0
+                : owner == OWNER_SCHEDULER ? owners->scheduler.gid
+                                           : owners->httpd.gid;
 
     if (owners->root && fchown(fd, uid, gid) != 0) {
         return wh_err_wrap(err, errno, 500, "init_failed", "owner of %s", path);
@@ -87,7 +89,8 @@ static apr_status_t make_dir(apr_pool_t *p, const char *path, const owners_t *ow
             return wh_err_wrap(err, errno, 500, "init_failed", "%s", path);
         }
         if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-            return wh_err_set(err, 500, "init_failed", "%s is in the way: it is no directory", path);
+            return wh_err_set(err, 500, "init_failed", "%s is in the way: it is no directory",
+                              path);
         }
         return APR_SUCCESS; /* whatever it is like: nothing is overwritten; --check judges */
     }
@@ -111,9 +114,11 @@ static apr_status_t make_tree(apr_pool_t *p, const wh_init_t *init, const owners
     if (slash != NULL && slash != base) {
         const char *parent = apr_pstrmemdup(p, base, (apr_size_t)(slash - base));
 
-        rv = apr_dir_make_recursive(parent, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE |
-                                                APR_FPROT_GREAD | APR_FPROT_GEXECUTE |
-                                                APR_FPROT_WREAD | APR_FPROT_WEXECUTE, p);
+        rv = apr_dir_make_recursive(parent,
+                                    APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE |
+                                        APR_FPROT_GREAD | APR_FPROT_GEXECUTE | APR_FPROT_WREAD |
+                                        APR_FPROT_WEXECUTE,
+                                    p);
         if (rv != APR_SUCCESS) {
             return wh_err_wrap(err, rv, 500, "init_failed", "%s", parent);
         }
@@ -154,8 +159,9 @@ static apr_status_t make_file(apr_pool_t *p, const char *path, const char *text,
     return rv;
 }
 
-/* The root key as text. As root we may not read it by wh_keys_read_root (it is another user's, and that
- * reader rightly minds), so it is read here, after it was checked to be a plain private file. */
+/* The root key as text. As root we may not read it by wh_keys_read_root (it is another user's, and
+ * that reader rightly minds), so it is read here, after it was checked to be a plain private file.
+ */
 static apr_status_t read_root_text(const char *path, char hex[65], wh_err_t *err)
 {
     struct stat st;
@@ -165,7 +171,8 @@ static apr_status_t read_root_text(const char *path, char hex[65], wh_err_t *err
     if (fd < 0) {
         return wh_err_wrap(err, errno, 500, "init_failed", "%s", path);
     }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 077) != 0 || st.st_size != 65) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 077) != 0 ||
+        st.st_size != 65) {
         close(fd);
         return wh_err_set(err, 500, "key_content",
                           "%s is there, but it is no key file that only its owner can read", path);
@@ -191,7 +198,8 @@ static apr_status_t make_keys(apr_pool_t *p, const wh_init_t *init, const owners
     if (root_hex == NULL || control == NULL) {
         return wh_err_set(err, 500, "init_failed", "the system gives no random numbers");
     }
-    rv = make_file(p, root_path, apr_pstrcat(p, root_hex, "\n", NULL), owners, OWNER_SCHEDULER, err);
+    rv =
+        make_file(p, root_path, apr_pstrcat(p, root_hex, "\n", NULL), owners, OWNER_SCHEDULER, err);
     rv = rv == APR_SUCCESS ? read_root_text(root_path, hex, err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;
@@ -200,8 +208,8 @@ static apr_status_t make_keys(apr_pool_t *p, const wh_init_t *init, const owners
         return wh_err_set(err, 500, "key_content", "%s does not hold 64 hex digits", root_path);
     }
     wh_keys_derive(root, &keys);
-    rv = make_file(p, apr_pstrcat(p, dir, "/module.key", NULL), wh_keys_module_text(p, &keys), owners,
-                   OWNER_ROOT, err);
+    rv = make_file(p, apr_pstrcat(p, dir, "/module.key", NULL), wh_keys_module_text(p, &keys),
+                   owners, OWNER_ROOT, err);
     if (rv == APR_SUCCESS) {
         rv = make_file(p, apr_pstrcat(p, dir, "/control.secret", NULL),
                        apr_pstrcat(p, control, "\n", NULL), owners, OWNER_ROOT, err);
@@ -214,8 +222,8 @@ static apr_status_t make_keys(apr_pool_t *p, const wh_init_t *init, const owners
 
 /* ---- Database and tokens ---- */
 
-static apr_status_t open_db(apr_pool_t *p, const wh_init_t *init, wh_dbc_t **dbc, int *from, int *to,
-                            wh_err_t *err)
+static apr_status_t open_db(apr_pool_t *p, const wh_init_t *init, wh_dbc_t **dbc, int *from,
+                            int *to, wh_err_t *err)
 {
     const wh_settings_t *s = init->settings;
     apr_status_t rv = wh_dbc_open(p, s->db_driver, s->db_params, dbc, err);
@@ -292,8 +300,10 @@ apr_status_t wh_init_run(apr_pool_t *p, const wh_init_t *init, FILE *out, wh_err
         return rv;
     }
     if (from != 0) {
-        wh_log(WH_LOG_INFO, NULL, "%s was set up before: what was there is as it was. A new "
-               "administrator token comes by --admin-token.", s->state_dir);
+        wh_log(WH_LOG_INFO, NULL,
+               "%s was set up before: what was there is as it was. A new "
+               "administrator token comes by --admin-token.",
+               s->state_dir);
         return APR_SUCCESS;
     }
     return print_token(p, init, dbc, "admin", out, err);

@@ -1,5 +1,5 @@
-/* Setting up and looking over: --init, --check, --migrate, --admin-token, --enrolment-token. None of them
- * runs beside threads. */
+/* Setting up and looking over: --init, --check, --migrate, --admin-token, --enrolment-token. None
+ * of them runs beside threads. */
 #ifndef WH_INIT_H
 #define WH_INIT_H
 
@@ -13,19 +13,20 @@
 
 typedef struct wh_init_t {
     const wh_settings_t *settings;
-    const char *user;       /* the scheduler's; NULL = whoever runs this */
+    const char *user; /* the scheduler's; NULL = whoever runs this */
     const char *httpd_user;
     const wh_clock_t *clock;
     const wh_rand_t *rand;
 } wh_init_t;
 
-/* Makes what is missing of the state directory (tree, keys, route table, database with its schema) with
- * owners and modes, and overwrites nothing. On the first run an administrator's one-time token is
- * printed to out as ADMIN_TOKEN=…. As root it ends as the scheduler's user, for good. */
-apr_status_t wh_init_run(apr_pool_t *p, const wh_init_t *init, FILE *out, wh_err_t *err) WH_MUST_CHECK;
+/* Makes what is missing of the state directory (tree, keys, route table, database with its schema)
+ * with owners and modes, and overwrites nothing. On the first run an administrator's one-time token
+ * is printed to out as ADMIN_TOKEN=…. As root it ends as the scheduler's user, for good. */
+apr_status_t wh_init_run(apr_pool_t *p, const wh_init_t *init, FILE *out,
+                         wh_err_t *err) WH_MUST_CHECK;
 
-/* A new one-time token ("admin" or "enrolment"), printed to out as NAME=…, good for 24 hours and for one
- * use. Only its hash is stored. */
+/* A new one-time token ("admin" or "enrolment"), printed to out as NAME=…, good for 24 hours and
+ * for one use. Only its hash is stored. */
 apr_status_t wh_init_token(apr_pool_t *p, const wh_init_t *init, const char *purpose, FILE *out,
                            wh_err_t *err) WH_MUST_CHECK;
 

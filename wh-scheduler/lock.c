@@ -45,10 +45,11 @@ apr_status_t wh_lock_file(apr_pool_t *p, const char *path, long *pid, wh_err_t *
         if (error != EWOULDBLOCK) {
             return wh_err_wrap(err, error, 500, "lock_unusable", "%s", path);
         }
-        return wh_err_set(err, 503, "lock_held",
-                          "another wh-scheduler%s works in this state directory (%s is locked): stop "
-                          "it first, or give this one a state_dir of its own",
-                          *pid > 0 ? apr_psprintf(p, " (process %ld)", *pid) : "", path);
+        return wh_err_set(
+            err, 503, "lock_held",
+            "another wh-scheduler%s works in this state directory (%s is locked): stop "
+            "it first, or give this one a state_dir of its own",
+            *pid > 0 ? apr_psprintf(p, " (process %ld)", *pid) : "", path);
     }
     apr_pool_cleanup_register(p, (void *)(intptr_t)fd, cleanup, apr_pool_cleanup_null);
     apr_snprintf(text, sizeof(text), "%ld\n", (long)getpid());

@@ -1,7 +1,7 @@
 /* One active scheduler. On SQLite a second one must not start: the lock is on scheduler.lock in the
- * state directory, held as long as the process lives. With PostgreSQL schedulers of several machines
- * share the database; besides the file (two of one machine would share socket and route table) an
- * advisory lock of the database decides which of them is active, and the others wait. */
+ * state directory, held as long as the process lives. With PostgreSQL schedulers of several
+ * machines share the database; besides the file (two of one machine would share socket and route
+ * table) an advisory lock of the database decides which of them is active, and the others wait. */
 #ifndef WH_LOCK_H
 #define WH_LOCK_H
 

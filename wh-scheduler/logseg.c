@@ -59,8 +59,8 @@ static apr_status_t failed(wh_err_t *err, int error, const char *path)
     return wh_err_wrap(err, error, 500, "log_unwritable", "%s", path);
 }
 
-/* The number at the start of the last whole line of a segment; bytes after it are cut off. A last line is
- * shorter than a block of 16 KiB. */
+/* The number at the start of the last whole line of a segment; bytes after it are cut off. A last
+ * line is shorter than a block of 16 KiB. */
 static apr_status_t read_last(wh_logseg_log_t *log, apr_pool_t *p, const char *path, wh_err_t *err)
 {
     apr_size_t size = 16384;
@@ -209,14 +209,14 @@ static apr_status_t write_out(wh_logseg_log_t *log, const char *text, apr_size_t
     return APR_SUCCESS;
 }
 
-/* A line goes to the file at once with its end, in one write: a reader never sees half of one, and a
- * crash leaves whole lines. Batches would save system calls, but a build writes few lines. */
+/* A line goes to the file at once with its end, in one write: a reader never sees half of one, and
+ * a crash leaves whole lines. Batches would save system calls, but a build writes few lines. */
 static apr_status_t put_line(wh_logseg_log_t *log, wh_logseg_t *logs, apr_pool_t *p,
                              const wh_msg_line_t *line, wh_err_t *err)
 {
-    const char *text = apr_psprintf(p, "%" APR_INT64_T_FMT " %" APR_INT64_T_FMT " %s %s\n",
-                                    line->seq, line->at, wh_model_stream_text(line->stream),
-                                    line->text);
+    const char *text =
+        apr_psprintf(p, "%" APR_INT64_T_FMT " %" APR_INT64_T_FMT " %s %s\n", line->seq, line->at,
+                     wh_model_stream_text(line->stream), line->text);
     apr_size_t n = strlen(text);
     apr_status_t rv = APR_SUCCESS;
 
@@ -244,8 +244,8 @@ static apr_status_t tell_refused(wh_logseg_log_t *log, wh_logseg_t *logs, apr_po
     if (log->refused == 0 || line.seq <= log->stored) {
         return APR_SUCCESS;
     }
-    line.text = apr_psprintf(p, "%" APR_INT64_T_FMT " lines were left out: too many at once",
-                             log->refused);
+    line.text =
+        apr_psprintf(p, "%" APR_INT64_T_FMT " lines were left out: too many at once", log->refused);
     log->refused = 0;
     return put_line(log, logs, p, &line, err);
 }
@@ -293,8 +293,9 @@ void wh_logseg_finish(wh_logseg_t *logs, apr_pool_t *ptemp, const char *deployme
         line.seq = log->last + 1;
         line.text = wh_text_clean_line(ptemp, text, WH_TEXT_NUL, WH_TEXT_LINE_MAX);
         if (log->lost > 0) {
-            line.text = apr_psprintf(ptemp, "%s (the log was full: %" APR_INT64_T_FMT
-                                     " lines are missing)", line.text, log->lost);
+            line.text =
+                apr_psprintf(ptemp, "%s (the log was full: %" APR_INT64_T_FMT " lines are missing)",
+                             line.text, log->lost);
         }
         /* The last line always has room: it is what people look for. */
         line.text = apr_psprintf(ptemp, "%" APR_INT64_T_FMT " %" APR_INT64_T_FMT " sys %s\n",

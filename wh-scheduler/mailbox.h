@@ -1,10 +1,11 @@
 /* The two ways between the event loop and the database thread, each a list under one lock.
  *
- * loop -> db: work (a connection came, a frame came, it went). Never refused: what bounds it is that
- * the loop stops reading a connection that has WH_HUB_CONN_PENDING frames in it until the database thread
- * has caught up. Pokes and "stop" are flags, not entries, so that any number of them costs nothing.
- * db -> loop: posts (send this frame, this worker's key is, close). The database thread makes a
- * bounded number of them for each piece of work; the hub bounds what a slow connection may pile up.
+ * loop -> db: work (a connection came, a frame came, it went). Never refused: what bounds it is
+ * that the loop stops reading a connection that has WH_HUB_CONN_PENDING frames in it until the
+ * database thread has caught up. Pokes and "stop" are flags, not entries, so that any number of
+ * them costs nothing. db -> loop: posts (send this frame, this worker's key is, close). The
+ * database thread makes a bounded number of them for each piece of work; the hub bounds what a slow
+ * connection may pile up.
  *
  * A work item owns its pool; whoever takes the item out of the mailbox destroys it.
  */
@@ -23,10 +24,10 @@ typedef struct wh_work_t {
     struct wh_work_t *next;
     apr_pool_t *pool; /* this struct and all of the frame is in it */
     wh_work_kind_e kind;
-    apr_uint64_t conn;   /* never used again by another connection */
-    apr_int64_t worker;  /* from the assertion */
-    int resume;          /* the connection waits until this one is done: answer WH_POST_RESUME */
-    wh_proto_msg_t msg;  /* WH_WORK_FRAME */
+    apr_uint64_t conn;  /* never used again by another connection */
+    apr_int64_t worker; /* from the assertion */
+    int resume;         /* the connection waits until this one is done: answer WH_POST_RESUME */
+    wh_proto_msg_t msg; /* WH_WORK_FRAME */
 } wh_work_t;
 
 typedef enum wh_post_kind_e {
@@ -40,9 +41,9 @@ typedef struct wh_post_t {
     struct wh_post_t *next;
     wh_post_kind_e kind;
     apr_uint64_t conn;
-    const char *type;  /* WH_POST_FRAME: static name of the type */
-    json_t *payload;   /* owned */
-    int code;          /* WH_POST_CLOSE */
+    const char *type;      /* WH_POST_FRAME: static name of the type */
+    json_t *payload;       /* owned */
+    int code;              /* WH_POST_CLOSE */
     unsigned char key[32]; /* WH_POST_ACCEPT: MAC key of the link */
 } wh_post_t;
 
@@ -64,9 +65,10 @@ wh_post_t *wh_mailbox_posts(wh_mailbox_t *box);
 void wh_mailbox_post_free(wh_post_t *post);
 
 /* Database side. take waits until there is work, a poke or a stop, at most timeout; NULL = none.
- * *poked is set when somebody poked since the last call; *stopped when the work that is returned (or
- * NULL) is the last. */
-wh_work_t *wh_mailbox_take(wh_mailbox_t *box, apr_interval_time_t timeout, int *poked, int *stopped);
+ * *poked is set when somebody poked since the last call; *stopped when the work that is returned
+ * (or NULL) is the last. */
+wh_work_t *wh_mailbox_take(wh_mailbox_t *box, apr_interval_time_t timeout, int *poked,
+                           int *stopped);
 /* Waits without work, for a database to come back. 1 = a stop came, or it is there already. */
 int wh_mailbox_pause(wh_mailbox_t *box, apr_interval_time_t timeout);
 void wh_mailbox_post(wh_mailbox_t *box, wh_post_t *post);

@@ -75,20 +75,23 @@ static void catch_signals(void)
 
 static void usage(FILE *to)
 {
-    fputs("Usage: wh-scheduler [-c FILE] [ACTION]\n"
-          "Without an action it runs in the foreground.\n"
-          "  -c, --config FILE      configuration (default /etc/wisehost/scheduler.conf)\n"
-          "      --init             make the state directory, keys, database; prints ADMIN_TOKEN=...\n"
-          "        --user NAME        who the scheduler runs as (as root; default wisehost)\n"
-          "        --httpd-user NAME  who httpd runs as (default: httpd_user of the configuration)\n"
-          "      --check            say what is wrong with the installation\n"
-          "      --migrate          bring the schema of the database up to date\n"
-          "      --admin-token      print a new one-time token for the first login\n"
-          "      --enrolment-token  print a new one-time token for registering an agent\n"
-          "      --dump-config      print the configuration in force\n"
-          "      --reference        print every key with its meaning and default\n"
-          "      --verify-routes D  look a route table directory through\n"
-          "      --version, --help\n", to);
+    fputs(
+        "Usage: wh-scheduler [-c FILE] [ACTION]\n"
+        "Without an action it runs in the foreground.\n"
+        "  -c, --config FILE      configuration (default /etc/wisehost/scheduler.conf)\n"
+        "      --init             make the state directory, keys, database; prints "
+        "ADMIN_TOKEN=...\n"
+        "        --user NAME        who the scheduler runs as (as root; default wisehost)\n"
+        "        --httpd-user NAME  who httpd runs as (default: httpd_user of the configuration)\n"
+        "      --check            say what is wrong with the installation\n"
+        "      --migrate          bring the schema of the database up to date\n"
+        "      --admin-token      print a new one-time token for the first login\n"
+        "      --enrolment-token  print a new one-time token for registering an agent\n"
+        "      --dump-config      print the configuration in force\n"
+        "      --reference        print every key with its meaning and default\n"
+        "      --verify-routes D  look a route table directory through\n"
+        "      --version, --help\n",
+        to);
 }
 
 /* Returns -1 to go on, else the exit code. */
@@ -110,22 +113,38 @@ static int parse(int argc, char **argv, options_t *o)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    static const struct { int c; action_e action; } actions[] = {
-        {'i', ACTION_INIT}, {'k', ACTION_CHECK}, {'m', ACTION_MIGRATE}, {'a', ACTION_ADMIN_TOKEN},
-        {'e', ACTION_ENROLMENT_TOKEN}, {'d', ACTION_DUMP}, {'r', ACTION_REFERENCE},
-        {'y', ACTION_VERIFY_ROUTES},
+    static const struct {
+        int c;
+        action_e action;
+    } actions[] = {
+        {'i', ACTION_INIT},        {'k', ACTION_CHECK},           {'m', ACTION_MIGRATE},
+        {'a', ACTION_ADMIN_TOKEN}, {'e', ACTION_ENROLMENT_TOKEN}, {'d', ACTION_DUMP},
+        {'r', ACTION_REFERENCE},   {'y', ACTION_VERIFY_ROUTES},
     };
     int c;
 
     while ((c = getopt_long(argc, argv, "c:hv", longs, NULL)) != -1) {
         switch (c) {
-        case 'c': o->conf = optarg; break;
-        case 'u': o->user = optarg; break;
-        case 'w': o->httpd_user = optarg; break;
-        case 'h': usage(stdout); return 0;
-        case 'v': puts("wh-scheduler " PACKAGE_VERSION); return 0;
-        case '?': usage(stderr); return EX_USAGE;
-        default: break;
+        case 'c':
+            o->conf = optarg;
+            break;
+        case 'u':
+            o->user = optarg;
+            break;
+        case 'w':
+            o->httpd_user = optarg;
+            break;
+        case 'h':
+            usage(stdout);
+            return 0;
+        case 'v':
+            puts("wh-scheduler " PACKAGE_VERSION);
+            return 0;
+        case '?':
+            usage(stderr);
+            return EX_USAGE;
+        default:
+            break;
         }
         for (size_t i = 0; i < WH_ARRAY_LEN(actions); i++) {
             if (actions[i].c != c) {
@@ -157,7 +176,10 @@ static int fail(const wh_err_t *err, int code)
 static int act(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
 {
     wh_err_t err = WH_ERR_INIT;
-    wh_init_t init = {.settings = s, .user = o->user, .clock = wh_sys_clock(), .rand = wh_sys_rand(),
+    wh_init_t init = {.settings = s,
+                      .user = o->user,
+                      .clock = wh_sys_clock(),
+                      .rand = wh_sys_rand(),
                       .httpd_user = o->httpd_user != NULL ? o->httpd_user : s->httpd_user};
     wh_user_t httpd = {0};
     apr_status_t rv;
@@ -198,7 +220,8 @@ static int verify_routes(apr_pool_t *p, const char *dir)
 
 /* ---- Running ---- */
 
-/* Locks and database. Until they are ours we stand by (PostgreSQL), or leave (SQLite). -1 = go on. */
+/* Locks and database. Until they are ours we stand by (PostgreSQL), or leave (SQLite). -1 = go on.
+ */
 static int become_active(apr_pool_t *p, wh_core_t *core)
 {
     int sqlite = core->settings->sqlite_file != NULL, have_file = 0, said = 0;
@@ -219,7 +242,8 @@ static int become_active(apr_pool_t *p, wh_core_t *core)
         if (rv == APR_SUCCESS && active) {
             return -1;
         }
-        if (rv != APR_SUCCESS && (sqlite || !(wh_err_is(&err, "lock_held") || wh_core_may_retry(&err)))) {
+        if (rv != APR_SUCCESS &&
+            (sqlite || !(wh_err_is(&err, "lock_held") || wh_core_may_retry(&err)))) {
             return fail(&err, wh_err_is(&err, "lock_held") ? EX_UNAVAILABLE : EX_CONFIG);
         }
         if (said++ == 0) {
@@ -232,11 +256,13 @@ static int become_active(apr_pool_t *p, wh_core_t *core)
     return 0;
 }
 
-static apr_status_t read_keys(apr_pool_t *p, const wh_settings_t *s, wh_hub_opt_t *opt, wh_err_t *err)
+static apr_status_t read_keys(apr_pool_t *p, const wh_settings_t *s, wh_hub_opt_t *opt,
+                              wh_err_t *err)
 {
     unsigned char root[WH_KEY_LEN];
     wh_keys_t keys;
-    apr_status_t rv = wh_keys_read_root(p, apr_pstrcat(p, s->keys_dir, "/root.key", NULL), root, err);
+    apr_status_t rv =
+        wh_keys_read_root(p, apr_pstrcat(p, s->keys_dir, "/root.key", NULL), root, err);
 
     if (rv == APR_SUCCESS) {
         wh_keys_derive(root, &keys);
@@ -247,7 +273,8 @@ static apr_status_t read_keys(apr_pool_t *p, const wh_settings_t *s, wh_hub_opt_
     return rv;
 }
 
-/* Enough descriptors for the workers, and no more: libwebsockets keeps a table as long as the limit. */
+/* Enough descriptors for the workers, and no more: libwebsockets keeps a table as long as the
+ * limit. */
 static void limit_files(const wh_settings_t *s)
 {
     struct rlimit limit;
@@ -322,8 +349,10 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
 static int run(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
 {
     wh_core_t core = {.settings = s, .clock = wh_sys_clock(), .rand = wh_sys_rand()};
-    wh_hub_opt_t opt = {.socket = s->hub_socket, .max_workers = (int)s->max_workers,
-                        .clock = core.clock, .rand = core.rand};
+    wh_hub_opt_t opt = {.socket = s->hub_socket,
+                        .max_workers = (int)s->max_workers,
+                        .clock = core.clock,
+                        .rand = core.rand};
     wh_err_t err = WH_ERR_INIT;
     wh_user_t httpd;
     int code;

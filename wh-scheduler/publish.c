@@ -88,8 +88,8 @@ static apr_status_t close_env(void *data)
     return APR_SUCCESS;
 }
 
-/* Opens an environment; the pages that its meta page speaks of must all be in the file, for a missing
- * one is a SIGBUS later. */
+/* Opens an environment; the pages that its meta page speaks of must all be in the file, for a
+ * missing one is a SIGBUS later. */
 static apr_status_t open_env(apr_pool_t *p, const char *dir, unsigned flags, MDB_env **out,
                              wh_err_t *err)
 {
@@ -163,7 +163,8 @@ static apr_status_t verify_walk(apr_pool_t *p, MDB_txn *txn, apr_size_t *names, 
     if (!have_table || table.count != count) {
         return wh_err_set(err, 500, "routes_damaged",
                           "route table: %" APR_SIZE_T_FMT " names where %" APR_UINT64_T_FMT
-                          " should be", count, have_table ? table.count : 0);
+                          " should be",
+                          count, have_table ? table.count : 0);
     }
     if (names != NULL) {
         *names = count;
@@ -348,8 +349,8 @@ static apr_status_t use_dir(wh_publish_t *pub, const char *dir, wh_err_t *err)
     return APR_SUCCESS;
 }
 
-/* A new directory beside the bad one. The link goes over to it when it has been filled (pending), or
- * at once when there is nothing to fill it with. */
+/* A new directory beside the bad one. The link goes over to it when it has been filled (pending),
+ * or at once when there is nothing to fill it with. */
 static apr_status_t replace(wh_publish_t *pub, apr_pool_t *ptemp, int at_once, wh_err_t *err)
 {
     const char *dir;

@@ -3,8 +3,9 @@
  *
  * What the trials taught: catching errors does not make a damaged file safe (a truncated one is a
  * SIGBUS, a scrambled one answers wrongly), and replacing data.mdb under a reader loses names. So a
- * table is looked through by a process of its own before it is used, a bad one is left as it is, and
- * a new directory takes its place by a rename of the link; httpd looks at the link once a second.
+ * table is looked through by a process of its own before it is used, a bad one is left as it is,
+ * and a new directory takes its place by a rename of the link; httpd looks at the link once a
+ * second.
  *
  * Beside the names there is one record under the key "\0table": count and generation, with a
  * checksum, so that a table that lost names is seen to be short. No host name begins with a NUL.
@@ -56,8 +57,8 @@ apr_status_t wh_publish_check(wh_publish_t *pub, apr_pool_t *ptemp, int *fresh,
                               wh_err_t *err) WH_MUST_CHECK;
 
 /* What --verify-routes does, in this process: APR_SUCCESS, or routes_damaged with what was found.
- * May die of a signal on a damaged file; that is why it is a process of its own. *names (may be NULL)
- * counts them. */
+ * May die of a signal on a damaged file; that is why it is a process of its own. *names (may be
+ * NULL) counts them. */
 apr_status_t wh_publish_verify(apr_pool_t *p, const char *dir, apr_size_t *names,
                                wh_err_t *err) WH_MUST_CHECK;
 

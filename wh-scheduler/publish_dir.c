@@ -136,7 +136,8 @@ int wh_publish_dir_sound(apr_pool_t *p, const char *verifier, const char *link)
     if (apr_procattr_create(&attr, p) != APR_SUCCESS ||
         apr_procattr_cmdtype_set(attr, APR_PROGRAM_ENV) != APR_SUCCESS ||
         apr_proc_create(&proc, verifier, args, NULL, attr, p) != APR_SUCCESS) {
-        wh_log(WH_LOG_ERROR, "WH0413", "%s cannot be run to look the route table through", verifier);
+        wh_log(WH_LOG_ERROR, "WH0413", "%s cannot be run to look the route table through",
+               verifier);
         return 0;
     }
     (void)apr_proc_wait(&proc, &code, &why, APR_WAIT);

@@ -1,4 +1,5 @@
-/* The directories of the route table and the link that names the one in force. All by path, no LMDB. */
+/* The directories of the route table and the link that names the one in force. All by path, no
+ * LMDB. */
 #ifndef WH_PUBLISH_DIR_H
 #define WH_PUBLISH_DIR_H
 

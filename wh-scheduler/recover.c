@@ -33,7 +33,8 @@ apr_status_t wh_recover_unfinished(wh_core_t *core, apr_pool_t *p, apr_time_t no
         if (d->status == WH_DEPLOYMENT_FINALIZE) {
             rv = wh_finish_publish(core, scratch, d, now, err);
         } else if (d->status == WH_DEPLOYMENT_FAIL) {
-            wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_FAILED, .cause_code = d->cause_code,
+            wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_FAILED,
+                                   .cause_code = d->cause_code,
                                    .cause_detail = d->cause_detail};
 
             rv = wh_db_deployment_complete(core->dbc, scratch, d->id, WH_DEPLOYMENT_FAIL, &how, now,
@@ -85,8 +86,8 @@ static const wh_job_t *find_job(const apr_array_header_t *jobs, const wh_msg_ref
     return NULL;
 }
 
-/* A processing job is either known there (running: its go is said again, which is idempotent; result
- * stored: it will come), or it is lost. */
+/* A processing job is either known there (running: its go is said again, which is idempotent;
+ * result stored: it will come), or it is lost. */
 static apr_status_t settle_processing(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
                                       const wh_msg_hello_t *hello, const apr_array_header_t *jobs,
                                       apr_time_t now, wh_err_t *err)
@@ -98,8 +99,11 @@ static apr_status_t settle_processing(wh_core_t *core, apr_pool_t *p, const wh_p
         const wh_msg_ref_t *running = find_ref(hello->running, job->id);
         const wh_msg_ref_t *result = find_ref(hello->results, job->id);
         wh_db_claim_t claim = {.worker_id = peer->worker, .job_id = job->id, .epoch = job->epoch};
-        wh_finish_ref_t ref = {.job = job->id, .deployment = job->deployment_id,
-                               .epoch = job->epoch, .worker = peer->worker, .kind = job->kind};
+        wh_finish_ref_t ref = {.job = job->id,
+                               .deployment = job->deployment_id,
+                               .epoch = job->epoch,
+                               .worker = peer->worker,
+                               .kind = job->kind};
 
         if (result != NULL && result->epoch == job->epoch) {
             continue;
@@ -123,8 +127,7 @@ apr_status_t wh_recover_worker(wh_core_t *core, apr_pool_t *p, const wh_peer_t *
                                const wh_msg_hello_t *hello, apr_time_t now, wh_err_t *err)
 {
     apr_array_header_t *assigned, *processing;
-    apr_status_t rv =
-        wh_db_job_list_by_worker_assigned(core->dbc, p, peer->worker, &assigned, err);
+    apr_status_t rv = wh_db_job_list_by_worker_assigned(core->dbc, p, peer->worker, &assigned, err);
 
     if (rv == APR_SUCCESS) {
         rv = wh_db_job_list_by_worker_processing(core->dbc, p, peer->worker, &processing, err);
@@ -136,8 +139,10 @@ apr_status_t wh_recover_worker(wh_core_t *core, apr_pool_t *p, const wh_peer_t *
         const wh_msg_ref_t *ref = &APR_ARRAY_IDX(hello->running, i, wh_msg_ref_t);
 
         if (find_job(processing, ref) == NULL && find_job(assigned, ref) == NULL) {
-            wh_log(WH_LOG_INFO, NULL, "worker %" APR_INT64_T_FMT " runs job %s at epoch %"
-                   APR_INT64_T_FMT ", which is over: canceled", peer->worker, ref->job, ref->epoch);
+            wh_log(WH_LOG_INFO, NULL,
+                   "worker %" APR_INT64_T_FMT " runs job %s at epoch %" APR_INT64_T_FMT
+                   ", which is over: canceled",
+                   peer->worker, ref->job, ref->epoch);
             wh_core_send_ref(core, peer, WH_MSG_JOB_CANCEL, ref->job, ref->epoch);
         }
     }
@@ -210,7 +215,8 @@ static apr_status_t unwanted(wh_core_t *core, apr_pool_t *p, const wh_msg_hello_
 }
 
 apr_status_t wh_recover_desired(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
-                                const wh_msg_hello_t *hello, apr_array_header_t **out, wh_err_t *err)
+                                const wh_msg_hello_t *hello, apr_array_header_t **out,
+                                wh_err_t *err)
 {
     apr_array_header_t *live, *jobs, *list = apr_array_make(p, 16, sizeof(wh_msg_desired_t));
     apr_status_t rv = wh_db_job_list_by_worker_processing(core->dbc, p, worker, &jobs, err);
@@ -264,9 +270,8 @@ apr_status_t wh_recover_drop(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
     }
     rv = wh_db_worker_set_offline(core->dbc, p, worker, now, err);
     rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
-    rv = rv == APR_SUCCESS
-             ? wh_db_job_list_by_worker_assigned(core->dbc, p, worker, &assigned, err)
-             : rv;
+    rv = rv == APR_SUCCESS ? wh_db_job_list_by_worker_assigned(core->dbc, p, worker, &assigned, err)
+                           : rv;
     for (int i = 0; rv == APR_SUCCESS && i < assigned->nelts; i++) {
         const wh_job_t *job = APR_ARRAY_IDX(assigned, i, wh_job_t *);
 

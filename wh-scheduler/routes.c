@@ -34,8 +34,8 @@ apr_status_t wh_routes_record(apr_pool_t *p, const wh_db_route_t *row, const cha
         for (int i = 0; i < row->upstreams->nelts && i < WH_ROUTE_UPSTREAMS_MAX; i++) {
             const wh_db_upstream_t *up = &APR_ARRAY_IDX(row->upstreams, i, wh_db_upstream_t);
 
-            route->upstreams[route->n_upstreams++] = (wh_route_upstream_t){
-                .address = up->address, .port = up->port, .weight = 1};
+            route->upstreams[route->n_upstreams++] =
+                (wh_route_upstream_t){.address = up->address, .port = up->port, .weight = 1};
         }
         route->kind = route->n_upstreams > 0 ? WH_ROUTE_PROXY : WH_ROUTE_MAINTENANCE;
     }
@@ -44,7 +44,8 @@ apr_status_t wh_routes_record(apr_pool_t *p, const wh_db_route_t *row, const cha
     return APR_SUCCESS;
 }
 
-/* A row that makes no record (a snapshot of a newer version, say) costs that name, not the table. */
+/* A row that makes no record (a snapshot of a newer version, say) costs that name, not the table.
+ */
 static apr_array_header_t *records(wh_core_t *core, apr_pool_t *p, const apr_array_header_t *rows)
 {
     apr_array_header_t *items = apr_array_make(p, rows->nelts + 1, sizeof(wh_publish_item_t));

@@ -1,5 +1,5 @@
-/* The scheduler's configuration file and the paths that follow from it. Read once, before any thread;
- * afterwards nothing of it changes but the log level (SIGHUP). */
+/* The scheduler's configuration file and the paths that follow from it. Read once, before any
+ * thread; afterwards nothing of it changes but the log level (SIGHUP). */
 #ifndef WH_SETTINGS_H
 #define WH_SETTINGS_H
 
@@ -18,8 +18,8 @@ typedef struct wh_settings_t {
     apr_int64_t tick_ms;
     apr_int64_t max_workers;
 
-    const char *keys_dir;   /* state_dir/keys and so on: derived, not in the file */
-    const char *routes;     /* the link to the route table in force */
+    const char *keys_dir; /* state_dir/keys and so on: derived, not in the file */
+    const char *routes;   /* the link to the route table in force */
     const char *logs_dir;
     const char *lock_file;
     const char *sqlite_file; /* NULL with another driver */

@@ -15,7 +15,7 @@
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/routes.h"
 
-#define CANCELS_US APR_INT64_C(5000000)  /* a cancel that was not answered is said again */
+#define CANCELS_US APR_INT64_C(5000000) /* a cancel that was not answered is said again */
 #define SILENT_US APR_INT64_C(10000000)
 #define DELETED_US APR_INT64_C(5000000)
 #define TEND_US APR_INT64_C(60000000)
@@ -42,8 +42,11 @@ static apr_status_t cancel_one(wh_core_t *core, apr_pool_t *p, const wh_job_t *j
     static const wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_CANCELED,
                                         .cause_code = "canceled",
                                         .cause_detail = "It was canceled before it began."};
-    wh_finish_ref_t ref = {.job = job->id, .deployment = job->deployment_id, .epoch = job->epoch,
-                           .worker = job->worker_id, .kind = job->kind};
+    wh_finish_ref_t ref = {.job = job->id,
+                           .deployment = job->deployment_id,
+                           .epoch = job->epoch,
+                           .worker = job->worker_id,
+                           .kind = job->kind};
     wh_peer_t *peer = job->worker_id != 0 ? wh_core_peer(core, job->worker_id) : NULL;
     apr_status_t rv = APR_SUCCESS;
 
@@ -131,7 +134,8 @@ static apr_status_t clean_up(wh_core_t *core, apr_pool_t *p, const wh_app_t *app
     rv = stop_live(core, p, app, now, err);
     rv = rv == APR_SUCCESS ? wh_db_name_delete_by_app(core->dbc, p, app->id, &n, err) : rv;
     if (rv == APR_SUCCESS && app->observed != WH_OBSERVED_STOPPED) {
-        rv = wh_db_app_set_observed(core->dbc, p, app->id, WH_OBSERVED_STOPPED, "deleted", now, err);
+        rv =
+            wh_db_app_set_observed(core->dbc, p, app->id, WH_OBSERVED_STOPPED, "deleted", now, err);
         rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
     }
     if (rv != APR_SUCCESS) {
@@ -179,8 +183,10 @@ static apr_status_t silent(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_er
         if (!wh_sched_worker_stale(now, w->last_heartbeat_at, core->started)) {
             continue;
         }
-        wh_log(WH_LOG_WARN, "WH0460", "worker %" APR_INT64_T_FMT " has sent no heartbeat for two "
-               "minutes", w->id);
+        wh_log(WH_LOG_WARN, "WH0460",
+               "worker %" APR_INT64_T_FMT " has sent no heartbeat for two "
+               "minutes",
+               w->id);
         if (peer != NULL) {
             apr_uint64_t conn = peer->conn;
 

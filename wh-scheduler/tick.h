@@ -1,5 +1,5 @@
-/* What is done once a second, and at once after a poke: cancellations, deleted apps, silent workers,
- * waiting jobs, what was left unfinished, the upkeep of the route table. */
+/* What is done once a second, and at once after a poke: cancellations, deleted apps, silent
+ * workers, waiting jobs, what was left unfinished, the upkeep of the route table. */
 #ifndef WH_TICK_H
 #define WH_TICK_H
 

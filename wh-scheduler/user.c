@@ -11,9 +11,11 @@ apr_status_t wh_user_find(const char *name, wh_user_t *out, wh_err_t *err)
     const struct passwd *pw = getpwnam(name);
 
     if (pw == NULL) {
-        return wh_err_set(err, 500, "no_user",
-                          "there is no user \"%s\" (make one: adduser --system --group --no-create-home "
-                          "%s)", name, name);
+        return wh_err_set(
+            err, 500, "no_user",
+            "there is no user \"%s\" (make one: adduser --system --group --no-create-home "
+            "%s)",
+            name, name);
     }
     out->uid = pw->pw_uid;
     out->gid = pw->pw_gid;
@@ -30,7 +32,8 @@ apr_status_t wh_user_become(const wh_user_t *user, gid_t extra, wh_err_t *err)
     }
     if (setgroups(WH_ARRAY_LEN(groups), groups) != 0 || setgid(user->gid) != 0 ||
         setuid(user->uid) != 0 || setuid(0) == 0) {
-        return wh_err_wrap(err, errno, 500, "no_user", "cannot become user %u", (unsigned)user->uid);
+        return wh_err_wrap(err, errno, 500, "no_user", "cannot become user %u",
+                           (unsigned)user->uid);
     }
     return APR_SUCCESS;
 }

@@ -1,21 +1,22 @@
 /*
- * wh-test-worker: an agent's end of the worker channel, driven by lines of JSON. It speaks to the hub's
- * unix socket itself (raw WebSocket, so that wrong frames can be sent too) and makes the assertion that
- * httpd would have made.
+ * wh-test-worker: an agent's end of the worker channel, driven by lines of JSON. It speaks to the
+ * hub's unix socket itself (raw WebSocket, so that wrong frames can be sent too) and makes the
+ * assertion that httpd would have made.
  *
  *   wh-test-worker SOCKET ROOT_KEY_FILE WORKER_ID API_KEY
  *
  * stdin, one object a line:
- *   {"do":"connect"}     "assertion":"text" or null, "nonce":"text" or null, "protocol":"text" or null,
- *                        "origin":"text", "action":"text", "exp":seconds
- *   {"do":"send","type":"hello","p":{…}}   "mac":"bad", "dir":"wrong", "seq":n, "skew":seconds, "pieces":n
+ *   {"do":"connect"}     "assertion":"text" or null, "nonce":"text" or null, "protocol":"text" or
+ * null, "origin":"text", "action":"text", "exp":seconds
+ *   {"do":"send","type":"hello","p":{…}}   "mac":"bad", "dir":"wrong", "seq":n, "skew":seconds,
+ * "pieces":n
  *   {"do":"again"}       the bytes of the last sent frame once more
  *   {"do":"text","text":"…"}   {"do":"big","bytes":n}   {"do":"binary"}   {"do":"bytes","hex":"…"}
  *   {"do":"deaf"} {"do":"listen"}   stop reading, read again
  *   {"do":"drop"} {"do":"quit"}
- * stdout, one object a line: {"event":"connected"}, {"event":"refused","status":n}, {"event":"frame",
- * "type":…,"p":…,"seq":n}, {"event":"bad_frame","code":…}, {"event":"closed","code":n}. A close by the hub
- * without a close frame has code 0.
+ * stdout, one object a line: {"event":"connected"}, {"event":"refused","status":n},
+ * {"event":"frame", "type":…,"p":…,"seq":n}, {"event":"bad_frame","code":…},
+ * {"event":"closed","code":n}. A close by the hub without a close frame has code 0.
  */
 #include <errno.h>
 #include <poll.h>
@@ -151,11 +152,11 @@ static void connect_hub(worker_t *w, json_t *cmd)
     apr_time_t now = wh_clock_now(wh_sys_clock());
     apr_int64_t exp = json_integer_value(json_object_get(cmd, "exp"));
     const char *nonce = text_of(cmd, "nonce", wh_rand_hex(p, wh_sys_rand(), 16));
-    const char *assertion = text_of(
-        cmd, "assertion",
-        wh_assertion_make(p, w->keys.hub_assertion, apr_pstrcat(p, "worker:", w->id, NULL),
-                          text_of(cmd, "action", "worker.connect"), "hub",
-                          now + (exp != 0 ? exp : WH_ASSERTION_TTL_S) * APR_USEC_PER_SEC));
+    const char *assertion =
+        text_of(cmd, "assertion",
+                wh_assertion_make(p, w->keys.hub_assertion, apr_pstrcat(p, "worker:", w->id, NULL),
+                                  text_of(cmd, "action", "worker.connect"), "hub",
+                                  now + (exp != 0 ? exp : WH_ASSERTION_TTL_S) * APR_USEC_PER_SEC));
     char answer[8192], *request, *found;
     unsigned char sha[32];
     int status;
@@ -169,13 +170,14 @@ static void connect_hub(worker_t *w, json_t *cmd)
         say(json_pack("{s:s,s:i,s:s}", "event", "refused", "status", 0, "error", strerror(errno)));
         return;
     }
-    request = apr_pstrcat(p, "GET /v1/workers/ws HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\n"
-                          "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
-                          header(p, "Sec-WebSocket-Protocol", text_of(cmd, "protocol", "wisehost.v1")),
-                          header(p, "X-Wisehost-Assertion", assertion),
-                          header(p, "X-Wisehost-Nonce", nonce),
-                          header(p, "Origin", text_of(cmd, "origin", NULL)), "\r\n", NULL);
+    request = apr_pstrcat(
+        p,
+        "GET /v1/workers/ws HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+        header(p, "Sec-WebSocket-Protocol", text_of(cmd, "protocol", "wisehost.v1")),
+        header(p, "X-Wisehost-Assertion", assertion), header(p, "X-Wisehost-Nonce", nonce),
+        header(p, "Origin", text_of(cmd, "origin", NULL)), "\r\n", NULL);
     put(w, request, strlen(request));
     status = read_answer(w, answer, sizeof(answer));
     if (status != 101) {

@@ -1,4 +1,5 @@
-/* The hub's own pieces: a connection's buffers and queue, what is done with a frame, the mailbox. */
+/* The hub's own pieces: a connection's buffers and queue, what is done with a frame, the mailbox.
+ */
 #include "t/unit/unit.h"
 
 #include <stdlib.h>
@@ -99,8 +100,10 @@ static void bench_make(bench_t *b, apr_pool_t *p)
     memset(b, 0, sizeof(*b));
     wh_clock_fake_init(&b->clock, apr_time_from_sec(1700000000));
     wh_rand_fake_init(&b->rand, 1);
-    b->env = (wh_hub_env_t){.box = wh_mailbox_make(p, no_wake, NULL), .clock = &b->clock.clock,
-                            .rand = &b->rand.rnd, .scratch = p};
+    b->env = (wh_hub_env_t){.box = wh_mailbox_make(p, no_wake, NULL),
+                            .clock = &b->clock.clock,
+                            .rand = &b->rand.rnd,
+                            .scratch = p};
     b->conn = wh_hub_conn_make(3, 7, HUB_NONCE, AGENT_NONCE);
     b->conn->state = WH_HUB_CONN_OPEN;
     memset(b->conn->link.key, 9, 32);
@@ -209,7 +212,10 @@ static void test_assertion(void **state)
     unsigned char key[32] = {1};
     wh_err_t err = WH_ERR_INIT;
     apr_time_t exp;
-    static const struct { const char *actor, *action, *object; apr_int64_t worker; } cases[] = {
+    static const struct {
+        const char *actor, *action, *object;
+        apr_int64_t worker;
+    } cases[] = {
         {"worker:12", "worker.connect", "hub", 12}, {"worker:0", "worker.connect", "hub", 0},
         {"worker:12x", "worker.connect", "hub", 0}, {"worker:-1", "worker.connect", "hub", 0},
         {"token:12", "worker.connect", "hub", 0},   {"worker:12", "logs.read", "hub", 0},
@@ -219,17 +225,19 @@ static void test_assertion(void **state)
     bench_make(&b, p);
     exp = b.clock.now + apr_time_from_sec(10);
     for (size_t i = 0; i < WH_ARRAY_LEN(cases); i++) {
-        const char *text = wh_assertion_make(p, key, cases[i].actor, cases[i].action,
-                                             cases[i].object, exp);
+        const char *text =
+            wh_assertion_make(p, key, cases[i].actor, cases[i].action, cases[i].object, exp);
 
         assert_int_equal(wh_hub_dispatch_worker(&b.env, key, text, &err), cases[i].worker);
     }
     assert_int_equal(wh_hub_dispatch_worker(&b.env, key, NULL, &err), 0);
     key[0] = 2;
-    assert_int_equal(wh_hub_dispatch_worker(
-                         &b.env, key,
-                         wh_assertion_make(p, (const unsigned char[32]){1}, "worker:12",
-                                           "worker.connect", "hub", exp), &err), 0);
+    assert_int_equal(
+        wh_hub_dispatch_worker(&b.env, key,
+                               wh_assertion_make(p, (const unsigned char[32]){1}, "worker:12",
+                                                 "worker.connect", "hub", exp),
+                               &err),
+        0);
     wh_hub_conn_free(b.conn);
 }
 

@@ -77,7 +77,8 @@ static void test_once(void **state)
     assert_ok(wh_logseg_append(log, logs, p, lines(p, 1, 3, "one"), 1, &err), &err);
     assert_ok(wh_logseg_append(log, logs, p, lines(p, 2, 3, "two"), 1, &err), &err);
     assert_int_equal(log->last, 4);
-    assert_string_equal(slurp(p, dir, 1), "1 101 out one\n2 102 out one\n3 103 out one\n4 104 out two\n");
+    assert_string_equal(slurp(p, dir, 1),
+                        "1 101 out one\n2 102 out one\n3 103 out one\n4 104 out two\n");
     apr_pool_destroy(life);
     /* a crash in the middle of a line */
     fd = open(apr_pstrcat(p, dir, "/" DEPLOYMENT "/000001.seg", NULL), O_WRONLY | O_APPEND);
@@ -89,8 +90,9 @@ static void test_once(void **state)
     assert_int_equal(log->last, 4);
     assert_ok(wh_logseg_append(log, logs, p, lines(p, 4, 2, "new"), 1, &err), &err);
     wh_logseg_finish(logs, p, DEPLOYMENT, 999, "deployment succeeded");
-    assert_string_equal(slurp(p, dir, 1), "1 101 out one\n2 102 out one\n3 103 out one\n4 104 out two\n"
-                                          "5 105 out new\n6 999 sys deployment succeeded\n");
+    assert_string_equal(slurp(p, dir, 1),
+                        "1 101 out one\n2 102 out one\n3 103 out one\n4 104 out two\n"
+                        "5 105 out new\n6 999 sys deployment succeeded\n");
     apr_pool_destroy(life);
     drop_dir(p, dir);
 }
@@ -110,12 +112,14 @@ static void test_left_out(void **state)
     assert_ok(wh_logseg_append(log, logs, p, lines(p, 2, 7, "b"), 0, &err), &err);
     assert_int_equal(log->last, 8);
     assert_ok(wh_logseg_append(log, logs, p, lines(p, 9, 1, "c"), 1, &err), &err);
-    log->refused = 2; /* the agent's own, without a gap in the numbers: told when there is a number free */
+    log->refused =
+        2; /* the agent's own, without a gap in the numbers: told when there is a number free */
     assert_ok(wh_logseg_append(log, logs, p, lines(p, 10, 1, "d"), 1, &err), &err);
     assert_ok(wh_logseg_append(log, logs, p, lines(p, 13, 1, "e"), 1, &err), &err);
-    assert_string_equal(slurp(p, dir, 1),
-                        "1 101 out a\n8 109 sys 7 lines were left out: too many at once\n9 109 out c\n"
-                        "10 110 out d\n12 113 sys 2 lines were left out: too many at once\n13 113 out e\n");
+    assert_string_equal(
+        slurp(p, dir, 1),
+        "1 101 out a\n8 109 sys 7 lines were left out: too many at once\n9 109 out c\n"
+        "10 110 out d\n12 113 sys 2 lines were left out: too many at once\n13 113 out e\n");
     apr_pool_destroy(life);
     drop_dir(p, dir);
 }
@@ -138,7 +142,8 @@ static void test_roll(void **state)
     log = open_log(logs, p);
     for (int i = 0; i < 22; i++, seq += 100) {
         apr_pool_clear(scratch);
-        assert_ok(wh_logseg_append(log, logs, scratch, lines(scratch, seq, 100, text), 1, &err), &err);
+        assert_ok(wh_logseg_append(log, logs, scratch, lines(scratch, seq, 100, text), 1, &err),
+                  &err);
     }
     assert_int_equal(log->segment, WH_LOGSEG_SEGMENTS);
     assert_int_equal(log->last, seq - 1);

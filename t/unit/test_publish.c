@@ -82,7 +82,8 @@ static void test_transactions(void **state)
     apr_pool_create(&life, p);
     assert_ok(wh_publish_open(life, link, NULL, &pub, &fresh, &err), &err);
     assert_ok(wh_publish_items(pub, p, items(p, three, "r1"), &err), &err);
-    assert_ok(wh_publish_items(pub, p, items(p, two, NULL), &err), &err); /* d.test was never there */
+    assert_ok(wh_publish_items(pub, p, items(p, two, NULL), &err),
+              &err); /* d.test was never there */
     bad = items(p, three, "r2");
     APR_ARRAY_IDX(bad, 2, wh_publish_item_t) = item(p, "x.test", "");
     assert_code(wh_publish_items(pub, p, bad, &err), &err, "route_invalid");
@@ -189,13 +190,19 @@ static void test_replace(void **state)
 static const char snapshot_static[] =
     "{\"slug\":\"blog\",\"kind\":\"static\",\"repository\":{\"url\":\"https://x.example/y.git\","
     "\"branch\":\"main\",\"root_directory\":\"\"},\"build\":{\"build_command\":null,\"dockerfile\":"
-    "\"Dockerfile\",\"output_directory\":\"\"},\"run\":{\"port\":8080,\"health_path\":\"/\",\"replicas\":1,"
+    "\"Dockerfile\",\"output_directory\":\"\"},\"run\":{\"port\":8080,\"health_path\":\"/"
+    "\",\"replicas\":1,"
     "\"cpu_millis\":100,\"memory_bytes\":67108864,\"pids\":64},\"spa\":true}";
 
 static wh_db_route_t row_of(apr_pool_t *p, const char *snapshot, const char *release)
 {
-    return (wh_db_route_t){.label = "blog", .app_id = "a", .slug = "blog", .environment = "production",
-                           .desired = WH_DESIRED_RUNNING, .deployment_id = "d", .release_id = release,
+    return (wh_db_route_t){.label = "blog",
+                           .app_id = "a",
+                           .slug = "blog",
+                           .environment = "production",
+                           .desired = WH_DESIRED_RUNNING,
+                           .deployment_id = "d",
+                           .release_id = release,
                            .snapshot = snapshot,
                            .upstreams = apr_array_make(p, 1, sizeof(wh_db_upstream_t))};
 }
@@ -215,7 +222,8 @@ static void test_records(void **state)
     row.desired = WH_DESIRED_STOPPED;
     assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
     assert_int_equal(out.route->kind, WH_ROUTE_MAINTENANCE);
-    container = apr_pstrcat(p, "{\"slug\":\"blog\",\"kind\":\"container\"", strchr(container, ',') + 16, NULL);
+    container = apr_pstrcat(p, "{\"slug\":\"blog\",\"kind\":\"container\"",
+                            strchr(container, ',') + 16, NULL);
     row = row_of(p, container, "");
     assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
     assert_int_equal(out.route->kind, WH_ROUTE_MAINTENANCE);
