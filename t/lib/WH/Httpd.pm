@@ -152,7 +152,9 @@ sub configtest {
 sub start {
     my $self = shift;
     my $path = $self->write_conf;
-    $self->{proc} = WH::Proc->start(name => 'httpd', log => "$self->{dir}/log/stderr",
+    # A module built with sanitizers wants their libraries before httpd's own.
+    my %env = $ENV{WH_PRELOAD} ? (LD_PRELOAD => $ENV{WH_PRELOAD}) : ();
+    $self->{proc} = WH::Proc->start(name => 'httpd', log => "$self->{dir}/log/stderr", env => \%env,
         cmd => [ 'apache2', '-d', "$self->{dir}/httpd", '-f', $path, '-DFOREGROUND' ]);
     wait_for {
         croak 'httpd ended: ' . slurp("$self->{dir}/log/stderr") . $self->log_text unless $self->{proc}->runs;
