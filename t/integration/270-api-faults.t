@@ -87,4 +87,5 @@ else {
     is($open->req(GET => '/v1/apps', token => $open->token)->{status}, 200, 'unless the administrator says so');
     is($open->unexpected, '', 'the error log is clean');
 }
+undef $api; # its PostgreSQL goes before the last clean-up
 done_testing();
