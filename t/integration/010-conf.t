@@ -163,6 +163,41 @@ isnt($rc, 0, 'a broken configuration is refused');
 is($h->get('test', '/')->{body}, "app\n", 'G4 the running server goes on');
 is($h->stop, 0, 'httpd stops');
 
+# ---- the order of LoadModule does not matter ----
+$h = WH::Httpd->new;
+{
+    no warnings 'redefine';
+    my $module = WH::Httpd::module_path();
+    local *WH::Httpd::_modules = sub {
+        chomp(my $lib = `apxs -q LIBEXECDIR`);
+        return "LoadModule wisehost_module $module\n"
+            . join '', map {"LoadModule ${_}_module $lib/mod_$_.so\n"} qw(mpm_event authz_core proxy proxy_http);
+    };
+    my ($code, $said_then) = $h->configtest;
+    is($code, 0, 'LoadModule wisehost before proxy: accepted') or diag($said_then);
+}
+
+# ---- WiseHostApp alone does not ask for mod_proxy at start: a container application is 503 then ----
+$h = WH::Httpd->new(modules => [], conf => '');
+$h->{conf} = "WiseHostStateDir @{[ $h->state ]}\nWiseHostBaseDomain $base\n<Location /shop>\nWiseHostApp shop\n</Location>\n";
+$h->routes({ host => 'shop', kind => 'proxy', slug => 'shop', upstreams => [ { address => '127.0.0.1', port => 9 } ] });
+$h->allow_log(qr/WH0162/);
+$h->start;
+my $without = $h->request(host => 'any.example', path => '/shop/');
+is("$without->{status} $without->{json}{code}", '503 upstream_unreachable', 'without mod_proxy: 503, no crash');
+is($h->stop, 0, 'httpd stops');
+is_deeply([ $h->bad_log_lines ], [], 'the error log is clean');
+
+# ---- a table that was cut short ----
+$h = WH::Httpd->new;
+$h->static(test => { 'index.html' => "x\n" });
+truncate $h->state . '/routes.1/data.mdb', 8192 or die "truncate: $!";
+$h->allow_log(qr/WH0120/);
+$h->start;
+is($h->get('test', '/')->{json}{code}, 'routes_unavailable', 'a truncated table is not opened: 503, no SIGBUS');
+is($h->stop, 0, 'httpd stops');
+is_deeply([ $h->bad_log_lines ], [], 'the error log is clean');
+
 # ---- no route table yet ----
 $h = WH::Httpd->new;
 $h->allow_log(qr/WH0120/);

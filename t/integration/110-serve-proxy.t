@@ -44,6 +44,7 @@ ok(!(grep { /wisehost/i } keys %$in), 'X-Wisehost-* of a client never arrives');
 $in = $h->get('web', '/echo', headers => { 'X-Request-Id' => "a\tb\"c" })->{json}{headers};
 like($in->{'x-request-id'}, qr/^[0-9a-z]{26}$/, 'a harmful one is replaced');
 is($h->get('web', '/health')->{json}{name}, 'a', "an application's own /health reaches it");
+is($h->get('web', '/v1/apps')->{json}{name}, 'a', 'and so does its /v1');
 is($h->get('web', '/.env')->{status}, 200, 'paths are its own business');
 
 # ---- bodies, methods, statuses ----

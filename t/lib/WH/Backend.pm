@@ -8,6 +8,7 @@ use Carp qw(croak);
 use IO::Socket::INET;
 use POSIX ();
 use WH::Http qw(json_encode);
+use WH::Wait qw(try_for);
 
 # new(name => 'a', address => '127.0.0.1', port => 0)
 sub new {
@@ -39,6 +40,8 @@ sub stop {
     my $pid = delete $self->{pid} or return;
     kill KILL => -$pid, $pid;
     waitpid $pid, 0;
+    # Its connections are processes of the group: gone only when the last of them is.
+    try_for { !kill 0 => -$pid } 5;
     return $self;
 }
 
