@@ -17,7 +17,8 @@ podman_own()
     CONTAINERS_CONF=$ENGINE/containers.conf podman --root "$ENGINE/storage" --runroot "$RUNROOT" "$@"
 }
 
-# write_conf RUNTIME LIMITS DEFAULT-NETWORK. The range of addresses follows from the path, so that two
+# write_conf RUNTIME LIMITS DEFAULT-NETWORK. Locks and marks of what runs are our own, too: with the run
+# directory gone, by a reboot or by clean, Podman finds its containers stopped and starts them anew. The range of addresses follows from the path, so that two
 # engines on one machine seldom meet (what is in use Podman leaves out by itself).
 write_conf()
 {
@@ -32,6 +33,8 @@ default_subnet_pools = [{"base" = "10.$((128 + 0x${HASH:0:2} % 128)).0.0/16", "s
 runtime = "$1"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+tmp_dir = "$RUNROOT/libpod"
+lock_type = "file"
 END
 }
 

@@ -21,8 +21,8 @@ END {
         local $?;
         if ($dir && -d $dir) {
             system "$src/quickstart", 'stop', '--dir', $dir;
-            system 'podman', '--root', "$dir/engine/storage", '--runroot', "$dir/engine/run", qw(system reset --force)
-                if -d "$dir/engine/storage";
+            system "$src/conf/engine.sh", 'podman', "$dir/engine", qw(system reset --force) if -d "$dir/engine/storage";
+            system "$src/conf/engine.sh", 'clean', "$dir/engine";
         }
         system 'rm', '-rf', $top if $top;
     }
@@ -123,7 +123,8 @@ run_cmd("$src/quickstart", 'stop', '--dir', "$top/other");
 # Stop, and a third run on the data that is left.
 ($rc, $said) = quickstart('stop');
 is($rc, 0, 'stop exits 0') or diag($said);
-ok(!kill(0, $env{"PID_$_"}), "$_ has ended") for qw(SCHEDULER AGENT HTTPD);
+# What has ended may stay a while as a zombie, which has no command line.
+is(WH::Stack::slurp('/proc/' . $env{"PID_$_"} . '/cmdline'), '', "$_ has ended") for qw(SCHEDULER AGENT HTTPD);
 my @left = grep { (WH::Stack::slurp("/proc/$_/cmdline") =~ /\Q$dir\E\//) } map { m{(\d+)} } glob '/proc/[0-9]*';
 is("@left", '', 'no process of it is left') or diag(map { WH::Stack::slurp("/proc/$_/cmdline") . "\n" } @left);
 is((quickstart('stop'))[0], 0, 'stop again is no error');
