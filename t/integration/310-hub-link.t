@@ -160,7 +160,7 @@ $w->up;
 is($w->wait('job')->{p}{epoch}, 2, 'R10 and is placed on another, with a new epoch');
 open my $status, '<', '/proc/' . $s->pid . '/status' or die;
 my ($rss) = map { /^VmRSS:\s+(\d+)/ ? $1 : () } <$status>;
-cmp_ok($rss, '<', 40_000, "XE9 and no memory to speak of ($rss KiB resident)");
+cmp_ok($rss, '<', 100_000, "XE9 and no memory to speak of ($rss KiB resident)");
 
 is($s->unexpected(qw(WH0401 WH0402 WH0403 WH0470 WH0471 WH0483)), '', 'no warning that was not announced');
 is($s->stop, 0, 'SIGTERM ends it with 0');
