@@ -1,5 +1,6 @@
 #!/usr/bin/perl
 # wh-scheduler before it runs: --init, --check, tokens, keys, options; two of them; signals (XO1, XO2, XN10, F36).
+# db: sqlite pgsql
 use strict;
 use warnings;
 use FindBin;

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
 # The life of a job over the real channel: states.md, with a scriptable worker in the agent's place.
+# db: sqlite pgsql
 use strict;
 use warnings;
 use FindBin;

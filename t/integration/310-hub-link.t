@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # The worker channel itself: who may connect, what a wrong frame costs, what a slow or doubled connection
 # costs (protocol.md, threats XE).
+# db: sqlite pgsql
 use strict;
 use warnings;
 use FindBin;

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # Cancel at each stage, superseded deployments, containers and their draining, deleted apps, build logs
 # (states.md; XN1, XN4, XE17, XE18).
+# db: sqlite pgsql
 use strict;
 use warnings;
 use FindBin;

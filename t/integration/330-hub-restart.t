@@ -1,5 +1,6 @@
 #!/usr/bin/perl
 # Crashes and come-backs: what a restart finds and sets right, on either side (states.md 4, R9, R10, R24; XN10).
+# db: sqlite pgsql
 use strict;
 use warnings;
 use FindBin;
