@@ -219,7 +219,7 @@ apr_status_t wh_mod_release_get(request_rec *r, const char *id, const wh_manifes
     apr_thread_mutex_unlock(child.lock);
     if (rel == NULL) {
         rv = load(r, id, &fresh, err);
-        if (rv != APR_SUCCESS) {
+        if (rv != APR_SUCCESS || fresh == NULL) {
             return rv;
         }
         apr_thread_mutex_lock(child.lock);

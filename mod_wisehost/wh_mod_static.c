@@ -7,6 +7,9 @@
 
 #include "mod_wisehost/wh_mod_data.h"
 
+/* APR_BRIGADE_INSERT_TAIL casts volatile away; clang takes it for ours. */
+#pragma GCC diagnostic ignored "-Wcast-qual"
+
 static int fail(request_rec *r, const char *tag, const wh_mod_req_t *req, const wh_err_t *err)
 {
     wh_err_t shown = WH_ERR_INIT;
