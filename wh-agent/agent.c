@@ -53,8 +53,8 @@ static wh_reconcile_opts_t reconcile_opts(const pass_t *pass)
                                  .in = pass->acting ? &pass->in : NULL};
 }
 
-/* Marks without a result: jobs of a former life that were cut off. Nothing of them may run on; that they are
- * lost is for the hub to say, when our hello does not name them. */
+/* Marks without a result: jobs of a former life that were cut off. Nothing of them may run on; that
+ * they are lost is for the hub to say, when our hello does not name them. */
 static int clear_former_life(pass_t *pass)
 {
     wh_agent_t *a = pass->agent;
@@ -71,8 +71,8 @@ static int clear_former_life(pass_t *pass)
             APR_ARRAY_PUSH(lost, const char *) = job;
     }
     if (killed > 0 || lost->nelts > 0)
-        wh_log(WH_LOG_INFO, NULL, "a former life left %d processes and %d jobs: cleared away", killed,
-               lost->nelts);
+        wh_log(WH_LOG_INFO, NULL, "a former life left %d processes and %d jobs: cleared away",
+               killed, lost->nelts);
     if (lost->nelts > 0 && a->engine != NULL)
         rv = wh_reconcile_clear_jobs(pass->p, &opts, lost, &pass->engine_err);
     if (rv != APR_SUCCESS) {
@@ -85,7 +85,8 @@ static int clear_former_life(pass_t *pass)
     return 1;
 }
 
-/* On the pass' thread. The results table is only read here while no other thread of ours runs (clear). */
+/* On the pass' thread. The results table is only read here while no other thread of ours runs
+ * (clear). */
 static void run_pass(pass_t *pass)
 {
     wh_agent_t *a = pass->agent;
@@ -98,9 +99,8 @@ static void run_pass(pass_t *pass)
         pass->ok = wh_identity_token(a->identity, pass->p, pass->force_token, &pass->token,
                                      &pass->err) == APR_SUCCESS;
     pass->engine_name = "";
-    if (a->engine != NULL &&
-        wh_reconcile_pass(pass->p, &opts, &pass->seen, &pass->engine_name, &pass->engine_err) !=
-            APR_SUCCESS) {
+    if (a->engine != NULL && wh_reconcile_pass(pass->p, &opts, &pass->seen, &pass->engine_name,
+                                               &pass->engine_err) != APR_SUCCESS) {
         pass->seen = NULL;
         pass->engine_name = "";
     }
@@ -131,7 +131,8 @@ static const wh_reconcile_seen_t *seen_before(const wh_agent_t *agent, const cha
     return NULL;
 }
 
-/* A container that had to be started again: if it is down again, twice as long until the next try. */
+/* A container that had to be started again: if it is down again, twice as long until the next try.
+ */
 static void rest(wh_agent_t *agent, const wh_reconcile_seen_t *s)
 {
     wh_mono_t now = wh_clock_mono(agent->clock);
@@ -335,8 +336,8 @@ static void on_token(void *owner, void *data)
 
     if (!pass->ok)
         wh_log(WH_LOG_WARN, "WH0676", "the worker token is not refreshed: %s", pass->err.text);
-    wh_link_timer(agent->link, WH_LINK_T_TOKEN, next > APR_USEC_PER_SEC * 10 ? next
-                                                                            : APR_USEC_PER_SEC * 10);
+    wh_link_timer(agent->link, WH_LINK_T_TOKEN,
+                  next > APR_USEC_PER_SEC * 10 ? next : APR_USEC_PER_SEC * 10);
     (void)malloc_trim(0);
 }
 
@@ -418,7 +419,8 @@ static void on_closed(void *owner, const wh_link_end_t *end)
     else if (end->opened)
         wh_log(WH_LOG_WARN, "WH0678", "the line to the hub is gone (close code %d)", end->code);
     else if (end->http != 0)
-        wh_log(WH_LOG_WARN, "WH0679", "the server refused the connection with status %d", end->http);
+        wh_log(WH_LOG_WARN, "WH0679", "the server refused the connection with status %d",
+               end->http);
     else
         wh_log(WH_LOG_INFO, NULL, "the server cannot be reached at %s", agent->conf.server_url);
     if (!agent->stopping)
@@ -453,8 +455,8 @@ static void on_timer(void *owner, wh_link_timer_e which)
     }
 }
 
-/* A thread has posted, a log has new lines, or a signal came. Lines are gathered for a moment, so that a
- * talkative build makes few frames. */
+/* A thread has posted, a log has new lines, or a signal came. Lines are gathered for a moment, so
+ * that a talkative build makes few frames. */
 static void on_woken(void *owner)
 {
     wh_agent_t *agent = owner;
@@ -490,8 +492,7 @@ static const wh_link_events_t events = {.opened = on_opened,
 apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
 {
     apr_pool_t *p = agent->p;
-    wh_identity_opts_t identity = {
-        .conf = &agent->conf, .clock = agent->clock, .rnd = agent->rnd};
+    wh_identity_opts_t identity = {.conf = &agent->conf, .clock = agent->clock, .rnd = agent->rnd};
     wh_link_opts_t link = {.conf = &agent->conf,
                            .clock = agent->clock,
                            .rnd = agent->rnd,

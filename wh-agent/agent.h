@@ -1,8 +1,9 @@
-/* The agent as a whole: what the parts share, and when things are done. All of it belongs to the link's
- * thread; work that blocks goes to short-lived threads, which answer through the box.
+/* The agent as a whole: what the parts share, and when things are done. All of it belongs to the
+ * link's thread; work that blocks goes to short-lived threads, which answer through the box.
  *
- *     start / lost line ──► prepare (thread: clear left-overs, token, look at the engine) ──► connect
- *     connected ──► hello ──► welcome ──► reconcile (thread), results, heartbeats, looks, token refresh
+ * - start, or a lost line: prepare (a thread: clear left-overs, token, a look at the engine), then
+ *   connect;
+ * - connected: hello, welcome; then reconcile (a thread), results, heartbeats, looks, refreshes.
  */
 #ifndef WH_AGENT_AGENT_H
 #define WH_AGENT_AGENT_H
@@ -56,7 +57,8 @@ struct wh_agent_t {
     int stopping;
 };
 
-/* Everything that is made once. conf, clock, rnd, engine are set by the caller. Errors: those of the parts. */
+/* Everything that is made once. conf, clock, rnd, engine are set by the caller. Errors: those of
+ * the parts. */
 apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err) WH_MUST_CHECK;
 
 /* Serve until a signal. */

@@ -144,10 +144,11 @@ static struct curl_slist *headers_of(apr_pool_t *p, const wh_api_call_t *call)
     struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
 
     if (call->bearer != NULL)
-        headers = curl_slist_append(
-            headers, apr_pstrcat(p, "Authorization: Bearer ", call->bearer, NULL));
-    return curl_slist_append(headers, call->json != NULL ? "Content-Type: application/json"
-                                                         : "Content-Type: application/octet-stream");
+        headers = curl_slist_append(headers,
+                                    apr_pstrcat(p, "Authorization: Bearer ", call->bearer, NULL));
+    return curl_slist_append(headers, call->json != NULL
+                                          ? "Content-Type: application/json"
+                                          : "Content-Type: application/octet-stream");
 }
 
 /* The server's own words, where it has some. */
@@ -170,8 +171,8 @@ static apr_status_t take_reply(wh_api_t *api, apr_pool_t *p, const body_t *body,
     long status = 0;
 
     curl_easy_getinfo(api->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (body->have > 0 && wh_json_load_object(p, body->reply, body->have, &limits, &doc, NULL) !=
-                              APR_SUCCESS)
+    if (body->have > 0 &&
+        wh_json_load_object(p, body->reply, body->have, &limits, &doc, NULL) != APR_SUCCESS)
         doc = NULL;
     if (status < 200 || status > 299)
         return problem(p, status >= 400 && status < 600 ? (int)status : 502, doc, err);

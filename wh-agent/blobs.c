@@ -69,7 +69,8 @@ void wh_blobs_add(wh_blobs_t *blobs, const char *oid, const char *sha256)
 {
     apr_hash_set(blobs->known, apr_pstrdup(blobs->p, oid), (apr_ssize_t)strlen(oid),
                  apr_pstrdup(blobs->p, sha256));
-    APR_ARRAY_PUSH(blobs->fresh, const char *) = apr_pstrcat(blobs->p, oid, " ", sha256, "\n", NULL);
+    APR_ARRAY_PUSH(blobs->fresh, const char *) =
+        apr_pstrcat(blobs->p, oid, " ", sha256, "\n", NULL);
 }
 
 void wh_blobs_save(wh_blobs_t *blobs)

@@ -1,5 +1,5 @@
-/* What is known of blobs: git's id to SHA-256. One file a cache, lines "<oid> <sha256>\n", only ever
- * appended to, read as a whole; a line torn by a crash is passed over. */
+/* What is known of blobs: git's id to SHA-256. One file a cache, lines "<oid> <sha256>\n", only
+ * ever appended to, read as a whole; a line torn by a crash is passed over. */
 #ifndef WH_AGENT_BLOBS_H
 #define WH_AGENT_BLOBS_H
 
@@ -8,7 +8,8 @@
 
 typedef struct wh_blobs_t wh_blobs_t;
 
-/* Read the file at path; one that is missing, unreadable or too large counts as empty. Never NULL. */
+/* Read the file at path; one that is missing, unreadable or too large counts as empty. Never NULL.
+ */
 wh_blobs_t *wh_blobs_open(apr_pool_t *p, const char *path);
 
 /* 64 hex digits, or NULL. Borrowed. */

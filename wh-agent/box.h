@@ -1,5 +1,5 @@
-/* From the working threads to the thread of the link: each message is a function to be called there, with
- * data in a pool of its own. */
+/* From the working threads to the thread of the link: each message is a function to be called
+ * there, with data in a pool of its own. */
 #ifndef WH_AGENT_BOX_H
 #define WH_AGENT_BOX_H
 

@@ -34,21 +34,23 @@ const char *wh_work_network(apr_pool_t *p, const char *app_id)
     return apr_pstrcat(p, "wisehost-", app_id, NULL);
 }
 
-/* Some engines make a layer of every label, a tenth of a second each: an image gets one, and the same one
- * each time, so that a build of what was built before is found whole in the cache. */
+/* Some engines make a layer of every label, a tenth of a second each: an image gets one, and the
+ * same one each time, so that a build of what was built before is found whole in the cache. */
 static apr_array_header_t *image_labels(const wh_work_t *work)
 {
     apr_array_header_t *labels = apr_array_make(work->p, 1, sizeof(wh_engine_label_t));
 
-    APR_ARRAY_PUSH(labels, wh_engine_label_t) = (wh_engine_label_t){
-        .key = WH_ENGINE_LABEL_IMAGE,
-        .value = apr_pstrcat(work->p, wh_identity_agent_id(work->identity), ".", work->job->app, NULL)};
+    APR_ARRAY_PUSH(labels, wh_engine_label_t) =
+        (wh_engine_label_t){.key = WH_ENGINE_LABEL_IMAGE,
+                            .value = apr_pstrcat(work->p, wh_identity_agent_id(work->identity), ".",
+                                                 work->job->app, NULL)};
     return labels;
 }
 
 /* ---- what must be true of the tree ---- */
 
-/* Engines read these beside the Dockerfile, some of them following links: only plain files will do. */
+/* Engines read these beside the Dockerfile, some of them following links: only plain files will do.
+ */
 static apr_status_t check_plain(wh_work_t *work, const wh_source_t *source, const char *path,
                                 int needed, wh_err_t *err)
 {
@@ -72,11 +74,10 @@ static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source, wh_er
 {
     const wh_snapshot_t *snap = &work->job->snapshot;
     const char *dockerfile = wh_release_join(work->p, snap->repo_root, snap->build_dockerfile);
-    const char *const beside[] = {
-        wh_release_join(work->p, snap->repo_root, ".dockerignore"),
-        wh_release_join(work->p, snap->repo_root, ".containerignore"),
-        apr_pstrcat(work->p, dockerfile, ".dockerignore", NULL),
-        apr_pstrcat(work->p, dockerfile, ".containerignore", NULL)};
+    const char *const beside[] = {wh_release_join(work->p, snap->repo_root, ".dockerignore"),
+                                  wh_release_join(work->p, snap->repo_root, ".containerignore"),
+                                  apr_pstrcat(work->p, dockerfile, ".dockerignore", NULL),
+                                  apr_pstrcat(work->p, dockerfile, ".containerignore", NULL)};
     apr_status_t rv = check_plain(work, source, dockerfile, 1, err);
 
     for (size_t i = 0; i < WH_ARRAY_LEN(beside) && rv == APR_SUCCESS; i++)
@@ -142,8 +143,9 @@ static apr_status_t outcome(const stream_t *s, apr_int64_t limit_s, apr_status_t
     if (wh_cancel_is_set(s->work->cancel))
         return wh_err_set(err, 409, "canceled", "the deployment was canceled");
     if (s->too_large)
-        return wh_err_set(err, 422, "too_large", "the files for the build have more than %" APR_INT64_T_FMT
-                          " MiB", s->bytes_max / WH_MIB);
+        return wh_err_set(err, 422, "too_large",
+                          "the files for the build have more than %" APR_INT64_T_FMT " MiB",
+                          s->bytes_max / WH_MIB);
     if (wh_err_is(err, "deadline"))
         return wh_err_set(err, 422, "build_timeout",
                           "the build was not done within %" APR_INT64_T_FMT " s", limit_s);
@@ -160,9 +162,8 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
 {
     const wh_msg_job_t *job = work->job;
     words_t *words = apr_pcalloc(work->p, sizeof(*words));
-    stream_t stream = {.work = work,
-                       .deadline = source->opts.deadline,
-                       .bytes_max = 2 * source->opts.max_bytes};
+    stream_t stream = {
+        .work = work, .deadline = source->opts.deadline, .bytes_max = 2 * source->opts.max_bytes};
     wh_engine_build_t build = {
         .dockerfile = job->snapshot.build_dockerfile,
         .tag = apr_pstrcat(work->p, "wisehost/", job->app, ":", job->deployment, NULL),
@@ -213,8 +214,8 @@ void wh_build_prune(wh_work_t *work, wh_engine_t *engine)
         const wh_engine_item_t *item = &APR_ARRAY_IDX(items, i, wh_engine_item_t);
 
         for (int t = 0; rv == APR_SUCCESS && t < item->tags->nelts; t++)
-            rv = engine->vt->image_remove(engine, work->p, APR_ARRAY_IDX(item->tags, t, const char *),
-                                          &err);
+            rv = engine->vt->image_remove(engine, work->p,
+                                          APR_ARRAY_IDX(item->tags, t, const char *), &err);
     }
     if (rv != APR_SUCCESS)
         wh_log(WH_LOG_WARN, "WH0601", "old images of %s stay: %s", work->job->slug, err.text);

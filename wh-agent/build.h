@@ -1,16 +1,17 @@
-/* An image from a Dockerfile of the repository: the tree goes to the engine as a tar stream straight from
- * git, the engine's words go to the build log as they come (XJ1, F104, F279-F280). */
+/* An image from a Dockerfile of the repository: the tree goes to the engine as a tar stream
+ * straight from git, the engine's words go to the build log as they come (XJ1, F104, F279-F280). */
 #ifndef WH_AGENT_BUILD_H
 #define WH_AGENT_BUILD_H
 
 #include "wh-agent/work.h"
 
-/* *image is "sha256:…". Codes: build_failed, build_timeout, no_engine, too_large, canceled and those of
- * wh_source_read. */
+/* *image is "sha256:…". Codes: build_failed, build_timeout, no_engine, too_large, canceled and
+ * those of wh_source_read. */
 apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
                             const char **image, wh_err_t *err) WH_MUST_CHECK;
 
-/* Keep the newest images of the app and those in use, remove the others of ours. Failures are logged only. */
+/* Keep the newest images of the app and those in use, remove the others of ours. Failures are
+ * logged only. */
 void wh_build_prune(wh_work_t *work, wh_engine_t *engine);
 
 #endif

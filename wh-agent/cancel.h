@@ -1,5 +1,5 @@
-/* A request to stop, seen by the thread that works: a flag that is tested between steps and a descriptor
- * that wakes every poll. Set once, never taken back. */
+/* A request to stop, seen by the thread that works: a flag that is tested between steps and a
+ * descriptor that wakes every poll. Set once, never taken back. */
 #ifndef WH_AGENT_CANCEL_H
 #define WH_AGENT_CANCEL_H
 

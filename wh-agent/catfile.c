@@ -26,7 +26,8 @@ static int parse_number(const char *s, apr_int64_t *out)
     return 0;
 }
 
-/* "<oid> <type> <size>" or "<what was asked> missing"; anything else (ambiguous, …) is malformed. */
+/* "<oid> <type> <size>" or "<what was asked> missing"; anything else (ambiguous, …) is malformed.
+ */
 static int parse_header(wh_catfile_t *cat)
 {
     wh_catfile_object_t *o = &cat->object;

@@ -10,7 +10,8 @@ apr_status_t wh_cause_not_ready(wh_err_t *err, const wh_cause_probe_t *probe)
                           probe->last_status, probe->waited_s);
     if (probe->connected)
         return wh_err_set(err, 422, "unhealthy",
-                          "port %" APR_INT64_T_FMT " took connections but gave no HTTP answer to GET "
+                          "port %" APR_INT64_T_FMT
+                          " took connections but gave no HTTP answer to GET "
                           "%.200s within %" APR_INT64_T_FMT " s",
                           probe->port, probe->path, probe->waited_s);
     return wh_err_set(err, 422, "not_listening",
@@ -27,9 +28,9 @@ apr_status_t wh_cause_exited(wh_err_t *err, apr_int64_t status, int oom_killed,
     (void)apr_snprintf(after, sizeof(after), "after %" APR_INT64_T_FMT ".%d s", tenths / 10,
                        (int)(tenths % 10));
     if (oom_killed)
-        return wh_err_set(err, 422, "container_exited",
-                          "the container was killed %s because it needed more memory than it may have",
-                          after);
+        return wh_err_set(
+            err, 422, "container_exited",
+            "the container was killed %s because it needed more memory than it may have", after);
     if (status > 128 && status < 128 + 65)
         (void)apr_snprintf(how, sizeof(how), "by signal %" APR_INT64_T_FMT, status - 128);
     else if (status >= 0)
@@ -42,11 +43,12 @@ apr_status_t wh_cause_exited(wh_err_t *err, apr_int64_t status, int oom_killed,
 
 void wh_cause_settle(wh_err_t *err)
 {
-    static const char *const shown[] = {
-        "clone_failed",   "ref_not_found",    "repository_refused", "output_missing", "too_many_files",
-        "too_large",      "build_failed",     "build_timeout",      "no_engine",      "start_failed",
-        "container_exited", "not_listening",  "unhealthy",          "upload_failed",  "agent_lost",
-        "deadline",       "canceled",         "internal"};
+    static const char *const shown[] = {"clone_failed",   "ref_not_found",    "repository_refused",
+                                        "output_missing", "too_many_files",   "too_large",
+                                        "build_failed",   "build_timeout",    "no_engine",
+                                        "start_failed",   "container_exited", "not_listening",
+                                        "unhealthy",      "upload_failed",    "agent_lost",
+                                        "deadline",       "canceled",         "internal"};
     static const char *const renamed[][2] = {{"ref_invalid", "ref_not_found"},
                                              {"commit_invalid", "ref_not_found"},
                                              {"path_invalid", "output_missing"},

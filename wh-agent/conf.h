@@ -1,4 +1,5 @@
-/* The agent's configuration: one struct, filled from one table of keys (wh_conf). Read-only after start. */
+/* The agent's configuration: one struct, filled from one table of keys (wh_conf). Read-only after
+ * start. */
 #ifndef WH_AGENT_CONF_H
 #define WH_AGENT_CONF_H
 
@@ -30,8 +31,8 @@ typedef struct wh_agent_conf_t {
 extern const wh_conf_key_t wh_agent_conf_keys[];
 extern const size_t wh_agent_conf_nkeys;
 
-/* Read the file, fill in what depends on the machine, and check what one key alone cannot say. Codes:
- * bad_config, config_unreadable. */
+/* Read the file, fill in what depends on the machine, and check what one key alone cannot say.
+ * Codes: bad_config, config_unreadable. */
 apr_status_t wh_agent_conf_load(apr_pool_t *p, const char *path, wh_agent_conf_t *conf,
                                 wh_err_t *err) WH_MUST_CHECK;
 

@@ -71,11 +71,12 @@ static apr_status_t deploy_static(wh_work_t *work, wh_source_t *source, wh_msg_j
     apr_status_t rv;
 
     if (work->job->snapshot.build_command[0] != '\0')
-        return wh_err_set(err, 422, "no_engine",
-                          work->engine == NULL
-                              ? "build commands need a container engine; this worker has none"
-                              : "this worker serves static files as they are in the repository; build "
-                                "commands are not run");
+        return wh_err_set(
+            err, 422, "no_engine",
+            work->engine == NULL
+                ? "build commands need a container engine; this worker has none"
+                : "this worker serves static files as they are in the repository; build "
+                  "commands are not run");
     source->opts.deadline = in_s(work, work->job->build_s);
     rv = wh_release_publish(work, source, &done, err);
     result->timings.upload_ms = ms_since(work, begin);
@@ -122,8 +123,8 @@ static apr_status_t deploy_container(wh_work_t *work, wh_source_t *source,
     if (rv != APR_SUCCESS)
         return rv;
     result->instances = apr_array_make(work->p, 1, sizeof(wh_msg_instance_t));
-    APR_ARRAY_PUSH(result->instances, wh_msg_instance_t) = (wh_msg_instance_t){
-        .container = run.container, .address = run.address, .port = run.port};
+    APR_ARRAY_PUSH(result->instances, wh_msg_instance_t) =
+        (wh_msg_instance_t){.container = run.container, .address = run.address, .port = run.port};
     wh_logs_say(work->logs, "the container answers at %s:%" APR_INT64_T_FMT, run.address, run.port);
     return APR_SUCCESS;
 }
@@ -168,8 +169,8 @@ static void undo(wh_work_t *work)
         return;
     rv = open_engine(work, NULL, &engine, &err);
     if (rv == APR_SUCCESS)
-        rv = wh_run_remove_job(engine, work->p, wh_identity_agent_id(work->identity), work->job->job,
-                               &err);
+        rv = wh_run_remove_job(engine, work->p, wh_identity_agent_id(work->identity),
+                               work->job->job, &err);
     if (rv != APR_SUCCESS)
         wh_log(WH_LOG_WARN, "WH0620", "containers of job %s may be left: %s", work->job->job,
                err.text);

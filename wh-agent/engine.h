@@ -1,9 +1,10 @@
-/* The container engine as the agent sees it: few calls, typed arguments, no way to ask for anything else
- * (R33). One real implementation (engine_docker.c: any engine with the Docker API) and a fake in the tests.
+/* The container engine as the agent sees it: few calls, typed arguments, no way to ask for anything
+ * else (R33). One real implementation (engine_docker.c: any engine with the Docker API) and a fake
+ * in the tests.
  *
- * A wh_engine_t is one session: one thread, one kept connection. Strings that come out are in the pool
- * given. Codes, unless said otherwise: no_engine (it does not answer), engine_error (it refused), canceled,
- * deadline, internal.
+ * A wh_engine_t is one session: one thread, one kept connection. Strings that come out are in the
+ * pool given. Codes, unless said otherwise: no_engine (it does not answer), engine_error (it
+ * refused), canceled, deadline, internal.
  */
 #ifndef WH_AGENT_ENGINE_H
 #define WH_AGENT_ENGINE_H
@@ -14,13 +15,14 @@
 #include "libwh/wh_model.h"
 #include "wh-agent/cancel.h"
 
-#define WH_ENGINE_LABEL_AGENT "wisehost.agent" /* whose it is: nothing without it is ever touched */
+#define WH_ENGINE_LABEL_AGENT "wisehost.agent" /* whose it is: nothing without it is ever touched  \
+                                                */
 #define WH_ENGINE_LABEL_APP "wisehost.app"
 #define WH_ENGINE_LABEL_SLUG "wisehost.slug"
 #define WH_ENGINE_LABEL_DEPLOYMENT "wisehost.deployment"
 #define WH_ENGINE_LABEL_ENVIRONMENT "wisehost.environment"
 #define WH_ENGINE_LABEL_JOB "wisehost.job"
-#define WH_ENGINE_LABEL_IMAGE "wisehost.image" /* of images: "<agent>.<app>" */
+#define WH_ENGINE_LABEL_IMAGE "wisehost.image"         /* of images: "<agent>.<app>" */
 #define WH_ENGINE_LABEL_PUBLISHED "wisehost.published" /* "address:port" on the machine */
 
 typedef struct wh_engine_label_t {
@@ -30,11 +32,11 @@ typedef struct wh_engine_label_t {
 /* Everything a container is made from. There is no member for what must never be asked (D3). */
 typedef struct wh_engine_spec_t {
     const char *name;
-    const char *image;          /* "sha256:…": what was built, not a name that can move */
-    const char *network;        /* a network of ours; "" = the engine's default bridge */
+    const char *image;   /* "sha256:…": what was built, not a name that can move */
+    const char *network; /* a network of ours; "" = the engine's default bridge */
     const char *publish_address;
     apr_int64_t publish_port;
-    apr_int64_t port;           /* inside; also in the environment as PORT */
+    apr_int64_t port; /* inside; also in the environment as PORT */
     apr_int64_t memory_bytes, cpu_millis, pids;
     const apr_array_header_t *labels; /* wh_engine_label_t */
 } wh_engine_spec_t;
@@ -124,7 +126,8 @@ typedef struct wh_engine_vt_t {
                          apr_array_header_t **items, wh_err_t *err);
     apr_status_t (*images)(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
                            apr_array_header_t **items, wh_err_t *err);
-    /* Take a tag away, and the image with its last one. Fine when it is in use or not there: it stays then. */
+    /* Take a tag away, and the image with its last one. Fine when it is in use or not there: it
+     * stays then. */
     apr_status_t (*image_remove)(wh_engine_t *e, apr_pool_t *p, const char *tag, wh_err_t *err);
 } wh_engine_vt_t;
 

@@ -36,7 +36,8 @@ static apr_status_t know_api(docker_t *d, wh_err_t *err)
     if (rv != APR_SUCCESS)
         return rv;
     if (reply.status != 200)
-        return wh_err_set(err, 503, "no_engine", "what answers at the engine's socket is no engine");
+        return wh_err_set(err, 503, "no_engine",
+                          "what answers at the engine's socket is no engine");
     return wh_engine_json_version(d->p, reply.body, reply.n, &d->name, &d->api, err);
 }
 
@@ -86,8 +87,9 @@ static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_
     if (rv != APR_SUCCESS)
         return wh_err_wrap(err, rv, 500, "internal", "cannot read a build's output");
     call.path = apr_psprintf(
-        p, "/build?dockerfile=%s&t=%s&labels=%s&rm=1&forcerm=1&memory=%" APR_INT64_T_FMT
-           "&memswap=%" APR_INT64_T_FMT,
+        p,
+        "/build?dockerfile=%s&t=%s&labels=%s&rm=1&forcerm=1&memory=%" APR_INT64_T_FMT
+        "&memswap=%" APR_INT64_T_FMT,
         wh_engine_http_escape(p, build->dockerfile), wh_engine_http_escape(p, build->tag),
         wh_engine_http_escape(p, wh_json_text(p, labels, NULL)), build->memory_bytes,
         build->memory_bytes);
@@ -113,8 +115,9 @@ static apr_status_t docker_network(wh_engine_t *e, apr_pool_t *p, const char *na
                                    const apr_array_header_t *labels, wh_err_t *err)
 {
     docker_t *d = docker_of(e);
-    wh_engine_call_t look = {.method = "GET",
-                             .path = apr_pstrcat(p, "/networks/", wh_engine_http_escape(p, name), NULL)};
+    wh_engine_call_t look = {
+        .method = "GET",
+        .path = apr_pstrcat(p, "/networks/", wh_engine_http_escape(p, name), NULL)};
     wh_engine_call_t make = {.method = "POST", .path = "/networks/create"};
     wh_engine_reply_t reply;
     json_t *body;
@@ -216,8 +219,8 @@ static apr_status_t docker_wait_begin(wh_engine_t *e, const char *id, wh_err_t *
 
     if (rv != APR_SUCCESS)
         return rv;
-    call.path = apr_pstrcat(d->p, "/", d->api, container_path(d->p, id, "/wait?condition=next-exit"),
-                            NULL);
+    call.path =
+        apr_pstrcat(d->p, "/", d->api, container_path(d->p, id, "/wait?condition=next-exit"), NULL);
     return wh_engine_http_begin(d->http, &call, err);
 }
 
@@ -283,8 +286,8 @@ static apr_status_t list_of(wh_engine_t *e, apr_pool_t *p, const char *path,
     wh_engine_reply_t reply;
     apr_status_t rv;
 
-    call.path = apr_pstrcat(p, path, "?all=1&filters=",
-                            wh_engine_http_escape(p, wh_json_text(p, filters, NULL)), NULL);
+    call.path = apr_pstrcat(
+        p, path, "?all=1&filters=", wh_engine_http_escape(p, wh_json_text(p, filters, NULL)), NULL);
     rv = call_api(docker_of(e), p, &call, &reply, err);
     if (rv != APR_SUCCESS)
         return rv;
@@ -309,7 +312,8 @@ static apr_status_t docker_image_remove(wh_engine_t *e, apr_pool_t *p, const cha
                                         wh_err_t *err)
 {
     wh_engine_call_t call = {.method = "DELETE",
-                             .path = apr_pstrcat(p, "/images/", wh_engine_http_escape(p, tag), NULL)};
+                             .path =
+                                 apr_pstrcat(p, "/images/", wh_engine_http_escape(p, tag), NULL)};
     wh_engine_reply_t reply;
     apr_status_t rv = call_api(docker_of(e), p, &call, &reply, err);
 

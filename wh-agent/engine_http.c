@@ -201,8 +201,9 @@ static apr_status_t take_reply(exchange_t *x, apr_pool_t *p, wh_engine_reply_t *
                       curl_easy_strerror(x->result));
 }
 
-apr_status_t wh_engine_http_call(wh_engine_http_t *http, apr_pool_t *p, const wh_engine_call_t *call,
-                                 wh_engine_reply_t *reply, wh_err_t *err)
+apr_status_t wh_engine_http_call(wh_engine_http_t *http, apr_pool_t *p,
+                                 const wh_engine_call_t *call, wh_engine_reply_t *reply,
+                                 wh_err_t *err)
 {
     exchange_t *x = &http->now;
     wh_mono_t end = wh_mono_add(wh_clock_mono(http->open.clock),

@@ -1,6 +1,6 @@
-/* HTTP to the engine's unix socket, by libcurl: one session, one kept connection, every call ended by
- * its deadline or by the request to stop. A second, long call (waiting for a container's end) may be under
- * way while others are made. */
+/* HTTP to the engine's unix socket, by libcurl: one session, one kept connection, every call ended
+ * by its deadline or by the request to stop. A second, long call (waiting for a container's end)
+ * may be under way while others are made. */
 #ifndef WH_AGENT_ENGINE_HTTP_H
 #define WH_AGENT_ENGINE_HTTP_H
 
@@ -34,10 +34,11 @@ typedef struct wh_engine_reply_t {
 apr_status_t wh_engine_http_open(apr_pool_t *p, const wh_engine_open_t *open,
                                  wh_engine_http_t **http, wh_err_t *err) WH_MUST_CHECK;
 
-/* APR_SUCCESS for any answer, whatever its status. Codes: no_engine, canceled, deadline, engine_error (the
- * answer was too large or broken off). */
-apr_status_t wh_engine_http_call(wh_engine_http_t *http, apr_pool_t *p, const wh_engine_call_t *call,
-                                 wh_engine_reply_t *reply, wh_err_t *err) WH_MUST_CHECK;
+/* APR_SUCCESS for any answer, whatever its status. Codes: no_engine, canceled, deadline,
+ * engine_error (the answer was too large or broken off). */
+apr_status_t wh_engine_http_call(wh_engine_http_t *http, apr_pool_t *p,
+                                 const wh_engine_call_t *call, wh_engine_reply_t *reply,
+                                 wh_err_t *err) WH_MUST_CHECK;
 
 /* Begin a call whose answer may take as long as it likes; a former one is given up. */
 apr_status_t wh_engine_http_begin(wh_engine_http_t *http, const wh_engine_call_t *call,

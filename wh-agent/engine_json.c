@@ -124,10 +124,9 @@ static apr_array_header_t *labels_of(apr_pool_t *p, const json_t *obj)
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)(uintptr_t)obj, key, value)
-        if (json_is_string(value))
-            APR_ARRAY_PUSH(labels, wh_engine_label_t) = (wh_engine_label_t){
-                .key = apr_pstrdup(p, key), .value = apr_pstrdup(p, json_string_value(value))};
+    json_object_foreach((json_t *)(uintptr_t)obj, key, value) if (json_is_string(value))
+        APR_ARRAY_PUSH(labels, wh_engine_label_t) = (wh_engine_label_t){
+            .key = apr_pstrdup(p, key), .value = apr_pstrdup(p, json_string_value(value))};
     return labels;
 }
 
@@ -148,9 +147,8 @@ static apr_array_header_t *tags_of(apr_pool_t *p, const json_t *array)
     const json_t *tag;
     size_t i;
 
-    json_array_foreach((json_t *)(uintptr_t)array, i, tag)
-        if (json_is_string(tag))
-            APR_ARRAY_PUSH(tags, const char *) = apr_pstrdup(p, json_string_value(tag));
+    json_array_foreach((json_t *)(uintptr_t)array, i, tag) if (json_is_string(tag))
+        APR_ARRAY_PUSH(tags, const char *) = apr_pstrdup(p, json_string_value(tag));
     return tags;
 }
 
@@ -166,18 +164,19 @@ apr_status_t wh_engine_json_list(apr_pool_t *p, const char *body, size_t n,
     if (!json_is_array(array))
         return wh_err_set(err, 502, "engine_error", "the engine's list is none");
     *items = apr_array_make(p, 8, sizeof(wh_engine_item_t));
-    json_array_foreach(array, i, item) {
+    json_array_foreach(array, i, item)
+    {
         const char *id = str_of(item, "Id");
         apr_int64_t created = int_of(item, "Created");
 
         if (id[0] == '\0')
             return wh_err_set(err, 502, "engine_error", "the engine lists something without an id");
-        APR_ARRAY_PUSH(*items, wh_engine_item_t) = (wh_engine_item_t){
-            .id = apr_pstrdup(p, id),
-            .running = strcmp(str_of(item, "State"), "running") == 0,
-            .created_at = created > 0 ? apr_time_from_sec(created) : 0,
-            .labels = labels_of(p, json_object_get(item, "Labels")),
-            .tags = tags_of(p, json_object_get(item, "RepoTags"))};
+        APR_ARRAY_PUSH(*items, wh_engine_item_t) =
+            (wh_engine_item_t){.id = apr_pstrdup(p, id),
+                               .running = strcmp(str_of(item, "State"), "running") == 0,
+                               .created_at = created > 0 ? apr_time_from_sec(created) : 0,
+                               .labels = labels_of(p, json_object_get(item, "Labels")),
+                               .tags = tags_of(p, json_object_get(item, "RepoTags"))};
     }
     return APR_SUCCESS;
 }
@@ -257,7 +256,8 @@ static const char *forbidden_security(const json_t *host)
     int no_new = 0;
     size_t i;
 
-    json_array_foreach((json_t *)(uintptr_t)opts, i, v) {
+    json_array_foreach((json_t *)(uintptr_t)opts, i, v)
+    {
         const char *s = json_string_value(v);
 
         if (s == NULL || strstr(s, "unconfined") != NULL || strstr(s, "disable") != NULL)
@@ -267,9 +267,9 @@ static const char *forbidden_security(const json_t *host)
     if (!no_new)
         return "SecurityOpt (no-new-privileges is missing)";
     caps = json_object_get(host, "CapAdd");
-    json_array_foreach((json_t *)(uintptr_t)caps, i, v)
-        if (json_string_value(v) == NULL || !known_capability(json_string_value(v)))
-            return "CapAdd";
+    json_array_foreach((json_t *)(uintptr_t)caps, i,
+                       v) if (json_string_value(v) == NULL ||
+                              !known_capability(json_string_value(v))) return "CapAdd";
     return empty(json_object_get(host, "CapDrop")) ? "CapDrop" : "";
 }
 
@@ -291,13 +291,10 @@ static const char *forbidden_modes(const json_t *host)
 /* The first setting that gives more than a container of ours may have. */
 static const char *forbidden(const json_t *top, const json_t *host)
 {
-    static const char *const absent[] = {"Privileged",        "Binds",
-                                         "Mounts",            "Devices",
-                                         "DeviceRequests",    "DeviceCgroupRules",
-                                         "VolumesFrom",       "CgroupParent",
-                                         "Sysctls",           "OomKillDisable",
-                                         "PublishAllPorts",   "Links",
-                                         "GroupAdd",          "ExtraHosts"};
+    static const char *const absent[] = {
+        "Privileged",        "Binds",       "Mounts",       "Devices",   "DeviceRequests",
+        "DeviceCgroupRules", "VolumesFrom", "CgroupParent", "Sysctls",   "OomKillDisable",
+        "PublishAllPorts",   "Links",       "GroupAdd",     "ExtraHosts"};
     const json_t *mounts = json_object_get(top, "Mounts"), *v;
     const char *why;
     size_t i;
@@ -307,10 +304,11 @@ static const char *forbidden(const json_t *top, const json_t *host)
     for (i = 0; i < WH_ARRAY_LEN(absent); i++)
         if (!empty(json_object_get(host, absent[i])))
             return absent[i];
-    /* An image may ask for a volume of its own: that is storage of the engine, nothing of the host. */
-    json_array_foreach((json_t *)(uintptr_t)mounts, i, v)
-        if (strcmp(str_of(v, "Type"), "volume") != 0 && strcmp(str_of(v, "Type"), "tmpfs") != 0)
-            return "Mounts";
+    /* An image may ask for a volume of its own: that is storage of the engine, nothing of the host.
+     */
+    json_array_foreach((json_t *)(uintptr_t)mounts, i,
+                       v) if (strcmp(str_of(v, "Type"), "volume") != 0 &&
+                              strcmp(str_of(v, "Type"), "tmpfs") != 0) return "Mounts";
     why = forbidden_modes(host);
     return why[0] != '\0' ? why : forbidden_security(host);
 }

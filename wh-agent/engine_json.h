@@ -1,6 +1,6 @@
 /* The engine's JSON, both ways, without any connection: what a container is made from, and what the
- * engine says about it. An engine is trusted with the machine, but its answers are still read strictly:
- * every value is looked at by type, and what is missing counts as not granted. Pure. */
+ * engine says about it. An engine is trusted with the machine, but its answers are still read
+ * strictly: every value is looked at by type, and what is missing counts as not granted. Pure. */
 #ifndef WH_AGENT_ENGINE_JSON_H
 #define WH_AGENT_ENGINE_JSON_H
 
@@ -16,7 +16,8 @@ json_t *wh_engine_json_labels(const apr_array_header_t *labels);
 apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_engine_seen_t *seen,
                                  wh_err_t *err) WH_MUST_CHECK;
 
-/* The body of GET /containers/json or /images/json: *items of wh_engine_item_t. Codes: engine_error. */
+/* The body of GET /containers/json or /images/json: *items of wh_engine_item_t. Codes:
+ * engine_error. */
 apr_status_t wh_engine_json_list(apr_pool_t *p, const char *body, size_t n,
                                  apr_array_header_t **items, wh_err_t *err) WH_MUST_CHECK;
 

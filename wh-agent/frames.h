@@ -1,5 +1,5 @@
-/* The stream of a container's log as engines send it: frames of an 8-byte header (stream, three zero
- * bytes, length big-endian) and that many bytes. Read in pieces of any size. */
+/* The stream of a container's log as engines send it: frames of an 8-byte header (stream, three
+ * zero bytes, length big-endian) and that many bytes. Read in pieces of any size. */
 #ifndef WH_AGENT_FRAMES_H
 #define WH_AGENT_FRAMES_H
 

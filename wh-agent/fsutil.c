@@ -79,8 +79,7 @@ apr_status_t wh_fsutil_read(apr_pool_t *p, const char *path, size_t max, char **
     }
     if (fd < 0)
         return wh_err_wrap(err, errno, 500, "state_unreadable", "cannot read %s", path);
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 ||
-        (size_t)st.st_size > max) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 || (size_t)st.st_size > max) {
         close(fd);
         return wh_err_set(err, 500, "state_unreadable",
                           "%s is not a regular file of at most %zu bytes", path, max);
@@ -104,8 +103,8 @@ apr_status_t wh_fsutil_read(apr_pool_t *p, const char *path, size_t max, char **
 
 apr_status_t wh_fsutil_mkdir(apr_pool_t *p, const char *path, wh_err_t *err)
 {
-    apr_status_t rv = apr_dir_make_recursive(
-        path, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE, p);
+    apr_status_t rv =
+        apr_dir_make_recursive(path, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE, p);
 
     if (rv != APR_SUCCESS && !APR_STATUS_IS_EEXIST(rv))
         return wh_err_wrap(err, rv, 500, "state_unwritable", "cannot make the directory %s", path);
@@ -159,8 +158,7 @@ apr_int64_t wh_fsutil_dir_bytes(const char *path, int *files)
     int n = 0;
 
     while (dir != NULL && (de = readdir(dir)) != NULL) {
-        if (fstatat(dirfd(dir), de->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !S_ISREG(st.st_mode))
+        if (fstatat(dirfd(dir), de->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
             continue;
         bytes += st.st_size;
         n++;

@@ -42,8 +42,7 @@ static apr_status_t read_line(apr_pool_t *p, const char *path, char **text, wh_e
     if (rv != APR_SUCCESS)
         return rv;
     if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
-        return wh_err_set(err, 500, "key_mode",
-                          "%s can be read by others: chmod 600 it", path);
+        return wh_err_set(err, 500, "key_mode", "%s can be read by others: chmod 600 it", path);
     while (n > 0 && (*text)[n - 1] == '\n')
         (*text)[--n] = '\0';
     return APR_SUCCESS;
@@ -76,7 +75,8 @@ static apr_status_t open_key(apr_pool_t *p, wh_identity_t *id, wh_err_t *err)
         return rv;
     if (strlen(text) != KEY_HEX || !wh_sign_is_hex(text, KEY_HEX))
         return wh_err_set(err, 500, "key_content",
-                          "%s does not hold 64 hex digits: remove it and enrol this worker anew", path);
+                          "%s does not hold 64 hex digits: remove it and enrol this worker anew",
+                          path);
     apr_cpystrn(id->key, text, sizeof(id->key));
     return APR_SUCCESS;
 }
@@ -171,9 +171,8 @@ apr_int64_t wh_identity_lifetime(apr_pool_t *p, const char *token)
 static apr_status_t take_token(wh_identity_t *id, apr_pool_t *p, const json_t *reply, wh_err_t *err)
 {
     const char *token = json_string_value(json_object_get(reply, "token"));
-    apr_int64_t life = token != NULL && strlen(token) <= WH_JWT_MAX
-                           ? wh_identity_lifetime(p, token)
-                           : -1;
+    apr_int64_t life =
+        token != NULL && strlen(token) <= WH_JWT_MAX ? wh_identity_lifetime(p, token) : -1;
     wh_mono_t now = wh_clock_mono(id->opts.clock);
 
     if (life <= 0)
@@ -207,12 +206,12 @@ static apr_status_t register_worker(wh_identity_t *id, apr_pool_t *p, wh_api_t *
         json_decref(labels);
         return rv;
     }
-    body = wh_json_own(
-        p, json_pack("{s:s, s:s, s:I, s:I, s:s, s:o, s:s, s:s}", "name", conf->name, "api_key",
-                     id->key, "cpu_millis", (json_int_t)conf->cpu_millis, "memory_bytes",
-                     (json_int_t)conf->memory_bytes, "address", conf->address, "labels",
-                     labels != NULL ? labels : json_object(), "zone", conf->zone, "version",
-                     PACKAGE_VERSION));
+    body =
+        wh_json_own(p, json_pack("{s:s, s:s, s:I, s:I, s:s, s:o, s:s, s:s}", "name", conf->name,
+                                 "api_key", id->key, "cpu_millis", (json_int_t)conf->cpu_millis,
+                                 "memory_bytes", (json_int_t)conf->memory_bytes, "address",
+                                 conf->address, "labels", labels != NULL ? labels : json_object(),
+                                 "zone", conf->zone, "version", PACKAGE_VERSION));
     call.bearer = enrolment;
     call.json = body;
     rv = wh_api_call(api, p, &call, &reply, err);
@@ -239,9 +238,10 @@ static apr_status_t renew(wh_identity_t *id, wh_err_t *err)
         if (id->opts.conf->enrolment_token_file[0] != '\0')
             rv = register_worker(id, p, api, err);
         if (rv != APR_SUCCESS && (err->http == 401 || err->http == 500))
-            rv = wh_err_set(err, 401, "not_enrolled",
-                            "the server does not know this worker, and no valid enrolment token is at "
-                            "hand: make one and name its file in enrolment_token_file");
+            rv = wh_err_set(
+                err, 401, "not_enrolled",
+                "the server does not know this worker, and no valid enrolment token is at "
+                "hand: make one and name its file in enrolment_token_file");
     }
     apr_pool_destroy(p);
     return rv;
@@ -275,9 +275,7 @@ apr_interval_time_t wh_identity_refresh_in(wh_identity_t *id)
     apr_interval_time_t left;
 
     apr_thread_mutex_lock(id->lock);
-    left = id->token[0] != '\0'
-               ? wh_mono_diff(id->refresh_at, wh_clock_mono(id->opts.clock))
-               : 0;
+    left = id->token[0] != '\0' ? wh_mono_diff(id->refresh_at, wh_clock_mono(id->opts.clock)) : 0;
     apr_thread_mutex_unlock(id->lock);
     return left > 0 ? left : 0;
 }

@@ -9,7 +9,8 @@
 #include "wh-agent/pool.h"
 #include "wh-agent/thread.h"
 
-#define STOPS_MAX 16 /* beside the deployments: stopping is short and must not queue behind a build */
+#define STOPS_MAX                                                                                  \
+    16 /* beside the deployments: stopping is short and must not queue behind a build */
 
 typedef enum task_state_e { TASK_WAITING, TASK_RUNNING, TASK_DONE } task_state_e;
 
@@ -17,7 +18,7 @@ typedef struct task_t task_t;
 struct task_t {
     task_t *next;
     wh_jobs_t *jobs;
-    apr_pool_t *p; /* of the link's thread, but for what is noted */
+    apr_pool_t *p;    /* of the link's thread, but for what is noted */
     wh_msg_job_t msg; /* read-only once made: both threads */
     task_state_e state;
     wh_cancel_t cancel; /* both */
@@ -96,9 +97,8 @@ static int count(const wh_jobs_t *jobs, wh_job_kind_e kind)
 static task_t *make_task(wh_jobs_t *jobs, json_t *payload, wh_err_t *err)
 {
     apr_pool_t *p = wh_pool_make("task");
-    wh_logs_opts_t logs = {.clock = jobs->opts.clock,
-                           .wake = jobs->opts.wake,
-                           .wake_baton = jobs->opts.wake_baton};
+    wh_logs_opts_t logs = {
+        .clock = jobs->opts.clock, .wake = jobs->opts.wake, .wake_baton = jobs->opts.wake_baton};
     task_t *task;
     apr_status_t rv;
 
@@ -239,7 +239,8 @@ static void work_for(task_t *task, wh_work_t *work, wh_msg_job_result_t *result)
                                     .cause_code = "internal",
                                     .release = "",
                                     .commit = {.sha = "", .message = "", .author = ""}};
-    /* Without a mark a crash would leave things behind that nobody knows of: then better not begin. */
+    /* Without a mark a crash would leave things behind that nobody knows of: then better not begin.
+     */
     if (wh_results_mark(work->conf->state_dir, work->p, &task->msg, &err) == APR_SUCCESS) {
         wh_deploy_run(work, result);
         if (__atomic_load_n(&task->abandoned, __ATOMIC_SEQ_CST) &&
@@ -299,12 +300,14 @@ static void run_job(void *data)
     }
     work_for(task, &work, &result);
     payload = encode_result(&result);
-    if (payload == NULL || wh_results_store(o->conf->state_dir, p, &ref, payload, &err) != APR_SUCCESS)
+    if (payload == NULL ||
+        wh_results_store(o->conf->state_dir, p, &ref, payload, &err) != APR_SUCCESS)
         wh_log(WH_LOG_ERROR, "WH0651", "the result of job %s is kept in memory only: %s",
                task->msg.job, err.text);
     wh_results_unmark(o->conf->state_dir, p, task->msg.job);
     wh_log(WH_LOG_INFO, NULL, "job %s of %s: %s%s%s", task->msg.job, task->msg.slug,
-           wh_model_outcome_text(result.outcome), result.outcome == WH_OUTCOME_SUCCEEDED ? "" : ": ",
+           wh_model_outcome_text(result.outcome),
+           result.outcome == WH_OUTCOME_SUCCEEDED ? "" : ": ",
            result.outcome == WH_OUTCOME_SUCCEEDED ? "" : result.cause_detail);
     apr_pool_destroy(p);
     wh_box_post(o->box, letter, on_done, tell_of(letter, task, payload));
@@ -380,7 +383,8 @@ void wh_jobs_abandon(wh_jobs_t *jobs)
 
 /* ---- acknowledgements ---- */
 
-int wh_jobs_acked(wh_jobs_t *jobs, apr_pool_t *p, const wh_msg_ref_t *ref, wh_msg_desired_t *running)
+int wh_jobs_acked(wh_jobs_t *jobs, apr_pool_t *p, const wh_msg_ref_t *ref,
+                  wh_msg_desired_t *running)
 {
     const json_t *payload = wh_results_find(jobs->opts.results, ref->job, ref->epoch);
     const char *outcome = json_string_value(json_object_get(payload, "outcome"));
@@ -389,7 +393,8 @@ int wh_jobs_acked(wh_jobs_t *jobs, apr_pool_t *p, const wh_msg_ref_t *ref, wh_ms
 
     if (task != NULL && task->state == TASK_DONE) {
         is_up = outcome != NULL && strcmp(outcome, "succeeded") == 0 &&
-                task->msg.kind == WH_JOB_KIND_DEPLOY && task->msg.snapshot.kind == WH_KIND_CONTAINER;
+                task->msg.kind == WH_JOB_KIND_DEPLOY &&
+                task->msg.snapshot.kind == WH_KIND_CONTAINER;
         *running = (wh_msg_desired_t){.deployment = apr_pstrdup(p, task->msg.deployment),
                                       .app = apr_pstrdup(p, task->msg.app),
                                       .desired = WH_DESIRED_RUNNING};

@@ -1,11 +1,12 @@
-/* The jobs that this agent has taken: offered, waiting for their go, running, done. The table belongs to the
- * link's thread; each running job has a thread of its own, which reports through the box.
+/* The jobs that this agent has taken: offered, waiting for their go, running, done. The table
+ * belongs to the link's thread; each running job has a thread of its own, which reports through the
+ * box.
  *
  *     offered --ack--> WAITING --go--> RUNNING --done--> DONE --result_ack--> forgotten
  *                         |  connection lost: forgotten (it never began)
  *
- * A result is stored before it is said that the job is done; it is sent, on each connection, until it is
- * acknowledged. */
+ * A result is stored before it is said that the job is done; it is sent, on each connection, until
+ * it is acknowledged. */
 #ifndef WH_AGENT_JOB_H
 #define WH_AGENT_JOB_H
 
@@ -40,18 +41,21 @@ apr_status_t wh_jobs_make(apr_pool_t *p, const wh_jobs_opts_t *opts, wh_jobs_t *
 /* Forget all that no thread holds. */
 void wh_jobs_free(wh_jobs_t *jobs);
 
-/* A job is offered; payload is borrowed. Returns NULL when it is taken (or was already), else why not. */
+/* A job is offered; payload is borrowed. Returns NULL when it is taken (or was already), else why
+ * not. */
 const char *wh_jobs_offer(wh_jobs_t *jobs, json_t *payload);
 
-/* Its go. Returns false when there is no such job waiting (a repeated go of a running job is fine). */
+/* Its go. Returns false when there is no such job waiting (a repeated go of a running job is fine).
+ */
 int wh_jobs_go(wh_jobs_t *jobs, const wh_msg_ref_t *ref);
 
 /* Its cancel. What has not begun, or is not known at all, gets its result "canceled" at once. */
 void wh_jobs_cancel(wh_jobs_t *jobs, const wh_msg_ref_t *ref);
 
-/* result_ack: forget it. Returns the deployment and app of a container deployment that succeeded, in p, or
- * false. */
-int wh_jobs_acked(wh_jobs_t *jobs, apr_pool_t *p, const wh_msg_ref_t *ref, wh_msg_desired_t *now_running);
+/* result_ack: forget it. Returns the deployment and app of a container deployment that succeeded,
+ * in p, or false. */
+int wh_jobs_acked(wh_jobs_t *jobs, apr_pool_t *p, const wh_msg_ref_t *ref,
+                  wh_msg_desired_t *now_running);
 
 void wh_jobs_log_acked(wh_jobs_t *jobs, const char *job, apr_int64_t seq);
 
@@ -68,8 +72,9 @@ apr_array_header_t *wh_jobs_busy(const wh_jobs_t *jobs, apr_pool_t *p);
 /* Cancel all that run, at shutdown: their result is agent_lost. */
 void wh_jobs_abandon(wh_jobs_t *jobs);
 
-/* What has to be sent, one at a time: returns the payload (new reference) and its type, or NULL. budget (of
- * log bytes) is lowered by what was taken. After wh_jobs_disconnected the present phase of each job is told again. */
+/* What has to be sent, one at a time: returns the payload (new reference) and its type, or NULL.
+ * budget (of log bytes) is lowered by what was taken. After wh_jobs_disconnected the present phase
+ * of each job is told again. */
 json_t *wh_jobs_next(wh_jobs_t *jobs, apr_pool_t *p, apr_int64_t *budget, wh_msg_e *type);
 
 #endif

@@ -12,7 +12,8 @@
 #define QUEUE_MAX ((size_t)(4 * 1024 * 1024))
 #define SLOW_US ((apr_interval_time_t)5 * APR_USEC_PER_SEC)
 #define PING_S 20
-#define HANGUP_S 65 /* with the ping's 20 s well under the 95 s after which a dead link must be known */
+#define HANGUP_S                                                                                   \
+    65 /* with the ping's 20 s well under the 95 s after which a dead link must be known */
 #define FDS_MAX 256
 
 typedef struct out_t out_t;
@@ -32,15 +33,15 @@ typedef struct timer_t_ {
 struct wh_link_t {
     wh_link_opts_t opts;
     struct lws_context *cx;
-    struct lws *wsi;      /* NULL = no connection and no attempt */
-    int open;             /* the handshake is done */
-    int over;             /* closed was reported */
+    struct lws *wsi; /* NULL = no connection and no attempt */
+    int open;        /* the handshake is done */
+    int over;        /* closed was reported */
     int stopped;
-    int close_code;       /* ours, 0 = stay */
+    int close_code; /* ours, 0 = stay */
     wh_link_end_t end;
     wh_proto_link_t proto;
-    char *authorization;  /* heap */
-    char *rx;             /* heap; a message that has not come whole */
+    char *authorization; /* heap */
+    char *rx;            /* heap; a message that has not come whole */
     size_t rx_have, rx_room;
     out_t *first, **last;
     size_t queued;
@@ -164,8 +165,8 @@ static int open_frame(wh_link_t *link)
 
     if (p == NULL)
         return -1;
-    if (wh_proto_open(p, &link->proto, link->rx, link->rx_have, wh_clock_now(link->opts.clock), &msg,
-                      &err) == APR_SUCCESS) {
+    if (wh_proto_open(p, &link->proto, link->rx, link->rx_have, wh_clock_now(link->opts.clock),
+                      &msg, &err) == APR_SUCCESS) {
         link->opts.events->message(link->opts.owner, p, &msg);
     } else {
         wh_log(WH_LOG_WARN, "WH0642", "a frame of the hub is refused (%s): %s", err.code, err.text);
@@ -212,8 +213,8 @@ static int add_headers(wh_link_t *link, struct lws *wsi, unsigned char **at, siz
                                         (unsigned char *)link->authorization,
                                         (int)strlen(link->authorization), at, end) ||
            lws_add_http_header_by_name(wsi, (const unsigned char *)NONCE_HEADER,
-                                       (unsigned char *)link->proto.agent_nonce,
-                                       WH_PROTO_NONCE_HEX, at, end);
+                                       (unsigned char *)link->proto.agent_nonce, WH_PROTO_NONCE_HEX,
+                                       at, end);
 }
 
 /* The answer's header is there to be read only now; afterwards it is freed. */
@@ -297,8 +298,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 }
 
 static const struct lws_protocols protocols[] = {
-    {.name = WH_PROTO_SUBPROTOCOL, .callback = callback, .rx_buffer_size = 16384},
-    {.name = NULL}};
+    {.name = WH_PROTO_SUBPROTOCOL, .callback = callback, .rx_buffer_size = 16384}, {.name = NULL}};
 
 /* ---- making it ---- */
 

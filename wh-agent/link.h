@@ -1,5 +1,5 @@
-/* The line to the hub: one WebSocket at a time, signed frames both ways, a bounded queue out. link.c is the
- * only file that knows libwebsockets; here its callbacks become five events.
+/* The line to the hub: one WebSocket at a time, signed frames both ways, a bounded queue out.
+ * link.c is the only file that knows libwebsockets; here its callbacks become five events.
  *
  * Everything is called and calls back on the one thread that runs wh_link_run, but wh_link_wake.
  */
@@ -53,11 +53,12 @@ typedef struct wh_link_opts_t {
 apr_status_t wh_link_make(apr_pool_t *p, const wh_link_opts_t *opts, wh_link_t **link,
                           wh_err_t *err) WH_MUST_CHECK;
 
-/* Begin to connect. key is the MAC key; both are copied. closed follows, at once when it cannot even be tried. */
+/* Begin to connect. key is the MAC key; both are copied. closed follows, at once when it cannot
+ * even be tried. */
 void wh_link_connect(wh_link_t *link, const char *token, const unsigned char key[32]);
 
-/* Seal and queue a frame (steals payload, which may be NULL when memory ran out). It is lost when there is no
- * connection; one that cannot keep up is closed (R14). */
+/* Seal and queue a frame (steals payload, which may be NULL when memory ran out). It is lost when
+ * there is no connection; one that cannot keep up is closed (R14). */
 void wh_link_send(wh_link_t *link, wh_msg_e type, json_t *payload);
 
 /* Bytes waiting to be written. */

@@ -98,9 +98,8 @@ void wh_link_conn_flush(wh_agent_t *agent)
     do {
         /* One batch may overdraw the bucket by its own size; the next then waits. */
         apr_interval_time_t wait = wh_bucket_wait(&agent->log_bucket, WH_LOGS_BATCH_MAX, now);
-        apr_int64_t budget = wait == 0 && wh_link_queued(agent->link) < QUEUE_ENOUGH
-                                 ? WH_LOGS_BATCH_MAX
-                                 : 0;
+        apr_int64_t budget =
+            wait == 0 && wh_link_queued(agent->link) < QUEUE_ENOUGH ? WH_LOGS_BATCH_MAX : 0;
         apr_int64_t before = budget;
 
         payload = wh_jobs_next(agent->jobs, p, &budget, &type);
@@ -169,8 +168,10 @@ static apr_status_t on_job(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_
     if (rv != APR_SUCCESS)
         return rv;
     why = agent->stopping ? "the agent is going down" : wh_jobs_offer(agent->jobs, msg->p);
-    ack = (wh_msg_job_ack_t){
-        .job = job.job, .epoch = job.epoch, .accepted = why == NULL, .reason = why != NULL ? why : ""};
+    ack = (wh_msg_job_ack_t){.job = job.job,
+                             .epoch = job.epoch,
+                             .accepted = why == NULL,
+                             .reason = why != NULL ? why : ""};
     wh_link_send(agent->link, WH_MSG_JOB_ACK, wh_proto_msg_job_ack_encode(&ack));
     return APR_SUCCESS;
 }
@@ -191,7 +192,8 @@ static apr_status_t on_ref(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_
         if (!wh_jobs_go(agent->jobs, &ref))
             say_error(agent, msg, "stale_epoch", "no such job waits for its go here");
     } else if (wh_jobs_acked(agent->jobs, agent->desired_p, &ref, &running)) {
-        /* The hub knows of it now, and the next welcome will have it: until then we know it ourselves. */
+        /* The hub knows of it now, and the next welcome will have it: until then we know it
+         * ourselves. */
         APR_ARRAY_PUSH(agent->desired, wh_msg_desired_t) = running;
         wh_agent_look_soon(agent);
     }

@@ -53,3 +53,24 @@ check_PROGRAMS += t/tools/wh-agent-job
 t_tools_wh_agent_job_SOURCES = t/tools/wh-agent-job.c
 t_tools_wh_agent_job_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la
+
+# Its units; t/unit/local.mk, which comes later, names the common parts.
+agent_units = t/unit/test_agent_cause t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job \
+	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_run t/unit/test_agent_state
+agent_unit_libs = wh-agent/libwhagent.la $(unit_libs)
+t_unit_test_agent_cause_SOURCES = t/unit/test_agent_cause.c $(unit_common)
+t_unit_test_agent_cause_LDADD = $(agent_unit_libs)
+t_unit_test_agent_engine_SOURCES = t/unit/test_agent_engine.c $(unit_common)
+t_unit_test_agent_engine_LDADD = $(agent_unit_libs)
+t_unit_test_agent_git_SOURCES = t/unit/test_agent_git.c $(unit_common)
+t_unit_test_agent_git_LDADD = $(agent_unit_libs)
+t_unit_test_agent_job_SOURCES = t/unit/test_agent_job.c $(unit_common)
+t_unit_test_agent_job_LDADD = $(agent_unit_libs)
+t_unit_test_agent_logs_SOURCES = t/unit/test_agent_logs.c $(unit_common)
+t_unit_test_agent_logs_LDADD = $(agent_unit_libs)
+t_unit_test_agent_proc_SOURCES = t/unit/test_agent_proc.c $(unit_common)
+t_unit_test_agent_proc_LDADD = $(agent_unit_libs)
+t_unit_test_agent_run_SOURCES = t/unit/test_agent_run.c t/unit/fake_engine.c t/unit/fake_engine.h $(unit_common)
+t_unit_test_agent_run_LDADD = $(agent_unit_libs)
+t_unit_test_agent_state_SOURCES = t/unit/test_agent_state.c $(unit_common)
+t_unit_test_agent_state_LDADD = $(agent_unit_libs)

@@ -1,6 +1,7 @@
-/* The build log of one job on its way to the hub: lines are added by the thread that works, taken by the
- * thread of the link, and kept until the hub says that it stored them, so that a new connection sends
- * the rest again. What comes too fast (F66, F67) or does not fit is counted, not kept.
+/* The build log of one job on its way to the hub: lines are added by the thread that works, taken
+ * by the thread of the link, and kept until the hub says that it stored them, so that a new
+ * connection sends the rest again. What comes too fast (F66, F67) or does not fit is counted, not
+ * kept.
  *
  * Numbers run from 1 without a gap over what is kept. */
 #ifndef WH_AGENT_LOGS_H
@@ -36,8 +37,8 @@ void wh_logs_add(wh_logs_t *logs, wh_stream_e stream, const char *text, size_t n
 /* A line of the agent's own (stream sys); never dropped for coming too fast. */
 void wh_logs_say(wh_logs_t *logs, const char *fmt, ...) WH_PRINTF(2, 3);
 
-/* Bytes of a stream in pieces of any size: whole lines are added as they are complete; `half` keeps the
- * rest between calls (zero it first). Ends of line are LF, CR or both. */
+/* Bytes of a stream in pieces of any size: whole lines are added as they are complete; `half` keeps
+ * the rest between calls (zero it first). Ends of line are LF, CR or both. */
 typedef struct wh_logs_half_t {
     size_t n;
     int after_cr;

@@ -1,5 +1,6 @@
 /* The output of `git ls-tree -r -z -l`, read in pieces of any size. It comes from a repository that
- * somebody else wrote: each entry is checked and counted, and the first thing out of order is an error. */
+ * somebody else wrote: each entry is checked and counted, and the first thing out of order is an
+ * error. */
 #ifndef WH_AGENT_LSTREE_H
 #define WH_AGENT_LSTREE_H
 
@@ -27,8 +28,8 @@ typedef struct wh_lstree_t {
     wh_lstree_fn *fn;
     void *baton;
     size_t have;
-    int broken;      /* an entry was malformed or too long */
-    char buf[8192];  /* the entry that is not complete yet */
+    int broken;     /* an entry was malformed or too long */
+    char buf[8192]; /* the entry that is not complete yet */
 } wh_lstree_t;
 
 void wh_lstree_init(wh_lstree_t *ls, wh_lstree_fn *fn, void *baton);

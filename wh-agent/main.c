@@ -39,12 +39,10 @@ static int usage(FILE *to)
 /* Returns the exit status, or -1 to go on. */
 static int arguments(int argc, char **argv, const char **config, int *what)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"check", no_argument, NULL, 'k'},
-                                            {"dump-config", no_argument, NULL, 'd'},
-                                            {"version", no_argument, NULL, 'V'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
+        {"dump-config", no_argument, NULL, 'd'},  {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {
@@ -135,7 +133,7 @@ static int fail(const wh_err_t *err)
 {
     wh_log(WH_LOG_ERROR, "WH0690", "%s", err->text);
     return wh_err_is(err, "bad_config") || wh_err_is(err, "config_unreadable") ? EX_CONFIG
-                                                                             : EX_SOFTWARE;
+                                                                               : EX_SOFTWARE;
 }
 
 static int serve(wh_agent_t *agent, int check_only)
@@ -179,9 +177,8 @@ int main(int argc, char **argv)
     umask(077);
     /* Threads come and go: with one arena what they freed can be given back. */
     mallopt(M_ARENA_MAX, 1);
-    wh_log_set_sink(wh_log_stderr, getenv("JOURNAL_STREAM") != NULL
-                                       ? NULL
-                                       : (void *)(uintptr_t)wh_sys_clock());
+    wh_log_set_sink(wh_log_stderr,
+                    getenv("JOURNAL_STREAM") != NULL ? NULL : (void *)(uintptr_t)wh_sys_clock());
     if (apr_initialize() != APR_SUCCESS || apr_pool_create(&agent.p, NULL) != APR_SUCCESS)
         return EX_SOFTWARE;
     if (wh_agent_conf_load(agent.p, config, &agent.conf, &err) != APR_SUCCESS)

@@ -14,10 +14,12 @@ typedef struct range4_t {
 
 /* IPv4 space that is not globally reachable (RFC 6890 and its successors). */
 static const range4_t not_public4[] = {
-    {.net = 0x00000000, .bits = 8},  {.net = 0x0a000000, .bits = 8},  {.net = 0x64400000, .bits = 10},
-    {.net = 0x7f000000, .bits = 8},  {.net = 0xa9fe0000, .bits = 16}, {.net = 0xac100000, .bits = 12},
-    {.net = 0xc0000000, .bits = 24}, {.net = 0xc0000200, .bits = 24}, {.net = 0xc0586300, .bits = 24},
-    {.net = 0xc0a80000, .bits = 16}, {.net = 0xc6120000, .bits = 15}, {.net = 0xc6336400, .bits = 24},
+    {.net = 0x00000000, .bits = 8},  {.net = 0x0a000000, .bits = 8},
+    {.net = 0x64400000, .bits = 10}, {.net = 0x7f000000, .bits = 8},
+    {.net = 0xa9fe0000, .bits = 16}, {.net = 0xac100000, .bits = 12},
+    {.net = 0xc0000000, .bits = 24}, {.net = 0xc0000200, .bits = 24},
+    {.net = 0xc0586300, .bits = 24}, {.net = 0xc0a80000, .bits = 16},
+    {.net = 0xc6120000, .bits = 15}, {.net = 0xc6336400, .bits = 24},
     {.net = 0xcb007100, .bits = 24}, {.net = 0xe0000000, .bits = 3},
 };
 
@@ -29,7 +31,8 @@ static int public4(uint32_t host_order)
     return 1;
 }
 
-/* Only 2000::/3 is handed out; of that, what embeds IPv4 (6to4, Teredo) and documentation is not taken. */
+/* Only 2000::/3 is handed out; of that, what embeds IPv4 (6to4, Teredo) and documentation is not
+ * taken. */
 static int public6(const unsigned char a[16])
 {
     if ((a[0] & 0xe0) != 0x20)

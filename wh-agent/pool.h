@@ -1,5 +1,5 @@
-/* Pools that belong to one thread: with an allocator of their own, so that no lock is shared and their memory
- * goes back when they are destroyed. */
+/* Pools that belong to one thread: with an allocator of their own, so that no lock is shared and
+ * their memory goes back when they are destroyed. */
 #ifndef WH_AGENT_POOL_H
 #define WH_AGENT_POOL_H
 

@@ -22,10 +22,10 @@ void wh_probe_look(apr_pool_t *p, const wh_probe_t *probe, wh_probe_seen_t *seen
     memset(seen, 0, sizeof(*seen));
     if (e == NULL)
         return;
-    curl_easy_setopt(e, CURLOPT_URL,
-                     apr_psprintf(p, strchr(probe->address, ':') != NULL ? "http://[%s]:%d%s"
-                                                                         : "http://%s:%d%s",
-                                  probe->address, (int)probe->port, probe->path));
+    curl_easy_setopt(
+        e, CURLOPT_URL,
+        apr_psprintf(p, strchr(probe->address, ':') != NULL ? "http://[%s]:%d%s" : "http://%s:%d%s",
+                     probe->address, (int)probe->port, probe->path));
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
@@ -38,9 +38,10 @@ void wh_probe_look(apr_pool_t *p, const wh_probe_t *probe, wh_probe_seen_t *seen
     rc = curl_easy_perform(e);
     curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &status);
     seen->status = (int)status;
-    /* A forwarder of ports takes any connection and drops it when nobody is behind: that is no listener. */
-    seen->connected = status > 0 || rc == CURLE_OPERATION_TIMEDOUT || rc == CURLE_WEIRD_SERVER_REPLY ||
-                      rc == CURLE_UNSUPPORTED_PROTOCOL;
+    /* A forwarder of ports takes any connection and drops it when nobody is behind: that is no
+     * listener. */
+    seen->connected = status > 0 || rc == CURLE_OPERATION_TIMEDOUT ||
+                      rc == CURLE_WEIRD_SERVER_REPLY || rc == CURLE_UNSUPPORTED_PROTOCOL;
     if (rc == CURLE_OPERATION_TIMEDOUT && status == 0) {
         curl_off_t connect_us = 0;
 

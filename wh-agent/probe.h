@@ -17,11 +17,12 @@ typedef struct wh_probe_seen_t {
     int status;    /* HTTP status, 0 = no answer */
 } wh_probe_seen_t;
 
-/* Never fails: nothing seen is an answer too. Blocks for at most the timeout. No redirect is followed, the
- * body is not read. */
+/* Never fails: nothing seen is an answer too. Blocks for at most the timeout. No redirect is
+ * followed, the body is not read. */
 void wh_probe_look(apr_pool_t *p, const wh_probe_t *probe, wh_probe_seen_t *seen);
 
-/* The pause after the n-th look without success (from 0): 50 ms, doubling every fourth time to 2 s. */
+/* The pause after the n-th look without success (from 0): 50 ms, doubling every fourth time to 2 s.
+ */
 apr_interval_time_t wh_probe_pause(unsigned n);
 
 #endif

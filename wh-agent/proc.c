@@ -79,7 +79,8 @@ static void limit(pid_t pid, const wh_proc_opts_t *opts)
     }
 }
 
-apr_status_t wh_proc_start(apr_pool_t *p, const wh_proc_opts_t *opts, wh_proc_t *proc, wh_err_t *err)
+apr_status_t wh_proc_start(apr_pool_t *p, const wh_proc_opts_t *opts, wh_proc_t *proc,
+                           wh_err_t *err)
 {
     int out[2] = {-1, -1}, errs[2] = {-1, -1}, null = -1;
     apr_status_t rv;
@@ -125,8 +126,8 @@ static int hear(int fd, heard_t *heard)
     return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-/* Wait for the leader; its group gets a signal to go and, if that is not heeded, SIGKILL. The group is
- * killed in any case, so that no helper survives its parent. */
+/* Wait for the leader; its group gets a signal to go and, if that is not heeded, SIGKILL. The group
+ * is killed in any case, so that no helper survives its parent. */
 static int reap(pid_t pid, int kill_it)
 {
     int status = 0, waited = 0;
@@ -218,9 +219,9 @@ static void await_exit(const wh_proc_opts_t *opts, const wh_proc_t *proc, wh_pro
     int fd = pidfd_open(proc->pid, 0);
 
     for (;;) {
-        struct pollfd pfd[2] = {{.fd = fd, .events = POLLIN},
-                                {.fd = opts->cancel != NULL ? opts->cancel->fd : -1,
-                                 .events = POLLIN}};
+        struct pollfd pfd[2] = {
+            {.fd = fd, .events = POLLIN},
+            {.fd = opts->cancel != NULL ? opts->cancel->fd : -1, .events = POLLIN}};
         siginfo_t info = {.si_pid = 0};
 
         (void)poll(pfd, 2, fd >= 0 ? WATCH_MS : 5);

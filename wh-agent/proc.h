@@ -1,6 +1,6 @@
-/* A child process by argument vector and explicit environment: nothing of ours is inherited but three
- * descriptors. It leads its own process group, so that ending it ends what it started, and it is
- * watched: a deadline, a request to stop, and a check of the caller's own choice end it early.
+/* A child process by argument vector and explicit environment: nothing of ours is inherited but
+ * three descriptors. It leads its own process group, so that ending it ends what it started, and it
+ * is watched: a deadline, a request to stop, and a check of the caller's own choice end it early.
  *
  * There is no shell anywhere: a user's value is one element of the vector, whatever it holds.
  */
@@ -30,7 +30,7 @@ typedef struct wh_proc_opts_t {
     wh_mono_t deadline;
     apr_int64_t file_max_bytes; /* no file it writes may grow larger (RLIMIT_FSIZE); 0 = no limit */
     apr_int64_t space_max_bytes; /* of its address space; 0 = no limit */
-    const wh_cancel_t *cancel; /* may be NULL */
+    const wh_cancel_t *cancel;   /* may be NULL */
     const wh_clock_t *clock;
 } wh_proc_opts_t;
 
@@ -50,7 +50,8 @@ typedef struct wh_proc_result_t {
 } wh_proc_result_t;
 
 /* Run it to its end. Returns APR_SUCCESS when it was started, whatever became of it; else err holds
- * internal. When it returns nothing of its process group runs any more. Blocks: worker threads only. */
+ * internal. When it returns nothing of its process group runs any more. Blocks: worker threads
+ * only. */
 apr_status_t wh_proc_run(apr_pool_t *p, const wh_proc_opts_t *opts, wh_proc_result_t *result,
                          wh_err_t *err) WH_MUST_CHECK;
 
@@ -68,8 +69,8 @@ apr_status_t wh_proc_start(apr_pool_t *p, const wh_proc_opts_t *opts, wh_proc_t 
  * SIGNALED; errors is what standard error held). */
 void wh_proc_end(apr_pool_t *p, wh_proc_t *proc, int kill_it, wh_proc_result_t *result);
 
-/* End every process, other than this one, whose environment holds `mark` ("NAME=value") as an entry:
- * what a former life of the agent left behind. Returns how many were ended. */
+/* End every process, other than this one, whose environment holds `mark` ("NAME=value") as an
+ * entry: what a former life of the agent left behind. Returns how many were ended. */
 int wh_proc_kill_marked(apr_pool_t *p, const char *mark);
 
 #endif

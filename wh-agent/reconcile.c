@@ -49,7 +49,8 @@ static void describe(apr_pool_t *p, wh_engine_t *e, const wh_engine_item_t *item
         .app = wh_engine_label(item->labels, WH_ENGINE_LABEL_APP),
         .deployment = wh_engine_label(item->labels, WH_ENGINE_LABEL_DEPLOYMENT),
         .container = item->id,
-        .address = colon != NULL ? apr_pstrmemdup(p, published, (apr_size_t)(colon - published)) : "",
+        .address =
+            colon != NULL ? apr_pstrmemdup(p, published, (apr_size_t)(colon - published)) : "",
         .port = colon != NULL ? apr_atoi64(colon + 1) : 0,
         .state = item->running ? WH_OBSERVED_RUNNING : WH_OBSERVED_STOPPED,
         .reason = ""};
@@ -62,9 +63,9 @@ static void describe(apr_pool_t *p, wh_engine_t *e, const wh_engine_item_t *item
     }
     if (now.restarts >= RESTARTS_MAX)
         seen->state = WH_OBSERVED_CRASHLOOP;
-    seen->reason = now.oom_killed
-                       ? "it needed more memory than it may have"
-                       : apr_psprintf(p, "it exited with status %" APR_INT64_T_FMT, now.exit_status);
+    seen->reason = now.oom_killed ? "it needed more memory than it may have"
+                                  : apr_psprintf(p, "it exited with status %" APR_INT64_T_FMT,
+                                                 now.exit_status);
 }
 
 /* Returns false when the container is gone afterwards. */

@@ -1,6 +1,6 @@
-/* What runs here, against what should run (architecture: desired and observed). The decision is a pure
- * function; applying it and looking again is one pass on a thread of its own. Containers without our own
- * agent's label are not even looked at. */
+/* What runs here, against what should run (architecture: desired and observed). The decision is a
+ * pure function; applying it and looking again is one pass on a thread of its own. Containers
+ * without our own agent's label are not even looked at. */
 #ifndef WH_AGENT_RECONCILE_H
 #define WH_AGENT_RECONCILE_H
 
@@ -9,18 +9,19 @@
 #include "wh-agent/engine.h"
 
 typedef enum wh_reconcile_act_e {
-    WH_RECONCILE_KEEP,   /* as it should be, or not ours to judge now */
-    WH_RECONCILE_START,  /* should run and does not */
-    WH_RECONCILE_STOP,   /* should be stopped and runs */
-    WH_RECONCILE_REMOVE  /* of no deployment that anybody wants */
+    WH_RECONCILE_KEEP,  /* as it should be, or not ours to judge now */
+    WH_RECONCILE_START, /* should run and does not */
+    WH_RECONCILE_STOP,  /* should be stopped and runs */
+    WH_RECONCILE_REMOVE /* of no deployment that anybody wants */
 } wh_reconcile_act_e;
 
 typedef struct wh_reconcile_in_t {
     const apr_array_header_t *desired; /* wh_msg_desired_t */
-    const apr_array_header_t *busy;    /* const char *: jobs that run or whose result is not acknowledged */
+    const apr_array_header_t
+        *busy; /* const char *: jobs that run or whose result is not acknowledged */
     const apr_array_header_t *resting; /* const char *: containers that are not started again yet */
-    apr_time_t asked_at; /* when desired was true: younger containers are kept */
-    int may_remove;      /* desired is complete: what is not in it may go */
+    apr_time_t asked_at;               /* when desired was true: younger containers are kept */
+    int may_remove;                    /* desired is complete: what is not in it may go */
 } wh_reconcile_in_t;
 
 /* What to do with one container. Pure. */
@@ -44,8 +45,9 @@ typedef struct wh_reconcile_opts_t {
     const wh_reconcile_in_t *in; /* NULL = only look */
 } wh_reconcile_opts_t;
 
-/* A pass: list, act, describe. *seen: wh_reconcile_seen_t in p; *engine_name "podman 4.3.1". A container that
- * cannot be started is reported as crashloop. Codes: no_engine, engine_error. Blocks. */
+/* A pass: list, act, describe. *seen: wh_reconcile_seen_t in p; *engine_name "podman 4.3.1". A
+ * container that cannot be started is reported as crashloop. Codes: no_engine, engine_error.
+ * Blocks. */
 apr_status_t wh_reconcile_pass(apr_pool_t *p, const wh_reconcile_opts_t *opts,
                                apr_array_header_t **seen, const char **engine_name,
                                wh_err_t *err) WH_MUST_CHECK;

@@ -112,7 +112,8 @@ static apr_status_t list(release_t *r, const char *dir, wh_err_t *err)
         return wh_err_set(err, 422, "too_many_files", "there are more than %d files",
                           WH_MANIFEST_FILES_MAX);
     if (r->fit == TOO_LARGE)
-        return wh_err_set(err, 422, "too_large", "the files have more than %" APR_INT64_T_FMT " MiB",
+        return wh_err_set(err, 422, "too_large",
+                          "the files have more than %" APR_INT64_T_FMT " MiB",
                           WH_MANIFEST_BYTES_MAX / WH_MIB);
     if (r->files->nelts == 0)
         return wh_err_set(err, 422, "output_missing", "the directory \"%s\" holds no files", dir);
@@ -213,9 +214,11 @@ static apr_status_t upload_failed(wh_err_t *err)
 {
     wh_err_t was = *err;
 
-    if (wh_err_is(err, "canceled") || wh_err_is(err, "too_many_files") || wh_err_is(err, "too_large"))
+    if (wh_err_is(err, "canceled") || wh_err_is(err, "too_many_files") ||
+        wh_err_is(err, "too_large"))
         return APR_EGENERAL;
-    return wh_err_set(err, was.http, "upload_failed", "the release could not be sent: %s", was.text);
+    return wh_err_set(err, was.http, "upload_failed", "the release could not be sent: %s",
+                      was.text);
 }
 
 static json_t *job_ref(const wh_work_t *work)
@@ -224,7 +227,8 @@ static json_t *job_ref(const wh_work_t *work)
 }
 
 /* Every call asks for the token anew: one that is about to end is refreshed on the way. */
-static apr_status_t call(release_t *r, apr_pool_t *p, wh_api_call_t *c, json_t **reply, wh_err_t *err)
+static apr_status_t call(release_t *r, apr_pool_t *p, wh_api_call_t *c, json_t **reply,
+                         wh_err_t *err)
 {
     apr_status_t rv = wh_identity_token(r->work->identity, p, 0, &c->bearer, err);
 
@@ -245,7 +249,7 @@ static apr_status_t put(release_t *r, apr_pool_t *p, const char *sha256, wh_api_
 
 typedef struct sending_t {
     release_t *r;
-    apr_pool_t *scratch; /* of one object */
+    apr_pool_t *scratch;       /* of one object */
     const char *const *hashes; /* as the oids asked */
     char *data;
     int fd; /* -1 = data */
@@ -307,8 +311,9 @@ static int take_missing(void *baton, const wh_catfile_object_t *o, const char *b
 }
 
 /* What is not held any more is asked of git again, and sent as it comes. */
-static apr_status_t send_from_git(release_t *r, apr_array_header_t *oids, apr_array_header_t *hashes,
-                                  wh_release_done_t *done, wh_err_t *err)
+static apr_status_t send_from_git(release_t *r, apr_array_header_t *oids,
+                                  apr_array_header_t *hashes, wh_release_done_t *done,
+                                  wh_err_t *err)
 {
     sending_t s = {.r = r, .fd = -1, .hashes = (const char *const *)hashes->elts};
     wh_source_read_t what = {.oids = (const char *const *)oids->elts,
@@ -353,7 +358,8 @@ static apr_status_t send_missing(release_t *r, const json_t *missing, wh_release
 
         apr_hash_set(by_hash, wh_blobs_find(r->blobs, file->oid), APR_HASH_KEY_STRING, file);
     }
-    json_array_foreach((json_t *)(uintptr_t)missing, i, item) {
+    json_array_foreach((json_t *)(uintptr_t)missing, i, item)
+    {
         const char *hash = json_string_value(item);
         file_t *file = hash != NULL ? apr_hash_get(by_hash, hash, APR_HASH_KEY_STRING) : NULL;
         kept_t *kept = hash != NULL ? apr_hash_get(r->kept, hash, APR_HASH_KEY_STRING) : NULL;
@@ -414,7 +420,8 @@ static apr_status_t upload(release_t *r, const wh_manifest_t *m, wh_release_done
     missing = json_object_get(reply, "missing");
     done->id = json_string_value(json_object_get(reply, "release"));
     if (!json_is_array(missing) || done->id == NULL || strcmp(done->id, wh_manifest_id(m)) != 0)
-        return wh_err_set(err, 502, "bad_reply", "the server names another release than was announced");
+        return wh_err_set(err, 502, "bad_reply",
+                          "the server names another release than was announced");
     rv = send_missing(r, missing, done, err);
     if (rv != APR_SUCCESS)
         return rv;
@@ -450,7 +457,7 @@ apr_status_t wh_release_publish(wh_work_t *work, const wh_source_t *source, wh_r
         return upload_failed(err);
     done->files = m->n;
     done->bytes = m->bytes;
-    wh_logs_say(work->logs, "%d files, %" APR_INT64_T_FMT " bytes; %d sent", done->files, done->bytes,
-                done->sent);
+    wh_logs_say(work->logs, "%d files, %" APR_INT64_T_FMT " bytes; %d sent", done->files,
+                done->bytes, done->sent);
     return APR_SUCCESS;
 }

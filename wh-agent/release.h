@@ -1,6 +1,7 @@
-/* A static release: the files of one directory of a commit, announced as a manifest, sent as objects that
- * the server lacks, and committed. Nothing is checked out: git hands over each blob, and what is known
- * about a blob (its SHA-256) is kept, so that an unchanged file costs neither a read nor a byte. */
+/* A static release: the files of one directory of a commit, announced as a manifest, sent as
+ * objects that the server lacks, and committed. Nothing is checked out: git hands over each blob,
+ * and what is known about a blob (its SHA-256) is kept, so that an unchanged file costs neither a
+ * read nor a byte. */
 #ifndef WH_AGENT_RELEASE_H
 #define WH_AGENT_RELEASE_H
 
@@ -13,8 +14,9 @@ typedef struct wh_release_done_t {
     int sent; /* objects */
 } wh_release_done_t;
 
-/* Codes: output_missing, too_many_files, too_large, upload_failed, and those of wh_source_read. Links,
- * submodules, odd modes and names that no path can have are left out, with a line in the build log. */
+/* Codes: output_missing, too_many_files, too_large, upload_failed, and those of wh_source_read.
+ * Links, submodules, odd modes and names that no path can have are left out, with a line in the
+ * build log. */
 apr_status_t wh_release_publish(wh_work_t *work, const wh_source_t *source, wh_release_done_t *done,
                                 wh_err_t *err) WH_MUST_CHECK;
 

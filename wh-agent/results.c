@@ -88,7 +88,8 @@ static void load_one(wh_results_t *results, apr_pool_t *p, const char *job)
     (void)rename(path, apr_pstrcat(p, path, ".bad", NULL));
 }
 
-apr_status_t wh_results_open(apr_pool_t *p, const char *state_dir, wh_results_t **out, wh_err_t *err)
+apr_status_t wh_results_open(apr_pool_t *p, const char *state_dir, wh_results_t **out,
+                             wh_err_t *err)
 {
     wh_results_t *results = apr_pcalloc(p, sizeof(*results));
     apr_pool_t *scratch;
@@ -210,8 +211,8 @@ void wh_results_rewind(wh_results_t *results)
         i->sent = 0;
 }
 
-/* Written without waiting for the disk: a mark has to outlive the process, and after a power cut nothing
- * runs any more that it could tell of. */
+/* Written without waiting for the disk: a mark has to outlive the process, and after a power cut
+ * nothing runs any more that it could tell of. */
 apr_status_t wh_results_mark(const char *state_dir, apr_pool_t *p, const wh_msg_job_t *job,
                              wh_err_t *err)
 {

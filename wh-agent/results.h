@@ -1,6 +1,6 @@
-/* Results of jobs, kept until the hub has acknowledged them: a file each under state_dir/results, so that no
- * outcome is lost with the process; and the marks of jobs that were begun, under state_dir/jobs, so that a
- * new life of the agent knows what to clear away. */
+/* Results of jobs, kept until the hub has acknowledged them: a file each under state_dir/results,
+ * so that no outcome is lost with the process; and the marks of jobs that were begun, under
+ * state_dir/jobs, so that a new life of the agent knows what to clear away. */
 #ifndef WH_AGENT_RESULTS_H
 #define WH_AGENT_RESULTS_H
 
@@ -32,7 +32,8 @@ int wh_results_drop(wh_results_t *results, const wh_msg_ref_t *ref);
 /* All that are kept: array of wh_msg_ref_t in p, oldest first. */
 apr_array_header_t *wh_results_refs(const wh_results_t *results, apr_pool_t *p);
 
-/* Which of them still have to be sent on this connection: their refs in p; and after a new connection: all. */
+/* Which of them still have to be sent on this connection: their refs in p; and after a new
+ * connection: all. */
 apr_array_header_t *wh_results_unsent(const wh_results_t *results, apr_pool_t *p);
 void wh_results_sent(wh_results_t *results, const char *job);
 void wh_results_rewind(wh_results_t *results);

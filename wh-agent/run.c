@@ -36,8 +36,9 @@ static int port_is_free(const char *address, apr_int64_t port)
     return rv == 0;
 }
 
-/* Chosen here and not by the engine: some engines choose anew at every start, and the route would then lead
- * to nobody. Outside the range from which the kernel takes ports for outgoing connections. */
+/* Chosen here and not by the engine: some engines choose anew at every start, and the route would
+ * then lead to nobody. Outside the range from which the kernel takes ports for outgoing
+ * connections. */
 static apr_status_t pick_port(const wh_work_t *work, apr_int64_t *port, wh_err_t *err)
 {
     const wh_agent_conf_t *conf = work->conf;
@@ -105,7 +106,8 @@ static apr_status_t create(wh_work_t *work, wh_engine_t *e, wh_engine_spec_t *sp
     differs = wh_engine_json_differs(work->p, spec, &seen);
     if (differs[0] != '\0')
         return wh_err_set(err, 502, "start_failed",
-                          "the engine made a container that differs from what was asked: %s", differs);
+                          "the engine made a container that differs from what was asked: %s",
+                          differs);
     return APR_SUCCESS;
 }
 
@@ -133,7 +135,8 @@ static apr_status_t probe_until(coming_t *c, apr_int64_t check_s, wh_err_t *err)
 {
     const wh_snapshot_t *snap = &c->work->job->snapshot;
     wh_mono_t deadline = wh_mono_add(wh_clock_mono(c->work->clock), apr_time_from_sec(check_s));
-    wh_probe_t probe = {.address = c->work->conf->address, .port = c->port, .path = snap->health_path};
+    wh_probe_t probe = {
+        .address = c->work->conf->address, .port = c->port, .path = snap->health_path};
     wh_cause_probe_t sum = {.port = snap->port, .path = snap->health_path, .waited_s = check_s};
     apr_pool_t *scratch;
     apr_status_t rv = apr_pool_create(&scratch, c->work->p);
@@ -311,7 +314,8 @@ apr_status_t wh_run_stop(wh_engine_t *e, apr_pool_t *p, const wh_run_stop_t *wha
 
     if (rv == APR_SUCCESS)
         rv = e->vt->list(e, p, &app, &left, err);
-    /* Another agent of this engine may serve the same app: then the network is in use, and stays. */
+    /* Another agent of this engine may serve the same app: then the network is in use, and stays.
+     */
     if (rv == APR_SUCCESS && left->nelts == 0)
         (void)e->vt->network_remove(e, p, wh_work_network(p, what->app), NULL);
     return rv;

@@ -66,8 +66,8 @@ static void proc_opts(apr_pool_t *p, const wh_source_t *source, const git_run_t 
 {
     *opts = (wh_proc_opts_t){
         .argv = argv_of(p, source, run->args),
-        .env = wh_gitenv_make(p, &source->opts,
-                              wh_giturl_kind(source->opts.url) == WH_GITURL_HTTPS, source->pin),
+        .env = wh_gitenv_make(p, &source->opts, wh_giturl_kind(source->opts.url) == WH_GITURL_HTTPS,
+                              source->pin),
         .dir = source->opts.dir,
         .in_fd = run->in_fd,
         .out = run->out,
@@ -188,7 +188,8 @@ static apr_status_t lock_cache(apr_pool_t *p, const wh_source_t *source, wh_err_
             close(fd);
             return wh_cancel_is_set(source->opts.cancel)
                        ? wh_err_set(err, 409, "canceled", "the deployment was canceled")
-                       : wh_err_set(err, 422, "clone_failed", "another job of this app held the cache");
+                       : wh_err_set(err, 422, "clone_failed",
+                                    "another job of this app held the cache");
         }
     }
     apr_pool_cleanup_register(p, (void *)(intptr_t)fd, unlock, apr_pool_cleanup_null);
@@ -224,8 +225,8 @@ static apr_status_t prepare_cache(apr_pool_t *p, const wh_source_t *source, int 
     if (!is_ok(&result))
         return wh_err_set(err, 500, "internal", "git init failed: %s",
                           wh_source_git_says(p, result.errors));
-    return wh_fsutil_write(p, url_file, source->opts.url, strlen(source->opts.url),
-                           WH_FSUTIL_QUICK, err);
+    return wh_fsutil_write(p, url_file, source->opts.url, strlen(source->opts.url), WH_FSUTIL_QUICK,
+                           err);
 }
 
 static apr_status_t fetch_failed(apr_pool_t *p, const wh_source_t *source, const char *errors,
@@ -234,8 +235,8 @@ static apr_status_t fetch_failed(apr_pool_t *p, const wh_source_t *source, const
     const char *says = wh_source_git_says(p, errors);
     int is_commit = source->opts.sha[0] != '\0';
 
-    if (strstr(errors, "couldn't find remote ref") != NULL || strstr(errors, "not our ref") != NULL ||
-        strstr(errors, "no such remote ref") != NULL)
+    if (strstr(errors, "couldn't find remote ref") != NULL ||
+        strstr(errors, "not our ref") != NULL || strstr(errors, "no such remote ref") != NULL)
         return wh_err_set(err, 422, "ref_not_found", "the repository has no %s %s",
                           is_commit ? "commit" : "branch",
                           is_commit ? source->opts.sha : source->opts.branch);
@@ -249,10 +250,18 @@ static apr_status_t fetch_once(apr_pool_t *p, const wh_source_t *source, wh_err_
     const char *spec = o->sha[0] != '\0'
                            ? apr_pstrcat(p, "+", o->sha, ":" HEAD_REF, NULL)
                            : apr_pstrcat(p, "+refs/heads/", o->branch, ":" HEAD_REF, NULL);
-    const char *args[] = {"fetch",          "--quiet",           "--depth=1",
-                          "--no-tags",      "--no-write-fetch-head", "--no-auto-gc",
-                          "--no-recurse-submodules", "--no-show-forced-updates", "--",
-                          o->url,           spec,                NULL};
+    const char *args[] = {"fetch",
+                          "--quiet",
+                          "--depth=1",
+                          "--no-tags",
+                          "--no-write-fetch-head",
+                          "--no-auto-gc",
+                          "--no-recurse-submodules",
+                          "--no-show-forced-updates",
+                          "--",
+                          o->url,
+                          spec,
+                          NULL};
     git_run_t run = {.args = args, .in_fd = -1};
     wh_proc_result_t result;
     apr_status_t rv = run_git(p, source, &run, &result, err);
@@ -342,8 +351,8 @@ static void parse_commit(apr_pool_t *p, const commit_t *commit, wh_source_t *sou
         source->message = clean_message(p, line + 1);
 }
 
-/* What git reads from its standard input: a file in memory, so that reading its answers never waits for
- * our own writing. */
+/* What git reads from its standard input: a file in memory, so that reading its answers never waits
+ * for our own writing. */
 static apr_status_t input_of(apr_pool_t *p, const char *const *names, size_t n, int *fd,
                              wh_err_t *err)
 {
@@ -417,8 +426,10 @@ apr_status_t wh_source_fetch(apr_pool_t *p, const wh_source_opts_t *opts, wh_sou
     rv = fetch_once(p, source, &why);
     if (rv == APR_SUCCESS)
         rv = resolve(p, source, &why);
-    /* A cache that a crash or a full disk has spoiled must not fail for ever: once more from nothing. */
-    if (rv != APR_SUCCESS && !fresh && (wh_err_is(&why, "clone_failed") || wh_err_is(&why, "too_large"))) {
+    /* A cache that a crash or a full disk has spoiled must not fail for ever: once more from
+     * nothing. */
+    if (rv != APR_SUCCESS && !fresh &&
+        (wh_err_is(&why, "clone_failed") || wh_err_is(&why, "too_large"))) {
         rv = prepare_cache(p, source, 1, &fresh, &why);
         if (rv == APR_SUCCESS)
             rv = fetch_once(p, source, &why);

@@ -1,7 +1,8 @@
-/* A repository at one commit, without a checkout: a bare cache for each app, from which git itself lists
- * the tree and hands out blobs (D2, XI). git runs by argument vector with an explicit environment: no
- * prompt, no configuration of the machine or the repository, no hooks, no submodules, no other transport
- * than the one the address names, no redirect, and never longer or larger than allowed.
+/* A repository at one commit, without a checkout: a bare cache for each app, from which git itself
+ * lists the tree and hands out blobs (D2, XI). git runs by argument vector with an explicit
+ * environment: no prompt, no configuration of the machine or the repository, no hooks, no
+ * submodules, no other transport than the one the address names, no redirect, and never longer or
+ * larger than allowed.
  *
  * Worker threads only; one at a time for one directory (a lock file sees to it).
  */
@@ -42,16 +43,16 @@ typedef struct wh_source_t {
     apr_time_t at;
 } wh_source_t;
 
-/* Bring the commit into the cache and resolve it. Codes: repository_refused, ref_not_found, clone_failed,
- * too_large, deadline, canceled, internal. */
+/* Bring the commit into the cache and resolve it. Codes: repository_refused, ref_not_found,
+ * clone_failed, too_large, deadline, canceled, internal. */
 apr_status_t wh_source_fetch(apr_pool_t *p, const wh_source_opts_t *opts, wh_source_t **source,
                              wh_err_t *err) WH_MUST_CHECK;
 
-/* Each entry below `subdir` ("" = the top), depth first, paths relative to it. fn may end it early; its
- * result is in *ended (0 = read to the end). Codes: output_missing when there is no such directory. */
+/* Each entry below `subdir` ("" = the top), depth first, paths relative to it. fn may end it early;
+ * its result is in *ended (0 = read to the end). Codes: output_missing when there is no such
+ * directory. */
 apr_status_t wh_source_list(apr_pool_t *p, const wh_source_t *source, const char *subdir,
-                            wh_lstree_fn *fn, void *baton, int *ended,
-                            wh_err_t *err) WH_MUST_CHECK;
+                            wh_lstree_fn *fn, void *baton, int *ended, wh_err_t *err) WH_MUST_CHECK;
 
 /* One entry by its path below the top; APR_NOTFOUND when there is none. *entry's path is in p. */
 apr_status_t wh_source_stat(apr_pool_t *p, const wh_source_t *source, const char *path,
@@ -71,8 +72,8 @@ apr_status_t wh_source_read(apr_pool_t *p, const wh_source_t *source, const wh_s
 apr_status_t wh_source_archive(apr_pool_t *p, const wh_source_t *source, const char *subdir,
                                wh_proc_t *proc, wh_err_t *err) WH_MUST_CHECK;
 
-/* What git said on standard error, as one line for people: the first "fatal:" or "error:" line, cleaned
- * and short; "" when there is none. In p. Pure. */
+/* What git said on standard error, as one line for people: the first "fatal:" or "error:" line,
+ * cleaned and short; "" when there is none. In p. Pure. */
 const char *wh_source_git_says(apr_pool_t *p, const char *errors);
 
 #endif

@@ -1,8 +1,9 @@
 /* Runs one job of the agent without a hub: wh-agent-job -c FILE [--cancel-after MS] JOB.json
  *
- * JOB.json is the payload of a `job` frame. Log lines and phases go to standard output as they come, each as
- * "log <stream> <text>" or "phase <name>", and at the end the payload of the job_result as "result {…}".
- * With --reconcile JOB.json is {"desired":[…]} of a welcome, and what is seen afterwards is printed.
+ * JOB.json is the payload of a `job` frame. Log lines and phases go to standard output as they
+ * come, each as "log <stream> <text>" or "phase <name>", and at the end the payload of the
+ * job_result as "result {…}". With --reconcile JOB.json is {"desired":[…]} of a welcome, and what
+ * is seen afterwards is printed.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -154,7 +155,9 @@ int main(int argc, char **argv)
             file = argv[i];
     }
     if (config == NULL || file == NULL)
-        return fprintf(stderr, "usage: wh-agent-job -c FILE [--cancel-after MS | --reconcile] JSON\n"), 2;
+        return fprintf(stderr,
+                       "usage: wh-agent-job -c FILE [--cancel-after MS | --reconcile] JSON\n"),
+               2;
     signal(SIGPIPE, SIG_IGN);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     wh_log_set_sink(wh_log_stderr, NULL);

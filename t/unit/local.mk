@@ -131,8 +131,8 @@ t_unit_test_publish_SOURCES = t/unit/test_publish.c $(unit_common)
 t_unit_test_publish_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 
 if HAVE_CMOCKA
-check_PROGRAMS += $(unit_tests)
-TESTS += $(unit_tests)
+check_PROGRAMS += $(unit_tests) $(agent_units)
+TESTS += $(unit_tests) $(agent_units)
 else
 TESTS += t/unit/missing-cmocka
 endif
