@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <apr_strings.h>
+#define WH_ERR_DEFINE /* not the names for analysers */
 #include "libwh/wh_err.h"
 #include "libwh/wh_text.h"
 

@@ -46,7 +46,7 @@ static apr_status_t store(wh_call_t *c, const wh_worker_t *w, wh_worker_t **stor
         if (rv == APR_NOTFOUND) { /* another request was faster */
             wh_dbc_rollback(c->dbc);
             wh_err_clear(&c->err);
-            return wh_mod_auth_refuse(c);
+            rv = wh_mod_auth_refuse(c);
         }
     }
     rv = rv ? rv : wh_db_worker_register(c->dbc, c->p, w, c->now, stored, NULL, &c->err);

@@ -156,7 +156,7 @@ static apr_status_t gather(void *baton, const char *data, apr_size_t n, wh_err_t
     gather_t *to = baton;
 
     (void)err;
-    if (to->len + n + 1 > to->size) {
+    if (to->data == NULL || to->len + n + 1 > to->size) {
         apr_size_t size = to->size ? to->size : PIECE_BYTES;
         char *more;
 

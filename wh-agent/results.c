@@ -66,7 +66,7 @@ static apr_array_header_t *ids_in(apr_pool_t *p, const char *path)
 static void load_one(wh_results_t *results, apr_pool_t *p, const char *job)
 {
     const char *path = path_of(p, results->state_dir, "results", job);
-    wh_msg_job_result_t msg;
+    wh_msg_job_result_t msg = {.job = ""};
     wh_err_t err = WH_ERR_INIT;
     json_t *payload = NULL;
     char *text;

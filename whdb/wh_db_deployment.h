@@ -72,7 +72,7 @@ typedef struct wh_db_commit_t {
 
 /* The commit as the worker resolved it; the ref that was asked for stays. */
 apr_status_t wh_db_deployment_set_commit(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
-                                         const wh_db_claim_t *claim, const wh_db_commit_t *c,
+                                         const wh_db_claim_t *claim, const wh_db_commit_t *commit,
                                          wh_err_t *err) WH_DB_CHECKED;
 
 /* deploy -> finalize, phase switching; release_id NULL for containers (else it must be in

@@ -77,10 +77,11 @@ apr_status_t wh_db_job_assign(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id,
     wh_job_t *job;
     apr_status_t rv = need_transaction(dbc, err);
 
-    if (rv == APR_SUCCESS) {
-        rv = wh_db_job_get(dbc, p, job_id, &job, err);
+    rv = rv == APR_SUCCESS ? wh_db_job_get(dbc, p, job_id, &job, err) : rv;
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    if (rv == APR_SUCCESS && job->kind == WH_JOB_KIND_DEPLOY) {
+    if (job->kind == WH_JOB_KIND_DEPLOY) {
         /* First, for it locks the worker's row: two planners cannot both see the last room. */
         rv = wh_dbc_cas(dbc, p, WH_SQL_worker_reserve,
                         WH_ARGS(WH_S(job_id), WH_S(job_id), WH_I(worker_id), WH_S(job_id)), err);
@@ -170,13 +171,12 @@ apr_status_t wh_db_job_reassign(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id
     wh_job_t *job;
     apr_status_t rv = need_transaction(dbc, err);
 
-    if (rv == APR_SUCCESS) {
-        rv = wh_db_job_get(dbc, p, job_id, &job, err);
+    rv = rv == APR_SUCCESS ? wh_db_job_get(dbc, p, job_id, &job, err) : rv;
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    if (rv == APR_SUCCESS) {
-        rv = wh_dbc_cas(dbc, p, WH_SQL_job_reassign,
-                        WH_ARGS(WH_S(job_id), WH_I(epoch), WH_I(job->worker_id)), err);
-    }
+    rv = wh_dbc_cas(dbc, p, WH_SQL_job_reassign,
+                    WH_ARGS(WH_S(job_id), WH_I(epoch), WH_I(job->worker_id)), err);
     return rv == APR_SUCCESS ? wh_db_worker_recount(dbc, p, job->worker_id, err) : rv;
 }
 

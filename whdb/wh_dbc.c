@@ -123,7 +123,7 @@ static const char *sqlite_uri(apr_pool_t *p, const char *path)
     char *uri = apr_palloc(p, 3 * strlen(path) + sizeof("file:?mode=rw"));
     char *to = uri;
 
-    memcpy(to, "file:", 5);
+    memcpy(to, "file:", 5); /* NOLINT(bugprone-not-null-terminated-result): the end comes below */
     to += 5;
     for (; *path != '\0'; path++) {
         if (apr_isalnum(*path) || strchr("/._-", *path) != NULL) {
