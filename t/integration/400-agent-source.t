@@ -1,0 +1,237 @@
+#!/usr/bin/perl
+# The agent and repositories that somebody else wrote: what of them becomes a release, what is refused, and
+# that nothing in them ever runs. Real git, no hub.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use File::Path qw(make_path);
+use POSIX qw(mkfifo);
+use WH::AgentJob;
+use WH::Wait qw(try_for);
+
+my $agent = WH::AgentJob->new;
+$agent->start_server;
+my $app = 0;
+
+# Each repository is an app of its own.
+sub new_app { return sprintf '01hz%022d', 9000 + ++$app }
+
+sub ok_release {
+    my ($got, $paths, $what) = @_;
+    is($got->{outcome}, 'succeeded', $what) or diag explain $got;
+    is($agent->paths, $paths, "$what: these files and no others");
+    return;
+}
+
+sub fails {
+    my ($got, $code, $what, $like) = @_;
+    is($got->{outcome}, 'failed', "$what: fails");
+    is($got->{code}, $code, "$what: $code") or diag explain $got;
+    like($got->{detail}, $like // qr/\S/, "$what: says why");
+    diag $got->{detail} if $ENV{WH_VERBOSE};
+    return;
+}
+
+# --- what becomes a release ---
+{
+    my $id = new_app();
+    my $repo = $agent->repo('plain');
+    my $first = $repo->commit({ 'index.html' => "one\n", 'a/b.txt' => "two\n", 'a/same.txt' => "two\n" }, message => "first\n\nmore");
+    my $got = $agent->run(app => $id, url => $repo->path);
+    ok_release($got, 'a/b.txt a/same.txt index.html', 'F216 a plain repository');
+    is($got->{result}{commit}{sha}, $first, 'F216 it names the commit');
+    is($got->{result}{commit}{message}, "first\n\nmore", 'F294 and its message');
+    is($got->{result}{commit}{author}, 'Test', 'F294 and its author');
+    is(join(' ', @{ $got->{phases} }), 'cloning switching', 'the phases in their order');
+    my @requests = $agent->requests;
+    is(scalar(grep {/^PUT/} @requests), 2, 'equal contents are sent once');
+
+    my $second = $repo->commit({ 'index.html' => "changed\n" });
+    $got = $agent->run(app => $id, url => $repo->path);
+    ok_release($got, 'a/b.txt a/same.txt index.html', 'a change');
+    is(scalar(grep {/^PUT/} $agent->requests), 1, 'one file changed: one object sent');
+    $got = $agent->run(app => $id, url => $repo->path);
+    is(scalar(grep {/^PUT/} $agent->requests), 0, 'nothing changed: nothing sent');
+
+    unlink glob $agent->dir . '/objects/*';
+    $got = $agent->run(app => $id, url => $repo->path);
+    is($got->{outcome}, 'succeeded', 'a server that lost its objects gets them again');
+    is(scalar(grep {/^PUT/} $agent->requests), 2, 'all of them, from git');
+
+    $got = $agent->run(app => $id, url => $repo->path, sha => $first);
+    is($got->{result}{commit}{sha}, $first, 'XI12 a commit by its name is exactly that commit');
+    fails($agent->run(app => $id, url => $repo->path, sha => 'a' x 40), 'ref_not_found', 'XI12 a commit that is not there', qr/aaaa/);
+    fails($agent->run(app => $id, url => $repo->path, branch => 'gone'), 'ref_not_found', 'a branch that is not there', qr/gone/);
+    $got = $agent->run(app => $id, url => $repo->path);
+    is($got->{result}{commit}{sha}, $second, 'the branch still leads to its head');
+
+    ok_release($agent->run(app => $id, url => $repo->path, root => 'a'), 'b.txt same.txt', 'a root directory');
+    ok_release($agent->run(app => $id, url => $repo->path, output => 'a'), 'b.txt same.txt', 'F288 an output directory');
+    fails($agent->run(app => $id, url => $repo->path, output => 'dist'), 'output_missing', 'XH8 an output directory that is not there', qr/dist/);
+    fails($agent->run(app => $id, url => $repo->path, root => 'a', output => 'b.txt'), 'output_missing', 'a file in its place');
+    my $empty = $agent->repo('empty');
+    $empty->commit({});
+    fails($agent->run(app => new_app(), url => $empty->path), 'output_missing', 'XH8 no file at all', qr/holds no files/);
+    fails($agent->run(app => new_app(), url => $repo->path, build_command => 'npm run build'), 'no_engine',
+        'a build command without an engine', qr/build commands need a container engine; this worker has none/);
+}
+
+# --- what is in a tree, but not a file ---
+{
+    my $repo = $agent->repo('links');
+    $repo->write_file('index.html', "ok\n");
+    $repo->write_file('run.sh', "#!/bin/sh\n", 0755);
+    symlink '/etc/passwd', $repo->work . '/passwd';
+    symlink '../..', $repo->work . '/up';
+    symlink 'loop', $repo->work . '/loop';
+    $repo->git('-C', $repo->work, 'update-index', '--add', '--cacheinfo', '160000', 'b' x 40, 'sub');
+    $repo->write_file(".gitmodules", qq([submodule "sub"]\n\tpath = sub\n\turl = file:///etc\n));
+    $repo->write_file("bad\nname", 'x');
+    $repo->write_file("bad\xff", 'x');
+    $repo->write_file('-rf', 'x');
+    $repo->git('-C', $repo->work, 'add', 'index.html', 'run.sh', 'passwd', 'up', 'loop', "bad\nname", "bad\xff", '--', '-rf');
+    $repo->git('-C', $repo->work, 'commit', '-q', '-m', 'links');
+    $repo->git('-C', $repo->work, 'push', '-q', 'origin', 'main');
+    my $got = $agent->run(app => new_app(), url => $repo->path);
+    ok_release($got, '-rf index.html run.sh', 'XH1 XI4 links, submodules and impossible names are left out');
+    my $log = join "\n", @{ $got->{log} };
+    like($log, qr/left out: passwd \(a symbolic link\)/, 'XH1 a link is named in the log');
+    like($log, qr/left out: sub \(a submodule\)/, 'XI4 a submodule is named in the log');
+    like($log, qr/left out: bad\\x0Aname/i, 'XH5 a line end in a name does not make a line');
+    unlike(join("\n", map { $_->{sha256} } @{ $agent->manifest }), qr/^$/m, 'every file has a hash');
+}
+
+# --- names that could be options, transports that could be commands ---
+my $canary = $agent->dir . '/canary';
+{
+    my $repo = $agent->repo('names');
+    $repo->commit({ 'index.html' => 'x' });
+    for my $branch ('--upload-pack=touch ' . $canary, '-x', '$(touch ' . $canary . ')', 'a..b', '.hidden') {
+        my $got = $agent->run(app => new_app(), url => $repo->path, branch => $branch);
+        isnt($got->{outcome} // '', 'succeeded', "XI2 the branch \"$branch\" is refused");
+    }
+    for my $url ("--upload-pack=touch $canary", "ext::sh -c touch% $canary", 'file://' . $repo->path, '/etc', "ssh://-oProxyCommand=touch/x",
+        'git://127.0.0.1/x', 'http://127.0.0.1/x', 'https://u:p@example.org/x', 'fd::17', $repo->path . '/../names.git', '/')
+    {
+        my $got = $agent->run(app => new_app(), url => $url);
+        isnt($got->{outcome} // '', 'succeeded', "XI1 the address \"$url\" is refused");
+        ok(!defined $got->{result} || $got->{code} eq 'repository_refused', "XI1 \"$url\" never reaches git") or diag explain $got;
+    }
+    fails($agent->run(app => new_app(), url => 'https://127.0.0.1:1/x.git'), 'repository_refused', 'D9 an inner address', qr/not public/);
+    fails($agent->run(app => new_app(), url => 'https://[::1]/x.git'), 'repository_refused', 'D9 an inner address, v6');
+    fails($agent->run(app => new_app(), url => $repo->path, conf => { local_repo_root => '' }), 'repository_refused', 'no local root: no local repository');
+
+    symlink '/', $agent->dir . '/repos/root';
+    make_path($agent->dir . '/outside');
+    rename $agent->dir . '/repos/names.git', $agent->dir . '/outside/names.git';
+    symlink $agent->dir . '/outside/names.git', $agent->dir . '/repos/names.git';
+    fails($agent->run(app => new_app(), url => $repo->path), 'repository_refused', 'a link that leads out of the local root', qr/does not lie below/);
+    fails($agent->run(app => new_app(), url => $agent->dir . '/repos/root/etc'), 'repository_refused', 'a directory behind such a link');
+    fails($agent->run(app => new_app(), url => $agent->dir . '/repos/nothing.git'), 'clone_failed', 'a repository that is not there', qr/is not there/);
+}
+
+# --- a repository whose own configuration and hooks are hostile ---
+{
+    my $repo = $agent->repo('hooks');
+    $repo->commit({ 'index.html' => 'x', '.gitattributes' => "* filter=evil diff=evil\n", '.lfsconfig' => "[lfs]\n\turl = file:///\n" });
+    my $bare = $repo->path;
+    for my $hook (qw(post-checkout pre-receive post-receive reference-transaction post-merge fsmonitor-watchman)) {
+        make_path("$bare/hooks");
+        open my $fh, '>', "$bare/hooks/$hook";
+        print {$fh} "#!/bin/sh\ntouch $canary\n";
+        close $fh;
+        chmod 0755, "$bare/hooks/$hook";
+    }
+    open my $fh, '>>', "$bare/config";
+    print {$fh} "[uploadpack]\n\tpackObjectsHook = touch $canary\n[core]\n\tfsmonitor = touch $canary\n\tsshCommand = touch $canary\n"
+        . "\thooksPath = $bare/hooks\n[filter \"evil\"]\n\tsmudge = touch $canary\n\tclean = touch $canary\n[alias]\n\tfetch = !touch $canary\n"
+        . "[receive]\n\tprocReceiveRefs = refs\n[gc]\n\tauto = 1\n";
+    close $fh;
+    ok_release($agent->run(app => new_app(), url => $bare), '.gitattributes .lfsconfig index.html', 'XI6 a repository with hostile hooks and configuration');
+}
+ok(!-e $canary, 'XI1 XI2 XI6 nothing of all this ran');
+
+# --- a broken tree ---
+{
+    my $repo = $agent->repo('dotgit');
+    $repo->commit({ 'index.html' => 'x' });
+    my $blob = $repo->git('-C', $repo->work, 'rev-parse', 'HEAD:index.html');
+    open my $in, '>', $agent->dir . '/tree';
+    print {$in} "100644 blob $blob\t.git\n";
+    close $in;
+    my $tree = qx(git --git-dir=@{[ $repo->path ]} mktree --missing < @{[ $agent->dir ]}/tree 2>/dev/null);
+    chomp $tree;
+  SKIP: {
+        skip 'this git makes no such tree', 2 if $tree !~ /^[0-9a-f]{40}$/;
+        my $commit = $repo->git("--git-dir=" . $repo->path, 'commit-tree', $tree, '-m', 'evil');
+        $repo->git("--git-dir=" . $repo->path, 'update-ref', 'refs/heads/main', $commit);
+        my $got = $agent->run(app => new_app(), url => $repo->path);
+        is($got->{outcome}, 'failed', 'XI6 a tree with a file .git in it is refused by fsck');
+        is($got->{code}, 'clone_failed', 'XI6 as a failed clone');
+    }
+}
+
+# --- too much ---
+{
+    my $repo = $agent->repo('huge');
+    open my $random, '<:raw', '/dev/urandom';
+    read $random, my $bytes, 3 * 1048576;
+    $repo->commit({ 'index.html' => 'x', 'big.bin' => $bytes });
+    my $id = new_app();
+    fails($agent->run(app => $id, url => $repo->path, conf => { clone_max_bytes => '1M' }), 'too_large', 'XI7 more than the clone may bring', qr/1 MiB/);
+    my $got = $agent->run(app => $id, url => $repo->path);
+    ok_release($got, 'big.bin index.html', 'the same with room enough, an object of 3 MiB');
+
+    my $many = $agent->repo('many');
+    my $blob = do { $many->commit({ 'index.html' => 'x' }); $many->git('-C', $many->work, 'rev-parse', 'HEAD:index.html') };
+    open my $in, '|-', 'git', "--git-dir=" . $many->path, 'fast-import', '--quiet', '--force' or die "git: $!";
+    print {$in} "commit refs/heads/main\ncommitter T <t\@e> 1700000000 +0000\ndata 1\nx\n";
+    print {$in} "M 100644 $blob f/$_\n" for 1 .. 20001;
+    print {$in} "\n";
+    close $in;
+    fails($agent->run(app => new_app(), url => $many->path), 'too_many_files', 'XH5 too many files', qr/20000/);
+}
+
+# --- one that never answers ---
+{
+    my $repo = $agent->repo('never');
+    $repo->commit({ 'index.html' => 'x' });
+    unlink $repo->path . '/HEAD';
+    mkfifo($repo->path . '/HEAD', 0600);
+    my $got = $agent->run(app => new_app(), url => $repo->path, clone_s => 1);
+    is($got->{outcome}, 'failed', 'XI7 a repository that never answers fails by its deadline');
+    cmp_ok($got->{took}, '<', 15, 'XI7 soon after it');
+    $got = $agent->run(app => new_app(), url => $repo->path, clone_s => 60, cancel_after => 300);
+    is($got->{outcome}, 'canceled', 'a cancel ends it');
+    cmp_ok($got->{took}, '<', 10, 'at once');
+    my $left = try_for { my $ps = qx(ps -eo args); $ps !~ /\Q@{[ $repo->path ]}\E/ } 5;
+    ok($left, 'XI7 no process of it is left');
+    unlink $repo->path . '/HEAD';
+}
+
+# --- what a commit says is text ---
+{
+    my $repo = $agent->repo('words');
+    $repo->commit({ 'index.html' => 'x' }, message => "\e[31m<script>alert(1)</script>\e[0m \$(id) `id`\n\n" . ('long ' x 1000));
+    my $got = $agent->run(app => new_app(), url => $repo->path);
+    is($got->{outcome}, 'succeeded', 'XC23 a commit message with anything in it');
+    unlike($got->{result}{commit}{message}, qr/\e/, 'XC23 has no escapes');
+    cmp_ok(length $got->{result}{commit}{message}, '<=', 1024, 'XC23 and is cut to 1 KiB');
+}
+
+# --- a cache that was spoiled heals ---
+{
+    my $id = new_app();
+    my $repo = $agent->repo('spoiled');
+    $repo->commit({ 'index.html' => 'one' });
+    is($agent->run(app => $id, url => $repo->path)->{outcome}, 'succeeded', 'a first deployment');
+    my $cache = $agent->dir . "/state/cache/$id/git";
+    for my $pack (glob "$cache/objects/pack/*.pack") { chmod 0600, $pack; truncate $pack, 20 }
+    $repo->commit({ 'index.html' => 'two' });
+    my $got = $agent->run(app => $id, url => $repo->path);
+    is($got->{outcome}, 'succeeded', 'a spoiled cache is made anew') or diag explain $got;
+}
+$agent->stop;
+done_testing();
