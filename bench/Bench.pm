@@ -64,8 +64,14 @@ sub run_cmd {
 
 sub git {
     my ($dir, @args) = @_;
-    local %ENV = (%ENV, GIT_CONFIG_COUNT => 1, GIT_CONFIG_KEY_0 => 'safe.directory', GIT_CONFIG_VALUE_0 => '*',
-        GIT_AUTHOR_NAME => 'bench', GIT_AUTHOR_EMAIL => 'bench@localhost', GIT_COMMITTER_NAME => 'bench',
+    # The receiving side of a local push reads the global file, not the environment's settings.
+    my $config = out_dir() . '/gitconfig';
+    if (!-e $config) {
+        open my $fh, '>', $config or die "$config: $!\n";
+        print {$fh} "[safe]\n\tdirectory = *\n";
+        close $fh or die "$config: $!\n";
+    }
+    local %ENV = (%ENV, GIT_CONFIG_GLOBAL => $config, GIT_AUTHOR_NAME => 'bench', GIT_AUTHOR_EMAIL => 'bench@localhost', GIT_COMMITTER_NAME => 'bench',
         GIT_COMMITTER_EMAIL => 'bench@localhost');
     run_cmd('git', '-C', $dir, @args);
     return;
@@ -168,6 +174,7 @@ sub platform {
     while (<$fh>) {
         $pf{$1} = $2 if /^([A-Z_]+)=['"]?(.*?)['"]?$/;
     }
+    $pf{ENGINE_SOCKET} = "$dir/run/engine/podman.sock" if -S "$dir/run/engine/podman.sock";
     return \%pf;
 }
 

@@ -114,7 +114,7 @@ sub container_app {
     require "$FindBin::Bin/rivals/engine-script/Script.pm";
     my $root = dirname($pf->{REPO_CONTAINER});
     my ($work, $ours) = ("$pf->{dir}/app", "$root/bench-app.git");
-    run_cmd('git', '-c', 'safe.directory=*', 'clone', '-q', $pf->{REPO_CONTAINER}, $work);
+    git('/', 'clone', '-q', $pf->{REPO_CONTAINER}, $work);
     git($work, qw(checkout -q -B main));
     run_cmd('git', 'clone', '-q', '--bare', $work, $ours);
     run_cmd('chown', '-R', 'wisehost-agent:', $ours);
@@ -124,7 +124,7 @@ sub container_app {
     my (@a, @b, @over);
     for my $n (0 .. $rounds) {
         my $word = "round-$n-$$";
-        write_file("$work/word.txt", "$word\n");
+        write_file("$work/index.html", "$word\n");
         git($work, qw(add -A));
         git($work, qw(commit -qm), $word);
         git($work, qw(push -q), $ours, 'main');
