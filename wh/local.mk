@@ -9,4 +9,5 @@ wh_wh_SOURCES = \
 	wh/wh_cmd_hooks.c wh/wh_cmd_hooks_create.c wh/wh_cmd_hooks_delete.c \
 	wh/wh_cmd_login.c wh/wh_cmd_logs.c wh/wh_cmd_status.c wh/wh_cmd_version.c
 wh_wh_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
+EXTRA_DIST += wh/README.md
 wh_wh_LDADD = libwh/libwh.la $(APR_LIBS) $(JANSSON_LIBS) $(CURL_LIBS)
