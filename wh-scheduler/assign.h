@@ -9,7 +9,8 @@
 apr_status_t wh_assign_run(wh_core_t *core, apr_pool_t *p, apr_time_t now, int *more,
                            wh_err_t *err) WH_MUST_CHECK;
 
-/* Sends an assigned job to its worker (also again, on connect: R11). */
+/* Sends an assigned job to its worker (also again, on connect: R11). One that cannot be sent, ever,
+ * is ended as failed. */
 apr_status_t wh_assign_send(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
                             const wh_job_t *job, wh_err_t *err) WH_MUST_CHECK;
 

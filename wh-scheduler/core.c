@@ -113,3 +113,18 @@ int wh_core_may_retry(const wh_err_t *err)
 {
     return wh_err_is(err, "db_busy") || wh_err_is(err, "db_gone") || wh_err_is(err, "db_error");
 }
+
+apr_status_t wh_core_only(wh_core_t *core, apr_status_t rv, const char *what, wh_err_t *err)
+{
+    if (rv == APR_SUCCESS || (rv != APR_NOTFOUND && wh_core_may_retry(err))) {
+        return rv;
+    }
+    wh_dbc_rollback(core->dbc);
+    if (rv == APR_NOTFOUND) {
+        wh_log(WH_LOG_DEBUG, NULL, "%s: overtaken", what);
+    } else {
+        wh_log(WH_LOG_ERROR, "WH0431", "%s: %s", what, err->text);
+    }
+    wh_err_clear(err);
+    return APR_SUCCESS;
+}

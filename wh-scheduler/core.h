@@ -31,7 +31,9 @@ typedef struct wh_peer_t {
     int ready;             /* its hello was answered: frames may go out */
     const char *public_id; /* in the struct's own memory */
     apr_time_t last_beat;
-    wh_bucket_t logs; /* F66, F67 */
+    apr_time_t offer_again; /* it refused a job: when to ask again, 0 = it did not */
+    int faults;             /* frames that were answered by an error */
+    wh_bucket_t logs;       /* F66, F67 */
     char id_text[32];
 } wh_peer_t;
 
@@ -74,5 +76,10 @@ void wh_core_close(wh_core_t *core, apr_uint64_t conn, int code);
 
 /* True for a failure that the database is to blame for: the same may be tried again. */
 int wh_core_may_retry(const wh_err_t *err);
+
+/* For loops over many things: what is wrong with one of them (and is not the database's) is logged
+ * and must not keep the others from their turn; so is what has been overtaken (APR_NOTFOUND).
+ * Returns rv, or APR_SUCCESS for these. err is cleared then. */
+apr_status_t wh_core_only(wh_core_t *core, apr_status_t rv, const char *what, wh_err_t *err);
 
 #endif

@@ -14,6 +14,7 @@
 #define TRIES 4
 #define TRY_PAUSE_US APR_INT64_C(100000)
 #define RECONNECT_US APR_INT64_C(1000000)
+#define FAULTS_MAX 200 /* wrong frames on one connection: who sends more of them is sent away */
 
 struct wh_dbthread_t {
     wh_core_t *core;
@@ -92,8 +93,12 @@ static int connected(wh_dbthread_t *t)
 /* What a handler said is wrong with a frame goes back to the worker. */
 static void answer(wh_core_t *core, const wh_work_t *work, const wh_err_t *err)
 {
-    const wh_peer_t *peer = wh_core_peer_of_conn(core, work->conn);
+    wh_peer_t *peer = wh_core_peer_of_conn(core, work->conn);
 
+    if (peer != NULL && ++peer->faults > FAULTS_MAX) {
+        wh_core_close(core, work->conn, WH_CLOSE_FRAME);
+        return;
+    }
     wh_log(WH_LOG_WARN, "WH0483", "worker %" APR_INT64_T_FMT ": %s refused: %s (%s)", work->worker,
            wh_proto_type_name(work->msg.type), err->text, err->code);
     if (peer != NULL && work->msg.type != WH_MSG_ERROR) {

@@ -38,15 +38,20 @@ static void tell_log(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
 apr_status_t wh_finish_unstarted(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
                                  const wh_db_outcome_t *how, apr_time_t now, wh_err_t *err)
 {
+    int failed = how->conclusion == WH_CONCLUSION_FAILED;
     apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = wh_db_job_abandon(core->dbc, p, ref->job, ref->epoch, WH_JOB_CANCELED, now, err);
+    rv = wh_db_job_abandon(core->dbc, p, ref->job, ref->epoch,
+                           failed ? WH_JOB_FAILED : WH_JOB_CANCELED, now, err);
     if (rv == APR_SUCCESS && ref->kind == WH_JOB_KIND_DEPLOY) {
         rv = wh_db_deployment_complete(core->dbc, p, ref->deployment, WH_DEPLOYMENT_PREPARE, how,
                                        now, err);
+    }
+    if (rv == APR_SUCCESS && failed) {
+        tell_log(core, p, ref, how, now);
     }
     rv = end(core, rv, err);
     if (rv == APR_SUCCESS) {
@@ -252,6 +257,8 @@ apr_status_t wh_finish_result(wh_core_t *core, apr_pool_t *p, const wh_peer_t *p
 
     if (rv == APR_NOTFOUND ||
         (rv == APR_SUCCESS && job->worker_id != peer->worker && r->epoch >= job->epoch)) {
+        /* Acknowledged all the same: after a backup was put back it would come for ever. */
+        wh_core_send_ref(core, peer, WH_MSG_RESULT_ACK, r->job, r->epoch);
         return wh_err_set(err, 403, "not_yours", "There is no such job of this worker.");
     }
     if (rv != APR_SUCCESS) {

@@ -14,8 +14,8 @@ typedef struct wh_finish_ref_t {
     wh_job_kind_e kind;
 } wh_finish_ref_t;
 
-/* pending or assigned -> canceled, its deployment prepare -> completed with `how`. APR_NOTFOUND: it
- * has moved on. */
+/* pending or assigned -> canceled (failed, when that is the conclusion), its deployment prepare ->
+ * completed with `how`. APR_NOTFOUND: it has moved on. */
 apr_status_t wh_finish_unstarted(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
                                  const wh_db_outcome_t *how, apr_time_t now,
                                  wh_err_t *err) WH_MUST_CHECK;

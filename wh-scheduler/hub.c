@@ -19,6 +19,7 @@
 
 #define SESSION_MAGIC 0x77684855u
 #define TRIM_US (120 * LWS_US_PER_SEC)
+#define BACKLOG_MAX 1024 /* comings and goings that wait for a database that is away */
 #define DRAIN_US APR_INT64_C(2000000)
 
 /* Per connection of libwebsockets; conn is ours and outlives it by nothing. */
@@ -144,6 +145,9 @@ static int filter_upgrade(struct lws *wsi, session_t *session, const char *wante
     }
     if (hub->draining || hub->n_conns >= hub->opt.max_workers) {
         return refuse(wsi, 503, hub->draining ? "the hub is stopping" : "too many workers");
+    }
+    if (wh_mailbox_waiting(hub->env.box) > BACKLOG_MAX) {
+        return refuse(wsi, 503, "the database is away");
     }
     own = wh_rand_hex(hub->env.scratch, hub->opt.rand, sizeof(raw));
     session->conn = own != NULL ? wh_hub_conn_make(++hub->last_id, worker, own, nonce) : NULL;

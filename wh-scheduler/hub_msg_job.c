@@ -6,6 +6,7 @@
 #include "wh-scheduler/hub_msg.h"
 
 #define STOP_DEADLINE_S 120
+#define OFFER_AGAIN_US APR_INT64_C(2000000)
 
 static apr_interval_time_t deadlines(const wh_settings_t *s, wh_job_kind_e kind)
 {
@@ -99,7 +100,8 @@ apr_status_t wh_hub_msg_job_ack(const wh_hub_msg_in_t *in, wh_err_t *err)
         return odd_ack(in, job, &claim, err);
     }
     if (!m.accepted) {
-        /* It stays assigned and is offered again when its lease runs out (assign.c). */
+        /* It stays assigned and is offered again in a moment (assign.c). */
+        in->peer->offer_again = in->now + OFFER_AGAIN_US;
         wh_log(WH_LOG_WARN, "WH0472",
                "job %s: worker %" APR_INT64_T_FMT " does not take it now: %s", job->id,
                claim.worker_id, m.reason);

@@ -15,8 +15,9 @@
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/routes.h"
 
-#define BEAT_MIN_US APR_INT64_C(1000000) /* XE16: more often than once a second is not looked at   \
-                                          */
+#define BEAT_MIN_US                                                                                \
+    APR_INT64_C(1000000) /* XE16: more often than once a second is not looked at                   \
+                          */
 
 /* What a deployment as a whole shows, from its instances: the worst first, but one that runs
  * serves. */

@@ -11,7 +11,7 @@ struct wh_mailbox_t {
     pthread_cond_t more;
     wh_work_t *work, **work_end;
     wh_post_t *posts, **posts_end;
-    int poked, stopped;
+    int poked, stopped, waiting;
     void (*wake)(void *baton);
     void *baton;
 };
@@ -80,8 +80,19 @@ void wh_mailbox_put(wh_mailbox_t *box, wh_work_t *work)
     pthread_mutex_lock(&box->lock);
     *box->work_end = work;
     box->work_end = &work->next;
+    box->waiting++;
     pthread_cond_signal(&box->more);
     pthread_mutex_unlock(&box->lock);
+}
+
+int wh_mailbox_waiting(wh_mailbox_t *box)
+{
+    int n;
+
+    pthread_mutex_lock(&box->lock);
+    n = box->waiting;
+    pthread_mutex_unlock(&box->lock);
+    return n;
 }
 
 void wh_mailbox_poke(wh_mailbox_t *box)
@@ -177,6 +188,7 @@ wh_work_t *wh_mailbox_take(wh_mailbox_t *box, apr_interval_time_t timeout, int *
     }
     work = box->work;
     if (work != NULL) {
+        box->waiting--;
         box->work = work->next;
         if (box->work == NULL) {
             box->work_end = &box->work;

@@ -59,6 +59,8 @@ wh_work_t *wh_mailbox_work(wh_work_kind_e kind, apr_uint64_t conn, apr_int64_t w
 /* Loop side. put takes ownership. */
 void wh_mailbox_put(wh_mailbox_t *box, wh_work_t *work);
 void wh_mailbox_poke(wh_mailbox_t *box);
+/* How many wait: while the database is away nobody new is let in beyond a bound. */
+int wh_mailbox_waiting(wh_mailbox_t *box);
 void wh_mailbox_stop(wh_mailbox_t *box);
 /* The whole list of posts in order, NULL = none; free each with wh_mailbox_post_free. */
 wh_post_t *wh_mailbox_posts(wh_mailbox_t *box);

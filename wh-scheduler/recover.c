@@ -25,6 +25,7 @@ apr_status_t wh_recover_unfinished(wh_core_t *core, apr_pool_t *p, apr_time_t no
     if (rv != APR_SUCCESS) {
         return rv;
     }
+    core->unfinished = 0;
     apr_pool_create(&scratch, p);
     for (int i = 0; rv == APR_SUCCESS && i < open->nelts; i++) {
         const wh_deployment_t *d = APR_ARRAY_IDX(open, i, wh_deployment_t *);
@@ -32,6 +33,7 @@ apr_status_t wh_recover_unfinished(wh_core_t *core, apr_pool_t *p, apr_time_t no
         apr_pool_clear(scratch);
         if (d->status == WH_DEPLOYMENT_FINALIZE) {
             rv = wh_finish_publish(core, scratch, d, now, err);
+            core->unfinished |= rv != APR_SUCCESS; /* the next tick tries again */
         } else if (d->status == WH_DEPLOYMENT_FAIL) {
             wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_FAILED,
                                    .cause_code = d->cause_code,
@@ -39,13 +41,11 @@ apr_status_t wh_recover_unfinished(wh_core_t *core, apr_pool_t *p, apr_time_t no
 
             rv = wh_db_deployment_complete(core->dbc, scratch, d->id, WH_DEPLOYMENT_FAIL, &how, now,
                                            err);
-            rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
         }
+        rv = wh_core_only(core, rv, d->id, err);
     }
     apr_pool_destroy(scratch);
-    if (rv == APR_SUCCESS) {
-        core->unfinished = 0;
-    }
+    core->unfinished |= rv != APR_SUCCESS;
     return rv;
 }
 

@@ -65,7 +65,9 @@ static apr_status_t cancels(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_e
     apr_status_t rv = wh_db_job_list_cancel_requested(core->dbc, p, LIST_LIMIT, &jobs, err);
 
     for (int i = 0; rv == APR_SUCCESS && i < jobs->nelts; i++) {
-        rv = cancel_one(core, p, APR_ARRAY_IDX(jobs, i, wh_job_t *), now, err);
+        const wh_job_t *job = APR_ARRAY_IDX(jobs, i, wh_job_t *);
+
+        rv = wh_core_only(core, cancel_one(core, p, job, now, err), job->id, err);
     }
     return rv;
 }
@@ -161,8 +163,10 @@ static apr_status_t deleted(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_e
     }
     apr_pool_create(&scratch, p);
     for (int i = 0; rv == APR_SUCCESS && i < apps->nelts; i++) {
+        const wh_app_t *app = APR_ARRAY_IDX(apps, i, wh_app_t *);
+
         apr_pool_clear(scratch);
-        rv = clean_up(core, scratch, APR_ARRAY_IDX(apps, i, wh_app_t *), now, err);
+        rv = wh_core_only(core, clean_up(core, scratch, app, now, err), app->slug, err);
     }
     apr_pool_destroy(scratch);
     return rv == APR_SUCCESS ? cancels(core, p, now, err) : rv;

@@ -9,7 +9,7 @@ use JSON::PP;
 use Test::More;
 use WH::Sched;
 
-my $s = WH::Sched->new;
+my $s = WH::Sched->new(own_server => 1);
 $s->init;
 $s->start;
 my $w = $s->worker(max_jobs => 8);
@@ -143,6 +143,34 @@ for my $damage ([ 'cut short' => sub { truncate $_[0], 8192 } ],
 }
 ok(!-d $s->state . '/routes.1', 'older directories are removed');
 
+# ---- a deployment that nobody can read, a worker that has no place ----
+$w->up;
+my $bad = $s->deployment($s->app('bad'));
+$s->sql("UPDATE deployments SET snapshot = '{}' WHERE id = '$bad->{id}'");
+$d = $s->deployment($app);
+$s->poke;
+status_is($bad, 'completed/failed/internal', 'a deployment whose snapshot cannot be read fails');
+my $offered = $w->wait('job')->{p};
+is($offered->{job}, $d->{job}, 'and does not stand in the way of the next');
+$w->send('job_ack', { job => $d->{job}, epoch => 1, accepted => JSON::PP::false, reason => 'busy' });
+$offered = $w->wait('job');
+is($offered->{p}{epoch}, 1, 'a job that was not taken is offered again soon, as it is');
+$w->send('job_ack', { job => $d->{job}, epoch => 1, accepted => JSON::PP::true });
+ok($w->wait('job_go'), 'and begins');
+
+# ---- the database goes and comes back ----
+$s->db->take_away;
+$w->send('heartbeat', { cpu_used_millis => 1, memory_used_bytes => 1, disk_free_bytes => 888, running => [ ref_of({ job => $d->{job} }) ] });
+$w->result({ job => $d->{job}, epoch => 1 }, 'succeeded', release => $release);
+ok(!$w->wait('result_ack', 1), 'while the database is away nothing is acknowledged');
+ok($s->poke, 'and the hub answers');
+$s->db->bring_back;
+$s->soon(sub { $s->deployment_status($d) eq 'completed/succeeded/' });
+is($s->deployment_status($d), 'completed/succeeded/', 'when it is back the result is taken');
+$d = $s->deployment($app);
+$s->poke;
+ok($w->wait('job'), 'and the next job is placed');
+
 # ---- a second one ----
 my ($code, $err) = (0, "");
 ($code, undef, $err) = $s->run if $s->db->kind eq "sqlite";
@@ -154,6 +182,6 @@ if ($s->db->kind eq 'sqlite') {
 else {
     pass('XN10 on PostgreSQL a second one stands by (see below)') for 1 .. 2;
 }
-is($s->unexpected(qw(WH0411 WH0412 WH0450 WH0451 WH0453 WH0490)), '', 'no warning that was not announced');
+is($s->unexpected(qw(WH0052 WH0055 WH0411 WH0412 WH0432 WH0450 WH0451 WH0453 WH0472 WH0480 WH0482 WH0484 WH0485 WH0490)), '', 'no warning that was not announced');
 is($s->stop, 0, 'SIGTERM ends it with 0');
 done_testing();
