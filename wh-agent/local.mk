@@ -74,3 +74,16 @@ t_unit_test_agent_run_SOURCES = t/unit/test_agent_run.c t/unit/fake_engine.c t/u
 t_unit_test_agent_run_LDADD = $(agent_unit_libs)
 t_unit_test_agent_state_SOURCES = t/unit/test_agent_state.c $(unit_common)
 t_unit_test_agent_state_LDADD = $(agent_unit_libs)
+
+# Its fuzz targets; t/fuzz/local.mk names the common parts.
+agent_fuzz = t/fuzz/fuzz_engine t/fuzz/fuzz_frames t/fuzz/fuzz_gitout
+agent_fuzz_libs = wh-agent/libwhagent.la $(fuzz_libs)
+t_fuzz_fuzz_engine_SOURCES = t/fuzz/fuzz_engine.c $(fuzz_common)
+t_fuzz_fuzz_engine_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_engine_LDADD = $(agent_fuzz_libs)
+t_fuzz_fuzz_frames_SOURCES = t/fuzz/fuzz_frames.c $(fuzz_common)
+t_fuzz_fuzz_frames_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_frames_LDADD = $(agent_fuzz_libs)
+t_fuzz_fuzz_gitout_SOURCES = t/fuzz/fuzz_gitout.c $(fuzz_common)
+t_fuzz_fuzz_gitout_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_gitout_LDADD = $(agent_fuzz_libs)

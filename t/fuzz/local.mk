@@ -21,9 +21,9 @@ fuzz_ldflags = $(AM_LDFLAGS) $(WH_FUZZ)
 else
 fuzz_common = t/fuzz/fuzz.c t/fuzz/fuzz.h t/fuzz/replay_main.c
 fuzz_ldflags = $(AM_LDFLAGS)
-TESTS += $(fuzz_targets)
+TESTS += $(fuzz_targets) $(agent_fuzz)
 endif
-check_PROGRAMS += $(fuzz_targets)
+check_PROGRAMS += $(fuzz_targets) $(agent_fuzz)
 
 t_fuzz_fuzz_conf_SOURCES = t/fuzz/fuzz_conf.c $(fuzz_common)
 t_fuzz_fuzz_conf_LDFLAGS = $(fuzz_ldflags)
