@@ -166,7 +166,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         .work = work, .deadline = source->opts.deadline, .bytes_max = 2 * source->opts.max_bytes};
     wh_engine_build_t build = {
         .dockerfile = job->snapshot.build_dockerfile,
-        .tag = apr_pstrcat(work->p, "wisehost/", job->app, ":", job->deployment, NULL),
+        .tag = apr_pstrcat(work->p, "localhost/wisehost/", job->app, ":", job->deployment, NULL),
         .labels = image_labels(work),
         .memory_bytes = work->conf->build_memory_bytes,
         .read = read_tar,
