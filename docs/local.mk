@@ -1,2 +1,11 @@
 # docs: its part of the one Makefile
-EXTRA_DIST += docs/api.md docs/directives.md docs/protocol.md
+EXTRA_DIST += \
+	docs/api.md \
+	docs/daemons.md \
+	docs/deploying.md \
+	docs/directives.md \
+	docs/install.md \
+	docs/performance.md \
+	docs/protocol.md \
+	docs/security.md \
+	docs/webhooks.md
