@@ -139,7 +139,7 @@ int main(int argc, char **argv)
         .conf = &tool.conf, .clock = wh_sys_clock(), .rnd = wh_sys_rand()};
     const char *config = NULL, *file = NULL;
     wh_err_t err = WH_ERR_INIT;
-    int reconcile = 0;
+    int reconcile = 0, rc;
     json_t *doc;
     char *text;
     size_t n;
@@ -170,5 +170,7 @@ int main(int argc, char **argv)
         wh_fsutil_read(tool.p, file, 1048576, &text, &n, &err) != APR_SUCCESS ||
         wh_json_load_object(tool.p, text, n, NULL, &doc, &err) != APR_SUCCESS)
         return fail(&err);
-    return reconcile ? run_reconcile(&tool, doc) : run_job(&tool, doc);
+    rc = reconcile ? run_reconcile(&tool, doc) : run_job(&tool, doc);
+    apr_pool_destroy(tool.p);
+    return rc;
 }
