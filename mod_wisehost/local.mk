@@ -57,3 +57,10 @@ mod_wisehost_mod_wisehost_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -sha
 	-export-symbols-regex '^wisehost_module$$'
 
 EXTRA_DIST += mod_wisehost/README.md
+
+# httpd loads the .so; libtool's own file has no place among the modules.
+install-data-hook:
+	rm -f $(DESTDIR)$(httpdmoddir)/mod_wisehost.la
+
+uninstall-hook:
+	rm -f $(DESTDIR)$(httpdmoddir)/mod_wisehost.so
