@@ -190,8 +190,14 @@ static apr_status_t take_reply(exchange_t *x, apr_pool_t *p, wh_engine_reply_t *
     reply->body = x->have > 0 ? apr_pstrmemdup(p, x->body, x->have) : "";
     if (x->result == CURLE_OK)
         return APR_SUCCESS;
-    if (x->result == CURLE_COULDNT_CONNECT)
-        return wh_err_set(err, 503, "no_engine", "the container engine does not answer");
+    if (x->result == CURLE_COULDNT_CONNECT) {
+        long code = 0;
+        char why[128];
+
+        curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &code);
+        return wh_err_set(err, 503, "no_engine", "the container engine does not answer: %s",
+                          apr_strerror((apr_status_t)code, why, sizeof(why)));
+    }
     if (x->too_large)
         return wh_err_set(err, 502, "engine_error", "the engine's answer is too large");
     /* An engine may answer before it has read the whole of a stream, and then close. */

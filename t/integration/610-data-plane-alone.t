@@ -66,7 +66,7 @@ $box->commit({ 'index.html' => "container second\n" });
 is($stack->deploy('box', {}, 90)->{conclusion}, 'succeeded', 'the next container deploy works');
 like($stack->get('box')->{body}, qr/container second/, 'and is live');
 
-$stack->allow_log(qr/WH0\d\d\d|AH006\d\d|AH03\d\d\d|AH02454|AH02454|dbd|DBD/);
+$stack->allow_log(qr/WH0\d\d\d|AH006\d\d|AH03\d\d\d|AH02454|AH01114|AH02454|dbd|DBD/);
 is_deeply([ $stack->bad_log_lines ], [], 'the logs hold nothing else');
 is_deeply([ $stack->stop ], [], 'everything ends by SIGTERM');
 done_testing();
