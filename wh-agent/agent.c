@@ -173,7 +173,8 @@ static void take_seen(wh_agent_t *agent, const pass_t *pass, int tell_all)
         s.address = apr_pstrdup(p, s.address);
         s.reason = apr_pstrdup(p, s.reason);
         APR_ARRAY_PUSH(now, wh_reconcile_seen_t) = s;
-        if (tell_all || old == NULL || old->state != s.state || old->restarts != s.restarts)
+        if (!s.busy &&
+            (tell_all || old == NULL || old->state != s.state || old->restarts != s.restarts))
             wh_link_conn_app_status(agent, &s);
         if (s.started)
             rest(agent, &s);
