@@ -75,7 +75,8 @@ sub kill_rounds {
         for my $slug (sort keys %words) {
             my ($how) = $stack->db->value("SELECT conclusion FROM deployments d JOIN apps a ON a.id = d.app_id"
                 . " WHERE a.slug = '$slug' ORDER BY d.number DESC LIMIT 1");
-            $conclusions{$how // '?'}++;
+            $how = length($how // '') ? $how : 'unfinished';
+            $conclusions{$how}++;
             my $got = $stack->get($slug);
             if ($how eq 'succeeded') {
                 my $live = try_for { index($stack->get($slug)->{body}, $words{$slug}) >= 0 } 5;

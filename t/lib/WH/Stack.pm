@@ -172,6 +172,7 @@ sub start_engine {
     croak "no container engine: $said" if $rc != 0;
     chown 0, (getpwnam 'wisehost-agent')[3], $engine;
     chmod 0750, $engine;
+    unlink "$engine/podman.sock";    # a killed service leaves its socket, which is not the new one's
     $self->{proc}{podman} = WH::Proc->start(
         name => 'podman', log => "$self->{dir}/log/podman.log", umask => 077,
         cmd => [ "$src/conf/engine.sh", 'serve', $engine ]);
