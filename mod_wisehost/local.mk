@@ -11,6 +11,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_conf.def \
 	mod_wisehost/wh_mod_data.h \
 	mod_wisehost/wh_mod_db.c \
+	mod_wisehost/wh_mod_forward.c \
 	mod_wisehost/wh_mod_host.c \
 	mod_wisehost/wh_mod_lru.h \
 	mod_wisehost/wh_mod_page.c \

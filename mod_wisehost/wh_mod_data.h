@@ -73,6 +73,11 @@ void wh_mod_proxy_register(void);
 void wh_mod_proxy_child_init(apr_pool_t *pchild, server_rec *s);
 int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req);
 
+/* OK for a request that may go to an application, else the status that refuses it. */
+int wh_mod_forward_check(request_rec *r);
+/* Makes r->headers_in say about the client what this server knows, and nothing that it claims. */
+void wh_mod_forward_headers(request_rec *r, const wh_mod_req_t *req);
+
 /* The page or problem document (as the client's Accept asks) of an error in the data plane. */
 int wh_mod_page_send(request_rec *r, const wh_err_t *err);
 /* "No such deployment" for a name under the base domain. */

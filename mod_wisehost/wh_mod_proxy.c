@@ -17,7 +17,6 @@
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
-#include <http_ssl.h>
 #include <mod_proxy.h>
 
 #include "mod_wisehost/wh_mod_data.h"
@@ -339,38 +338,6 @@ static const char *upstream_path(request_rec *r, const wh_mod_req_t *req)
     return r->args != NULL ? apr_pstrcat(r->pool, path, "?", r->args, NULL) : path;
 }
 
-/*
- * What the application learns about its client comes from this server alone. Behind a trusted proxy
- * (mod_remoteip has replaced the address) its word on scheme and port is kept.
- */
-static void forwarded_headers(request_rec *r, const wh_mod_req_t *req)
-{
-    static const char *const forged[] = {
-        "Forwarded",          "X-Forwarded-For",   "X-Forwarded-Host", "X-Forwarded-Server",
-        "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-IP"};
-    int trusted = r->useragent_addr != r->connection->client_addr;
-    const char *proto = trusted ? apr_table_get(r->headers_in, "X-Forwarded-Proto") : NULL;
-    const char *port = trusted ? apr_table_get(r->headers_in, "X-Forwarded-Port") : NULL;
-    apr_size_t i;
-
-    if (proto == NULL) {
-        proto = ap_ssl_conn_is_ssl(r->connection) ? "https" : "http";
-    }
-    if (port == NULL) {
-        port = apr_psprintf(r->pool, "%d", r->connection->local_addr->port);
-    }
-    for (i = 0; i < sizeof(forged) / sizeof(forged[0]); i++) {
-        apr_table_unset(r->headers_in, forged[i]);
-    }
-    apr_table_setn(r->headers_in, "X-Forwarded-Proto", proto);
-    apr_table_setn(r->headers_in, "X-Forwarded-Port", port);
-    apr_table_setn(r->headers_in, "X-Real-IP", r->useragent_ip);
-    if (*req->mount != '\0') {
-        apr_table_setn(r->headers_in, "X-Forwarded-Prefix", ap_escape_uri(r->pool, req->mount));
-    }
-    apr_table_setn(r->headers_in, "X-Request-Id", wh_mod_problem_request_id(r));
-}
-
 /* The upstream to begin with: rotates, each as often as its weight says. */
 static int first_upstream(const wh_route_t *route)
 {
@@ -443,7 +410,12 @@ int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req)
     if (preserve_host == NULL) {
         return upstream_error(r, req, rc); /* no mod_proxy, and only WiseHostApp to want it */
     }
-    forwarded_headers(r, req);
+    rc = wh_mod_forward_check(r);
+    if (rc != OK) {
+        return rc;
+    }
+    wh_mod_forward_headers(r, req);
+    rc = HTTP_SERVICE_UNAVAILABLE;
     r->per_dir_config = ap_merge_per_dir_configs(r->pool, r->per_dir_config, preserve_host);
     /*
      * 503 means that no connection was made, and mod_proxy keeps what it read of the body for a

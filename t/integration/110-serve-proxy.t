@@ -43,6 +43,16 @@ ok(!exists $in->{forwarded}, 'Forwarded is removed');
 ok(!(grep { /wisehost/i } keys %$in), 'X-Wisehost-* of a client never arrives');
 $in = $h->get('web', '/echo', headers => { 'X-Request-Id' => "a\tb\"c" })->{json}{headers};
 like($in->{'x-request-id'}, qr/^[0-9a-z]{26}$/, 'a harmful one is replaced');
+$in = $h->get('web', '/echo', headers => {
+    'Connection' => 'close, X-Real-IP, x-forwarded-proto,X-Forwarded-Port, X-Forwarded-For, X-Request-Id, X-Mine', 'X-Mine' => 1,
+    'X_Real_IP' => '6.6.6.6', 'X_Forwarded_For' => '6.6.6.6', 'x_request-id' => 'forged-id', 'X-Forwarded-User' => 'root',
+    'X-Forwarded-Ssl' => 'on', 'X-Remote-User' => 'root', 'Proxy' => 'http://evil.example' })->{json}{headers};
+is($in->{'x-real-ip'}, '127.0.0.1', 'D15 a client that calls X-Real-IP hop-by-hop does not get rid of it');
+is($in->{'x-forwarded-proto'}, 'http', 'D15 nor of X-Forwarded-Proto');
+is($in->{'x-forwarded-port'}, $h->port, 'D15 nor of X-Forwarded-Port');
+like($in->{'x-request-id'}, qr/^[0-9a-z]{26}$/, 'D15 nor of X-Request-Id');
+ok(!exists $in->{'x-mine'}, 'its own headers are its own business');
+is_deeply([ grep { /_|user|ssl|^proxy$/ } keys %$in ], [], 'D15, XM8 twins with underscores, X-Forwarded-User, X-Remote-User and Proxy never arrive');
 is($h->get('web', '/health')->{json}{name}, 'a', "an application's own /health reaches it");
 is($h->get('web', '/v1/apps')->{json}{name}, 'a', 'and so does its /v1');
 is($h->get('web', '/.env')->{status}, 200, 'paths are its own business');
@@ -57,6 +67,12 @@ is($h->get('web', '/echo', method => $_)->{json}{method}, $_, "$_ passes") for q
 my ($status, $all) = $h->raw("POST /echo HTTP/1.1\r\nHost: web.$base\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     . "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
 like($all, qr/"length":11/, 'a chunked body');
+($status) = $h->raw("POST /echo HTTP/1.1\r\nHost: web.$base\r\nTransfer-Encoding: identity, chunked\r\nConnection: close\r\n\r\n0\r\n\r\n");
+is($status, 400, 'another transfer coding is the fault of the client, not of the server');
+for my $line ("CONNECT web.$base:80", 'TRACE /echo') {
+    ($status) = $h->raw("$line HTTP/1.1\r\nHost: web.$base\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n");
+    is($status, 405, "$line is refused");
+}
 for my $code (204, 301, 404, 500, 502, 503) {
     my $answer = $h->get('web', "/status/$code");
     is($answer->{status}, $code, "the application's own $code passes");
