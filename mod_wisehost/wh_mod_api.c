@@ -57,14 +57,24 @@ apr_status_t wh_mod_call_begin(wh_call_t *c)
     return rv;
 }
 
+/* Whatever waits for the client (a body that dribbles in, an answer that nobody reads) waits without
+ * a connection of the pool: a few slow clients would have them all. */
+static void let_db_go(wh_call_t *c)
+{
+    wh_mod_db_release(c->r);
+    c->dbc = NULL;
+}
+
 apr_status_t wh_mod_call_reply(wh_call_t *c, int status, json_t *body)
 {
+    let_db_go(c);
     c->rc = wh_mod_req_reply(c->r, status, body);
     return APR_SUCCESS;
 }
 
 apr_status_t wh_mod_call_empty(wh_call_t *c, int status)
 {
+    let_db_go(c);
     c->rc = wh_mod_req_empty(c->r, status);
     return APR_SUCCESS;
 }
@@ -219,6 +229,9 @@ static apr_status_t read_body(wh_call_t *c)
     if (c->route->flags & WH_API_RAW) {
         return APR_SUCCESS;
     }
+    if (ap_request_has_body(c->r)) {
+        let_db_go(c);
+    }
     if (c->route->body) {
         return read_json(c);
     }
@@ -277,6 +290,7 @@ int wh_mod_api_handler(request_rec *r)
     if (c.dbc) {
         wh_dbc_rollback(c.dbc);
     }
+    let_db_go(&c);
     return wh_mod_req_problem(r, &c.err);
 }
 

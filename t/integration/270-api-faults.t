@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use IO::Socket::INET ();
+use Socket qw(SOL_SOCKET SO_RCVBUF inet_aton pack_sockaddr_in);
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WH::Api;
@@ -59,6 +60,35 @@ if ($api->db->kind eq 'pgsql') { # on SQLite there is no server to restart
 }
 my @status = map { $api->req(GET => '/v1/apps', token => $token)->{status} } 1 .. 10;
 is_deeply(\@status, [ (200) x 10 ], 'a server that was restarted between two calls is not noticed');
+
+# ---- slow clients and the pool of connections --------------------------------------------------------
+# More of them than DBDMax: whoever makes us wait must not keep a connection meanwhile.
+{
+    my $deploy = $api->token('deploy');
+    my $head = "Host: 127.0.0.1\r\nAuthorization: Bearer";
+    my @slow = map {
+        my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $api->{port}) or die "connect: $!";
+        syswrite $s, "POST /v1/apps/blog/deployments HTTP/1.1\r\n$head $deploy\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{";
+        $s
+    } 1 .. 10;
+    sleep 0.5;
+    my $t0 = time;
+    is($api->req(GET => '/v1/apps', token => $token)->{status}, 200, 'with ten bodies that dribble in, others are answered');
+    cmp_ok(time - $t0, '<', 2, 'at once');
+    @slow = ();
+    $api->app($token, "big$_", build => { build_command => 'x' x 2000 }) for 1 .. 60;
+    @slow = map {
+        my $s = IO::Socket::INET->new(Proto => 'tcp') or die "socket: $!";
+        setsockopt $s, SOL_SOCKET, SO_RCVBUF, 2048;
+        connect $s, pack_sockaddr_in($api->{port}, inet_aton('127.0.0.1')) or die "connect: $!";
+        syswrite $s, "GET /v1/apps?limit=100 HTTP/1.1\r\n$head $token\r\n\r\n" x 100;
+        $s
+    } 1 .. 10;
+    sleep 1;
+    $t0 = time;
+    is($api->req(GET => '/v1/apps?limit=1', token => $token)->{status}, 200, 'with ten clients that read no answer, too');
+    cmp_ok(time - $t0, '<', 2, 'at once');
+}
 
 # ---- access log ------------------------------------------------------------------------------------
 $api->req(GET => '/health');
