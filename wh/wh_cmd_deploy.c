@@ -127,8 +127,8 @@ static int run(wh_cli_t *cli)
     if (rc != 0)
         return rc;
     const char *id = wh_cli_get(cli, reply.body, "id");
-    wh_cli_note(cli, "%s deployment %s (%s)\n", wh_cli_clean(cli, app),
-                wh_cli_get(cli, reply.body, "number"), id);
+    wh_cli_note(cli, "%s deployment %s (%s), to be live at %s\n", wh_cli_clean(cli, app),
+                wh_cli_get(cli, reply.body, "number"), id, wh_cli_get(cli, reply.body, "url"));
     if (wh_cli_opts_get(cli, "wait") != NULL && wh_cli_deployment_is_id(id))
         return wait_for(cli, id, timeout_s);
     if (cli->json)
