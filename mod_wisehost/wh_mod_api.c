@@ -57,8 +57,8 @@ apr_status_t wh_mod_call_begin(wh_call_t *c)
     return rv;
 }
 
-/* Whatever waits for the client (a body that dribbles in, an answer that nobody reads) waits without
- * a connection of the pool: a few slow clients would have them all. */
+/* Whatever waits for the client (a body that dribbles in, an answer that nobody reads) waits
+ * without a connection of the pool: a few slow clients would have them all. */
 static void let_db_go(wh_call_t *c)
 {
     wh_mod_db_release(c->r);

@@ -35,7 +35,7 @@ typedef struct wh_reconcile_seen_t {
     const char *reason;
     apr_int64_t restarts;
     int started; /* this pass had to start it, whatever came of that */
-    int busy;    /* of a job whose result the hub does not have yet: it does not know the container */
+    int busy; /* of a job whose result the hub does not have yet: it does not know the container */
 } wh_reconcile_seen_t;
 
 typedef struct wh_reconcile_opts_t {
