@@ -7,9 +7,11 @@
 #include "libwh/wh_log.h"
 #include "libwh/wh_text.h"
 #include "wh-agent/build.h"
+#include "wh-agent/dockerfile.h"
 #include "wh-agent/release.h"
 
 #define DOCKERFILE_MAX WH_MIB
+#define FILES_MAX 200000
 
 apr_array_header_t *wh_work_labels(const wh_work_t *work)
 {
@@ -52,12 +54,12 @@ static apr_array_header_t *image_labels(const wh_work_t *work)
 /* Engines read these beside the Dockerfile, some of them following links: only plain files will do.
  */
 static apr_status_t check_plain(wh_work_t *work, const wh_source_t *source, const char *path,
-                                int needed, wh_err_t *err)
+                                wh_lstree_entry_t *needed, wh_err_t *err)
 {
     wh_lstree_entry_t entry;
     apr_status_t rv = wh_source_stat(work->p, source, path, &entry, err);
 
-    if (rv == APR_NOTFOUND && !needed)
+    if (rv == APR_NOTFOUND && needed == NULL)
         return APR_SUCCESS;
     if (rv == APR_NOTFOUND)
         return wh_err_set(err, 422, "build_failed", "there is no %s in the repository", path);
@@ -67,7 +69,74 @@ static apr_status_t check_plain(wh_work_t *work, const wh_source_t *source, cons
         return wh_err_set(err, 422, "build_failed", "%s is not a regular file", path);
     if (entry.size > DOCKERFILE_MAX)
         return wh_err_set(err, 422, "build_failed", "%s is larger than 1 MiB", path);
+    if (needed != NULL)
+        *needed = entry;
     return APR_SUCCESS;
+}
+
+typedef struct text_t {
+    char *buf;
+    size_t n, size;
+} text_t;
+
+static int take_dockerfile(void *baton, const wh_catfile_object_t *object, const char *buf,
+                           size_t n)
+{
+    text_t *text = baton;
+
+    if (strcmp(object->type, "blob") != 0 || n > text->size - text->n)
+        return 1;
+    memcpy(text->buf + text->n, buf, n);
+    text->n += n;
+    return 0;
+}
+
+static apr_status_t check_dockerfile(wh_work_t *work, const wh_source_t *source,
+                                     const wh_lstree_entry_t *entry, wh_err_t *err)
+{
+    const char *oid = entry->oid;
+    text_t text = {.size = (size_t)entry->size};
+    wh_source_read_t what = {.oids = &oid, .n = 1, .fn = take_dockerfile, .baton = &text};
+    int ended = 0;
+    apr_status_t rv;
+
+    text.buf = apr_palloc(work->p, text.size + 1);
+    rv = wh_source_read(work->p, source, &what, &ended, err);
+    if (rv == APR_SUCCESS && ended)
+        rv = wh_err_set(err, 422, "clone_failed", "git gave something else than a file");
+    return rv == APR_SUCCESS ? wh_dockerfile_check(work->p, text.buf, text.n, err) : rv;
+}
+
+/* How much a few small trees that name each other may unfold to: git packs only what was counted
+ * before, for it would hold all of it in memory. */
+typedef struct count_t {
+    int files;
+    apr_int64_t bytes, bytes_max;
+} count_t;
+
+static int take_count(void *baton, const wh_lstree_entry_t *entry)
+{
+    count_t *count = baton;
+
+    count->bytes += entry->size > 0 ? entry->size : 0;
+    return ++count->files > FILES_MAX || count->bytes > count->bytes_max;
+}
+
+static apr_status_t check_size(wh_work_t *work, const wh_source_t *source, wh_err_t *err)
+{
+    count_t count = {.bytes_max = 2 * source->opts.max_bytes};
+    int ended = 0;
+    apr_status_t rv = wh_source_list(work->p, source, work->job->snapshot.repo_root, take_count,
+                                     &count, &ended, err);
+
+    if (rv != APR_SUCCESS || !ended)
+        return rv;
+    if (count.files > FILES_MAX)
+        return wh_err_set(err, 422, "too_many_files",
+                          "the files for the build are more than %d", FILES_MAX);
+    return wh_err_set(err, 422, "too_large",
+                      "the files for the build have more than %" APR_INT64_T_FMT " MiB",
+                      count.bytes_max / WH_MIB);
 }
 
 static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source, wh_err_t *err)
@@ -78,11 +147,18 @@ static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source, wh_er
                                   wh_release_join(work->p, snap->repo_root, ".containerignore"),
                                   apr_pstrcat(work->p, dockerfile, ".dockerignore", NULL),
                                   apr_pstrcat(work->p, dockerfile, ".containerignore", NULL)};
-    apr_status_t rv = check_plain(work, source, dockerfile, 1, err);
+    wh_lstree_entry_t entry;
+    apr_status_t rv;
 
+    if (wh_dockerfile_name_bad(dockerfile))
+        return wh_err_set(err, 422, "build_failed", "a Dockerfile may not be called *.in: %s",
+                          dockerfile);
+    rv = check_plain(work, source, dockerfile, &entry, err);
+    if (rv == APR_SUCCESS)
+        rv = check_dockerfile(work, source, &entry, err);
     for (size_t i = 0; i < WH_ARRAY_LEN(beside) && rv == APR_SUCCESS; i++)
-        rv = check_plain(work, source, beside[i], 0, err);
-    return rv;
+        rv = check_plain(work, source, beside[i], NULL, err);
+    return rv == APR_SUCCESS ? check_size(work, source, err) : rv;
 }
 
 /* ---- the stream ---- */

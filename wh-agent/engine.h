@@ -54,6 +54,7 @@ typedef struct wh_engine_seen_t {
     const char *publish_address; /* "" = not published */
     apr_int64_t publish_port;
     apr_array_header_t *labels; /* wh_engine_label_t */
+    apr_size_t label_bytes;     /* what they take in a list, about */
     const char *forbidden; /* the first thing that our spec could not have asked for, "" = none */
     apr_int64_t memory_bytes, nano_cpus, pids;
 } wh_engine_seen_t;

@@ -17,6 +17,7 @@ static const char *const capabilities[] = {"CHOWN",  "DAC_OVERRIDE", "FOWNER",  
 #define NOFILE 1024
 #define NPROC 4096
 #define RESTARTS 5
+#define LABEL_BYTES_MAX 16384
 
 json_t *wh_engine_json_labels(const apr_array_header_t *labels)
 {
@@ -139,6 +140,18 @@ const char *wh_engine_label(const apr_array_header_t *labels, const char *key)
             return l->value;
     }
     return "";
+}
+
+static size_t bytes_of(const apr_array_header_t *labels)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < labels->nelts; i++) {
+        const wh_engine_label_t *l = &APR_ARRAY_IDX(labels, i, wh_engine_label_t);
+
+        n += strlen(l->key) + strlen(l->value) + 8;
+    }
+    return n;
 }
 
 static apr_array_header_t *tags_of(apr_pool_t *p, const json_t *array)
@@ -288,11 +301,27 @@ static const char *forbidden_modes(const json_t *host)
     return strcmp(str_of(host, "UsernsMode"), "host") == 0 ? "UsernsMode" : "";
 }
 
+/* Podman lists the volumes that an image asks for as binds of names: 64 hex digits, a colon. */
+static int forbidden_binds(const json_t *host)
+{
+    const json_t *binds = json_object_get(host, "Binds"), *v;
+    size_t i;
+
+    json_array_foreach((json_t *)(uintptr_t)binds, i, v)
+    {
+        const char *s = json_string_value(v);
+
+        if (s == NULL || strspn(s, "0123456789abcdef") != 64 || s[64] != ':')
+            return 1;
+    }
+    return !json_is_array(binds) && !empty(binds);
+}
+
 /* The first setting that gives more than a container of ours may have. */
 static const char *forbidden(const json_t *top, const json_t *host)
 {
     static const char *const absent[] = {
-        "Privileged",        "Binds",       "Mounts",       "Devices",   "DeviceRequests",
+        "Privileged",        "Mounts",       "Devices",   "DeviceRequests",
         "DeviceCgroupRules", "VolumesFrom", "CgroupParent", "Sysctls",   "OomKillDisable",
         "PublishAllPorts",   "Links",       "GroupAdd",     "ExtraHosts"};
     const json_t *mounts = json_object_get(top, "Mounts"), *v;
@@ -304,6 +333,8 @@ static const char *forbidden(const json_t *top, const json_t *host)
     for (i = 0; i < WH_ARRAY_LEN(absent); i++)
         if (!empty(json_object_get(host, absent[i])))
             return absent[i];
+    if (forbidden_binds(host))
+        return "Binds";
     /* An image may ask for a volume of its own: that is storage of the engine, nothing of the host.
      */
     json_array_foreach((json_t *)(uintptr_t)mounts, i,
@@ -358,6 +389,7 @@ apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_e
     if (wh_time_parse(str_of(top, "Created"), &seen->created_at) != APR_SUCCESS)
         seen->created_at = 0;
     seen->labels = labels_of(p, json_object_get(json_object_get(top, "Config"), "Labels"));
+    seen->label_bytes = bytes_of(seen->labels);
     seen->forbidden = forbidden(top, host);
     seen->memory_bytes = int_of(host, "Memory");
     seen->nano_cpus = int_of(host, "NanoCpus");
@@ -371,6 +403,10 @@ const char *wh_engine_json_differs(apr_pool_t *p, const wh_engine_spec_t *spec,
 {
     if (seen->forbidden[0] != '\0')
         return seen->forbidden;
+    /* An image brings labels of its own: so many that the list of all containers could no longer be
+     * read would blind the agent for every app. */
+    if (seen->label_bytes > LABEL_BYTES_MAX)
+        return "Labels (the image has more than 16 KiB of them)";
     if (strcmp(seen->image, spec->image) != 0)
         return "Image";
     if (seen->memory_bytes != spec->memory_bytes)

@@ -15,6 +15,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/cause.c wh-agent/cause.h \
 	wh-agent/conf.c wh-agent/conf.h \
 	wh-agent/deploy.c wh-agent/deploy.h \
+	wh-agent/dockerfile.c wh-agent/dockerfile.h \
 	wh-agent/engine.h \
 	wh-agent/engine_docker.c \
 	wh-agent/engine_http.c wh-agent/engine_http.h \
@@ -55,11 +56,13 @@ t_tools_wh_agent_job_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la
 
 # Its units; t/unit/local.mk, which comes later, names the common parts.
-agent_units = t/unit/test_agent_cause t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job \
+agent_units = t/unit/test_agent_cause t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job \
 	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_run t/unit/test_agent_state
 agent_unit_libs = wh-agent/libwhagent.la $(unit_libs)
 t_unit_test_agent_cause_SOURCES = t/unit/test_agent_cause.c $(unit_common)
 t_unit_test_agent_cause_LDADD = $(agent_unit_libs)
+t_unit_test_agent_dockerfile_SOURCES = t/unit/test_agent_dockerfile.c $(unit_common)
+t_unit_test_agent_dockerfile_LDADD = $(agent_unit_libs)
 t_unit_test_agent_engine_SOURCES = t/unit/test_agent_engine.c $(unit_common)
 t_unit_test_agent_engine_LDADD = $(agent_unit_libs)
 t_unit_test_agent_git_SOURCES = t/unit/test_agent_git.c $(unit_common)

@@ -106,6 +106,69 @@ fails(deploy(run_script($serve), dockerfile => 'gone/Dockerfile'), 'build_failed
     fails($agent->run(app => $app, kind => 'container', url => $links->path), 'build_failed', qr/\.dockerignore is not a regular file/, 'XJ1 an ignore file that is a link');
 }
 
+# --- Dockerfiles that reach for the host ---
+{
+    my $canary = 'canary-' . $$ . time;
+    my $secret = $agent->dir . '/secret';
+    open my $fh, '>', $secret or die $!;
+    print {$fh} "$canary\n";
+    close $fh;
+    chmod 0600, $secret;
+    my $evil = $agent->repo('evil');
+    my @all;
+    my $try = sub {
+        my ($files, $like, $what, %o) = @_;
+        system('cp', '/bin/busybox', $evil->work . '/busybox');
+        $evil->commit($files);
+        my $r = $agent->run(app => $app, kind => 'container', url => $evil->path, %o);
+        push @all, @{ $r->{log} }, $r->{detail};
+        fails($r, 'build_failed', $like, $what);
+    };
+    $try->({ 'Dockerfile.in' => qq(FROM scratch\n#include "$secret"\n) }, qr/may not be called \*\.in/, 'XJ1 a Dockerfile for a preprocessor',
+        dockerfile => 'Dockerfile.in');
+    $try->({ Dockerfile => "FROM scratch AS a\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"ln\", \"-s\", \"/\", \"/evil\"]\n"
+            . "${head}RUN --mount=type=bind,from=a,source=/evil,target=/m [\"/bin/busybox\", \"cat\", \"/m$secret\"]\n" },
+        qr/line 6.*--mount/, 'XJ1 a mount out of the build');
+    $try->({ Dockerfile => "FROM scratch\nADD http://127.0.0.1:$instance->{port}/ /x\n" }, qr/line 2.*ADD/, 'XJ8 an address fetched by the engine');
+    unlike(join("\n", @all), qr/$canary/, 'XJ1 no file of the host is in a log');
+    my $inner = HTTP::Tiny->new(timeout => 2)->get("http://127.0.0.1:$instance->{port}/")->{content};
+    is($inner, "hello\n", 'what answers on the loopback of the host');
+    $try->({ Dockerfile => "${head}RUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo GET / | /bin/busybox nc -w 3 127.0.0.1 $instance->{port} && echo reach''ed; exit 9\"]\n" },
+        qr/\S/, 'XJ8 a build that knocks at the loopback of the host');
+    unlike(join("\n", @all), qr/^reached/m, 'XJ8 does not reach it');
+}
+
+# --- trees and images that unfold ---
+{
+    my $bomb = $agent->repo('bomb');
+    $bomb->commit({ Dockerfile => $head });
+    my ($file) = $bomb->git('-C', $bomb->work, 'ls-tree', 'HEAD') =~ /^(.*)$/m;
+    my $tree_of = sub {
+        my ($list) = @_;
+        my $path = $bomb->work . '.list';
+        open my $fh, '>', $path or die $!;
+        print {$fh} $list;
+        close $fh;
+        open STDIN, '<', $path or die $!;
+        return $bomb->git('-C', $bomb->work, 'mktree');
+    };
+    my ($blob) = $file =~ / ([0-9a-f]{40})/;
+    my $tree = $tree_of->(join '', map {"100644 blob $blob\tf$_\n"} 0 .. 9);
+    $tree = $tree_of->(join '', map {"040000 tree $tree\td$_\n"} 0 .. 9) for 1 .. 9;
+    $tree = $tree_of->("$file\n040000 tree $tree\td\n");
+    my $commit = $bomb->git('-C', $bomb->work, 'commit-tree', '-m', 'many', $tree);
+    $bomb->git('-C', $bomb->work, 'push', '-q', '-f', 'origin', "$commit:refs/heads/main");
+    my $r = $agent->run(app => $app, kind => 'container', url => $bomb->path);
+    fails($r, 'too_many_files', qr/more than 200000/, 'XJ6 ten thousand million files in ten trees');
+    cmp_ok($r->{took}, '<', 10, 'XJ6 at once');
+    my $labels = 'LABEL ' . join(' ', map {"k$_=v"} 1 .. 5000) . "\n";
+    fails(deploy(run_script($serve) . $labels), 'start_failed', qr/Labels/, 'XJ6 an image with labels without end');
+    my $volume = deploy(run_script($serve) . "VOLUME /data\n", deployment => '01hz0000000000000000000vv1');
+    is($volume->{outcome}, 'succeeded', 'an image may ask for a volume of the engine') or diag explain $volume;
+    is($agent->run(app => $app, job_kind => 'stop', deployment => '01hz0000000000000000000vv1')->{outcome}, 'succeeded', 'it is stopped');
+    is($agent->podman(qw(volume ls -q)), '', 'I5 and its volume goes with it');
+}
+
 # --- cancel ---
 my $nap = 100_000 + $$;    # seen in the list of processes
 for my $case (

@@ -87,6 +87,9 @@ static void test_seen(void **state)
     assert_string_equal(wh_engine_label(seen.labels, "wisehost.app"), "a");
     assert_string_equal(wh_engine_label(seen.labels, "nothing"), "");
     assert_string_equal(wh_engine_json_differs(p, &spec, &seen), "");
+    seen.label_bytes = 16385;
+    assert_non_null(strstr(wh_engine_json_differs(p, &spec, &seen), "Labels"));
+    seen.label_bytes = 16384;
     spec.pids = 100;
     assert_string_equal(wh_engine_json_differs(p, &spec, &seen), "PidsLimit");
     spec.pids = 256;
@@ -117,6 +120,10 @@ static void test_forbidden(void **state)
     static const char *const members[][2] = {
         {"{\"Privileged\":true}", "Privileged"},
         {"{\"Binds\":[\"/etc:/etc\"]}", "Binds"},
+        {"{\"Binds\":[\"" ID64 ":/data:rw\",\"/etc:/etc\"]}", "Binds"},
+        {"{\"Binds\":[\"named:/data\"]}", "Binds"},
+        {"{\"Binds\":[7]}", "Binds"},
+        {"{\"Binds\":\"/etc:/etc\"}", "Binds"},
         {"{\"Mounts\":[{\"Type\":\"bind\"}]}", "Mounts"},
         {"{\"PidMode\":\"host\"}", "PidMode"},
         {"{\"PidMode\":\"container:x\"}", "PidMode"},
@@ -149,6 +156,9 @@ static void test_forbidden(void **state)
     assert_string_equal(forbidden_by(p, "", "{\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/\"}]}"),
                         "Mounts");
     assert_string_equal(forbidden_by(p, "", "{\"Mounts\":[{\"Type\":\"volume\"}]}"), "");
+    assert_string_equal(
+        forbidden_by(p, "HostConfig", "{\"Binds\":[\"" ID64 ":/data:rprivate,rw,nodev,exec\"]}"),
+        ""); /* Podman's words for a VOLUME of the image */
     assert_string_equal(forbidden_by(p, "", "{\"HostConfig\":null}"), "HostConfig");
     assert_string_equal(forbidden_by(p, "HostConfig", "{\"CapAdd\":[\"CAP_CHOWN\",\"KILL\"]}"), "");
 }

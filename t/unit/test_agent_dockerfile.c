@@ -1,0 +1,112 @@
+#include <string.h>
+#include "t/unit/unit.h"
+#include "wh-agent/dockerfile.h"
+
+static int refused(apr_pool_t *p, const char *text)
+{
+    wh_err_t err = WH_ERR_INIT;
+    apr_status_t rv = wh_dockerfile_check(p, text, strlen(text), &err);
+
+    if (rv != APR_SUCCESS)
+        assert_string_equal(err.code, "build_failed");
+    return rv != APR_SUCCESS;
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_true(wh_dockerfile_name_bad("Dockerfile.in"));
+    assert_true(wh_dockerfile_name_bad("a/b.IN"));
+    assert_true(wh_dockerfile_name_bad(".in"));
+    assert_false(wh_dockerfile_name_bad("Dockerfile"));
+    assert_false(wh_dockerfile_name_bad("in"));
+    assert_false(wh_dockerfile_name_bad("Dockerfile.in.x"));
+}
+
+static void test_refused(void **state)
+{
+    static const char *const bad[] = {
+        "FROM a\nRUN --mount=type=bind,from=a,source=/e,target=/m ls /m\n",
+        "FROM a\nRUN --MOUNT=type=cache,id=../../x,target=/m ls",
+        "FROM a\nrun\t--mount=type=bind,target=/m ls\n",
+        "FROM a\nRUN \\\n--mount=target=/m ls\n",
+        "FROM a\nRUN --mo\\\nunt=target=/m ls\n",
+        "FROM a\nRUN --mo\\ \t\r\n# comment\n\nunt=target=/m ls\n",
+        "FROM a\nRUN --network=none --mount=target=/m ls\n",
+        "FROM a\nONBUILD RUN --mount=target=/m ls\n",
+        "FROM a\nRUN x=`true`\nRUN --mount=target=/m ls\n",
+        "FROM a\nRUN --mount=target=/m \\",
+        "FROM a\nADD http://127.0.0.1:5432/ /x\n",
+        "FROM a\nadd https://169.254.169.254/ /x\n",
+        "FROM a\n  ADD --chown=1:1 http://a/ /x\n",
+        "FROM a\nADD [\"http:\\/\\/127.0.0.1/\", \"/x\"]\n",
+        "ARG U=http://127.0.0.1\nFROM a\nADD $U /x\n",
+        "ARG U=ttp\nFROM a\nADD h${U}://a /x\n",
+        "FROM a\nADD ht\\\ntp://a /x\n",
+        "FROM a\nONBUILD ADD http://a /x\n",
+        "FROM a\nONBUILD ONBUILD\tADD http://a /x\n",
+        "\xef\xbb\xbf" "ADD http://a /x\n",
+        "FROM a\n\xc2\xa0" "ADD http://a /x\n",
+        "FROM a\nRUN echo `\nADD http://a /x\n",
+        "FROM a\nRUN a \\\n  # some parsers end the instruction here\nADD http://a /x\n",
+        "FROM a\nRUN a \\\n  # one\n# two\n\nADD http://a /x\n",
+        "FROM a\nRUN true \\\v\nADD http://a /x\n",
+        "FROM a\nRUN true \\\r\r\nADD http://a /x\n",
+        "# escape=`\nFROM a\nADD ht`\ntp://a /x\n",
+        "#  Escape = `\nFROM a\n",
+    };
+    apr_pool_t *p = *state;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (!refused(p, bad[i]))
+            fail_msg("not refused: %s", bad[i]);
+    assert_int_not_equal(wh_dockerfile_check(p, "RUN a\0\n", 7, NULL), APR_SUCCESS);
+}
+
+static void test_taken(void **state)
+{
+    static const char *const good[] = {
+        "",
+        "\n\n",
+        "FROM a",
+        "FROM scratch\r\nCOPY busybox /bin/busybox\r\n",
+        "# RUN --mount=x is not used here\nFROM a\n",
+        "FROM node:${VERSION}\nRUN apk \\\n  add $PACKAGES\n",
+        "FROM a\nRUN apt-get install \\\n    # why\n    curl \\\n\n    wget\n",
+        "FROM a\nADD site.tar.gz /srv/\nADDRESS=1\n",
+        "FROM a\nENV ADD=http://a\nRUN wget http://example.org/\n",
+        "FROM a\nLABEL x=\"\xc3\xa4\"\nCOPY --from=b /x /y\n",
+        "FROM a\nRUN echo `date`\nCOPY . .\n",
+        "# escape=\\\nFROM a\n",
+    };
+    apr_pool_t *p = *state;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        if (refused(p, good[i]))
+            fail_msg("refused: %s", good[i]);
+}
+
+/* A megabyte of continued lines takes no longer than one of plain ones. */
+static void test_long(void **state)
+{
+    apr_pool_t *p = *state;
+    size_t n = 1024 * 1024;
+    char *text = apr_palloc(p, n + 1);
+
+    for (size_t i = 0; i < n; i += 2)
+        memcpy(text + i, "\\\n", 2);
+    memcpy(text, "R", 1);
+    text[n] = '\0';
+    assert_false(refused(p, text));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT("XJ1 names that engines preprocess on the host", test_names),
+        UNIT("XJ1 XJ8 what reaches for the host is refused", test_refused),
+        UNIT("XJ1 what people write is taken", test_taken),
+        UNIT("XJ1 long files are checked in linear time", test_long),
+    };
+    return UNIT_RUN(tests);
+}

@@ -1,0 +1,18 @@
+/* What a Dockerfile may not ask for, whatever engine reads it: engines have handed out the host's
+ * files and its network for less (XJ1, XJ8). */
+#ifndef WH_AGENT_DOCKERFILE_H
+#define WH_AGENT_DOCKERFILE_H
+
+#include "libwh/wh_err.h"
+
+/* Engines run a file of such a name through a preprocessor first, on the host: `#include` would
+ * read any file there. True when the name is one of those. Pure. */
+int wh_dockerfile_name_bad(const char *name);
+
+/* Refused are `RUN --mount` (CVE-2024-1753, -9407, -9675, -11218: the host's file system in the
+ * build) and `ADD` of anything but plain paths (the engine would fetch an address from the host's
+ * own network). Code build_failed, with the line's number. Pure; scratch memory in p. */
+apr_status_t wh_dockerfile_check(apr_pool_t *p, const char *text, size_t n,
+                                 wh_err_t *err) WH_MUST_CHECK;
+
+#endif
