@@ -10,10 +10,12 @@
 #include "whdb/wh_db_instance.h"
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_name.h"
+#include "whdb/wh_db_worker.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/routes.h"
 
 #define ID_DIGITS_MAX 12
+#define PORT_MIN 1024 /* below are the services of the machine, never what an agent publishes */
 
 /* What a switch works on. */
 typedef struct switch_t {
@@ -156,6 +158,31 @@ static apr_status_t once(switch_t *s, const char *deployment, wh_err_t *err)
     return rv;
 }
 
+/* httpd connects to what a result names: only the address that the worker was registered with,
+ * else a worker could lead visitors, and its own requests through httpd, to any other machine. */
+static apr_status_t check_instances(const switch_t *s, wh_err_t *err)
+{
+    const apr_array_header_t *instances = s->result->instances;
+    wh_worker_t *worker;
+    apr_status_t rv = wh_db_worker_get(s->core->dbc, s->p, s->claim->worker_id, &worker, err);
+
+    for (int i = 0; rv == APR_SUCCESS && i < instances->nelts; i++) {
+        const wh_msg_instance_t *in = &APR_ARRAY_IDX(instances, i, wh_msg_instance_t);
+
+        if (strcmp(in->address, worker->address) != 0) {
+            return wh_err_set(err, 422, "bad_result",
+                              "a container is at %s, but its worker was registered with %s",
+                              in->address, worker->address);
+        }
+        if (in->port < PORT_MIN) {
+            return wh_err_set(err, 422, "bad_result",
+                              "a container is at port %" APR_INT64_T_FMT ", below %d", in->port,
+                              PORT_MIN);
+        }
+    }
+    return rv;
+}
+
 /* A result that has neither files nor containers serves nothing. */
 static apr_status_t check_result(const switch_t *s, const char *deployment, wh_err_t *err)
 {
@@ -174,7 +201,7 @@ static apr_status_t check_result(const switch_t *s, const char *deployment, wh_e
         return wh_err_set(err, 422, "bad_result",
                           "a container deployment came without a container");
     }
-    return APR_SUCCESS;
+    return check_instances(s, err);
 }
 
 apr_status_t wh_finish_switch(wh_core_t *core, apr_pool_t *p, const wh_db_claim_t *claim,

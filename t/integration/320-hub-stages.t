@@ -158,6 +158,23 @@ is($s->log_lines($d), $lines, 'XE18 and dropped');
 my @seqs = map { /^(\d+) / ? $1 : () } $s->log_lines($d);
 is_deeply(\@seqs, [ sort { $a <=> $b } keys %{ { map { $_ => 1 } @seqs } } ], 'numbers rise and none is there twice');
 
+# ---- where a worker may lead visitors ----
+for my $case ([ '169.254.169.254', 40001, 'the metadata of a cloud' ], [ '10.0.0.5', 40001, 'another machine' ],
+    [ 'localhost', 40001, 'a name that is not its own' ], [ '::1', 40001, 'the same machine by another name' ],
+    [ '127.0.0.1', 443, 'a service of the machine' ])
+{
+    my ($address, $port, $what) = @$case;
+    my $bad = $s->app("lead$port-" . length $address, 'container');
+    my $its = $s->deployment($bad);
+    $s->poke;
+    $w->result($w->begin, 'succeeded', instances => [ { container => "c-$address-$port", address => $address, port => $port } ]);
+    ok($w->wait('result_ack'), "D9 $what: the result is answered");
+    is($s->deployment_status($its), 'completed/failed/internal', "D9 $what: the deployment failed");
+    is($s->value("SELECT count(*) FROM instances WHERE address = '$address' AND port = $port"), 0, "D9 $what: no route leads there");
+    $w->result($w->begin, 'succeeded');
+    ok($w->wait('result_ack'), "D9 $what: the container it claimed gets its stop job");
+}
+
 # ---- an app is deleted ----
 $d = $s->deployment($app);
 $s->poke;
@@ -179,6 +196,6 @@ is_deeply([ sort @stops ], [ sort $many[5]{id}, $d->{id} ], 'its containers are 
 is($s->deployment_status($d), 'completed/canceled/canceled', 'and the deployment that came too late is canceled');
 is($s->value("SELECT count(*) FROM instances WHERE state <> 'stopped'"), 0, 'nothing is left');
 
-is($s->unexpected(qw(WH0452 WH0483)), '', 'no warning that was not announced');
+is($s->unexpected(qw(WH0452 WH0453 WH0483)), '', 'no warning that was not announced');
 is($s->stop, 0, 'SIGTERM ends it with 0');
 done_testing();
