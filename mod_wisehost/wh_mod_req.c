@@ -2,7 +2,9 @@
 #include "mod_wisehost/wh_mod_req.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 
+#include <apr_atomic.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 
@@ -14,6 +16,8 @@
 #include "libwh/wh_json.h"
 
 #define PIECE_BYTES 16384
+#define BODY_FREE_BYTES ((apr_size_t)64 * 1024)
+#define BODIES_KIB_MAX (64 * 1024)
 
 apr_time_t wh_mod_req_now(request_rec *r)
 {
@@ -143,11 +147,41 @@ apr_status_t wh_mod_req_stream(request_rec *r, apr_off_t max, wh_mod_sink_fn sin
     return rv;
 }
 
+/* A body in memory, outside of the pool: its pages go back when the request ends. */
 typedef struct gather_t {
-    apr_pool_t *p;
     char *data;
-    apr_size_t len, size;
+    apr_size_t len, size, most;
+    apr_uint32_t charged; /* KiB of held_kib */
 } gather_t;
+
+/* KiB of large bodies that the requests of this child hold. Deliveries are read before anybody
+ * knows who sends them: without a bound, as many as there are threads could fill the memory. */
+static apr_uint32_t held_kib;
+
+static apr_status_t gather_free(void *data)
+{
+    gather_t *to = data;
+
+    free(to->data);
+    apr_atomic_sub32(&held_kib, to->charged);
+    return APR_SUCCESS;
+}
+
+/* Small bodies always have room, so that large ones cannot keep them out. */
+static int charge(gather_t *to, apr_size_t size)
+{
+    apr_uint32_t more = (apr_uint32_t)(size / 1024) - to->charged;
+
+    if (size <= BODY_FREE_BYTES) {
+        return 1;
+    }
+    if (apr_atomic_add32(&held_kib, more) + more > BODIES_KIB_MAX) {
+        apr_atomic_sub32(&held_kib, more);
+        return 0;
+    }
+    to->charged += more;
+    return 1;
+}
 
 /* Grows by doubling from what arrived, never from what the client said: memory follows real bytes.
  */
@@ -155,7 +189,6 @@ static apr_status_t gather(void *baton, const char *data, apr_size_t n, wh_err_t
 {
     gather_t *to = baton;
 
-    (void)err;
     if (to->data == NULL || to->len + n + 1 > to->size) {
         apr_size_t size = to->size ? to->size : PIECE_BYTES;
         char *more;
@@ -163,9 +196,13 @@ static apr_status_t gather(void *baton, const char *data, apr_size_t n, wh_err_t
         while (size < to->len + n + 1) {
             size *= 2;
         }
-        more = apr_palloc(to->p, size);
-        if (to->len) {
-            memcpy(more, to->data, to->len);
+        if (size > to->most && to->len + n < to->most) {
+            size = to->most;
+        }
+        more = charge(to, size) ? realloc(to->data, size) : NULL;
+        if (!more) {
+            return wh_err_set(err, 503, "busy",
+                              "This server has no room for a large body now. Try again soon.");
         }
         to->data = more;
         to->size = size;
@@ -179,18 +216,21 @@ static apr_status_t gather(void *baton, const char *data, apr_size_t n, wh_err_t
 apr_status_t wh_mod_req_body(request_rec *r, apr_off_t max, int need_length, wh_mod_body_t *out,
                              wh_err_t *err)
 {
-    gather_t to = {.p = r->pool};
-    pump_t pump = {.sink = gather, .baton = &to, .max = max};
+    gather_t *to = apr_pcalloc(r->pool, sizeof(*to));
+    pump_t pump = {.sink = gather, .baton = to, .max = max};
     apr_status_t rv = check_head(r, max, need_length, err);
+    apr_off_t length = wh_mod_req_length(r);
 
     out->data = "";
     out->len = 0;
+    to->most = (apr_size_t)(length >= 0 ? length : max) + 1;
+    apr_pool_cleanup_register(r->pool, to, gather_free, apr_pool_cleanup_null);
     if (rv || (rv = pump_body(r, &pump, err))) {
         return rv;
     }
-    if (to.len) {
-        out->data = to.data;
-        out->len = to.len;
+    if (to->len) {
+        out->data = to->data;
+        out->len = to->len;
     }
     return APR_SUCCESS;
 }

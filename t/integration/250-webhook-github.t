@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Digest::SHA qw(hmac_sha1_hex hmac_sha256_hex sha256_hex);
+use IO::Socket::INET ();
 use Test::More;
 use WH::Api;
 
@@ -168,5 +169,32 @@ my @status = map { $api->deliver($hook, 'ping', '{}', signature => 'sha256=' . '
 is($status[-1], 429, 'refused deliveries are limited for hook and address');
 is($api->deliver($hook, 'ping', '{}')->{status}, 200, 'signed ones are not');
 
-is($api->unexpected, '', 'the error log is clean');
+# ---- large deliveries that nobody signed -----------------------------------------------------------
+{
+    my $size = 5 * 1024 * 1024;
+    my ($started, $refused) = (0, 0);
+    local $SIG{PIPE} = 'IGNORE';
+    my @held;
+    for (1 .. 20) {
+        my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $api->{port}) or die "connect: $!";
+        syswrite $s, "POST /v1/webhooks/github/$hook->{id} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: $size\r\n\r\n";
+        for (my $sent = 0; $sent < $size - 1;) {
+            my $n = syswrite $s, 'x' x ($sent + 65536 < $size ? 65536 : $size - 1 - $sent);
+            last unless $n;
+            $sent += $n;
+        }
+        push @held, $s;
+    }
+    like($api->deliver($hook, 'ping', '{}')->{status}, qr/^200$/, 'XC13 a small delivery passes while large ones wait');
+    for my $s (@held) {
+        my $rin = '';
+        vec($rin, fileno $s, 1) = 1;
+        next unless select $rin, undef, undef, 0.2;
+        sysread $s, my $got, 4096;
+        $refused++ if ($got // '') =~ m{^HTTP/1.1 503 .*^Retry-After:}ims;
+    }
+    cmp_ok($refused, '>=', 5, "XC13 of twenty that would hold 100 MiB some are told to come again: $refused");
+}
+
+is($api->unexpected('WH0201: 503 busy'), '', 'the error log is clean');
 done_testing();
