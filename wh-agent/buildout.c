@@ -32,12 +32,16 @@ static void take_image(wh_buildout_t *out, json_t *obj)
 
 static void take_error(wh_buildout_t *out, json_t *obj)
 {
-    const char *error = text_of(obj, "error");
+    const char *error = text_of(obj, "error"), *inner;
 
     if (error[0] == '\0')
         error = text_of(json_object_get(obj, "errorDetail"), "message");
     if (error[0] == '\0')
         return;
+    /* Podman shows a structure of its own behind some messages. */
+    inner = strstr(error, " &imagebuilder.");
+    if (inner != NULL)
+        error = apr_pstrmemdup(out->scratch, error, (apr_size_t)(inner - error));
     apr_cpystrn(out->error,
                 wh_text_clean_line(out->scratch, error, strlen(error), sizeof(out->error) - 1),
                 sizeof(out->error));

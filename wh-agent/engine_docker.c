@@ -74,6 +74,19 @@ static apr_status_t docker_version(wh_engine_t *e, apr_pool_t *p, const char **n
     return rv;
 }
 
+/* Podman 4 leaves a RUN step that is under way to itself when the client has gone: at least it must
+ * not burn a processor for ever. (Docker ends the step, and writes this parameter in another way.)
+ */
+static const char *cpu_limit(apr_pool_t *p, const docker_t *d, apr_interval_time_t left_us)
+{
+    int s = (int)apr_time_sec(left_us) + 1;
+
+    if (d->name == NULL || strncmp(d->name, "podman", 6) != 0)
+        return "";
+    return apr_pstrcat(
+        p, "&ulimits=", wh_engine_http_escape(p, apr_psprintf(p, "[\"cpu=%d:%d\"]", s, s)), NULL);
+}
+
 static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_build_t *build,
                                  const char **image, wh_err_t *err)
 {
@@ -90,16 +103,20 @@ static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_
 
     if (rv != APR_SUCCESS)
         return wh_err_wrap(err, rv, 500, "internal", "cannot read a build's output");
-    call.path = apr_psprintf(
-        p,
-        "/build?dockerfile=%s&t=%s&labels=%s&rm=1&forcerm=1&memory=%" APR_INT64_T_FMT
-        "&memswap=%" APR_INT64_T_FMT "&nsoptions=%s",
-        wh_engine_http_escape(p, build->dockerfile), wh_engine_http_escape(p, build->tag),
-        wh_engine_http_escape(p, wh_json_text(p, labels, NULL)), build->memory_bytes,
-        build->memory_bytes, wh_engine_http_escape(p, BUILD_NAMESPACES));
+    rv = know_api(d, err);
+    if (rv != APR_SUCCESS)
+        return rv;
     call.timeout_us = wh_mono_diff(build->deadline, wh_clock_mono(d->clock));
     if (call.timeout_us <= 0)
         return wh_err_set(err, 504, "deadline", "there was no time left for the build");
+    call.path = apr_psprintf(
+        p,
+        "/build?dockerfile=%s&t=%s&labels=%s&rm=1&forcerm=1&memory=%" APR_INT64_T_FMT
+        "&memswap=%" APR_INT64_T_FMT "&nsoptions=%s%s",
+        wh_engine_http_escape(p, build->dockerfile), wh_engine_http_escape(p, build->tag),
+        wh_engine_http_escape(p, wh_json_text(p, labels, NULL)), build->memory_bytes,
+        build->memory_bytes, wh_engine_http_escape(p, BUILD_NAMESPACES),
+        cpu_limit(p, d, call.timeout_us));
     rv = call_api(d, p, &call, &reply, err);
     wh_buildout_end(out);
     if (rv != APR_SUCCESS)

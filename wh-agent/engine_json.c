@@ -321,9 +321,9 @@ static int forbidden_binds(const json_t *host)
 static const char *forbidden(const json_t *top, const json_t *host)
 {
     static const char *const absent[] = {
-        "Privileged",        "Mounts",       "Devices",   "DeviceRequests",
-        "DeviceCgroupRules", "VolumesFrom", "CgroupParent", "Sysctls",   "OomKillDisable",
-        "PublishAllPorts",   "Links",       "GroupAdd",     "ExtraHosts"};
+        "Privileged",  "Mounts",       "Devices",   "DeviceRequests", "DeviceCgroupRules",
+        "VolumesFrom", "CgroupParent", "Sysctls",   "OomKillDisable", "PublishAllPorts",
+        "Links",       "GroupAdd",     "ExtraHosts"};
     const json_t *mounts = json_object_get(top, "Mounts"), *v;
     const char *why;
     size_t i;

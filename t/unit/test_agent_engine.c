@@ -289,6 +289,19 @@ static void test_buildout(void **state)
     }
 }
 
+static void test_buildout_error(void **state)
+{
+    static const char out[] =
+        "{\"error\":\"Unknown instruction: \\\"X\\\" &imagebuilder.Step{Env:[]}\"}\n";
+    apr_pool_t *p = *state;
+    text_t got = {""};
+    wh_buildout_t b;
+
+    assert_int_equal(wh_buildout_init(p, &b, take_text, &got), APR_SUCCESS);
+    wh_buildout_feed(&b, out, strlen(out));
+    assert_string_equal(b.error, "Unknown instruction: \"X\"");
+}
+
 static void test_buildout_long(void **state)
 {
     apr_pool_t *p = *state;
@@ -313,6 +326,7 @@ int main(void)
         UNIT("an engine's replies are read by type", test_replies),
         UNIT("log frames are taken apart in pieces of any size", test_frames),
         UNIT("F279 a build's output is text, image and error", test_buildout),
+        UNIT("an error is one sentence", test_buildout_error),
         UNIT("a line without end does not fill the memory", test_buildout_long),
     };
     return UNIT_RUN(tests);
