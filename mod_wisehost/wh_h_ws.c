@@ -8,6 +8,7 @@
 
 #define SUBPROTOCOL "wisehost.v1"
 #define NONCE_HEX 32
+#define KEY_BASE64 24
 
 static apr_status_t upgrade_required(wh_call_t *c, const char *why)
 {
@@ -23,17 +24,28 @@ static apr_status_t check_handshake(wh_call_t *c)
     const apr_table_t *in = c->r->headers_in;
     const char *upgrade = apr_table_get(in, "Upgrade");
     const char *nonce = apr_table_get(in, "X-Wisehost-Nonce");
+    const char *version = apr_table_get(in, "Sec-WebSocket-Version");
+    const char *key = apr_table_get(in, "Sec-WebSocket-Key");
     const char *offered = apr_table_get(in, "Sec-WebSocket-Protocol");
 
     if (apr_table_get(in, "Origin")) {
         return wh_err_set(&c->err, 403, "origin_refused", "Browsers cannot open this channel.");
     }
-    if (!upgrade || ap_cstr_casecmp(upgrade, "websocket") ||
+    if (c->r->header_only || c->r->proto_num < HTTP_VERSION(1, 1) || !upgrade ||
+        ap_cstr_casecmp(upgrade, "websocket") ||
         !ap_find_token(c->p, apr_table_get(in, "Connection"), "upgrade")) {
         return upgrade_required(c, "This address takes WebSocket upgrades only.");
     }
     if (!offered || !ap_find_list_item(c->p, offered, SUBPROTOCOL)) {
         return upgrade_required(c, "None of the offered subprotocols is known.");
+    }
+    if (!version || strcmp(version, "13")) {
+        apr_table_setn(c->r->err_headers_out, "Sec-WebSocket-Version", "13");
+        return upgrade_required(c, "Only version 13 of WebSocket is known.");
+    }
+    if (!key || strlen(key) != KEY_BASE64) {
+        return wh_err_set(&c->err, 400, "bad_handshake",
+                          "Sec-WebSocket-Key must be 16 bytes in base64.");
     }
     if (!nonce || strlen(nonce) != NONCE_HEX || !wh_sign_is_hex(nonce, NONCE_HEX)) {
         return wh_err_set(&c->err, 400, "bad_nonce",

@@ -117,11 +117,12 @@ $api->sql("UPDATE workers SET key_hash = '" . sha256_hex($key) . "' WHERE name =
 my $nonce = 'ab' x 16;
 sub upgrade {
     my (%with) = @_;
+    my $line = delete $with{line} // 'GET /v1/workers/ws HTTP/1.1';
     my %head = (Host => '127.0.0.1', Upgrade => 'websocket', Connection => 'Upgrade', 'Sec-WebSocket-Version' => 13,
         'Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Protocol' => 'wisehost.v1', 'X-Wisehost-Nonce' => $nonce,
         Authorization => "Bearer $good", %with);
     my $text = join '', map { defined $head{$_} ? "$_: $head{$_}\r\n" : () } sort keys %head;
-    return $api->raw("GET /v1/workers/ws HTTP/1.1\r\n$text\r\n", head => 1);
+    return $api->raw("$line\r\n$text\r\n", head => 1);
 }
 my $path = "$api->{state}/run/hub.sock";
 my $hub = IO::Socket::UNIX->new(Local => $path, Listen => 5) or die "hub: $!";
@@ -150,13 +151,16 @@ $api->is_problem(upgrade(Authorization => 'Bearer ' . $bad[0][1]), 401, undef, '
 $api->is_problem(upgrade(Authorization => "Bearer $people"), 403, undef, 'a person\'s token opens no channel');
 $api->is_problem(upgrade(Origin => 'https://evil.example'), 403, 'origin_refused', 'a browser is refused');
 for my $case ([ 'no upgrade', Upgrade => undef, Connection => undef ], [ 'another upgrade', Upgrade => 'h2c' ], [ 'no subprotocol', 'Sec-WebSocket-Protocol' => undef ],
-    [ 'another subprotocol', 'Sec-WebSocket-Protocol' => 'wisehost.v9, chat' ]) {
+    [ 'another subprotocol', 'Sec-WebSocket-Protocol' => 'wisehost.v9, chat' ], [ 'XE1 another version', 'Sec-WebSocket-Version' => 12 ],
+    [ 'XE1 no version', 'Sec-WebSocket-Version' => undef ], [ 'XE1 HTTP/1.0', line => 'GET /v1/workers/ws HTTP/1.0' ]) {
     my ($name, %with) = @$case;
     my $got = upgrade(%with);
     $api->is_problem($got, 426, 'upgrade_required', $name);
     like($got->{head}, qr/^Sec-WebSocket-Protocol: wisehost\.v1\r?$/mi, "$name: the answer says what is spoken");
 }
 $api->is_problem(upgrade('X-Wisehost-Nonce' => $_), 400, 'bad_nonce', 'a nonce that is none') for undef, 'x', 'AB' x 16, 'ab' x 15, 'ab' x 17;
+$api->is_problem(upgrade('Sec-WebSocket-Key' => $_), 400, 'bad_handshake', 'XE1 a key that is none') for undef, 'x', 'x' x 25;
+is(upgrade(line => 'HEAD /v1/workers/ws HTTP/1.1')->{status}, 426, 'XE1 HEAD opens no channel');
 ok(!-e $seen, 'nothing of all that reached the hub');
 $res = upgrade('X-Wisehost-Assertion' => 'forged', 'X-Wisehost-Worker' => 7);
 is($res->{status}, 101, 'F46 a good token is taken to the hub') or diag $res->{head}, $api->error_log;
