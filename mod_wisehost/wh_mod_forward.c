@@ -10,10 +10,9 @@
 
 /* Set here or by mod_proxy, or removed because back ends believe them. Behind a trusted proxy the
  * rest of the X-Forwarded- family is that proxy's word and passes. */
-static const char *const ours[] = {
-    "forwarded",        "x-forwarded-for",   "x-forwarded-host", "x-forwarded-server",
-    "x-forwarded-port", "x-forwarded-proto", "x-real-ip",        "x-forwarded-prefix",
-    "x-request-id"};
+static const char *const ours[] = {"forwarded",          "x-forwarded-for",    "x-forwarded-host",
+                                   "x-forwarded-server", "x-forwarded-port",   "x-forwarded-proto",
+                                   "x-real-ip",          "x-forwarded-prefix", "x-request-id"};
 
 /* "X_Real_IP" becomes "x-real-ip": CGI and its heirs take both for one variable. */
 static const char *folded(apr_pool_t *p, const char *name)
