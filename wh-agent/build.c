@@ -132,8 +132,8 @@ static apr_status_t check_size(wh_work_t *work, const wh_source_t *source, wh_er
     if (rv != APR_SUCCESS || !ended)
         return rv;
     if (count.files > FILES_MAX)
-        return wh_err_set(err, 422, "too_many_files",
-                          "the files for the build are more than %d", FILES_MAX);
+        return wh_err_set(err, 422, "too_many_files", "the files for the build are more than %d",
+                          FILES_MAX);
     return wh_err_set(err, 422, "too_large",
                       "the files for the build have more than %" APR_INT64_T_FMT " MiB",
                       count.bytes_max / WH_MIB);

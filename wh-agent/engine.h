@@ -15,8 +15,9 @@
 #include "libwh/wh_model.h"
 #include "wh-agent/cancel.h"
 
-#define WH_ENGINE_LABEL_AGENT "wisehost.agent" /* whose it is: nothing without it is ever touched  \
-                                                */
+#define WH_ENGINE_LABEL_AGENT                                                                      \
+    "wisehost.agent" /* whose it is: nothing without it is ever touched                            \
+                      */
 #define WH_ENGINE_LABEL_APP "wisehost.app"
 #define WH_ENGINE_LABEL_SLUG "wisehost.slug"
 #define WH_ENGINE_LABEL_DEPLOYMENT "wisehost.deployment"

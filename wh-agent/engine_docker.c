@@ -1,4 +1,5 @@
 #include <string.h>
+#include <unistd.h>
 #include <apr_strings.h>
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
@@ -79,7 +80,8 @@ static apr_status_t docker_version(wh_engine_t *e, apr_pool_t *p, const char **n
  */
 static const char *cpu_limit(apr_pool_t *p, const docker_t *d, apr_interval_time_t left_us)
 {
-    int s = (int)apr_time_sec(left_us) + 1;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int s = (int)((apr_time_sec(left_us) + 1) * (cores > 0 ? cores : 1));
 
     if (d->name == NULL || strncmp(d->name, "podman", 6) != 0)
         return "";

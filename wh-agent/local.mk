@@ -24,6 +24,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/fsutil.c wh-agent/fsutil.h \
 	wh-agent/gitenv.c wh-agent/gitenv.h \
 	wh-agent/identity.c wh-agent/identity.h \
+	wh-agent/jail.c wh-agent/jail.h \
 	wh-agent/job.c wh-agent/job.h \
 	wh-agent/link.c wh-agent/link.h \
 	wh-agent/link_conn.c wh-agent/link_conn.h \

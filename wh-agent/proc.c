@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -61,6 +62,43 @@ static apr_status_t spawn(const wh_proc_opts_t *opts, int in, int out, int errfd
     return rv == 0 ? APR_SUCCESS : (apr_status_t)rv;
 }
 
+/* A start from within the jail: on a thread of its own, because a jail cannot be left again. */
+typedef struct jailed_t {
+    const wh_proc_opts_t *opts;
+    int in, out, errfd;
+    pid_t pid;
+    apr_status_t rv;
+} jailed_t;
+
+static void *spawn_jailed(void *arg)
+{
+    jailed_t *j = arg;
+
+    (void)wh_jail_enter(j->opts->jail);
+    j->rv = spawn(j->opts, j->in, j->out, j->errfd, &j->pid);
+    return NULL;
+}
+
+static apr_status_t spawn_where(const wh_proc_opts_t *opts, int in, int out, int errfd, pid_t *pid)
+{
+    jailed_t j = {.opts = opts, .in = in, .out = out, .errfd = errfd, .pid = -1};
+    pthread_attr_t attr;
+    pthread_t thread;
+    int rc;
+
+    if (opts->jail == NULL)
+        return spawn(opts, in, out, errfd, pid);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, (size_t)128 * 1024);
+    rc = pthread_create(&thread, &attr, spawn_jailed, &j);
+    pthread_attr_destroy(&attr);
+    if (rc != 0)
+        return rc;
+    pthread_join(thread, NULL);
+    *pid = j.pid;
+    return j.rv;
+}
+
 /* Limits are set from outside, right after the start: posix_spawn has no action for them. */
 static void limit(pid_t pid, const wh_proc_opts_t *opts)
 {
@@ -91,9 +129,9 @@ apr_status_t wh_proc_start(apr_pool_t *p, const wh_proc_opts_t *opts, wh_proc_t 
     if (null < 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(errs, O_CLOEXEC) != 0)
         rv = errno;
     else
-        rv = spawn(opts, opts->in_fd >= 0 ? opts->in_fd : null,
-                   opts->out != NULL || opts->out_baton != NULL ? out[1] : null, errs[1],
-                   &proc->pid);
+        rv = spawn_where(opts, opts->in_fd >= 0 ? opts->in_fd : null,
+                         opts->out != NULL || opts->out_baton != NULL ? out[1] : null, errs[1],
+                         &proc->pid);
     if (null >= 0)
         close(null);
     if (rv != APR_SUCCESS) {

@@ -11,6 +11,7 @@
 #include "libwh/wh_clock.h"
 #include "libwh/wh_err.h"
 #include "wh-agent/cancel.h"
+#include "wh-agent/jail.h"
 
 /* Bytes of standard output as they come. A result other than 0 ends the process. */
 typedef int wh_proc_out_fn(void *baton, const char *buf, size_t n);
@@ -30,6 +31,7 @@ typedef struct wh_proc_opts_t {
     wh_mono_t deadline;
     apr_int64_t file_max_bytes; /* no file it writes may grow larger (RLIMIT_FSIZE); 0 = no limit */
     apr_int64_t space_max_bytes; /* of its address space; 0 = no limit */
+    const wh_jail_t *jail;       /* what it may touch; NULL = whatever its user may */
     const wh_cancel_t *cancel;   /* may be NULL */
     const wh_clock_t *clock;
 } wh_proc_opts_t;

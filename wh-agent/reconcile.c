@@ -129,9 +129,8 @@ apr_status_t wh_reconcile_pass(apr_pool_t *p, const wh_reconcile_opts_t *opts,
 
             describe(p, e, item, one);
             one->started = what == WH_RECONCILE_START;
-            one->busy =
-                opts->in != NULL &&
-                in_list(opts->in->busy, wh_engine_label(item->labels, WH_ENGINE_LABEL_JOB));
+            one->busy = opts->in != NULL &&
+                        in_list(opts->in->busy, wh_engine_label(item->labels, WH_ENGINE_LABEL_JOB));
         }
     }
     *out = seen;

@@ -61,6 +61,32 @@ static const char *const *argv_of(apr_pool_t *p, const wh_source_t *source, cons
     return (const char *const *)argv->elts;
 }
 
+/* git and its libraries, names and certificates, and the one repository: a repository that borrows
+ * objects from elsewhere, or leads there by links, finds nothing. */
+static const wh_jail_t *jail_of(apr_pool_t *p, const wh_source_t *source)
+{
+    static const char *const system[] = {"/usr", "/bin", "/lib", "/lib64", "/etc", "/run", "/dev"};
+    const wh_source_opts_t *o = &source->opts;
+    apr_array_header_t *read = apr_array_make(p, 12, sizeof(const char *));
+    apr_array_header_t *write = apr_array_make(p, 4, sizeof(const char *));
+    wh_jail_t *jail = apr_palloc(p, sizeof(*jail));
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(system); i++)
+        APR_ARRAY_PUSH(read, const char *) = system[i];
+    APR_ARRAY_PUSH(read, const char *) = o->git;
+    if (wh_giturl_kind(o->url) == WH_GITURL_LOCAL)
+        APR_ARRAY_PUSH(read, const char *) = o->url;
+    else if (o->ca_file != NULL && o->ca_file[0] != '\0')
+        APR_ARRAY_PUSH(read, const char *) = o->ca_file;
+    APR_ARRAY_PUSH(write, const char *) = o->dir;
+    APR_ARRAY_PUSH(write, const char *) = "/dev/null";
+    APR_ARRAY_PUSH(read, const char *) = NULL;
+    APR_ARRAY_PUSH(write, const char *) = NULL;
+    jail->read = (const char *const *)read->elts;
+    jail->write = (const char *const *)write->elts;
+    return jail;
+}
+
 static void proc_opts(apr_pool_t *p, const wh_source_t *source, const git_run_t *run,
                       wh_proc_opts_t *opts)
 {
@@ -77,6 +103,7 @@ static void proc_opts(apr_pool_t *p, const wh_source_t *source, const git_run_t 
         .deadline = source->opts.deadline,
         .file_max_bytes = source->opts.max_bytes + WH_MIB,
         .space_max_bytes = SPACE_MAX + source->opts.max_bytes,
+        .jail = jail_of(p, source),
         .cancel = source->opts.cancel,
         .clock = source->opts.clock,
     };

@@ -211,6 +211,21 @@ ok(!-e $canary, 'XI1 XI2 XI6 nothing of all this ran');
     unlink $repo->path . '/HEAD';
 }
 
+# --- one that borrows what is another's ---
+SKIP: {
+    skip 'this kernel has no Landlock', 2 if !$agent->has_landlock;
+    my $other = $agent->repo('others');
+    my $sha = $other->commit({ 'index.html' => 'a secret of another' });
+    my $thief = $agent->repo('thief');
+    open my $fh, '>', $thief->path . '/objects/info/alternates';
+    print {$fh} $other->path, "/objects\n";
+    close $fh;
+    $thief->git('--git-dir=' . $thief->path, 'update-ref', 'refs/heads/main', $sha);
+    my $got = $agent->run(app => new_app(), url => $thief->path);
+    is($got->{outcome}, 'failed', 'D2 a repository cannot borrow the objects of another') or diag explain $got;
+    is($got->{code}, 'clone_failed', 'D2 it is a failed clone');
+}
+
 # --- what a commit says is text ---
 {
     my $repo = $agent->repo('words');

@@ -70,6 +70,12 @@ sub podman { my ($self, @args) = @_; return $self->engine_sh('podman', "$self->{
 # Names of all containers, running or not.
 sub containers { my $self = shift; return sort split ' ', $self->podman(qw(ps --all --format {{.Names}})) }
 
+# Whether the kernel can shut git in: its list of security modules, or its answer where that is not mounted.
+sub has_landlock {
+    my $version = syscall 444, 0, 0, 1;    # landlock_create_ruleset, the same on all machines
+    return $version >= 1;
+}
+
 # --- jobs ---
 
 sub repo {
