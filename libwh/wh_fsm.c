@@ -116,6 +116,17 @@ wh_conclusion_e wh_fsm_deployment_conclusion(wh_deployment_event_e event)
     return (unsigned)event < WH_DEPLOYMENT_EV_COUNT ? conclusions[event] : WH_CONCLUSION_NONE;
 }
 
+wh_deployment_event_e wh_fsm_deployment_event(wh_conclusion_e conclusion)
+{
+    int event = WH_DEPLOYMENT_EV_COUNT;
+
+    while (conclusion != WH_CONCLUSION_NONE && event-- > 0) {
+        if (wh_fsm_deployment_conclusion((wh_deployment_event_e)event) == conclusion)
+            return (wh_deployment_event_e)event;
+    }
+    return WH_DEPLOYMENT_EV_COUNT;
+}
+
 wh_job_event_e wh_fsm_job_event(wh_outcome_e outcome)
 {
     switch (outcome) {

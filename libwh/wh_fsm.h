@@ -1,5 +1,5 @@
-/* wh_fsm: the lifecycles as tables [state][event] (states.md; F183-F185, R7). The same step in the
- * database is a compare-and-set on the old state; the table says whether a step is one at all.
+/* wh_fsm: the lifecycles as tables [state][event] (F183-F185, R7). They govern the database: whdb
+ * takes both states of each compare-and-set from here, and writes none by hand.
  * Pure and thread-safe. */
 #ifndef WH_FSM_H
 #define WH_FSM_H
@@ -47,6 +47,9 @@ wh_fsm_step_e wh_fsm_deployment_next(wh_deployment_status_e status, wh_deploymen
 
 /* The conclusion that comes with an event which completes a deployment, else NONE. */
 wh_conclusion_e wh_fsm_deployment_conclusion(wh_deployment_event_e event);
+
+/* The event that brings this conclusion; WH_DEPLOYMENT_EV_COUNT, which moves nothing, for NONE. */
+wh_deployment_event_e wh_fsm_deployment_event(wh_conclusion_e conclusion);
 
 /* The event of a job_result. */
 wh_job_event_e wh_fsm_job_event(wh_outcome_e outcome);

@@ -1,4 +1,5 @@
 /* wh_sched: see wh_sched.h. */
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <apr_hash.h>
@@ -8,8 +9,15 @@
 
 #define APPS_FULL 32
 
+typedef struct own_t {
+    const wh_sched_held_t *held;
+    struct own_t *next;
+} own_t;
+
 typedef struct target_t {
     int busy;                     /* something of it is under way */
+    apr_int64_t busy_number;      /* and that is this deployment */
+    own_t *own;                   /* what it holds, worker by worker */
     const wh_sched_job_t *newest; /* of those that wait */
 } target_t;
 
@@ -33,6 +41,23 @@ static void push(plan_t *plan, wh_sched_do_e what, const wh_sched_job_t *job,
 {
     APR_ARRAY_PUSH(plan->out->actions, wh_sched_action_t) =
         (wh_sched_action_t){.what = what, .job = job, .worker_id = worker_id, .by = by};
+}
+
+static void waits(plan_t *plan, const wh_sched_job_t *job, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void waits(plan_t *plan, const wh_sched_job_t *job, const char *code, const char *fmt, ...)
+{
+    va_list args;
+    const char *detail;
+
+    va_start(args, fmt);
+    detail = apr_pvsprintf(plan->p, fmt, args);
+    va_end(args);
+    if (!job->cause_code || !job->cause_detail || strcmp(job->cause_code, code) != 0 ||
+        strcmp(job->cause_detail, detail) != 0)
+        APR_ARRAY_PUSH(plan->out->waits, wh_sched_wait_t) =
+            (wh_sched_wait_t){.job = job, .code = code, .detail = detail};
 }
 
 static void due(plan_t *plan, apr_time_t at)
@@ -59,9 +84,14 @@ static int is_open(const wh_sched_job_t *job)
 
 /* What stands about one app and environment. A job that is assigned makes it busy, although its
  * deployment is still in prepare: its worker may acknowledge it at any moment. */
+static const char *target_key(const plan_t *plan, const char *app_id, const char *environment)
+{
+    return apr_pstrcat(plan->p, app_id, "/", environment, NULL);
+}
+
 static target_t *target_of(plan_t *plan, const char *app_id, const char *environment)
 {
-    const char *key = apr_pstrcat(plan->p, app_id, "/", environment, NULL);
+    const char *key = target_key(plan, app_id, environment);
     target_t *t = apr_hash_get(plan->targets, key, APR_HASH_KEY_STRING);
 
     if (!t) {
@@ -76,8 +106,12 @@ static void survey(plan_t *plan)
     const wh_sched_in_t *in = plan->in;
     int i;
 
-    for (i = 0; i < in->n_busy; i++)
-        target_of(plan, in->busy[i].app_id, in->busy[i].environment)->busy = 1;
+    for (i = 0; i < in->n_busy; i++) {
+        target_t *t = target_of(plan, in->busy[i].app_id, in->busy[i].environment);
+
+        t->busy = 1;
+        t->busy_number = in->busy[i].number;
+    }
     for (i = 0; i < in->n_jobs; i++) {
         const wh_sched_job_t *job = &in->jobs[i];
         target_t *t;
@@ -85,36 +119,96 @@ static void survey(plan_t *plan)
         if (job->kind != WH_JOB_KIND_DEPLOY)
             continue;
         t = target_of(plan, job->app_id, job->environment);
-        t->busy = t->busy || is_open(job);
+        if (is_open(job)) {
+            t->busy = 1;
+            t->busy_number = job->number;
+        }
         if (job->status == WH_JOB_PENDING && job->cancel_at == 0 &&
             (!t->newest || job->number > t->newest->number))
             t->newest = job;
     }
 }
 
-int wh_sched_score(const wh_sched_worker_t *w, const wh_sched_job_t *job)
+static void survey_held(plan_t *plan)
+{
+    const wh_sched_in_t *in = plan->in;
+    int i;
+
+    for (i = 0; i < in->n_held; i++) {
+        const wh_sched_held_t *held = &in->held[i];
+        const char *key = target_key(plan, held->app_id, held->environment);
+        target_t *t = apr_hash_get(plan->targets, key, APR_HASH_KEY_STRING);
+
+        if (t) {
+            own_t *own = apr_palloc(plan->p, sizeof(*own));
+
+            *own = (own_t){.held = held, .next = t->own};
+            t->own = own;
+        }
+    }
+}
+
+static const wh_sched_held_t *held_on(const target_t *t, const wh_sched_worker_t *w)
+{
+    const own_t *own;
+
+    for (own = t->own; own; own = own->next) {
+        if (own->held->worker_id == w->id)
+            return own->held;
+    }
+    return NULL;
+}
+
+/* What a job needs beyond what its own app and environment hold there. */
+typedef struct need_t {
+    apr_int64_t cpu, memory;
+} need_t;
+
+static need_t need_of(const wh_sched_job_t *job, const wh_sched_held_t *held)
+{
+    need_t need = {job->cpu_millis, job->memory_bytes};
+
+    if (held) {
+        need.cpu = need.cpu > held->cpu_millis ? need.cpu - held->cpu_millis : 0;
+        need.memory = need.memory > held->memory_bytes ? need.memory - held->memory_bytes : 0;
+    }
+    return need;
+}
+
+static int has_room(const wh_sched_worker_t *w, const need_t *need)
+{
+    return w->cpu_used + need->cpu <= w->cpu_millis &&
+           w->memory_used + need->memory <= w->memory_bytes;
+}
+
+static int fullness(const wh_sched_worker_t *w, const need_t *need)
 {
     apr_int64_t cpu, memory, apps;
 
-    if (!w->online || !w->active || (job->needs_engine && !w->engine))
-        return -1;
-    if (w->cpu_used + job->cpu_millis > w->cpu_millis ||
-        w->memory_used + job->memory_bytes > w->memory_bytes)
-        return -1;
     /* In 128 bits nothing of this can overflow, whatever a worker says of itself. */
     cpu = w->cpu_millis > 0
-              ? (apr_int64_t)((__int128)(w->cpu_used + job->cpu_millis) * 1000 / w->cpu_millis)
+              ? (apr_int64_t)((__int128)(w->cpu_used + need->cpu) * 1000 / w->cpu_millis)
               : 0;
     memory = w->memory_bytes > 0
-                 ? (apr_int64_t)((__int128)(w->memory_used + job->memory_bytes) * 1000 /
+                 ? (apr_int64_t)((__int128)(w->memory_used + need->memory) * 1000 /
                                  w->memory_bytes)
                  : 0;
     apps = w->running >= APPS_FULL ? 1000 : (apr_int64_t)w->running * 1000 / APPS_FULL;
     return (int)((cpu * 50 + memory * 35 + apps * 15) / 100);
 }
 
+int wh_sched_score(const wh_sched_worker_t *w, const wh_sched_job_t *job,
+                   const wh_sched_held_t *held)
+{
+    need_t need = need_of(job, held);
+
+    if (!w->online || !w->active || (job->needs_engine && !w->engine) || !has_room(w, &need))
+        return -1;
+    return fullness(w, &need);
+}
+
 /* The emptiest worker that can take a deploy job; by jobs under way, then id, where equal. */
-static wh_sched_worker_t *choose(plan_t *plan, const wh_sched_job_t *job)
+static wh_sched_worker_t *choose(plan_t *plan, const wh_sched_job_t *job, const target_t *t)
 {
     wh_sched_worker_t *best = NULL;
     int best_score = 0, i;
@@ -125,7 +219,7 @@ static wh_sched_worker_t *choose(plan_t *plan, const wh_sched_job_t *job)
 
         if ((job->worker_id && job->worker_id != w->id) || w->jobs >= w->max_jobs)
             continue;
-        score = wh_sched_score(w, job);
+        score = wh_sched_score(w, job, held_on(t, w));
         if (score < 0)
             continue;
         if (!best || score < best_score ||
@@ -136,6 +230,60 @@ static wh_sched_worker_t *choose(plan_t *plan, const wh_sched_job_t *job)
         }
     }
     return best;
+}
+
+static apr_int64_t left(apr_int64_t all, apr_int64_t used, apr_int64_t own)
+{
+    return all - used + own > 0 ? all - used + own : 0;
+}
+
+static void no_room(plan_t *plan, const wh_sched_job_t *job, const wh_sched_worker_t *best,
+                    const wh_sched_held_t *held)
+{
+    apr_int64_t cpu = left(best->cpu_millis, best->cpu_used, held ? held->cpu_millis : 0);
+    apr_int64_t memory = left(best->memory_bytes, best->memory_used, held ? held->memory_bytes : 0);
+
+    waits(plan, job, "no_room",
+          "no worker has room for %" APR_INT64_T_FMT " CPU millis and %" APR_INT64_T_FMT
+          " MiB; the best has %" APR_INT64_T_FMT " CPU millis and %" APR_INT64_T_FMT " MiB",
+          job->cpu_millis, (job->memory_bytes + WH_MIB - 1) / WH_MIB, cpu, memory / WH_MIB);
+}
+
+/* Why there was nothing to choose: the first step at which no worker is left. */
+static void why_not(plan_t *plan, const wh_sched_job_t *job, const target_t *t)
+{
+    const wh_sched_worker_t *best = NULL;
+    int online = 0, active = 0, engine = 0, room = 0, best_score = 0, i;
+
+    for (i = 0; i < plan->in->n_workers; i++) {
+        const wh_sched_worker_t *w = &plan->workers[i];
+        need_t need = need_of(job, held_on(t, w));
+        int score = fullness(w, &need);
+
+        if (!w->online || (job->worker_id && job->worker_id != w->id))
+            continue;
+        online++;
+        active += w->active;
+        if (!w->active || (job->needs_engine && !w->engine))
+            continue;
+        engine++;
+        room += has_room(w, &need);
+        if (!best || score < best_score) {
+            best = w;
+            best_score = score;
+        }
+    }
+    if (!online)
+        waits(plan, job, "no_worker",
+              job->worker_id ? "the worker it is meant for is not online" : "no worker is online");
+    else if (!active)
+        waits(plan, job, "no_worker", "no worker that is online takes new deployments");
+    else if (!engine)
+        waits(plan, job, "no_engine", "no worker with a container engine is online");
+    else if (!room)
+        no_room(plan, job, best, held_on(t, best));
+    else
+        waits(plan, job, "busy", "the workers are at work on as many deployments as they may be");
 }
 
 /* What time alone has decided: lost leases and deadlines. */
@@ -195,14 +343,19 @@ static void consider(plan_t *plan, const wh_sched_job_t *job)
         due(plan, job->not_before);
         return;
     }
-    if (t && t->busy)
+    if (t && t->busy) {
+        waits(plan, job, "busy", "deployment %" APR_INT64_T_FMT " of this app is under way",
+              t->busy_number);
         return;
+    }
     plan->waiting[plan->n_waiting++].job = job;
 }
 
 static void place(plan_t *plan, const wh_sched_job_t *job)
 {
     wh_sched_worker_t *w;
+    const target_t *t;
+    need_t need;
 
     /* A stop job needs no room; it needs its worker, and waits there until that is back. */
     if (job->kind == WH_JOB_KIND_STOP) {
@@ -211,12 +364,16 @@ static void place(plan_t *plan, const wh_sched_job_t *job)
             push(plan, WH_SCHED_ASSIGN, job, w->id, NULL);
         return;
     }
-    w = choose(plan, job);
-    if (!w)
+    t = target_of(plan, job->app_id, job->environment);
+    w = choose(plan, job, t);
+    if (!w) {
+        why_not(plan, job, t);
         return;
+    }
     push(plan, WH_SCHED_ASSIGN, job, w->id, NULL);
-    w->cpu_used += job->cpu_millis;
-    w->memory_used += job->memory_bytes;
+    need = need_of(job, held_on(t, w));
+    w->cpu_used += need.cpu;
+    w->memory_used += need.memory;
     w->jobs++;
 }
 
@@ -225,11 +382,13 @@ void wh_sched_plan(apr_pool_t *p, const wh_sched_in_t *in, wh_sched_plan_t *out)
     plan_t plan = {.p = p, .in = in, .out = out, .targets = apr_hash_make(p)};
     int i, before;
 
-    *out = (wh_sched_plan_t){.actions = apr_array_make(p, 16, sizeof(wh_sched_action_t))};
+    *out = (wh_sched_plan_t){.actions = apr_array_make(p, 16, sizeof(wh_sched_action_t)),
+                             .waits = apr_array_make(p, 4, sizeof(wh_sched_wait_t))};
     if (in->n_workers > 0)
         plan.workers = apr_pmemdup(p, in->workers, (size_t)in->n_workers * sizeof(*in->workers));
     plan.waiting = apr_pcalloc(p, (size_t)(in->n_jobs + 1) * sizeof(*plan.waiting));
     survey(&plan);
+    survey_held(&plan);
     /* Fails before releases: a failed job is a fact, a released one is placed in the next plan. */
     for (i = 0; i < in->n_jobs; i++) {
         if (in->jobs[i].status == WH_JOB_PROCESSING)

@@ -39,13 +39,22 @@ typedef struct wh_sched_job_t {
     apr_int64_t worker_id;   /* preset for a pending one (F144), the holder for others; 0 = none */
     int needs_engine;
     apr_int64_t cpu_millis, memory_bytes; /* what it reserves; 0 for static sites and stop jobs */
+    const char *cause_code, *cause_detail; /* pending: what its deployment says of the waiting */
     apr_int64_t epoch;
     apr_time_t lease_until, deadline_at, assigned_at, cancel_at; /* deadline_at without the grace */
 } wh_sched_job_t;
 
 typedef struct wh_sched_busy_t { /* an app+environment with a deployment in deploy/finalize/fail */
     const char *app_id, *environment;
+    apr_int64_t number; /* of that deployment */
 } wh_sched_busy_t;
+
+/* What the live instances of an app+environment hold of a worker. The next deployment goes where
+ * they are, so to it this room is free. */
+typedef struct wh_sched_held_t {
+    const char *app_id, *environment;
+    apr_int64_t worker_id, cpu_millis, memory_bytes;
+} wh_sched_held_t;
 
 typedef struct wh_sched_in_t {
     apr_time_t now;
@@ -55,6 +64,8 @@ typedef struct wh_sched_in_t {
     const wh_sched_job_t *jobs; /* all open ones, in any order; terminal ones are ignored */
     int n_busy;
     const wh_sched_busy_t *busy;
+    int n_held;
+    const wh_sched_held_t *held; /* at most one for a worker, app and environment */
     int hold_on_loss; /* job_on_worker_loss = hold: an assigned job waits for its worker (F10) */
 } wh_sched_in_t;
 
@@ -73,9 +84,17 @@ typedef struct wh_sched_action_t {
     const char *by;            /* SKIP: deployment id */
 } wh_sched_action_t;
 
+/* A deployment that waits, and not for the reason that it says: no_worker, no_engine, no_room, or
+ * busy; one sentence, in the plan's pool. */
+typedef struct wh_sched_wait_t {
+    const wh_sched_job_t *job;
+    const char *code, *detail;
+} wh_sched_wait_t;
+
 typedef struct wh_sched_plan_t {
     apr_array_header_t *actions; /* wh_sched_action_t, in the order to apply: fails, releases,
                                     skips, assignments by priority, then age */
+    apr_array_header_t *waits;   /* wh_sched_wait_t */
     int more;                    /* 1: the limit of a tick was reached, plan again at once */
     apr_time_t next_at;          /* when something is due by time alone, 0 = nothing */
 } wh_sched_plan_t;
@@ -86,8 +105,10 @@ typedef struct wh_sched_plan_t {
 void wh_sched_plan(apr_pool_t *p, const wh_sched_in_t *in, wh_sched_plan_t *plan);
 
 /* How full a worker would be with this job, in thousandths: 50 % CPU, 35 % memory, 15 % running
- * apps (32 count as full); lower is better (F139). -1 when it cannot take it. */
-int wh_sched_score(const wh_sched_worker_t *w, const wh_sched_job_t *job);
+ * apps (32 count as full); lower is better (F139). -1 when it cannot take it. held: what the job's
+ * own app and environment hold there, NULL = nothing. */
+int wh_sched_score(const wh_sched_worker_t *w, const wh_sched_job_t *job,
+                   const wh_sched_held_t *held);
 
 /* 1 when an online worker is to be called offline: its last heartbeat is older than two minutes,
  * and so is the scheduler's own start (F150, R9). */

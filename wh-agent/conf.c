@@ -10,6 +10,9 @@
 
 #define AT(member) offsetof(wh_agent_conf_t, member)
 
+#define CPU_MILLIS_MAX 1024000 /* what the API takes for a worker */
+#define CPU_SHARE 8            /* apps that a core is offered to */
+
 const wh_conf_key_t wh_agent_conf_keys[] = {
     {.name = "state_dir",
      .type = WH_CONF_PATH,
@@ -90,15 +93,16 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .offset = AT(cpu_millis),
      .def = "0",
      .min = 0,
-     .max = 1024000,
-     .doc = "CPU offered, in thousandths of a core; 0 = all of the machine."},
+     .max = CPU_MILLIS_MAX,
+     .doc = "CPU offered, in thousandths of a core; 0 = eight times the machine's cores, for an "
+            "app's limit is a ceiling that it seldom reaches."},
     {.name = "memory_bytes",
      .type = WH_CONF_BYTES,
      .offset = AT(memory_bytes),
      .def = "0",
      .min = 0,
      .max = APR_INT64_MAX,
-     .doc = "Memory offered; 0 = all of the machine."},
+     .doc = "Memory offered; 0 = what the machine has."},
     {.name = "clone_max_bytes",
      .type = WH_CONF_BYTES,
      .offset = AT(clone_max_bytes),
@@ -172,7 +176,8 @@ static apr_status_t check_labels(apr_pool_t *p, wh_agent_conf_t *conf, wh_err_t 
     return APR_SUCCESS;
 }
 
-/* What the machine itself says, where the file leaves it open. */
+/* What the machine itself says, where the file leaves it open. CPU gives way where memory cannot:
+ * of the one more is offered than there is, of the other not. */
 static apr_status_t from_machine(apr_pool_t *p, wh_agent_conf_t *conf, wh_err_t *err)
 {
     struct sysinfo info;
@@ -188,7 +193,9 @@ static apr_status_t from_machine(apr_pool_t *p, wh_agent_conf_t *conf, wh_err_t 
     if (conf->cpu_millis == 0) {
         long n = sysconf(_SC_NPROCESSORS_ONLN);
 
-        conf->cpu_millis = n > 0 ? (apr_int64_t)n * 1000 : 1000;
+        conf->cpu_millis = (n > 0 ? (apr_int64_t)n : 1) * CPU_SHARE * 1000;
+        if (conf->cpu_millis > CPU_MILLIS_MAX)
+            conf->cpu_millis = CPU_MILLIS_MAX;
     }
     if (conf->memory_bytes == 0) {
         if (sysinfo(&info) != 0)

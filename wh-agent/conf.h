@@ -19,7 +19,7 @@ typedef struct wh_agent_conf_t {
     const char *ca_file; /* "" = the system's */
     const char *log_level;
     apr_int64_t max_jobs;
-    apr_int64_t cpu_millis;   /* 0 in the file = what the machine has */
+    apr_int64_t cpu_millis;   /* 0 in the file = eight times what the machine has */
     apr_int64_t memory_bytes; /* 0 in the file = what the machine has */
     apr_int64_t clone_max_bytes;
     apr_int64_t build_memory_bytes;

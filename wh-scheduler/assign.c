@@ -197,6 +197,27 @@ static apr_status_t remind(wh_core_t *core, apr_pool_t *p, const wh_sched_in_t *
     return rv;
 }
 
+/* Why they wait, where that is something new, for their owners to read. */
+static apr_status_t say_why(wh_core_t *core, apr_pool_t *p, const wh_sched_plan_t *plan,
+                            wh_err_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; rv == APR_SUCCESS && i < plan->waits->nelts; i++) {
+        const wh_sched_wait_t *wait = &APR_ARRAY_IDX(plan->waits, i, wh_sched_wait_t);
+
+        apr_pool_clear(p);
+        rv = wh_db_deployment_set_wait(core->dbc, p, wait->job->deployment_id, wait->code,
+                                       wait->detail, err);
+        if (rv == APR_SUCCESS) {
+            wh_log(WH_LOG_INFO, NULL, "deployment %s waits: %s", wait->job->deployment_id,
+                   wait->detail);
+        }
+        rv = wh_core_only(core, rv, wait->job->id, err);
+    }
+    return rv;
+}
+
 apr_status_t wh_assign_run(wh_core_t *core, apr_pool_t *p, apr_time_t now, int *more, wh_err_t *err)
 {
     wh_sched_in_t in = {0};
@@ -217,6 +238,7 @@ apr_status_t wh_assign_run(wh_core_t *core, apr_pool_t *p, apr_time_t now, int *
         apr_pool_clear(scratch);
         rv = wh_core_only(core, apply(core, scratch, action, now, err), action->job->id, err);
     }
+    rv = rv == APR_SUCCESS ? say_why(core, scratch, &plan, err) : rv;
     apr_pool_clear(scratch);
     rv = rv == APR_SUCCESS ? remind(core, scratch, &in, err) : rv;
     apr_pool_destroy(scratch);

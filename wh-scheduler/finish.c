@@ -45,7 +45,7 @@ apr_status_t wh_finish_unstarted(wh_core_t *core, apr_pool_t *p, const wh_finish
         return rv;
     }
     rv = wh_db_job_abandon(core->dbc, p, ref->job, ref->epoch,
-                           failed ? WH_JOB_FAILED : WH_JOB_CANCELED, now, err);
+                           failed ? WH_JOB_EV_FAIL : WH_JOB_EV_CANCEL, now, err);
     if (rv == APR_SUCCESS && ref->kind == WH_JOB_KIND_DEPLOY) {
         rv = wh_db_deployment_complete(core->dbc, p, ref->deployment, WH_DEPLOYMENT_PREPARE, how,
                                        now, err);
@@ -84,7 +84,7 @@ apr_status_t wh_finish_give_up(wh_core_t *core, apr_pool_t *p, const wh_finish_r
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = wh_db_job_finish(core->dbc, p, &claim, WH_JOB_FAILED, now, err);
+    rv = wh_db_job_finish(core->dbc, p, &claim, WH_JOB_EV_FAIL, now, err);
     if (rv == APR_SUCCESS) {
         rv = ref->kind == WH_JOB_KIND_DEPLOY
                  ? wh_db_deployment_complete(core->dbc, p, ref->deployment, WH_DEPLOYMENT_DEPLOY,
@@ -151,7 +151,7 @@ static apr_status_t stopped(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_
         rv = wh_db_instance_stop_all(core->dbc, p, ref->worker, ref->deployment, now, NULL, err);
     }
     if (rv == APR_SUCCESS) {
-        rv = wh_db_job_finish(core->dbc, p, &claim, done ? WH_JOB_SUCCEEDED : WH_JOB_FAILED, now,
+        rv = wh_db_job_finish(core->dbc, p, &claim, done ? WH_JOB_EV_SUCCEED : WH_JOB_EV_FAIL, now,
                               err);
     }
     if (rv == APR_SUCCESS && !done) {
@@ -180,9 +180,9 @@ static apr_status_t not_succeeded(wh_core_t *core, apr_pool_t *p, const wh_finis
     if (r->commit.present) {
         rv = wh_db_deployment_set_commit(core->dbc, p, ref->deployment, &claim, &commit, err);
     }
-    rv = rv == APR_SUCCESS ? wh_db_job_finish(core->dbc, p, &claim,
-                                              canceled ? WH_JOB_CANCELED : WH_JOB_FAILED, now, err)
-                           : rv;
+    rv = rv == APR_SUCCESS
+             ? wh_db_job_finish(core->dbc, p, &claim, wh_fsm_job_event(r->outcome), now, err)
+             : rv;
     rv = rv == APR_SUCCESS ? wh_db_deployment_complete(core->dbc, p, ref->deployment,
                                                        WH_DEPLOYMENT_DEPLOY, &how, now, err)
                            : rv;

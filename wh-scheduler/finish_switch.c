@@ -102,7 +102,7 @@ static apr_status_t end_deleted(const switch_t *s, wh_err_t *err)
                            .cause_detail = "The app was deleted."};
     const char *id = wh_id_make(s->p, s->now, s->core->rand);
     wh_dbc_t *dbc = s->core->dbc;
-    apr_status_t rv = wh_db_job_finish(dbc, s->p, s->claim, WH_JOB_CANCELED, s->now, err);
+    apr_status_t rv = wh_db_job_finish(dbc, s->p, s->claim, WH_JOB_EV_CANCELED, s->now, err);
 
     if (rv == APR_SUCCESS) {
         rv = wh_db_deployment_complete(dbc, s->p, s->deployment->id, WH_DEPLOYMENT_DEPLOY, &how,
@@ -132,7 +132,7 @@ static apr_status_t end_succeeded(const switch_t *s, wh_err_t *err)
                                        r->release[0] != '\0' ? r->release : NULL,
                                        timings_text(s->p, &r->timings), err);
     }
-    rv = rv == APR_SUCCESS ? wh_db_job_finish(dbc, s->p, s->claim, WH_JOB_SUCCEEDED, s->now, err)
+    rv = rv == APR_SUCCESS ? wh_db_job_finish(dbc, s->p, s->claim, WH_JOB_EV_SUCCEED, s->now, err)
                            : rv;
     return rv == APR_SUCCESS ? claim_names(s, err) : rv;
 }

@@ -20,6 +20,7 @@ typedef struct watch_t {
     const char *id;
     apr_int64_t began_ms, away_since_ms;
     char phase[32];
+    const char *wait; /* why it waits, as said last; in the pool of base */
     json_int_t seq;
     json_t *last;
     apr_pool_t *base,
@@ -82,6 +83,17 @@ static void phase_say(watch_t *w)
                                           (int)(ms % 1000 / 100), phase)));
 }
 
+/* Why it does not begin, each time that this is something new. */
+static void wait_say(watch_t *w)
+{
+    const char *why = wh_cli_get(w->cli, w->last, "cause.detail");
+    if (strcmp(wh_cli_get(w->cli, w->last, "status"), "prepare") != 0 || *why == '\0' ||
+        (w->wait != NULL && strcmp(why, w->wait) == 0))
+        return;
+    w->wait = apr_pstrdup(w->base, why);
+    wh_cli_note(w->cli, "          waits: %s\n", why);
+}
+
 /* One look at the server. Returns 1 when it gave no usable answer, -1 when it never will. */
 static int look(watch_t *w)
 {
@@ -95,6 +107,7 @@ static int look(watch_t *w)
     /* The log first: what was said in a phase stands before the next one's line. */
     (void)wh_cli_watch_log(w->cli, w->id, 0, &w->seq, &complete, &reply);
     phase_say(w);
+    wait_say(w);
     return 0;
 }
 

@@ -1,4 +1,5 @@
 #include "whdb/wh_db_deployment.h"
+#include "libwh/wh_fsm.h"
 #include "whdb/wh_dbc_priv.h"
 
 static wh_deployment_t *deployment_at(apr_pool_t *p, const wh_rows_t *rows, int i)
@@ -153,13 +154,54 @@ apr_status_t wh_db_deployment_latest_serving(wh_dbc_t *dbc, apr_pool_t *p, const
     return rv;
 }
 
+apr_status_t wh_db_deployment_set_wait(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                       const char *code, const char *detail, wh_err_t *err)
+{
+    return wh_dbc_query(dbc, p, WH_SQL_deployment_waits,
+                        WH_ARGS(WH_S(code), WH_S(detail), WH_S(id), WH_S(code), WH_S(detail)), NULL,
+                        err);
+}
+
+/* What an event makes of a deployment in this state, for the compare-and-set. */
+typedef struct step_t {
+    wh_arg_t from, to;
+} step_t;
+
+/* Non-zero: the event does not move a deployment in this state. */
+static int no_step(wh_deployment_status_e from, wh_deployment_event_e event, step_t *step)
+{
+    wh_deployment_status_e to;
+
+    if (wh_fsm_deployment_next(from, event, &to) != WH_FSM_MOVE) {
+        return 1;
+    }
+    step->from = WH_S(wh_model_deployment_status_text(from));
+    step->to = WH_S(wh_model_deployment_status_text(to));
+    return 0;
+}
+
+/* The same for the state that it is in now; APR_NOTFOUND when there is no step. */
+static apr_status_t step_of(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                            wh_deployment_event_e event, step_t *step, wh_err_t *err)
+{
+    wh_deployment_t *d;
+    apr_status_t rv = wh_db_deployment_get(dbc, p, id, &d, err);
+
+    return rv == APR_SUCCESS && no_step(d->status, event, step) ? wh_dbc_not_found(err) : rv;
+}
+
 apr_status_t wh_db_deployment_start(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                     const wh_db_claim_t *c, apr_time_t now, wh_err_t *err)
 {
-    return wh_dbc_cas(dbc, p, WH_SQL_deployment_start,
-                      WH_ARGS(WH_I(c->worker_id), WH_I(now), WH_S(id), WH_S(c->job_id),
-                              WH_I(c->worker_id), WH_I(c->epoch)),
-                      err);
+    step_t step;
+    apr_status_t rv = step_of(dbc, p, id, WH_DEPLOYMENT_EV_START, &step, err);
+
+    return rv == APR_SUCCESS
+               ? wh_dbc_cas(dbc, p, WH_SQL_deployment_start,
+                            WH_ARGS(step.to, WH_I(c->worker_id), WH_I(now), WH_S(id), step.from,
+                                    WH_S(c->job_id), WH_I(c->worker_id), WH_I(c->epoch)),
+                            err)
+               : rv;
 }
 
 apr_status_t wh_db_deployment_set_phase(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
@@ -186,42 +228,38 @@ apr_status_t wh_db_deployment_finalize(wh_dbc_t *dbc, apr_pool_t *p, const char 
                                        const wh_db_claim_t *c, const char *release_id,
                                        const char *timings, wh_err_t *err)
 {
-    return wh_dbc_cas(dbc, p, WH_SQL_deployment_finalize,
-                      WH_ARGS(WH_SN(release_id),
-                              WH_S(timings == NULL || *timings == '\0' ? "{}" : timings), WH_S(id),
-                              WH_S(c->job_id), WH_I(c->worker_id), WH_I(c->epoch)),
-                      err);
-}
+    step_t step;
+    apr_status_t rv = step_of(dbc, p, id, WH_DEPLOYMENT_EV_FINALIZE, &step, err);
 
-/* Which conclusions a status may come to. */
-static int may_end(wh_deployment_status_e from, wh_conclusion_e to)
-{
-    switch (from) {
-    case WH_DEPLOYMENT_PREPARE:
-        return to == WH_CONCLUSION_SKIPPED || to == WH_CONCLUSION_CANCELED ||
-               to == WH_CONCLUSION_FAILED;
-    case WH_DEPLOYMENT_DEPLOY:
-    case WH_DEPLOYMENT_FAIL:
-        return to == WH_CONCLUSION_FAILED || to == WH_CONCLUSION_CANCELED;
-    case WH_DEPLOYMENT_FINALIZE:
-        return to == WH_CONCLUSION_SUCCEEDED || to == WH_CONCLUSION_FAILED;
-    case WH_DEPLOYMENT_COMPLETED:
-    default:
-        return 0;
-    }
+    return rv == APR_SUCCESS
+               ? wh_dbc_cas(dbc, p, WH_SQL_deployment_finalize,
+                            WH_ARGS(step.to, WH_SN(release_id),
+                                    WH_S(timings == NULL || *timings == '\0' ? "{}" : timings),
+                                    WH_S(id), step.from, WH_S(c->job_id), WH_I(c->worker_id),
+                                    WH_I(c->epoch)),
+                            err)
+               : rv;
 }
 
 apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                        wh_deployment_status_e from, const wh_db_outcome_t *how,
                                        apr_time_t now, wh_err_t *err)
 {
-    if (!may_end(from, how->conclusion)) {
+    wh_deployment_event_e event = wh_fsm_deployment_event(how->conclusion);
+    wh_deployment_status_e last = from;
+    step_t step;
+
+    /* What failed with nothing to clean up passes through `fail` in this one write. */
+    if (event == WH_DEPLOYMENT_EV_FAILED) {
+        (void)wh_fsm_deployment_next(from, WH_DEPLOYMENT_EV_FAIL, &last);
+    }
+    if (no_step(last, event, &step)) {
         return wh_err_set(err, 500, "db_check", "A deployment cannot go from %s to %s.",
                           wh_model_deployment_status_text(from),
                           wh_model_conclusion_text(how->conclusion));
     }
     return wh_dbc_cas(dbc, p, WH_SQL_deployment_complete,
-                      WH_ARGS(WH_S(wh_model_conclusion_text(how->conclusion)),
+                      WH_ARGS(step.to, WH_S(wh_model_conclusion_text(how->conclusion)),
                               WH_SN(how->cause_code), WH_SN(how->cause_detail), WH_I(now), WH_S(id),
                               WH_S(wh_model_deployment_status_text(from))),
                       err);
@@ -231,12 +269,13 @@ apr_status_t wh_db_deployment_fail(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                    wh_deployment_status_e from, const char *cause_code,
                                    const char *cause_detail, wh_err_t *err)
 {
-    if (from != WH_DEPLOYMENT_DEPLOY && from != WH_DEPLOYMENT_FINALIZE) {
+    step_t step;
+
+    if (no_step(from, WH_DEPLOYMENT_EV_FAIL, &step)) {
         return wh_err_set(err, 500, "db_check", "A deployment cannot go from %s to fail.",
                           wh_model_deployment_status_text(from));
     }
     return wh_dbc_cas(dbc, p, WH_SQL_deployment_fail,
-                      WH_ARGS(WH_S(cause_code), WH_S(cause_detail), WH_S(id),
-                              WH_S(wh_model_deployment_status_text(from))),
+                      WH_ARGS(step.to, WH_S(cause_code), WH_S(cause_detail), WH_S(id), step.from),
                       err);
 }

@@ -54,6 +54,12 @@ apr_status_t wh_db_deployment_latest_serving(wh_dbc_t *dbc, apr_pool_t *p, const
                                              const char *environment, wh_deployment_t **out,
                                              wh_err_t *err) WH_DB_CHECKED;
 
+/* Why it waits, while in prepare; "" and "" when it no longer does. APR_SUCCESS also when that
+ * stands there already, or it is not in prepare: then nothing is written. */
+apr_status_t wh_db_deployment_set_wait(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                       const char *code, const char *detail,
+                                       wh_err_t *err) WH_DB_CHECKED;
+
 /* prepare -> deploy, phase cloning, worker and started_at set; in the transaction of
  * wh_db_job_ack, after it. conflict: another deployment of the app and environment is active. */
 apr_status_t wh_db_deployment_start(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
@@ -89,14 +95,14 @@ typedef struct wh_db_outcome_t {
     const char *cause_detail;   /* "" or one sentence */
 } wh_db_outcome_t;
 
-/* from -> completed, phase done, finished_at. from is the status that the caller saw: prepare
- * (skipped, canceled), deploy or fail (failed, canceled), finalize (succeeded, failed). Any other
- * pair is db_check. APR_NOTFOUND: it has moved on. */
+/* from -> completed, phase done, finished_at. from is the status that the caller saw; one that
+ * comes to no such conclusion by the table in libwh/wh_fsm.h (by way of `fail` where the conclusion
+ * is failed) is db_check. APR_NOTFOUND: it has moved on. */
 apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                        wh_deployment_status_e from, const wh_db_outcome_t *how,
                                        apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
-/* deploy or finalize -> fail: handling of the failure has begun (F185), the cause is noted;
+/* from -> fail: handling of the failure has begun (F185), the cause is noted;
  * wh_db_deployment_complete(from "fail") ends it. */
 apr_status_t wh_db_deployment_fail(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                    wh_deployment_status_e from, const char *cause_code,

@@ -1,6 +1,8 @@
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_worker.h"
 #include "whdb/wh_dbc_priv.h"
+#include "libwh/wh_fsm.h"
+#include "whdb/wh_db_deployment.h"
 
 static wh_job_t *job_at(apr_pool_t *p, const wh_rows_t *rows, int i)
 {
@@ -61,6 +63,32 @@ apr_status_t wh_db_job_by_deployment(wh_dbc_t *dbc, apr_pool_t *p, const char *d
     return rv;
 }
 
+/* One row of the table of the life of a job: as it is now, and what the event makes of it. */
+typedef struct step_t {
+    const wh_job_t *job;
+    wh_job_status_e next;
+    wh_arg_t from, to; /* for the compare-and-set */
+} step_t;
+
+/* APR_NOTFOUND: no such job, or the event does not move one in this state. */
+static apr_status_t step_of(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_job_event_e event,
+                            step_t *step, wh_err_t *err)
+{
+    wh_job_t *job;
+    apr_status_t rv = wh_db_job_get(dbc, p, id, &job, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (wh_fsm_job_next(job->status, event, &step->next) != WH_FSM_MOVE) {
+        return wh_dbc_not_found(err);
+    }
+    step->job = job;
+    step->from = WH_S(wh_model_job_status_text(job->status));
+    step->to = WH_S(wh_model_job_status_text(step->next));
+    return APR_SUCCESS;
+}
+
 /* Calls that change two rows need the caller's transaction around them. */
 static apr_status_t need_transaction(const wh_dbc_t *dbc, wh_err_t *err)
 {
@@ -69,34 +97,47 @@ static apr_status_t need_transaction(const wh_dbc_t *dbc, wh_err_t *err)
                : wh_err_set(err, 503, "db_error", "A job is moved in a transaction only.");
 }
 
+static apr_status_t assign(wh_dbc_t *dbc, apr_pool_t *p, const step_t *step, apr_int64_t worker_id,
+                           apr_int64_t seen_epoch, apr_time_t now, apr_time_t lease_until,
+                           apr_int64_t *epoch, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_job_assign,
+                                        WH_ARGS(step->to, WH_I(worker_id), WH_I(now),
+                                                WH_I(lease_until), WH_S(step->job->id), step->from,
+                                                WH_I(seen_epoch), WH_I(worker_id)),
+                                        &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        wh_row_t r = wh_dbc_row(&rows, 0);
+        *epoch = wh_dbc_int(&r);
+    }
+    return rv;
+}
+
 apr_status_t wh_db_job_assign(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id,
                               apr_int64_t worker_id, apr_int64_t seen_epoch, apr_time_t now,
                               apr_time_t lease_until, apr_int64_t *epoch, wh_err_t *err)
 {
-    wh_rows_t rows;
-    wh_job_t *job;
+    step_t step;
     apr_status_t rv = need_transaction(dbc, err);
 
-    rv = rv == APR_SUCCESS ? wh_db_job_get(dbc, p, job_id, &job, err) : rv;
+    rv = rv == APR_SUCCESS ? step_of(dbc, p, job_id, WH_JOB_EV_ASSIGN, &step, err) : rv;
+    if (rv != APR_SUCCESS || step.job->kind != WH_JOB_KIND_DEPLOY) {
+        return rv == APR_SUCCESS
+                   ? assign(dbc, p, &step, worker_id, seen_epoch, now, lease_until, epoch, err)
+                   : rv;
+    }
+    /* First, for it locks the worker's row: two planners cannot both see the last room. */
+    rv = wh_db_worker_reserve(dbc, p, worker_id, job_id, err);
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (job->kind == WH_JOB_KIND_DEPLOY) {
-        /* First, for it locks the worker's row: two planners cannot both see the last room. */
-        rv = wh_dbc_cas(dbc, p, WH_SQL_worker_reserve,
-                        WH_ARGS(WH_S(job_id), WH_S(job_id), WH_I(worker_id), WH_S(job_id)), err);
-    }
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    rv = wh_dbc_select_one(dbc, p, WH_SQL_job_assign,
-                           WH_ARGS(WH_I(worker_id), WH_I(now), WH_I(lease_until), WH_S(job_id),
-                                   WH_I(seen_epoch), WH_I(worker_id)),
-                           &rows, err);
+    rv = assign(dbc, p, &step, worker_id, seen_epoch, now, lease_until, epoch, err);
     if (rv == APR_SUCCESS) {
-        wh_row_t r = wh_dbc_row(&rows, 0);
-        *epoch = wh_dbc_int(&r);
-    } else if (APR_STATUS_IS_NOTFOUND(rv) && job->kind == WH_JOB_KIND_DEPLOY) {
+        return wh_db_deployment_set_wait(dbc, p, step.job->deployment_id, "", "", err);
+    }
+    if (APR_STATUS_IS_NOTFOUND(rv)) {
         rv = wh_db_worker_recount(dbc, p, worker_id, err);
         return rv == APR_SUCCESS ? wh_dbc_not_found(err) : rv;
     }
@@ -106,10 +147,15 @@ apr_status_t wh_db_job_assign(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id,
 apr_status_t wh_db_job_ack(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *c, apr_time_t now,
                            apr_time_t lease_until, apr_time_t deadline_at, wh_err_t *err)
 {
-    return wh_dbc_cas(dbc, p, WH_SQL_job_ack,
-                      WH_ARGS(WH_I(now), WH_I(lease_until), WH_I(deadline_at), WH_S(c->job_id),
-                              WH_I(c->worker_id), WH_I(c->epoch)),
-                      err);
+    step_t step;
+    apr_status_t rv = step_of(dbc, p, c->job_id, WH_JOB_EV_ACK, &step, err);
+
+    return rv == APR_SUCCESS
+               ? wh_dbc_cas(dbc, p, WH_SQL_job_ack,
+                            WH_ARGS(step.to, WH_I(now), WH_I(lease_until), WH_I(deadline_at),
+                                    WH_S(c->job_id), WH_I(c->worker_id), WH_I(c->epoch), step.from),
+                            err)
+               : rv;
 }
 
 apr_status_t wh_db_job_renew_lease(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *c,
@@ -121,63 +167,67 @@ apr_status_t wh_db_job_renew_lease(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_cla
                       err);
 }
 
-apr_status_t wh_db_job_finish(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *c,
-                              wh_job_status_e status, apr_time_t now, wh_err_t *err)
+/* The step of an event that ends the job. */
+static apr_status_t last_step(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_job_event_e event,
+                              step_t *step, wh_err_t *err)
 {
     apr_status_t rv = need_transaction(dbc, err);
 
-    if (rv == APR_SUCCESS && !wh_model_job_terminal(status)) {
-        return wh_err_set(err, 500, "db_check", "A job cannot end as %s.",
-                          wh_model_job_status_text(status));
+    rv = rv == APR_SUCCESS ? step_of(dbc, p, id, event, step, err) : rv;
+    if (rv == APR_SUCCESS && !wh_model_job_terminal(step->next)) {
+        return wh_err_set(err, 500, "db_check", "A job does not end by \"%s\".",
+                          wh_fsm_job_event_text(event));
     }
+    return rv;
+}
+
+apr_status_t wh_db_job_finish(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *c,
+                              wh_job_event_e event, apr_time_t now, wh_err_t *err)
+{
+    step_t step;
+    apr_status_t rv = last_step(dbc, p, c->job_id, event, &step, err);
+
     if (rv == APR_SUCCESS) {
         rv = wh_dbc_cas(dbc, p, WH_SQL_job_finish,
-                        WH_ARGS(WH_S(wh_model_job_status_text(status)), WH_I(now), WH_S(c->job_id),
-                                WH_I(c->worker_id), WH_I(c->epoch)),
+                        WH_ARGS(step.to, WH_I(now), WH_S(c->job_id), WH_I(c->worker_id),
+                                WH_I(c->epoch), step.from),
                         err);
     }
     return rv == APR_SUCCESS ? wh_db_worker_recount(dbc, p, c->worker_id, err) : rv;
 }
 
 apr_status_t wh_db_job_abandon(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id, apr_int64_t epoch,
-                               wh_job_status_e status, apr_time_t now, wh_err_t *err)
+                               wh_job_event_e event, apr_time_t now, wh_err_t *err)
 {
-    wh_rows_t rows;
-    wh_row_t r;
-    apr_int64_t worker_id;
-    apr_status_t rv = need_transaction(dbc, err);
+    step_t step;
+    apr_status_t rv = last_step(dbc, p, job_id, event, &step, err);
 
-    if (rv == APR_SUCCESS && status != WH_JOB_CANCELED && status != WH_JOB_FAILED) {
-        return wh_err_set(err, 500, "db_check", "A job that has not begun cannot end as %s.",
-                          wh_model_job_status_text(status));
+    if (rv == APR_SUCCESS && step.job->status == WH_JOB_PROCESSING) {
+        return wh_dbc_not_found(err); /* it has begun */
     }
     if (rv == APR_SUCCESS) {
-        rv = wh_dbc_select_one(
-            dbc, p, WH_SQL_job_abandon,
-            WH_ARGS(WH_S(wh_model_job_status_text(status)), WH_I(now), WH_S(job_id), WH_I(epoch)),
-            &rows, err);
+        rv = wh_dbc_cas(dbc, p, WH_SQL_job_abandon,
+                        WH_ARGS(step.to, WH_I(now), WH_S(job_id), WH_I(epoch), step.from), err);
     }
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    r = wh_dbc_row(&rows, 0);
-    worker_id = wh_dbc_int(&r);
-    return worker_id == 0 ? APR_SUCCESS : wh_db_worker_recount(dbc, p, worker_id, err);
+    return rv == APR_SUCCESS && step.job->worker_id != 0
+               ? wh_db_worker_recount(dbc, p, step.job->worker_id, err)
+               : rv;
 }
 
 apr_status_t wh_db_job_reassign(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id, apr_int64_t epoch,
                                 wh_err_t *err)
 {
-    wh_job_t *job;
+    step_t step;
     apr_status_t rv = need_transaction(dbc, err);
 
-    rv = rv == APR_SUCCESS ? wh_db_job_get(dbc, p, job_id, &job, err) : rv;
+    rv = rv == APR_SUCCESS ? step_of(dbc, p, job_id, WH_JOB_EV_RELEASE, &step, err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = wh_dbc_cas(dbc, p, WH_SQL_job_reassign,
-                    WH_ARGS(WH_S(job_id), WH_I(epoch), WH_I(job->worker_id)), err);
-    return rv == APR_SUCCESS ? wh_db_worker_recount(dbc, p, job->worker_id, err) : rv;
+    rv = wh_dbc_cas(
+        dbc, p, WH_SQL_job_reassign,
+        WH_ARGS(step.to, WH_S(job_id), WH_I(epoch), step.from, WH_I(step.job->worker_id)), err);
+    return rv == APR_SUCCESS ? wh_db_worker_recount(dbc, p, step.job->worker_id, err) : rv;
 }
 
 apr_status_t wh_db_job_cancel_request(wh_dbc_t *dbc, apr_pool_t *p, const char *deployment_id,

@@ -2,15 +2,16 @@
 #define WH_DB_JOB_H
 /* Jobs: pending -> assigned -> processing -> succeeded, failed, canceled. Written by the scheduler;
  * the module only inserts pending ones (wh_db_deployment_create) and asks for cancellation. Every
- * change is a compare-and-set on status and epoch: APR_NOTFOUND = somebody else moved it, or the
- * epoch is stale (D12). Error rules: wh_dbc.h.
+ * step is one of the table in libwh/wh_fsm.h and a compare-and-set on status and epoch:
+ * APR_NOTFOUND = there is no such step from where it is, somebody else moved it, or the epoch is
+ * stale (D12). Error rules: wh_dbc.h.
  * What the planner needs is read by wh_db_plan.h.
  *
  * Functions with a claim act for a worker and find only its own jobs. */
 
 #include <apr_tables.h>
 
-#include "libwh/wh_model.h"
+#include "libwh/wh_fsm.h"
 #include "whdb/wh_dbc.h"
 
 apr_status_t wh_db_job_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_job_t **out,
@@ -38,17 +39,17 @@ apr_status_t wh_db_job_ack(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *cl
 apr_status_t wh_db_job_renew_lease(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *claim,
                                    apr_time_t lease_until, wh_err_t *err) WH_DB_CHECKED;
 
-/* processing -> succeeded, failed or canceled, and the worker's capacity recounted. In the
+/* Ends a job by SUCCEED, FAIL, LOST or CANCELED, and the worker's capacity is recounted. In the
  * caller's transaction. Also for the scheduler's own endings (lease, deadline): the claim is then
  * made from the row. */
 apr_status_t wh_db_job_finish(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *claim,
-                              wh_job_status_e status, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
+                              wh_job_event_e event, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
-/* pending or assigned -> canceled or failed, by the scheduler, at the epoch seen; epoch + 1, so
- * that a late ack of the former worker finds nothing; capacity recounted. In the caller's
+/* Ends a job that has not begun by FAIL or CANCEL, by the scheduler, at the epoch seen; epoch + 1,
+ * so that a late ack of the former worker finds nothing; capacity recounted. In the caller's
  * transaction. */
 apr_status_t wh_db_job_abandon(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id, apr_int64_t epoch,
-                               wh_job_status_e status, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
+                               wh_job_event_e event, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
 /* assigned -> pending again (R10: its worker dropped before job_ack, so it has not begun), at the
  * epoch seen; a deploy job is free for any worker afterwards, a stop job keeps its own. Capacity

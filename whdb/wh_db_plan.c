@@ -56,6 +56,8 @@ static const wh_sched_job_t *jobs_read(apr_pool_t *p, const wh_rows_t *rows)
         j->deadline_at = wh_dbc_int(&r);
         j->assigned_at = wh_dbc_int(&r);
         j->cancel_at = wh_dbc_int(&r);
+        j->cause_code = wh_dbc_text(&r);
+        j->cause_detail = wh_dbc_text(&r);
     }
     return list;
 }
@@ -68,6 +70,22 @@ static const wh_sched_busy_t *busy_read(apr_pool_t *p, const wh_rows_t *rows)
         wh_row_t r = wh_dbc_row(rows, i);
         list[i].app_id = wh_dbc_text(&r);
         list[i].environment = wh_dbc_text(&r);
+        list[i].number = wh_dbc_int(&r);
+    }
+    return list;
+}
+
+static const wh_sched_held_t *held_read(apr_pool_t *p, const wh_rows_t *rows)
+{
+    wh_sched_held_t *list = apr_pcalloc(p, sizeof(*list) * (size_t)(rows->n + 1));
+
+    for (int i = 0; i < rows->n; i++) {
+        wh_row_t r = wh_dbc_row(rows, i);
+        list[i].app_id = wh_dbc_text(&r);
+        list[i].environment = wh_dbc_text(&r);
+        list[i].worker_id = wh_dbc_int(&r);
+        list[i].cpu_millis = wh_dbc_int(&r);
+        list[i].memory_bytes = wh_dbc_int(&r);
     }
     return list;
 }
@@ -78,6 +96,7 @@ apr_status_t wh_db_plan_load(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t now, int l
     wh_rows_t workers;
     wh_rows_t jobs;
     wh_rows_t busy;
+    wh_rows_t held;
     apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_plan_workers, WH_NOARGS, &workers, err);
 
     if (rv == APR_SUCCESS) {
@@ -85,6 +104,9 @@ apr_status_t wh_db_plan_load(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t now, int l
     }
     if (rv == APR_SUCCESS) {
         rv = wh_dbc_select(dbc, p, WH_SQL_plan_busy, WH_NOARGS, &busy, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = wh_dbc_select(dbc, p, WH_SQL_plan_held, WH_NOARGS, &held, err);
     }
     if (rv != APR_SUCCESS) {
         return rv;
@@ -96,5 +118,7 @@ apr_status_t wh_db_plan_load(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t now, int l
     in->jobs = jobs_read(p, &jobs);
     in->n_busy = busy.n;
     in->busy = busy_read(p, &busy);
+    in->n_held = held.n;
+    in->held = held_read(p, &held);
     return APR_SUCCESS;
 }

@@ -200,7 +200,28 @@ apr_status_t wh_db_worker_list_silent(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t b
     return rv;
 }
 
+/* A statement of its own, and the first of the two: on PostgreSQL one that waits for a row goes on
+ * with what it had read of other tables before it waited. */
+static apr_status_t lock(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id, wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_worker_lock, WH_ARGS(WH_I(id)), err);
+}
+
+apr_status_t wh_db_worker_reserve(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id, const char *job_id,
+                                  wh_err_t *err)
+{
+    apr_status_t rv = lock(dbc, p, id, err);
+
+    return rv == APR_SUCCESS ? wh_dbc_cas(dbc, p, WH_SQL_worker_reserve,
+                                          WH_ARGS(WH_I(id), WH_I(id), WH_S(job_id), WH_I(id)), err)
+                             : rv;
+}
+
 apr_status_t wh_db_worker_recount(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id, wh_err_t *err)
 {
-    return wh_dbc_cas(dbc, p, WH_SQL_worker_recount, WH_ARGS(WH_I(id)), err);
+    apr_status_t rv = lock(dbc, p, id, err);
+
+    return rv == APR_SUCCESS ? wh_dbc_cas(dbc, p, WH_SQL_worker_recount,
+                                          WH_ARGS(WH_I(id), WH_I(id), WH_I(id)), err)
+                             : rv;
 }

@@ -57,8 +57,16 @@ apr_status_t wh_db_worker_heartbeat(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id
 apr_status_t wh_db_worker_list_silent(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t before, int limit,
                                       apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
-/* Sets used_cpu and used_memory to the sum over its assigned and processing jobs and its live
- * instances (F147: never below 0). Call in the transaction that ends a job or stops an instance. */
+/* What a worker's apps hold of it: for each app and environment the larger of its live instances
+ * and its open deploy jobs there, for a deployment goes where the former one was. Both calls belong
+ * into a transaction, and whoever has made one is alone with the worker's counters until its end.
+ *
+ * Adds what this pending job needs beyond that (F146). APR_NOTFOUND and nothing changed: no such
+ * job, or the worker is not online, not active, or has no room. */
+apr_status_t wh_db_worker_reserve(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id, const char *job_id,
+                                  wh_err_t *err) WH_DB_CHECKED;
+
+/* Counts anew (F147: never below 0), after a job has ended or an instance was stopped. */
 apr_status_t wh_db_worker_recount(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id,
                                   wh_err_t *err) WH_DB_CHECKED;
 

@@ -26,6 +26,10 @@ is(join(' ', grep { !$in{$_} } @labels), '', 'every statement is used');
 is(join(' ', grep { keys %{ $in{$_} || {} } > 1 } @labels), '', 'every statement is used by one function');
 is(join(' ', grep { !m{^whdb/} } map { keys %$_ } values %in), '', 'statements are used in whdb only');
 
+# A status of a job or deployment is moved by libwh/wh_fsm: both states are arguments.
+my @by_hand = grep { $def =~ /^WH_SQL\($_,(?:(?!^WH_SQL)[^;])*UPDATE (?:jobs|deployments|SET)\b(?:(?!WHERE).)*\bstatus = '/ms } @labels;
+is("@by_hand", '', 'no status of a job or deployment is written by hand');
+
 my $make = slurp('schema/local.mk');
 my @sql = files(qr/\.sql$/, 'schema');
 cmp_ok(scalar(@sql), '>', 0, 'there are migrations');

@@ -30,6 +30,7 @@ sub ends_as {
 # ---- pending: no worker is there ----
 my $d = $s->deployment($app);
 $s->poke;
+ok($s->soon(sub { $s->deployment_status($d) eq 'prepare//no_worker' }), 'what waits says why: no worker is online');
 cancel($d);
 ends_as($d, 'completed/canceled/canceled', 'XN4 a pending job is canceled at once');
 is($s->job_status($d), 'canceled', 'and so is its job');
@@ -64,7 +65,8 @@ $job = $w->begin;
 push @many, $s->deployment($app) for 1 .. 5;
 $s->poke;
 ends_as($many[$_], 'completed/skipped/superseded', "XN1 waiting deployment $_ of 5 is superseded") for 1 .. 4;
-is($s->deployment_status($many[5]), 'prepare//', 'XN1 the newest waits for the active one');
+ok($s->soon(sub { $s->deployment_status($many[5]) eq 'prepare//busy' }), 'XN1 the newest waits for the active one');
+like($s->value("SELECT cause_detail FROM deployments WHERE id = '$many[5]{id}'"), qr/^deployment \d+ of this app is under way$/, 'and says so');
 my %first = (container => 'c-first', address => '127.0.0.1', port => 40001);
 $w->result($job, 'succeeded', instances => [ \%first ]);
 ok($w->wait('result_ack'), 'the active one succeeds');
@@ -95,6 +97,30 @@ $w->result($p, 'succeeded');
 ok($w->wait('result_ack'), 'and once it succeeds');
 is($s->value("SELECT state FROM instances WHERE container = 'c-first'"), 'stopped', 'the container is stopped');
 is($s->value("SELECT used_cpu FROM workers WHERE id = $w->{id}"), 100, 'F147 its capacity is free again, the other holds its own');
+
+# ---- a full worker ----
+$s->sql("UPDATE workers SET cpu_millis = 100 WHERE id = $w->{id}");
+my $stranger = $s->deployment($s->app('other', 'container'));
+$s->poke;
+ok($s->soon(sub { $s->deployment_status($stranger) eq 'prepare//no_room' }), 'F146 a new app does not fit, and says so');
+is($s->value("SELECT cause_detail FROM deployments WHERE id = '$stranger->{id}'"), 'no worker has room for 100 CPU millis and 64 MiB;'
+    . ' the best has 0 CPU millis and 4032 MiB', 'with what it needs and what there is');
+$d = $s->deployment($app);
+$s->poke;
+$job = $w->begin;
+is($job->{job}, $d->{job}, 'the app that runs there is deployed anew all the same');
+is($s->value("SELECT used_cpu FROM workers WHERE id = $w->{id}"), 100, 'in the room that it has');
+$w->result($job, 'failed');
+ok($w->wait('result_ack'), 'it fails');
+is($s->value("SELECT used_cpu FROM workers WHERE id = $w->{id}"), 100, 'and the container before it keeps its room');
+is($s->deployment_status($stranger), 'prepare//no_room', 'which is still nobody else\'s');
+$s->sql("UPDATE workers SET cpu_millis = 4000 WHERE id = $w->{id}");
+$s->poke;
+$job = $w->begin;
+is($job->{job}, $stranger->{job}, 'once there is room the other one begins by itself');
+is($s->deployment_status($stranger), 'deploy//', 'and no cause is left');
+$w->result($job, 'failed');
+ok($w->wait('result_ack'), 'it fails too');
 
 # ---- what the agent observes ----
 my %status = (app => $app->{id}, deployment => $many[5]{id}, container => 'c-second', reason => '', restarts => 0);

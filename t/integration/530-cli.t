@@ -105,7 +105,8 @@ says({}, [ 'hooks', 'delete', $hook->{id} ], 3, 'once');
 $stack->proc('agent')->stop;
 wait_for { ($stack->api(GET => '/v1/workers')->{json}{items}[0]{status} // '') eq 'offline' } 20, 'offline';
 says({}, ['doctor'], 1, 'doctor without a worker', out => qr/fail\s+workers/);
-says({}, [ 'deploy', 'site', '--wait', '--timeout', '1' ], 124, 'out of time: exit code 124', err => qr/goes on/);
+says({}, [ 'deploy', 'site', '--wait', '--timeout', '1' ], 124, 'out of time: exit code 124',
+    err => qr/queued.*waits: no worker is online\n.*goes on/s);
 my $err = $stack->dir . '/cli/int';
 my $pid = fork // die;
 if ($pid == 0) {

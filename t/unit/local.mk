@@ -9,6 +9,7 @@ unit_tests = \
 	t/unit/test_conf \
 	t/unit/test_db_conn \
 	t/unit/test_db_entity \
+	t/unit/test_db_fsm \
 	t/unit/test_db_job \
 	t/unit/test_db_race \
 	t/unit/test_db_schema \
@@ -80,6 +81,9 @@ t_unit_test_db_conn_LDADD = $(unit_db_libs)
 t_unit_test_db_entity_SOURCES = t/unit/test_db_entity.c $(unit_db)
 t_unit_test_db_entity_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_db_entity_LDADD = $(unit_db_libs)
+t_unit_test_db_fsm_SOURCES = t/unit/test_db_fsm.c $(unit_db)
+t_unit_test_db_fsm_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_db_fsm_LDADD = $(unit_db_libs)
 t_unit_test_db_job_SOURCES = t/unit/test_db_job.c $(unit_db)
 t_unit_test_db_job_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_db_job_LDADD = $(unit_db_libs)

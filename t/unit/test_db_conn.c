@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <apr_time.h>
+#include <sqlite3.h>
 #include "t/unit/db.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
@@ -180,6 +181,20 @@ static void test_wrap(void **state)
     wh_dbc_close(dbc);
     apr_pool_destroy(request);
     assert_ok(wh_db_release_get(t->dbc, t->p, "r1", &got, &t->err), &t->err);
+}
+
+/* mod_dbd prepares with a call that does not prepare again by itself: where the settings are ours
+ * already, taking the handle leaves the statements of other modules alone. */
+static void test_wrap_gently(void **state)
+{
+    db_t *t = *state;
+    pooled_t h = pooled_make(t);
+    sqlite3_stmt *theirs;
+
+    assert_int_equal(sqlite3_prepare(h.owner->native, "SELECT 1", -1, &theirs, NULL), SQLITE_OK);
+    (void)pooled_wrap(t, &h, t->p);
+    assert_int_equal(sqlite3_step(theirs), SQLITE_ROW);
+    assert_int_equal(sqlite3_finalize(theirs), SQLITE_OK);
 }
 
 static void test_ddl(void **state)
@@ -431,6 +446,7 @@ int main(void)
         DB_CASE("a transaction left open is rolled back; an error inside fails the commit",
                 test_transactions),
         DB_CASE("a wrapped handle is clean, and foreign keys are on", test_wrap),
+        DB_CASE("taking a handle spoils nobody's statements", test_wrap_gently, .only = 's'),
         DB_CASE("statements heal after schema changes by others", test_ddl),
         DB_CASE("of two connections one wins a compare-and-set", test_cas),
         DB_CASE("a writer waits at most 3 s, then 503 db_busy", test_busy),

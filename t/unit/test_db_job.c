@@ -48,10 +48,38 @@ static apr_int64_t used_cpu(db_t *t, apr_int64_t id)
     return w->used_cpu;
 }
 
-static void finish(db_t *t, const wh_db_claim_t *c, wh_job_status_e status)
+static void finish(db_t *t, const wh_db_claim_t *c, wh_job_event_e event)
 {
     BEGIN(t);
-    OK(t, wh_db_job_finish(t->dbc, t->p, c, status, DB_T(30), &t->err));
+    OK(t, wh_db_job_finish(t->dbc, t->p, c, event, DB_T(30), &t->err));
+    COMMIT(t);
+}
+
+static void instance(db_t *t, const wh_db_claim_t *c, int n, const char *deployment)
+{
+    wh_instance_t i = {.id = db_id(t, 'i', n),
+                       .deployment_id = deployment,
+                       .container = apr_psprintf(t->p, "c%d", n),
+                       .address = "127.0.0.1",
+                       .port = 40000 + n,
+                       .created_at = DB_T(25)};
+
+    OK(t, wh_db_instance_insert(t->dbc, t->p, c, &i, &t->err));
+}
+
+/* Brings deployment n of an app to completed, its container running on w. */
+static void live(db_t *t, const wh_app_t *a, int n, const wh_worker_t *w)
+{
+    wh_db_outcome_t done = {.conclusion = WH_CONCLUSION_SUCCEEDED};
+    const char *id = db_deployment(t, a, n);
+    wh_db_claim_t c = started(t, n, w);
+
+    BEGIN(t);
+    instance(t, &c, n, id);
+    OK(t, wh_db_deployment_finalize(t->dbc, t->p, id, &c, NULL, "", &t->err));
+    OK(t, wh_db_job_finish(t->dbc, t->p, &c, WH_JOB_EV_SUCCEED, DB_T(30), &t->err));
+    OK(t, wh_db_deployment_complete(t->dbc, t->p, id, WH_DEPLOYMENT_FINALIZE, &done, DB_T(31),
+                                    &t->err));
     COMMIT(t);
 }
 
@@ -100,11 +128,11 @@ static void test_static(void **state)
     OK(t, wh_db_release_insert_if_absent(t->dbc, t->p, &release, &t->err));
     BEGIN(t);
     OK(t, wh_db_deployment_finalize(t->dbc, t->p, id, &c, "0123", "{\"clone_ms\":5}", &t->err));
-    OK(t, wh_db_job_finish(t->dbc, t->p, &c, WH_JOB_SUCCEEDED, DB_T(30), &t->err));
+    OK(t, wh_db_job_finish(t->dbc, t->p, &c, WH_JOB_EV_SUCCEED, DB_T(30), &t->err));
     COMMIT(t);
     NOTFOUND(wh_db_deployment_set_phase(t->dbc, t->p, id, &c, WH_PHASE_CHECKING, &t->err));
     BEGIN(t);
-    NOTFOUND(wh_db_job_finish(t->dbc, t->p, &c, WH_JOB_FAILED, DB_T(31), &t->err));
+    NOTFOUND(wh_db_job_finish(t->dbc, t->p, &c, WH_JOB_EV_FAIL, DB_T(31), &t->err));
     COMMIT(t);
     NOTFOUND(wh_db_deployment_complete(t->dbc, t->p, id, WH_DEPLOYMENT_DEPLOY,
                                        &(wh_db_outcome_t){.conclusion = WH_CONCLUSION_FAILED},
@@ -148,7 +176,7 @@ static void test_one_active(void **state)
     assert_code(wh_dbc_commit(t->dbc, &t->err), &t->err, "db_error");
     OK(t, wh_db_deployment_fail(t->dbc, t->p, db_id(t, 'd', 1), WH_DEPLOYMENT_DEPLOY,
                                 "build_failed", "it did", &t->err));
-    finish(t, &c1, WH_JOB_FAILED);
+    finish(t, &c1, WH_JOB_EV_FAIL);
     OK(t, wh_db_deployment_complete(t->dbc, t->p, db_id(t, 'd', 1), WH_DEPLOYMENT_FAIL,
                                     &(wh_db_outcome_t){.conclusion = WH_CONCLUSION_FAILED},
                                     DB_T(40), &t->err));
@@ -216,10 +244,68 @@ static void test_assign(void **state)
     OK(t, wh_db_job_ack(t->dbc, t->p, &c, DB_T(15), DB_T(75), DB_T(900), &t->err));
     BEGIN(t);
     NOTFOUND(wh_db_job_reassign(t->dbc, t->p, c.job_id, 2, &t->err));
-    NOTFOUND(wh_db_job_abandon(t->dbc, t->p, c.job_id, 2, WH_JOB_CANCELED, DB_T(16), &t->err));
+    NOTFOUND(wh_db_job_abandon(t->dbc, t->p, c.job_id, 2, WH_JOB_EV_CANCEL, DB_T(16), &t->err));
     COMMIT(t);
-    finish(t, &c, WH_JOB_CANCELED);
+    finish(t, &c, WH_JOB_EV_CANCELED);
     assert_int_equal(used_cpu(t, v->id), 0);
+}
+
+/* A full worker takes the next deployment of what runs there, for it goes where the former was. */
+static void test_own_room(void **state)
+{
+    db_t *t = *state;
+    wh_worker_t *w = db_worker(t, 1);
+    wh_app_t *a[6];
+    wh_db_claim_t c = {.worker_id = w->id, .job_id = db_id(t, 'j', 11)};
+    apr_int64_t epoch;
+    int n;
+
+    for (int i = 1; i <= 5; i++)
+        a[i] = db_app(t, i, WH_KIND_CONTAINER);
+    for (int i = 1; i <= 4; i++)
+        live(t, a[i], i, w);
+    assert_int_equal(used_cpu(t, w->id), 4000);
+    for (int i = 1; i <= 5; i++)
+        (void)db_deployment(t, a[i], 10 + i);
+    db_sql(t, "UPDATE deployments SET environment = 'staging' WHERE id LIKE 'd%12'");
+    NOTFOUND(assign(t, db_id(t, 'j', 15), w->id, 0, &epoch));
+    NOTFOUND(assign(t, db_id(t, 'j', 12), w->id, 0, &epoch));
+    db_sql(t, "UPDATE jobs SET cpu_millis = 1001 WHERE id LIKE 'j%11'");
+    NOTFOUND(assign(t, c.job_id, w->id, 0, &c.epoch));
+    assert_int_equal(used_cpu(t, w->id), 4000);
+    db_sql(t, "UPDATE jobs SET cpu_millis = 1000 WHERE id LIKE 'j%11'");
+    OK(t, assign(t, c.job_id, w->id, 0, &c.epoch));
+    assert_int_equal(used_cpu(t, w->id), 4000);
+    NOTFOUND(assign(t, db_id(t, 'j', 15), w->id, 0, &epoch));
+    BEGIN(t);
+    OK(t, wh_db_worker_recount(t->dbc, t->p, w->id, &t->err));
+    COMMIT(t);
+    assert_int_equal(used_cpu(t, w->id), 4000);
+
+    /* While both are there, both count. */
+    BEGIN(t);
+    OK(t, wh_db_job_ack(t->dbc, t->p, &c, DB_T(40), DB_T(71), DB_T(900), &t->err));
+    OK(t, wh_db_deployment_start(t->dbc, t->p, db_id(t, 'd', 11), &c, DB_T(40), &t->err));
+    instance(t, &c, 11, db_id(t, 'd', 11));
+    OK(t, wh_db_job_finish(t->dbc, t->p, &c, WH_JOB_EV_SUCCEED, DB_T(41), &t->err));
+    COMMIT(t);
+    assert_int_equal(used_cpu(t, w->id), 5000);
+    NOTFOUND(assign(t, db_id(t, 'j', 13), w->id, 0, &epoch));
+    BEGIN(t);
+    OK(t, wh_db_instance_stop_all(t->dbc, t->p, w->id, db_id(t, 'd', 1), DB_T(50), &n, &t->err));
+    OK(t, wh_db_worker_recount(t->dbc, t->p, w->id, &t->err));
+    COMMIT(t);
+    assert_int_equal(used_cpu(t, w->id), 4000);
+
+    /* Less room than before counts as before until the former is gone. */
+    db_sql(t, "UPDATE jobs SET cpu_millis = 500 WHERE id LIKE 'j%13'");
+    OK(t, assign(t, db_id(t, 'j', 13), w->id, 0, &epoch));
+    assert_int_equal(used_cpu(t, w->id), 4000);
+    BEGIN(t);
+    OK(t,
+       wh_db_job_abandon(t->dbc, t->p, db_id(t, 'j', 13), 1, WH_JOB_EV_CANCEL, DB_T(51), &t->err));
+    COMMIT(t);
+    assert_int_equal(used_cpu(t, w->id), 4000);
 }
 
 static void test_cancel(void **state)
@@ -241,8 +327,8 @@ static void test_cancel(void **state)
     j = APR_ARRAY_IDX(list, 0, wh_job_t *);
     assert_true(j->cancel_at == DB_T(20));
     BEGIN(t);
-    NOTFOUND(wh_db_job_abandon(t->dbc, t->p, j->id, 0, WH_JOB_CANCELED, DB_T(22), &t->err));
-    OK(t, wh_db_job_abandon(t->dbc, t->p, j->id, j->epoch, WH_JOB_CANCELED, DB_T(22), &t->err));
+    NOTFOUND(wh_db_job_abandon(t->dbc, t->p, j->id, 0, WH_JOB_EV_CANCEL, DB_T(22), &t->err));
+    OK(t, wh_db_job_abandon(t->dbc, t->p, j->id, j->epoch, WH_JOB_EV_CANCEL, DB_T(22), &t->err));
     OK(t, wh_db_deployment_complete(
               t->dbc, t->p, id, WH_DEPLOYMENT_PREPARE,
               &(wh_db_outcome_t){.conclusion = WH_CONCLUSION_CANCELED, .cause_code = "canceled"},
@@ -255,18 +341,6 @@ static void test_cancel(void **state)
     assert_code(wh_db_job_cancel_request(t->dbc, t->p, id, DB_T(23), &t->err), &t->err,
                 "already_completed");
     assert_int_equal(t->err.http, 409);
-}
-
-static void instance(db_t *t, const wh_db_claim_t *c, int n, const char *deployment)
-{
-    wh_instance_t i = {.id = db_id(t, 'i', n),
-                       .deployment_id = deployment,
-                       .container = apr_psprintf(t->p, "c%d", n),
-                       .address = "127.0.0.1",
-                       .port = 40000 + n,
-                       .created_at = DB_T(25)};
-
-    OK(t, wh_db_instance_insert(t->dbc, t->p, c, &i, &t->err));
 }
 
 static void claim_name(db_t *t, const wh_app_t *a, const char *label, const char *deployment)
@@ -306,7 +380,7 @@ static void test_container(void **state)
     instance(t, &c, 1, d1);
     instance(t, &c, 2, d1);
     OK(t, wh_db_deployment_finalize(t->dbc, t->p, d1, &c, NULL, "", &t->err));
-    OK(t, wh_db_job_finish(t->dbc, t->p, &c, WH_JOB_SUCCEEDED, DB_T(30), &t->err));
+    OK(t, wh_db_job_finish(t->dbc, t->p, &c, WH_JOB_EV_SUCCEED, DB_T(30), &t->err));
     COMMIT(t);
     bad.deployment_id = d1;
     NOTFOUND(wh_db_instance_insert(t->dbc, t->p, &c, &bad, &t->err));
@@ -365,6 +439,39 @@ static void test_container(void **state)
     assert_int_equal(count, 2);
 }
 
+/* Why a deployment waits stands in its row until it is assigned. */
+static void test_wait(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
+    wh_worker_t *w = db_worker(t, 1);
+    const char *id = db_deployment(t, a, 1);
+    wh_sched_in_t in = {0};
+    wh_deployment_t *d;
+    apr_int64_t epoch;
+
+    OK(t, wh_db_deployment_set_wait(t->dbc, t->p, id, "no_worker", "none is", &t->err));
+    OK(t, wh_db_deployment_set_wait(t->dbc, t->p, id, "no_room", "none has", &t->err));
+    OK(t, wh_db_plan_load(t->dbc, t->p, DB_T(50), 100, &in, &t->err));
+    assert_string_equal(in.jobs[0].cause_code, "no_room");
+    assert_string_equal(in.jobs[0].cause_detail, "none has");
+    OK(t, assign(t, db_id(t, 'j', 1), w->id, 0, &epoch));
+    OK(t, wh_db_deployment_get(t->dbc, t->p, id, &d, &t->err));
+    assert_string_equal(d->cause_code, "");
+    assert_string_equal(d->cause_detail, "");
+    live(t, db_app(t, 2, WH_KIND_CONTAINER), 2, w);
+    OK(t, wh_db_deployment_set_wait(t->dbc, t->p, db_id(t, 'd', 2), "busy", "x", &t->err));
+    OK(t, wh_db_deployment_get(t->dbc, t->p, db_id(t, 'd', 2), &d, &t->err));
+    assert_string_equal(d->cause_code, "");
+    OK(t, wh_db_plan_load(t->dbc, t->p, DB_T(50), 100, &in, &t->err));
+    assert_int_equal(in.n_held, 1);
+    assert_string_equal(in.held[0].app_id, db_id(t, 'a', 2));
+    assert_string_equal(in.held[0].environment, "production");
+    assert_int_equal(in.held[0].worker_id, w->id);
+    assert_int_equal(in.held[0].cpu_millis, 1000);
+    assert_int_equal(in.held[0].memory_bytes, 536870912);
+}
+
 static void test_stop_jobs(void **state)
 {
     db_t *t = *state;
@@ -404,7 +511,7 @@ static void test_stop_jobs(void **state)
     assert_int_equal(list->nelts, 1);
     OK(t, wh_db_job_list_expired(t->dbc, t->p, DB_T(101), DB_T(150), 10, &list, &t->err));
     assert_int_equal(list->nelts, 1);
-    finish(t, &c, WH_JOB_FAILED);
+    finish(t, &c, WH_JOB_EV_FAIL);
     OK(t, wh_db_job_insert_stop(t->dbc, t->p, db_id(t, 's', 3), d1, w->id, DB_T(90), DB_T(80),
                                 &t->err));
     OK(t, wh_db_job_get(t->dbc, t->p, c.job_id, &j, &t->err));
@@ -452,6 +559,8 @@ static void test_plan(void **state)
     assert_int_equal(in.n_busy, 1);
     assert_string_equal(in.busy[0].app_id, a->id);
     assert_string_equal(in.busy[0].environment, "production");
+    assert_int_equal(in.busy[0].number, 1);
+    assert_int_equal(in.n_held, 0);
 }
 
 int main(void)
@@ -460,9 +569,12 @@ int main(void)
         DB_CASE("F183 D12 a static deployment from prepare to completed, fenced", test_static),
         DB_CASE("XN1 one active deployment an app and environment", test_one_active),
         DB_CASE("F146 F147 R10 R32 assign, capacity, reassign", test_assign),
+        DB_CASE("F146 F147 a redeploy has the room of what it replaces, nothing else has",
+                test_own_room),
         DB_CASE("XN4 cancel before anything began, and too late", test_cancel),
         DB_CASE("instances, names and routes of a container", test_container),
         DB_CASE("stop jobs belong to one worker and come back", test_stop_jobs),
+        DB_CASE("why a deployment waits, until it is assigned", test_wait),
         DB_CASE("F141 F142 F143 the planner's snapshot", test_plan),
     };
 

@@ -1,8 +1,10 @@
 /* Several connections at once, each in a thread of its own. */
 #include <pthread.h>
+#include <stdlib.h>
 #include "t/unit/db.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_job.h"
 #include "whdb/wh_db_schema.h"
 #include "whdb/wh_db_token.h"
 #include "whdb/wh_db_worker.h"
@@ -78,6 +80,63 @@ static void test_numbers(void **state)
                                     " WHERE number BETWEEN 1 AND 100"),
                         "100");
     assert_string_equal(db_value(t, "SELECT COUNT(*) FROM jobs"), "100");
+}
+
+/* Places jobs of its own app on the one worker and ends them; `won` counts those that were placed.
+ * The worker has room for two, so a third open job is one too many. */
+static void *place_jobs(void *data)
+{
+    racer_t *r = data;
+    db_t *t = &r->t;
+
+    for (int i = 0; i < ROUNDS && !r->failed; i++) {
+        wh_db_claim_t c = {.worker_id = 1, .job_id = db_id(t, 'j', r->n * 1000 + i)};
+        apr_status_t rv = wh_dbc_begin(t->dbc, t->p, &t->err);
+
+        if (rv == APR_SUCCESS)
+            rv =
+                wh_db_job_assign(t->dbc, t->p, c.job_id, 1, 0, DB_T(1), DB_T(9), &c.epoch, &t->err);
+        if (rv == APR_NOTFOUND) {
+            r->failed = wh_dbc_commit(t->dbc, &t->err) != APR_SUCCESS;
+            continue;
+        }
+        if (rv == APR_SUCCESS)
+            rv = wh_dbc_commit(t->dbc, &t->err);
+        r->won++;
+        if (rv == APR_SUCCESS &&
+            atoi(db_value(t, "SELECT COUNT(*) FROM jobs WHERE status = 'assigned'")) > 2)
+            rv = wh_err_set(&t->err, 500, "oversold", "more than two are placed at once");
+        if (rv == APR_SUCCESS)
+            rv = wh_dbc_begin(t->dbc, t->p, &t->err);
+        if (rv == APR_SUCCESS)
+            rv = wh_db_job_abandon(t->dbc, t->p, c.job_id, c.epoch, WH_JOB_EV_CANCEL, DB_T(2),
+                                   &t->err);
+        if (rv == APR_SUCCESS)
+            rv = wh_dbc_commit(t->dbc, &t->err);
+        r->failed = rv != APR_SUCCESS;
+    }
+    return NULL;
+}
+
+static void test_room(void **state)
+{
+    db_t *t = *state;
+    racer_t r[THREADS];
+    int won = 0;
+
+    (void)db_worker(t, 1);
+    db_sql(t, "UPDATE workers SET cpu_millis = 2000");
+    for (int n = 0; n < THREADS; n++) {
+        wh_app_t *app = db_app(t, n, WH_KIND_CONTAINER);
+
+        for (int i = 0; i < ROUNDS; i++)
+            (void)db_deployment(t, app, n * 1000 + i);
+    }
+    race(t, NULL, place_jobs, r);
+    for (int i = 0; i < THREADS; i++)
+        won += r[i].won;
+    assert_true(won > 0);
+    assert_string_equal(db_value(t, "SELECT used_cpu FROM workers"), "0");
 }
 
 static void *redeem(void *data)
@@ -171,6 +230,7 @@ int main(void)
 {
     const db_case_t cases[] = {
         DB_CASE("XN1 100 deployments by 4 at once are numbered 1 to 100", test_numbers),
+        DB_CASE("F146 R32 a worker's last room is given once, and each count is exact", test_room),
         DB_CASE("each one-time token is redeemed by one of 4", test_redeem),
         DB_CASE("XD12 100 workers that register at once have 100 ids", test_register),
         DB_CASE("XN10 4 programs migrate at once, and it happens once", test_migrate, .bare = 1),

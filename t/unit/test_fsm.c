@@ -81,6 +81,10 @@ static void test_conclusions(void **state)
     assert_int_equal(wh_fsm_deployment_conclusion(WH_DEPLOYMENT_EV_SKIP), WH_CONCLUSION_SKIPPED);
     assert_int_equal(wh_fsm_deployment_conclusion(WH_DEPLOYMENT_EV_FAIL), WH_CONCLUSION_NONE);
     assert_int_equal(wh_fsm_deployment_conclusion((wh_deployment_event_e)99), WH_CONCLUSION_NONE);
+    for (int c = WH_CONCLUSION_NONE + 1; c <= WH_CONCLUSION_SKIPPED; c++)
+        assert_int_equal(wh_fsm_deployment_conclusion(wh_fsm_deployment_event((wh_conclusion_e)c)),
+                         c);
+    assert_int_equal(wh_fsm_deployment_event(WH_CONCLUSION_NONE), WH_DEPLOYMENT_EV_COUNT);
     assert_int_equal(wh_fsm_job_event(WH_OUTCOME_SUCCEEDED), WH_JOB_EV_SUCCEED);
     assert_int_equal(wh_fsm_job_event(WH_OUTCOME_FAILED), WH_JOB_EV_FAIL);
     assert_int_equal(wh_fsm_job_event(WH_OUTCOME_CANCELED), WH_JOB_EV_CANCELED);

@@ -13,6 +13,7 @@ typedef struct world_t {
     wh_sched_worker_t workers[8];
     wh_sched_job_t jobs[MAX];
     wh_sched_busy_t busy[8];
+    wh_sched_held_t held[8];
     wh_sched_in_t in;
     wh_sched_plan_t plan;
 } world_t;
@@ -22,7 +23,8 @@ static world_t *world(apr_pool_t *p)
     world_t *w = apr_pcalloc(p, sizeof(*w));
 
     w->p = p;
-    w->in = (wh_sched_in_t){.now = T0, .workers = w->workers, .jobs = w->jobs, .busy = w->busy};
+    w->in = (wh_sched_in_t){.now = T0, .workers = w->workers, .jobs = w->jobs, .busy = w->busy,
+                            .held = w->held};
     return w;
 }
 
@@ -74,6 +76,19 @@ static const char *plan(world_t *w)
             text = apr_pstrcat(w->p, text, " ", a->by, NULL);
     }
     return text;
+}
+
+/* What is to be told of job i, "code: sentence", "" when nothing new; the plan is made anew. */
+static const char *why(world_t *w, int i)
+{
+    (void)plan(w);
+    for (int n = 0; n < w->plan.waits->nelts; n++) {
+        const wh_sched_wait_t *wait = &APR_ARRAY_IDX(w->plan.waits, n, wh_sched_wait_t);
+
+        if (wait->job == &w->jobs[i])
+            return apr_pstrcat(w->p, wait->code, ": ", wait->detail, NULL);
+    }
+    return "";
 }
 
 static void test_nothing(void **state)
@@ -165,14 +180,98 @@ static void test_capacity(void **state)
     j->needs_engine = 1;
     w->workers[0].engine = 0;
     assert_string_equal(plan(w), "");
-    assert_int_equal(wh_sched_score(&w->workers[0], j), -1);
+    assert_int_equal(wh_sched_score(&w->workers[0], j, NULL), -1);
     /* A worker that tells nonsense of itself is no reason to overflow. */
     w->workers[0] = (wh_sched_worker_t){.id = 1, .online = 1, .active = 1, .engine = 1,
                                         .cpu_millis = APR_INT64_C(9007199254740991),
                                         .memory_bytes = APR_INT64_C(9007199254740991),
                                         .cpu_used = APR_INT64_C(9007199254740000),
                                         .memory_used = APR_INT64_C(9007199254740000)};
-    assert_true(wh_sched_score(&w->workers[0], j) > 0);
+    assert_true(wh_sched_score(&w->workers[0], j, NULL) > 0);
+}
+
+static void test_own_room(void **state)
+{
+    world_t *w = world(*state);
+    wh_sched_job_t *j;
+
+    worker(w, 1)->cpu_used = 4000;
+    w->workers[0].memory_used = 4 * GIB;
+    worker(w, 2)->cpu_used = 3999;
+    j = job(w, "j1", "a");
+    j->cpu_millis = 1000;
+    j->memory_bytes = GIB;
+    w->held[0] = (wh_sched_held_t){"b", "production", 1, 4000, 4 * GIB};
+    w->held[1] = (wh_sched_held_t){"a", "staging", 1, 4000, 4 * GIB};
+    w->held[2] = (wh_sched_held_t){"a", "production", 2, 999, 0};
+    w->held[3] = (wh_sched_held_t){"a", "production", 1, 1000, GIB};
+    w->in.n_held = 3;
+    assert_string_equal(plan(w), "assign j1 2");
+    w->in.n_held = 2;
+    assert_string_equal(plan(w), "");
+    w->in.n_held = 4;
+    w->workers[1].online = 0;
+    assert_string_equal(plan(w), "assign j1 1");
+    j->cpu_millis = 1001;
+    assert_string_equal(plan(w), "");
+    j->cpu_millis = 1;
+    j->memory_bytes = GIB + 1;
+    assert_string_equal(plan(w), "");
+}
+
+static void test_why(void **state)
+{
+    world_t *w = world(*state);
+    wh_sched_job_t *j = job(w, "j1", "a");
+
+    j->cpu_millis = 1000;
+    j->memory_bytes = GIB / 2;
+    j->needs_engine = 1;
+    assert_string_equal(why(w, 0), "no_worker: no worker is online");
+    worker(w, 1)->online = 0;
+    assert_string_equal(why(w, 0), "no_worker: no worker is online");
+    j->cause_code = "no_worker";
+    j->cause_detail = "no worker is online";
+    assert_string_equal(why(w, 0), ""); /* it says so already */
+    w->workers[0].online = 1;
+    w->workers[0].active = 0;
+    assert_string_equal(why(w, 0), "no_worker: no worker that is online takes new deployments");
+    w->workers[0].active = 1;
+    w->workers[0].engine = 0;
+    assert_string_equal(why(w, 0), "no_engine: no worker with a container engine is online");
+    w->workers[0].engine = 1;
+    w->workers[0].cpu_used = 3500;
+    worker(w, 2)->cpu_used = 3600;
+    w->workers[1].memory_used = GIB;
+    assert_string_equal(why(w, 0), "no_room: no worker has room for 1000 CPU millis and 512 MiB; "
+                                   "the best has 500 CPU millis and 4096 MiB");
+    w->held[0] = (wh_sched_held_t){"a", "production", 2, 550, GIB};
+    w->in.n_held = 1;
+    assert_string_equal(why(w, 0), "no_room: no worker has room for 1000 CPU millis and 512 MiB; "
+                                   "the best has 950 CPU millis and 4096 MiB");
+    w->workers[0].cpu_used = 9000; /* it offers less than it did */
+    w->workers[1].online = 0;
+    assert_string_equal(why(w, 0), "no_room: no worker has room for 1000 CPU millis and 512 MiB; "
+                                   "the best has 0 CPU millis and 4096 MiB");
+    w->workers[0].cpu_used = 0;
+    w->workers[0].jobs = 2;
+    assert_string_equal(why(w, 0),
+                        "busy: the workers are at work on as many deployments as they may be");
+    w->workers[0].jobs = 0;
+    j->worker_id = 2;
+    assert_string_equal(why(w, 0), "no_worker: the worker it is meant for is not online");
+    j->worker_id = 0;
+    assert_string_equal(why(w, 0), "");
+    assert_int_equal(w->plan.actions->nelts, 1);
+    w->busy[0] = (wh_sched_busy_t){.app_id = "a", .environment = "production", .number = 7};
+    w->in.n_busy = 1;
+    assert_string_equal(why(w, 0), "busy: deployment 7 of this app is under way");
+    w->in.n_busy = 0;
+    held(w, "j0", "a", WH_JOB_ASSIGNED)->number = 6;
+    w->jobs[0].number = 8;
+    assert_string_equal(why(w, 0), "busy: deployment 6 of this app is under way");
+    j->cancel_at = T0;
+    assert_string_equal(why(w, 0), "");
 }
 
 static void test_preset(void **state)
@@ -352,6 +451,8 @@ int main(void)
         UNIT("F136 F139 the emptiest worker by weighted CPU, memory and apps", test_emptiest),
         UNIT("F136 assignments of one plan fill the workers they go to", test_spread),
         UNIT("F146 nothing goes where it has no room", test_capacity),
+        UNIT("F146 a redeploy has the room of what it replaces, nothing else has", test_own_room),
+        UNIT("what waits says why, once", test_why),
         UNIT("F144 a preset worker is honoured", test_preset),
         UNIT("R7 of those that wait only the newest stays", test_supersede),
         UNIT("F183 one active deployment an app and environment", test_one_active),
