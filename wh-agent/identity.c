@@ -221,6 +221,20 @@ static apr_status_t register_worker(wh_identity_t *id, apr_pool_t *p, wh_api_t *
     return take_token(id, p, reply, err);
 }
 
+/* Says what is wrong with the enrolment token; err comes with the reason. */
+static apr_status_t not_enrolled(const wh_identity_t *id, apr_pool_t *p, wh_err_t *err)
+{
+    const char *file = id->opts.conf->enrolment_token_file;
+    const char *why = file[0] == '\0'    ? "enrolment_token_file is not set"
+                      : err->http == 401 ? apr_psprintf(p, "the token in %s is not valid", file)
+                                         : apr_pstrdup(p, err->text);
+
+    return wh_err_set(err, 401, "not_enrolled",
+                      "the server does not know this worker, and %s; "
+                      "`wh-scheduler --enrolment-token` makes a token",
+                      why);
+}
+
 /* Under the lock. */
 static apr_status_t renew(wh_identity_t *id, wh_err_t *err)
 {
@@ -238,10 +252,7 @@ static apr_status_t renew(wh_identity_t *id, wh_err_t *err)
         if (id->opts.conf->enrolment_token_file[0] != '\0')
             rv = register_worker(id, p, api, err);
         if (rv != APR_SUCCESS && (err->http == 401 || err->http == 500))
-            rv = wh_err_set(
-                err, 401, "not_enrolled",
-                "the server does not know this worker, and no valid enrolment token is at "
-                "hand: make one and name its file in enrolment_token_file");
+            rv = not_enrolled(id, p, err);
     }
     apr_pool_destroy(p);
     return rv;

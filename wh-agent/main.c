@@ -109,16 +109,19 @@ static void notify(const char *state)
 }
 
 /* The state directory is ours alone, and only one agent works in it. The descriptor stays open. */
-static apr_status_t take_state_dir(apr_pool_t *p, const char *dir, wh_err_t *err)
+static apr_status_t take_state_dir(apr_pool_t *p, const char *dir, int check_only, wh_err_t *err)
 {
     const char *path = apr_pstrcat(p, dir, "/lock", NULL);
     struct stat st;
     int fd;
-    apr_status_t rv = wh_fsutil_mkdir(p, dir, err);
+    /* A check by root must not make a directory that the agent cannot use. */
+    apr_status_t rv = check_only ? APR_SUCCESS : wh_fsutil_mkdir(p, dir, err);
 
     if (rv != APR_SUCCESS)
         return rv;
-    if (stat(dir, &st) != 0 || st.st_uid != geteuid() || (st.st_mode & 022) != 0)
+    if (stat(dir, &st) != 0)
+        return wh_err_wrap(err, errno, 500, "state_unwritable", "cannot use %s", dir);
+    if (st.st_uid != geteuid() || (st.st_mode & 022) != 0)
         return wh_err_set(err, 500, "state_unwritable",
                           "%s must belong to the agent's user and be writable to nobody else", dir);
     fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -140,7 +143,7 @@ static int serve(wh_agent_t *agent, int check_only)
 {
     wh_err_t err = WH_ERR_INIT;
 
-    if (take_state_dir(agent->p, agent->conf.state_dir, &err) != APR_SUCCESS)
+    if (take_state_dir(agent->p, agent->conf.state_dir, check_only, &err) != APR_SUCCESS)
         return fail(&err);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
         (void)wh_err_set(&err, 500, "internal", "libcurl cannot be initialised");

@@ -118,8 +118,10 @@ static apr_status_t register_known(const wh_rows_t *rows, const wh_worker_t *w, 
                               "This key belongs to a worker of another name.");
         }
         if (strcmp(had->key_hash, w->key_hash) != 0) {
-            return wh_err_set(err, 409, "conflict",
-                              "A worker named %s is registered with another key.", w->name);
+            return wh_err_set(
+                err, 409, "conflict",
+                "A worker named %s is registered with another key: give this one another name.",
+                w->name);
         }
         if (had->admin_state == WH_WORKER_REMOVED) {
             return wh_err_set(err, 403, "worker_removed", "This worker was removed.");
