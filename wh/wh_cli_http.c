@@ -208,12 +208,35 @@ static int exit_code(const wh_cli_reply_t *reply)
     }
 }
 
+/* One error by itself is the problem's detail already. */
 static void fields_say(const wh_cli_t *cli, const json_t *problem)
 {
     size_t i;
-    json_t *one;
-    json_array_foreach(json_object_get(problem, "errors"), i, one)
+    json_t *one, *errors = json_object_get(problem, "errors");
+    if (json_array_size(errors) == 1 && strcmp(wh_cli_get(cli, json_array_get(errors, 0), "detail"),
+                                               wh_cli_get(cli, problem, "detail")) == 0)
+        return;
+    json_array_foreach(errors, i, one)
         wh_cli_error("  %s: %s", wh_cli_get(cli, one, "pointer"), wh_cli_get(cli, one, "detail"));
+}
+
+/* What to do about a refusal, where the status alone tells. */
+static void hint_say(const wh_cli_t *cli, long status, const char *code)
+{
+    const char *words = cli->cmd->words;
+    if ((status == 403 || status == 404) && *code == '\0')
+        wh_cli_error("is %s the API's address? `wh doctor` tells", cli->url);
+    else if (status == 404 && strcmp(code, "not_found") == 0)
+        wh_cli_error("`%s` lists what there is",
+                     strcmp(words, "hooks delete") == 0 ? "wh hooks" : "wh apps");
+    else if (status != 401 || strcmp(words, "login") == 0)
+        return;
+    else if (cli->token == NULL)
+        wh_cli_error("no token is known: run `wh login`, or set WH_TOKEN");
+    else if (strcmp(cli->token_from, "WH_TOKEN") == 0)
+        wh_cli_error("the token is that of WH_TOKEN: correct it, or unset it and run `wh login`");
+    else
+        wh_cli_error("run `wh login` for a new token");
 }
 
 int wh_cli_http_fail(const wh_cli_t *cli, const wh_cli_reply_t *reply)
@@ -232,9 +255,7 @@ int wh_cli_http_fail(const wh_cli_t *cli, const wh_cli_reply_t *reply)
     wh_cli_error("%s (%ld%s%s)", *detail ? detail : "the server refused", reply->status,
                  *code ? " " : "", code);
     fields_say(cli, reply->body);
-    if (reply->status == 401 && strcmp(cli->cmd->words, "login") != 0)
-        wh_cli_error("%s", cli->token == NULL ? "no token is known: run `wh login`, or set WH_TOKEN"
-                                              : "run `wh login` for a new token");
+    hint_say(cli, reply->status, code);
     if (cli->json && reply->body != NULL)
         wh_cli_json(reply->body);
     return exit_code(reply);

@@ -87,7 +87,8 @@ static int option_take(wh_cli_t *cli, const wh_cli_cmd_t *cmd, const char *const
     const char *value;
     const wh_cli_option_t *option = option_find(cmd, argv[*i], &value);
     if (option == NULL) {
-        wh_cli_error("unknown option %s", wh_cli_clean(cli, argv[*i]));
+        wh_cli_error("unknown option %s; `wh %s --help` lists them", wh_cli_clean(cli, argv[*i]),
+                     cmd->words);
         return WH_EXIT_USAGE;
     }
     if (option->arg == NULL && value != NULL) {
@@ -236,7 +237,7 @@ static void options_help(const wh_cli_option_t *list)
 void wh_cli_opts_help(const wh_cli_cmd_t *cmd)
 {
     if (cmd != NULL) {
-        wh_cli_out("wh %s %s\n    %s\n\n", cmd->words, cmd->args, cmd->doc);
+        wh_cli_out("wh %s%s%s\n    %s\n\n", cmd->words, *cmd->args ? " " : "", cmd->args, cmd->doc);
         options_help(cmd->options);
         options_help(wh_cli_common);
         return;

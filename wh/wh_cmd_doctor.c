@@ -51,7 +51,8 @@ static int check_health(doctor_t *d)
     wh_cli_reply_t reply;
     wh_cli_http_try(d->cli, "GET", "/health", NULL, NULL, &reply);
     if (reply.status == 0) {
-        say(d, FAIL, "health", wh_cli_clean(d->cli, reply.cause), "apachectl configtest");
+        say(d, FAIL, "health", wh_cli_clean(d->cli, reply.cause),
+            "is Apache running there? apachectl configtest");
         return 0;
     }
     const char *status = wh_cli_get(d->cli, reply.body, "status");

@@ -72,7 +72,7 @@ static int run(wh_cli_t *cli)
     const char *token =
         cli->n_args > 0 && strcmp(cli->args[0], "-") != 0 ? cli->args[0] : read_token(cli);
     if (*token == '\0') {
-        wh_cli_error("no token was given");
+        wh_cli_error("no token was given; on the server, `wh-scheduler --admin-token` prints one");
         return WH_EXIT_USAGE;
     }
     int rc = strncmp(token, "wh_", 3) == 0 ? keep_api_token(cli, token) : redeem(cli, token);
