@@ -73,6 +73,9 @@ int wh_cli_watch_log(wh_cli_t *cli, const char *id, int to_stdout, json_int_t *s
 static void phase_say(watch_t *w)
 {
     const char *phase = wh_cli_get(w->cli, w->last, "phase");
+    const char *conclusion = wh_cli_get(w->cli, w->last, "conclusion");
+    if (*conclusion != '\0' && strcmp(conclusion, "succeeded") != 0)
+        phase = conclusion;
     if (strcmp(phase, w->phase) == 0)
         return;
     apr_cpystrn(w->phase, phase, sizeof(w->phase));
