@@ -19,6 +19,7 @@
 
 /* SQLite's writers wait 3 s each time; a migration of a large table may take longer. */
 #define LOCK_TRIES 10
+#define WAL_STEP_US 5000 /* and twice as long each time: 5 s in all */
 
 static const char table_sql[] = "CREATE TABLE IF NOT EXISTS schema_migrations ("
                                 " version BIGINT NOT NULL PRIMARY KEY CHECK (version > 0),"
@@ -245,12 +246,34 @@ static apr_status_t step(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t now, int *from
     return wh_dbc_commit(dbc, err);
 }
 
+/* Two that change the mode of a new file at once stand in each other's way, and SQLite tells both
+ * at once, without waiting: one step aside, and the other is through. */
+static apr_status_t wal_patiently(wh_dbc_t *dbc, apr_pool_t *p, const char **mode, wh_err_t *err)
+{
+    wh_err_t why = WH_ERR_INIT;
+    apr_interval_time_t aside = WAL_STEP_US;
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        rv = wh_dbc_exec_value(dbc, p, "PRAGMA journal_mode=WAL", mode, &why);
+        if (rv == APR_SUCCESS || !wh_err_is(&why, "db_busy")) {
+            break;
+        }
+        apr_sleep(aside);
+        aside *= 2;
+    }
+    if (rv != APR_SUCCESS && err != NULL) {
+        *err = why;
+    }
+    return rv;
+}
+
 /* WAL is a property of the file; a file system without shared memory cannot have it. */
 static apr_status_t sqlite_prepare(wh_dbc_t *dbc, apr_pool_t *p, wh_err_t *err)
 {
     const char *path = sqlite3_db_filename(dbc->native, "main");
     const char *mode;
-    apr_status_t rv = wh_dbc_exec_value(dbc, p, "PRAGMA journal_mode=WAL", &mode, err);
+    apr_status_t rv = wal_patiently(dbc, p, &mode, err);
 
     if (rv == APR_SUCCESS && (mode == NULL || strcmp(mode, "wal") != 0)) {
         return wh_err_set(err, 503, "db_error",
