@@ -206,8 +206,8 @@ void wh_deploy_run(wh_work_t *work, wh_msg_job_result_t *result)
     } else if (rv != APR_SUCCESS) {
         result->outcome = WH_OUTCOME_FAILED;
         wh_cause_settle(&err);
-    } else if (job->kind == WH_JOB_KIND_DEPLOY && job->snapshot.kind == WH_KIND_CONTAINER) {
-        prune(work);
+    } else if (job->kind == WH_JOB_KIND_STOP && work->engine != NULL) {
+        prune(work); /* not while a deployment waits for its switch; the old image is free now */
     }
     if (rv == APR_SUCCESS)
         return;

@@ -28,15 +28,33 @@ static docker_t *docker_of(wh_engine_t *e)
     return e->impl;
 }
 
+/* The short question: Podman runs programs to answer /version, which takes a quarter of a second, but
+ * says both versions in the headers of its ping. */
+static apr_status_t ping(docker_t *d, wh_err_t *err)
+{
+    wh_engine_call_t call = {.method = "GET", .path = "/_ping"};
+    wh_engine_reply_t reply;
+    apr_status_t rv = wh_engine_http_call(d->http, d->p, &call, &reply, err);
+
+    if (rv == APR_SUCCESS && reply.status == 200 && reply.podman != NULL && reply.api != NULL &&
+        strcmp(reply.api, "1.41") == 0) {
+        d->api = "v1.41";
+        d->name = apr_pstrcat(
+            d->p, "podman ",
+            wh_text_log_escape(d->p, reply.podman, strlen(reply.podman), 32), NULL);
+    }
+    return rv;
+}
+
 /* Which API version to speak is asked once a session: engines drop old ones. */
 static apr_status_t know_api(docker_t *d, wh_err_t *err)
 {
     wh_engine_call_t call = {.method = "GET", .path = "/version"};
     wh_engine_reply_t reply;
-    apr_status_t rv;
+    apr_status_t rv = d->api != NULL ? APR_SUCCESS : ping(d, err);
 
-    if (d->api != NULL)
-        return APR_SUCCESS;
+    if (rv != APR_SUCCESS || d->api != NULL)
+        return rv;
     rv = wh_engine_http_call(d->http, d->p, &call, &reply, err);
     if (rv != APR_SUCCESS)
         return rv;

@@ -179,6 +179,15 @@ static void turn(wh_engine_http_t *http, int wait_ms)
         curl_multi_poll(http->multi, &extra, extra.fd >= 0 ? 1 : 0, wait_ms, NULL);
 }
 
+static const char *header_of(exchange_t *x, apr_pool_t *p, const char *name)
+{
+    struct curl_header *h;
+
+    return curl_easy_header(x->easy, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK
+               ? apr_pstrdup(p, h->value)
+               : NULL;
+}
+
 static apr_status_t take_reply(exchange_t *x, apr_pool_t *p, wh_engine_reply_t *reply,
                                wh_err_t *err)
 {
@@ -188,6 +197,8 @@ static apr_status_t take_reply(exchange_t *x, apr_pool_t *p, wh_engine_reply_t *
     reply->status = (int)status;
     reply->n = x->have;
     reply->body = x->have > 0 ? apr_pstrmemdup(p, x->body, x->have) : "";
+    reply->api = header_of(x, p, "Api-Version");
+    reply->podman = header_of(x, p, "Libpod-Api-Version");
     if (x->result == CURLE_OK)
         return APR_SUCCESS;
     if (x->result == CURLE_COULDNT_CONNECT) {

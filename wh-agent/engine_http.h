@@ -28,6 +28,8 @@ typedef struct wh_engine_reply_t {
     int status;
     const char *body; /* in p; "" when a sink took it */
     size_t n;
+    const char *api;    /* what its header Api-Version says, in p; NULL = nothing */
+    const char *podman; /* Libpod-Api-Version: Podman's own version; NULL = it is none */
 } wh_engine_reply_t;
 
 /* The session ends with p. Errors: internal. */
