@@ -28,8 +28,8 @@ static docker_t *docker_of(wh_engine_t *e)
     return e->impl;
 }
 
-/* The short question: Podman runs programs to answer /version, which takes a quarter of a second, but
- * says both versions in the headers of its ping. */
+/* The short question: Podman runs programs to answer /version, which takes a quarter of a second,
+ * but says both versions in the headers of its ping. */
 static apr_status_t ping(docker_t *d, wh_err_t *err)
 {
     wh_engine_call_t call = {.method = "GET", .path = "/_ping"};
