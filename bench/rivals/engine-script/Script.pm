@@ -38,7 +38,6 @@ sub deploy {
         my ($status, $body) = http({ host => '127.0.0.1', port => $port }, 'GET', '/', headers => { Connection => 'close' });
         return $status == 200 && index($body, $word) >= 0;
     });
-    $self->remove;
     @$self{qw(old image)} = ($made->{Id}, $image);
     return;
 }
