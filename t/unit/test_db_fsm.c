@@ -52,9 +52,8 @@ static apr_status_t job_event(const subject_t *s, wh_job_status_e status, wh_job
         return begun ? wh_db_job_finish(t->dbc, t->p, &s->claim, event, DB_T(1), &t->err)
                      : wh_db_job_reassign(t->dbc, t->p, s->claim.job_id, 1, &t->err);
     case WH_JOB_EV_FAIL:
-        if (begun)
-            return wh_db_job_finish(t->dbc, t->p, &s->claim, event, DB_T(1), &t->err);
-        /* fall through */
+        return begun ? wh_db_job_finish(t->dbc, t->p, &s->claim, event, DB_T(1), &t->err)
+                     : wh_db_job_abandon(t->dbc, t->p, s->claim.job_id, 1, event, DB_T(1), &t->err);
     case WH_JOB_EV_CANCEL:
         return wh_db_job_abandon(t->dbc, t->p, s->claim.job_id, 1, event, DB_T(1), &t->err);
     default:
