@@ -42,9 +42,21 @@ apr_status_t wh_err_wrap(wh_err_t *err, apr_status_t rv, int http, const char *c
 
 #if defined(WH_ANALYSE) && !defined(WH_ERR_DEFINE)
 /* An analyser looks at one file at a time and cannot know the promises above. */
-#define wh_err_set(...) __extension__({ (void)(wh_err_set)(__VA_ARGS__); APR_EGENERAL; })
-#define wh_err_field(...) __extension__({ (void)(wh_err_field)(__VA_ARGS__); APR_EGENERAL; })
-#define wh_err_wrap(...) __extension__({ (void)(wh_err_wrap)(__VA_ARGS__); APR_EGENERAL; })
+#define wh_err_set(...)                                                                            \
+    __extension__({                                                                                \
+        (void)(wh_err_set)(__VA_ARGS__);                                                           \
+        APR_EGENERAL;                                                                              \
+    })
+#define wh_err_field(...)                                                                          \
+    __extension__({                                                                                \
+        (void)(wh_err_field)(__VA_ARGS__);                                                         \
+        APR_EGENERAL;                                                                              \
+    })
+#define wh_err_wrap(...)                                                                           \
+    __extension__({                                                                                \
+        (void)(wh_err_wrap)(__VA_ARGS__);                                                          \
+        APR_EGENERAL;                                                                              \
+    })
 #endif
 
 /* True when err (not NULL) carries exactly this code. */
