@@ -104,7 +104,7 @@ static void *place_jobs(void *data)
             rv = wh_dbc_commit(t->dbc, &t->err);
         r->won++;
         if (rv == APR_SUCCESS &&
-            atoi(db_value(t, "SELECT COUNT(*) FROM jobs WHERE status = 'assigned'")) > 2)
+            strtol(db_value(t, "SELECT COUNT(*) FROM jobs WHERE status = 'assigned'"), NULL, 10) > 2)
             rv = wh_err_set(&t->err, 500, "oversold", "more than two are placed at once");
         if (rv == APR_SUCCESS)
             rv = wh_dbc_begin(t->dbc, t->p, &t->err);

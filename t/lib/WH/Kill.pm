@@ -1,8 +1,7 @@
 package WH::Kill;
 # Rounds of kill -9: one part of the platform dies at a random moment of running deployments and is started
-# again. What must hold afterwards is judged from sources that the daemons cannot make up: every build of
-# the container app says a line of its own into a file that only the engine's build can have written to
-# (counted by the engine's own list of images), and every live name is read through Apache.
+# again. Judged by the engine's own journal of containers, the scheduler's log of begun jobs, the database
+# read past the API, and every live name read through Apache.
 use strict;
 use warnings;
 use Carp qw(croak);

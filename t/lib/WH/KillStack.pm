@@ -32,7 +32,6 @@ sub run_kill_rounds {
     my %repo = (page => $stack->app('page', { 'index.html' => "first\n" }));
     is($stack->deploy('page')->{conclusion}, 'succeeded', 'the static app is live');
     $repo{box} = _container($stack);
-    my $engine_before = _creates($stack);
     kill_rounds($stack, %o, deploy => sub {
         my ($round) = @_;
         my %words;
@@ -72,6 +71,11 @@ sub _none_twice {
     my @twice = grep { $n->{$_} > 1 } sort keys %$n;
     cmp_ok(scalar(keys %$n), '>', 0, 'the engine remembers what it created');
     is("@twice", '', 'the engine created no container twice for one deployment');
+    my (%deploy, %begun);
+    $deploy{ $_->[0] } = 1 for $stack->db->rows("SELECT id FROM jobs WHERE kind = 'deploy'");
+    $begun{$_}++ for grep { $deploy{$_} } $stack->log_text('scheduler') =~ /job (\w{26}): worker \d+ begins,/g;
+    cmp_ok(scalar(keys %begun), '>', 0, 'the log tells which deployments began');
+    is(join(' ', grep { $begun{$_} > 1 } sort keys %begun), '', 'no deployment, static or not, began twice');
     my @open = $stack->db->rows("SELECT id, status FROM jobs WHERE kind = 'deploy' AND status IN ('assigned', 'processing')");
     is(scalar(@open), 0, 'no job is left in the middle');
     my @reserved = $stack->db->rows('SELECT used_cpu, used_memory FROM workers');
