@@ -1,0 +1,36 @@
+-- Wisehost schema 4: many machines. Rotation and revocation of keys, draining, placement.
+
+-- More jobs at once than 64, and why a worker takes no builds at the moment ('' = it does).
+ALTER TABLE workers RENAME COLUMN max_jobs TO max_jobs_3;
+ALTER TABLE workers ADD COLUMN max_jobs BIGINT NOT NULL DEFAULT 1 CHECK (max_jobs BETWEEN 1 AND 1024);
+UPDATE workers SET max_jobs = max_jobs_3;
+ALTER TABLE workers DROP COLUMN max_jobs_3;
+ALTER TABLE workers ADD COLUMN refuses TEXT NOT NULL DEFAULT '';
+
+-- A revoked key is good for nothing; the worker stays, and may be enrolled again under a new key.
+ALTER TABLE workers ADD COLUMN revoked_at BIGINT NOT NULL DEFAULT 0;
+-- When its key was asked to be changed; 0 again as soon as it was.
+ALTER TABLE workers ADD COLUMN rotate_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE workers ADD COLUMN drain_at BIGINT NOT NULL DEFAULT 0;
+
+-- An enrolment token may be for one worker's name only, and may let it take the place of an older key.
+ALTER TABLE onetime_tokens ADD COLUMN worker_name TEXT NOT NULL DEFAULT '';
+ALTER TABLE onetime_tokens ADD COLUMN replaces BIGINT NOT NULL DEFAULT 0 CHECK (replaces IN (0, 1));
+
+-- Where an app may run: one worker by name, a zone, labels that the worker must have.
+ALTER TABLE apps ADD COLUMN place_worker TEXT NOT NULL DEFAULT '';
+ALTER TABLE apps ADD COLUMN place_zone TEXT NOT NULL DEFAULT '';
+ALTER TABLE apps ADD COLUMN place_labels TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE jobs ADD COLUMN place_zone TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN place_labels TEXT NOT NULL DEFAULT '{}';
+CREATE INDEX jobs_worker ON jobs (worker_id, status) WHERE status IN ('assigned', 'processing');
+
+-- A deployment may come from draining a worker.
+ALTER TABLE deployments RENAME COLUMN trigger_kind TO trigger_kind_3;
+ALTER TABLE deployments ADD COLUMN trigger_kind TEXT NOT NULL DEFAULT 'api'
+  CHECK (trigger_kind IN ('push', 'api', 'manual', 'poll', 'rollback', 'git', 'upload', 'drain'));
+UPDATE deployments SET trigger_kind = trigger_kind_3;
+ALTER TABLE deployments DROP COLUMN trigger_kind_3;
+
+-- Goes up with every change of what the names answer with: who publishes elsewhere looks at it.
+INSERT INTO counters (name, value) VALUES ('routes', 0);
