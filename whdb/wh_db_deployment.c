@@ -48,6 +48,7 @@ static apr_status_t job_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deploym
                                wh_err_t *err)
 {
     wh_snapshot_t snap;
+    const char *labels;
     apr_int64_t replicas;
     int needs_engine;
     apr_status_t rv = wh_model_snapshot_parse(p, d->snapshot, &snap, err);
@@ -57,11 +58,12 @@ static apr_status_t job_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deploym
     }
     replicas = snap.kind == WH_KIND_CONTAINER ? snap.replicas : 0;
     needs_engine = snap.kind == WH_KIND_CONTAINER || snap.build_command[0] != '\0';
+    labels = d->place_labels == NULL || d->place_labels[0] == '\0' ? "{}" : d->place_labels;
     return wh_dbc_query(dbc, p, WH_SQL_job_insert,
                         WH_ARGS(WH_S(d->job_id), WH_S(d->app_id), WH_S(d->id), WH_IN(d->worker_id),
                                 WH_I(d->priority), WH_I(snap.cpu_millis * replicas),
                                 WH_I(snap.memory_bytes * replicas), WH_I(needs_engine),
-                                WH_I(d->now)),
+                                WH_S(d->place_zone), WH_S(labels), WH_I(d->now)),
                         NULL, err);
 }
 
