@@ -80,6 +80,9 @@ typedef struct wh_app_t {
     apr_int64_t run_cpu_millis;
     apr_int64_t run_memory_bytes;
     apr_int64_t run_pids;
+    const char *place_worker; /* a worker's name, "" = any */
+    const char *place_zone;   /* "" = any */
+    const char *place_labels; /* JSON text: what the worker must have */
     int spa;
     wh_desired_e desired;
     wh_observed_e observed;
@@ -199,7 +202,13 @@ typedef struct wh_worker_t {
     const char *labels; /* JSON text of an object */
     const char *engine, *version;
     apr_int64_t cpu_millis, memory_bytes, used_cpu, used_memory, max_jobs, disk_free_bytes;
-    apr_time_t last_heartbeat_at, created_at, updated_at;
+    const char *refuses; /* why it takes no builds now, "" = it does */
+    apr_time_t last_heartbeat_at;
+    apr_time_t revoked_at; /* > 0: its key is good for nothing */
+    apr_time_t rotate_at;  /* > 0: its key is to be changed */
+    apr_time_t drain_at;
+    apr_time_t created_at, updated_at;
+    apr_int64_t jobs, apps; /* there now; counted only where a reader says so, else 0 */
 } wh_worker_t;
 
 /* For GET /v1/workers; no key or its hash in it. "id" is the public id. */

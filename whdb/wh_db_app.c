@@ -22,6 +22,9 @@ static wh_app_t *app_at(apr_pool_t *p, const wh_rows_t *rows, int i)
     a->run_cpu_millis = wh_dbc_int(&r);
     a->run_memory_bytes = wh_dbc_int(&r);
     a->run_pids = wh_dbc_int(&r);
+    a->place_worker = wh_dbc_text(&r);
+    a->place_zone = wh_dbc_text(&r);
+    a->place_labels = wh_dbc_text(&r);
     a->spa = (int)wh_dbc_int(&r);
     (void)wh_model_desired_of(wh_dbc_text(&r), &a->desired);
     (void)wh_model_observed_of(wh_dbc_text(&r), &a->observed);
@@ -43,6 +46,11 @@ static apr_array_header_t *app_array(apr_pool_t *p, const wh_rows_t *rows)
     return list;
 }
 
+static const char *labels_of(const wh_app_t *a)
+{
+    return a->place_labels == NULL || *a->place_labels == '\0' ? "{}" : a->place_labels;
+}
+
 apr_status_t wh_db_app_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *a, wh_err_t *err)
 {
     return wh_dbc_query(
@@ -51,7 +59,8 @@ apr_status_t wh_db_app_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *a, w
                 WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root), WH_S(a->build_command),
                 WH_S(a->build_dockerfile), WH_S(a->build_output), WH_I(a->run_port),
                 WH_S(a->run_health_path), WH_I(a->run_replicas), WH_I(a->run_cpu_millis),
-                WH_I(a->run_memory_bytes), WH_I(a->run_pids), WH_I(a->spa != 0),
+                WH_I(a->run_memory_bytes), WH_I(a->run_pids), WH_S(a->place_worker),
+                WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0),
                 WH_S(wh_model_desired_text(a->desired)), WH_S(wh_model_observed_text(a->observed)),
                 WH_I(a->version), WH_I(a->created_at), WH_I(a->updated_at)),
         NULL, err);
@@ -104,7 +113,7 @@ apr_status_t wh_db_app_update(wh_dbc_t *dbc, apr_pool_t *p, wh_app_t *a, apr_tim
                 WH_S(a->build_command), WH_S(a->build_dockerfile), WH_S(a->build_output),
                 WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas),
                 WH_I(a->run_cpu_millis), WH_I(a->run_memory_bytes), WH_I(a->run_pids),
-                WH_I(a->spa != 0), WH_S(wh_model_desired_text(a->desired)), WH_I(now), WH_S(a->id),
+                WH_S(a->place_worker), WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0), WH_S(wh_model_desired_text(a->desired)), WH_I(now), WH_S(a->id),
                 WH_I(a->version)),
         err);
 

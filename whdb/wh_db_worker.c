@@ -24,7 +24,11 @@ static void worker_read(wh_row_t *r, wh_worker_t *w)
     w->used_memory = wh_dbc_int(r);
     w->max_jobs = wh_dbc_int(r);
     w->disk_free_bytes = wh_dbc_int(r);
+    w->refuses = wh_dbc_text(r);
     w->last_heartbeat_at = wh_dbc_int(r);
+    w->revoked_at = wh_dbc_int(r);
+    w->rotate_at = wh_dbc_int(r);
+    w->drain_at = wh_dbc_int(r);
     w->created_at = wh_dbc_int(r);
     w->updated_at = wh_dbc_int(r);
 }
