@@ -41,6 +41,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_model_worker.c \
 	libwh/wh_proto.c libwh/wh_proto.h libwh/wh_proto_msg.def \
 	libwh/wh_proto_msg.c libwh/wh_proto_msg.h libwh/wh_proto_msg_int.h \
+	libwh/wh_proto_msg_app.c \
 	libwh/wh_proto_msg_job.c \
 	libwh/wh_proto_msg_link.c \
 	libwh/wh_proto_msg_log.c \

@@ -32,6 +32,14 @@ apr_status_t wh_proto_msg_int_id(const wh_json_at_t *at, const char *key, const 
     return APR_SUCCESS;
 }
 
+apr_status_t wh_proto_msg_int_where(const wh_json_at_t *at, wh_proto_msg_int_where_t *out,
+                                    wh_err_t *err)
+{
+    TRY(wh_proto_msg_int_id(at, "app", &out->app, err));
+    TRY(wh_proto_msg_int_id(at, "deployment", &out->deployment, err));
+    return wh_json_str(at, "container", WH_JSON_REQ(1, 128), &out->container, err);
+}
+
 apr_status_t wh_proto_msg_int_ref(const wh_json_at_t *at, wh_msg_ref_t *out, wh_err_t *err)
 {
     TRY(wh_proto_msg_int_id(at, "job", &out->job, err));
@@ -55,8 +63,8 @@ apr_status_t wh_proto_msg_int_count(const wh_json_at_t *at, const char *key, apr
 }
 
 apr_status_t wh_proto_msg_int_array(apr_pool_t *p, const wh_json_at_t *at,
-                                    const wh_proto_msg_int_array_t *spec,
-                                    apr_array_header_t **out, wh_err_t *err)
+                                    const wh_proto_msg_int_array_t *spec, apr_array_header_t **out,
+                                    wh_err_t *err)
 {
     const json_t *array = NULL;
     size_t i, n;
@@ -97,13 +105,12 @@ json_t *wh_proto_msg_int_refs_json(const apr_array_header_t *refs)
     int i;
 
     for (i = 0; refs && array && i < refs->nelts; i++)
-        (void)json_array_append_new(
-            array, wh_proto_msg_ref_encode(&APR_ARRAY_IDX(refs, i, wh_msg_ref_t)));
+        (void)json_array_append_new(array,
+                                    wh_proto_msg_ref_encode(&APR_ARRAY_IDX(refs, i, wh_msg_ref_t)));
     return array;
 }
 
-apr_status_t wh_proto_msg_int_root(apr_pool_t *p, json_t *payload, wh_json_at_t *at,
-                                   wh_err_t *err)
+apr_status_t wh_proto_msg_int_root(apr_pool_t *p, json_t *payload, wh_json_at_t *at, wh_err_t *err)
 {
     if (!json_is_object(payload))
         return wh_err_set(err, 400, "bad_payload", "a payload is an object");
@@ -121,8 +128,7 @@ json_t *wh_proto_msg_ref_encode(const wh_msg_ref_t *m)
     return json_pack("{s:s, s:I}", "job", m->job, "epoch", (json_int_t)m->epoch);
 }
 
-apr_status_t wh_proto_msg_ref_decode(apr_pool_t *p, json_t *payload, wh_msg_ref_t *m,
-                                     wh_err_t *err)
+apr_status_t wh_proto_msg_ref_decode(apr_pool_t *p, json_t *payload, wh_msg_ref_t *m, wh_err_t *err)
 {
     wh_json_at_t at;
 

@@ -5,14 +5,16 @@
  * not UTF-8). Decoders keep the payload alive with p, so strings may point into it; they ignore
  * unknown members, and refuse a missing or mistyped one or a value out of its limits with
  * err->code bad_payload (400) and a pointer. Arrays are apr arrays of the struct named: never NULL
- * after decode; NULL counts as empty for encoders. Strings are never NULL after decode ("" =
- * absent). Thread-safe.
+ * after decode (but settings.desired); NULL counts as empty for encoders. Strings are never NULL
+ * after decode ("" = absent); NULL counts as "" for encoders where a member is optional.
+ * Thread-safe.
  *
  * Identity never comes from a payload: whose job, app or deployment it is, is for the hub to check
  * in the statement that writes.
  *
  * Files: wh_proto_msg.c helpers and wh_proto_msg_link.c hello, welcome, heartbeat, error;
- * wh_proto_msg_job.c everything of a job; wh_proto_msg_log.c build_log, log_ack, app_status. */
+ * wh_proto_msg_job.c everything of a job; wh_proto_msg_log.c build_log, runtime_log, log_ack;
+ * wh_proto_msg_app.c app_status, app_stats, violation. */
 #ifndef WH_PROTO_MSG_H
 #define WH_PROTO_MSG_H
 
@@ -24,12 +26,17 @@
 #include "libwh/wh_err.h"
 #include "libwh/wh_model.h"
 
-#define WH_MSG_RUNNING_MAX 64      /* running, results */
-#define WH_MSG_INSTANCES_MAX 1024  /* inventory of one worker */
+#define WH_MSG_RUNNING_MAX 64     /* running, results */
+#define WH_MSG_INSTANCES_MAX 1024 /* inventory of one worker */
 #define WH_MSG_DESIRED_MAX 4096
-#define WH_MSG_LINES_MAX 5000      /* F103 */
-#define WH_MSG_LINE_BYTES 8192     /* F7 */
-#define WH_MSG_TEXT_MAX 1024       /* details, messages, reasons */
+#define WH_MSG_APPS_MAX 1024   /* app_stats */
+#define WH_MSG_JOBS_MAX 1024   /* hello.max_jobs */
+#define WH_MSG_CPU_MAX 1024000 /* thousandths of a core */
+#define WH_MSG_MEMORY_MAX (APR_INT64_C(65536) << 30)
+#define WH_MSG_STATS_S 15      /* of a hub that does not say it */
+#define WH_MSG_LINES_MAX 5000  /* F103 */
+#define WH_MSG_LINE_BYTES 8192 /* F7 */
+#define WH_MSG_TEXT_MAX 1024   /* details, messages, reasons */
 
 /* {job, epoch}: alone it is job_go, job_cancel, result_ack. */
 typedef struct wh_msg_ref_t {
@@ -46,8 +53,10 @@ typedef struct wh_msg_container_t { /* hello.instances */
 typedef struct wh_msg_hello_t {
     const char *version, *name;
     apr_int64_t cpu_millis, memory_bytes;
-    const char *labels; /* JSON text of an object of strings */
-    const char *engine; /* "", "podman 4.3.1", "docker 24.0" */
+    const char *labels;  /* JSON text of an object of strings */
+    const char *engine;  /* "", "podman 4.3.1", "docker 24.0" */
+    const char *zone;    /* "" = none */
+    const char *refuses; /* why no new builds are taken, "" = they are */
     apr_int64_t max_jobs;
     apr_array_header_t *running;   /* wh_msg_ref_t */
     apr_array_header_t *results;   /* wh_msg_ref_t: stored and not acknowledged */
@@ -63,11 +72,13 @@ typedef struct wh_msg_welcome_t {
     const char *worker; /* public id */
     const char *server_version;
     apr_int64_t heartbeat_s;     /* settings.heartbeat_s, 1-300 */
+    apr_int64_t stats_s;         /* settings.stats_s, 1-300 */
     apr_array_header_t *desired; /* wh_msg_desired_t */
 } wh_msg_welcome_t;
 
 typedef struct wh_msg_heartbeat_t {
     apr_int64_t cpu_used_millis, memory_used_bytes, disk_free_bytes;
+    const char *refuses;         /* as in hello */
     apr_array_header_t *running; /* wh_msg_ref_t */
 } wh_msg_heartbeat_t;
 
@@ -76,7 +87,7 @@ typedef struct wh_msg_job_t {
     apr_int64_t epoch;
     wh_job_kind_e kind;
     const char *app, *slug, *deployment, *environment;
-    wh_snapshot_t snapshot;             /* read only for WH_JOB_KIND_DEPLOY; sent for both */
+    wh_snapshot_t snapshot;              /* read only for WH_JOB_KIND_DEPLOY; sent for both */
     const char *commit_sha, *commit_ref; /* "" = null */
     apr_int64_t clone_s, build_s, start_s, check_s; /* deadlines, 1-86400 */
 } wh_msg_job_t;
@@ -117,7 +128,7 @@ typedef struct wh_msg_job_result_t {
     wh_outcome_e outcome;
     const char *cause_code, *cause_detail; /* required unless succeeded */
     wh_msg_commit_t commit;
-    const char *release; /* 40 hex digits or "" */
+    const char *release;           /* 40 hex digits or "" */
     apr_array_header_t *instances; /* wh_msg_instance_t, ≤ 16 */
     wh_msg_timings_t timings;
 } wh_msg_job_result_t;
@@ -148,8 +159,34 @@ typedef struct wh_msg_app_status_t {
     apr_int64_t restarts;
 } wh_msg_app_status_t;
 
+typedef struct wh_msg_app_use_t {
+    const char *app, *deployment;
+    apr_int64_t cpu_millis; /* the use now */
+    apr_int64_t memory_bytes, memory_limit_bytes;
+    apr_int64_t net_rx_bytes, net_tx_bytes, disk_read_bytes, disk_write_bytes; /* since its start */
+} wh_msg_app_use_t;
+
+typedef struct wh_msg_app_stats_t {
+    apr_array_header_t *apps; /* wh_msg_app_use_t, ≤ 1024 */
+} wh_msg_app_stats_t;
+
+/* A line's number counts the lines of this container since the agent looks at it, those left out
+ * included; so a gap is a loss. */
+typedef struct wh_msg_runtime_log_t {
+    const char *app, *deployment, *container;
+    apr_array_header_t *lines; /* wh_msg_line_t, ≤ 5000, rising seq */
+    apr_int64_t dropped;       /* how many the agent left out since its last frame */
+} wh_msg_runtime_log_t;
+
+typedef struct wh_msg_violation_t {
+    const char *app, *deployment, *container;
+    wh_rule_e rule; /* R34 */
+    const char *detail;
+} wh_msg_violation_t;
+
 typedef struct wh_msg_settings_t {
     apr_int64_t heartbeat_s;
+    apr_array_header_t *desired; /* wh_msg_desired_t: the whole list anew; NULL = not said */
 } wh_msg_settings_t;
 
 /* Codes on the wire: unknown_type, bad_payload, clock_skew, not_yours, stale_epoch, too_much. */
@@ -159,11 +196,10 @@ typedef struct wh_msg_error_t {
     const char *message;
 } wh_msg_error_t;
 
-#define WH_MSG_CODEC(type)                                                                        \
-    json_t *wh_proto_msg_##type##_encode(const wh_msg_##type##_t *m);                             \
-    apr_status_t wh_proto_msg_##type##_decode(apr_pool_t *p, json_t *payload,                     \
-                                              wh_msg_##type##_t *m, wh_err_t *err)                \
-        WH_MUST_CHECK;
+#define WH_MSG_CODEC(type)                                                                         \
+    json_t *wh_proto_msg_##type##_encode(const wh_msg_##type##_t *m);                              \
+    apr_status_t wh_proto_msg_##type##_decode(apr_pool_t *p, json_t *payload,                      \
+                                              wh_msg_##type##_t *m, wh_err_t *err) WH_MUST_CHECK;
 
 WH_MSG_CODEC(hello)
 WH_MSG_CODEC(welcome)
@@ -176,8 +212,11 @@ WH_MSG_CODEC(job_result)
 WH_MSG_CODEC(build_log)
 WH_MSG_CODEC(log_ack)
 WH_MSG_CODEC(app_status)
+WH_MSG_CODEC(app_stats)
+WH_MSG_CODEC(runtime_log)
+WH_MSG_CODEC(violation)
 WH_MSG_CODEC(settings)
 WH_MSG_CODEC(error)
-/* reconnect has an empty payload: json_object(). */
+/* reconnect and rotate_key have an empty payload: json_object(). */
 
 #endif

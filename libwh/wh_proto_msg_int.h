@@ -5,11 +5,11 @@
 #include "libwh/wh_json.h"
 #include "libwh/wh_proto_msg.h"
 
-#define TRY(call)                                                                                 \
-    do {                                                                                          \
-        apr_status_t try_rv = (call);                                                             \
-        if (try_rv != APR_SUCCESS)                                                                \
-            return try_rv;                                                                        \
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        apr_status_t try_rv = (call);                                                              \
+        if (try_rv != APR_SUCCESS)                                                                 \
+            return try_rv;                                                                         \
     } while (0)
 
 /* Every refusal of a payload has one code on the wire: this puts it, and returns rv. */
@@ -21,6 +21,12 @@ apr_status_t wh_proto_msg_int_refuse(const wh_json_at_t *at, const char *key, wh
 /* A 26 character id, required. */
 apr_status_t wh_proto_msg_int_id(const wh_json_at_t *at, const char *key, const char **out,
                                  wh_err_t *err) WH_MUST_CHECK;
+/* app, deployment, container: whose message it is. */
+typedef struct wh_proto_msg_int_where_t {
+    const char *app, *deployment, *container;
+} wh_proto_msg_int_where_t;
+apr_status_t wh_proto_msg_int_where(const wh_json_at_t *at, wh_proto_msg_int_where_t *out,
+                                    wh_err_t *err) WH_MUST_CHECK;
 /* job and epoch. */
 apr_status_t wh_proto_msg_int_ref(const wh_json_at_t *at, wh_msg_ref_t *out,
                                   wh_err_t *err) WH_MUST_CHECK;
@@ -42,8 +48,8 @@ typedef struct wh_proto_msg_int_array_t {
     wh_proto_msg_int_item_fn item;
 } wh_proto_msg_int_array_t;
 apr_status_t wh_proto_msg_int_array(apr_pool_t *p, const wh_json_at_t *at,
-                                    const wh_proto_msg_int_array_t *spec,
-                                    apr_array_header_t **out, wh_err_t *err) WH_MUST_CHECK;
+                                    const wh_proto_msg_int_array_t *spec, apr_array_header_t **out,
+                                    wh_err_t *err) WH_MUST_CHECK;
 apr_status_t wh_proto_msg_int_refs(apr_pool_t *p, const wh_json_at_t *at, const char *key,
                                    apr_array_header_t **out, wh_err_t *err) WH_MUST_CHECK;
 

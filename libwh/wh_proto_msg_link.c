@@ -23,22 +23,28 @@ static json_t *containers_json(const apr_array_header_t *containers)
     for (i = 0; containers && array && i < containers->nelts; i++) {
         const wh_msg_container_t *c = &APR_ARRAY_IDX(containers, i, wh_msg_container_t);
         (void)json_array_append_new(
-            array, json_pack("{s:s, s:s, s:s, s:I, s:s}", "deployment", c->deployment,
-                             "container", c->container, "address", c->address, "port",
-                             (json_int_t)c->port, "state", wh_model_observed_text(c->state)));
+            array, json_pack("{s:s, s:s, s:s, s:I, s:s}", "deployment", c->deployment, "container",
+                             c->container, "address", c->address, "port", (json_int_t)c->port,
+                             "state", wh_model_observed_text(c->state)));
     }
     return array;
 }
 
+/* A text that is left out when it is empty: s:o* of json_pack; a new reference or NULL. */
+static json_t *said(const char *s)
+{
+    return s && *s ? json_string(s) : NULL;
+}
+
 json_t *wh_proto_msg_hello_encode(const wh_msg_hello_t *m)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:s, s:I, s:o, s:o, s:o}", "version", m->version,
-                     "name", m->name, "cpu_millis", (json_int_t)m->cpu_millis, "memory_bytes",
-                     (json_int_t)m->memory_bytes, "labels", labels_json(m->labels), "engine",
-                     m->engine, "max_jobs", (json_int_t)m->max_jobs, "running",
-                     wh_proto_msg_int_refs_json(m->running), "results",
-                     wh_proto_msg_int_refs_json(m->results), "instances",
-                     containers_json(m->instances));
+    return json_pack(
+        "{s:s, s:s, s:I, s:I, s:o, s:s, s:o*, s:o*, s:I, s:o, s:o, s:o}", "version", m->version,
+        "name", m->name, "cpu_millis", (json_int_t)m->cpu_millis, "memory_bytes",
+        (json_int_t)m->memory_bytes, "labels", labels_json(m->labels), "engine", m->engine, "zone",
+        said(m->zone), "refuses", said(m->refuses), "max_jobs", (json_int_t)m->max_jobs, "running",
+        wh_proto_msg_int_refs_json(m->running), "results", wh_proto_msg_int_refs_json(m->results),
+        "instances", containers_json(m->instances));
 }
 
 static apr_status_t container_item(const wh_json_at_t *at, void *element, wh_err_t *err)
@@ -69,11 +75,14 @@ static apr_status_t hello(apr_pool_t *p, const wh_json_at_t *at, wh_msg_hello_t 
 
     TRY(wh_json_str(at, "version", WH_JSON_REQ(0, 63), &m->version, err));
     TRY(wh_json_str(at, "name", WH_JSON_REQ(1, 63), &m->name, err));
-    TRY(wh_proto_msg_int_count(at, "cpu_millis", &m->cpu_millis, err));
-    TRY(wh_proto_msg_int_count(at, "memory_bytes", &m->memory_bytes, err));
+    TRY(wh_json_int(at, "cpu_millis", WH_JSON_REQ(0, WH_MSG_CPU_MAX), &m->cpu_millis, err));
+    TRY(wh_json_int(at, "memory_bytes", WH_JSON_REQ(0, WH_MSG_MEMORY_MAX), &m->memory_bytes, err));
     TRY(wh_model_labels_decode(p, json_object_get(at->obj, "labels"), &m->labels, err));
     TRY(wh_json_str(at, "engine", WH_JSON_REQ(0, 63), &m->engine, err));
-    TRY(wh_json_int(at, "max_jobs", WH_JSON_REQ(1, 64), &m->max_jobs, err));
+    m->zone = m->refuses = "";
+    TRY(wh_json_str(at, "zone", WH_JSON_OPT(0, 63), &m->zone, err));
+    TRY(wh_proto_msg_int_text(at, "refuses", WH_MSG_TEXT_MAX, &m->refuses, err));
+    TRY(wh_json_int(at, "max_jobs", WH_JSON_REQ(1, WH_MSG_JOBS_MAX), &m->max_jobs, err));
     TRY(wh_proto_msg_int_refs(p, at, "running", &m->running, err));
     TRY(wh_proto_msg_int_refs(p, at, "results", &m->results, err));
     return wh_proto_msg_int_array(p, at, &instances, &m->instances, err);
@@ -88,20 +97,25 @@ apr_status_t wh_proto_msg_hello_decode(apr_pool_t *p, json_t *payload, wh_msg_he
     return wh_proto_msg_int_bad(hello(p, &at, m, err), err);
 }
 
-json_t *wh_proto_msg_welcome_encode(const wh_msg_welcome_t *m)
+static json_t *desired_json(const apr_array_header_t *list)
 {
-    json_t *desired = json_array();
+    json_t *array = json_array();
     int i;
 
-    for (i = 0; m->desired && desired && i < m->desired->nelts; i++) {
-        const wh_msg_desired_t *d = &APR_ARRAY_IDX(m->desired, i, wh_msg_desired_t);
-        (void)json_array_append_new(
-            desired, json_pack("{s:s, s:s, s:s}", "deployment", d->deployment, "app", d->app,
-                               "desired", wh_model_desired_text(d->desired)));
+    for (i = 0; list && array && i < list->nelts; i++) {
+        const wh_msg_desired_t *d = &APR_ARRAY_IDX(list, i, wh_msg_desired_t);
+        (void)json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "deployment", d->deployment,
+                                                     "app", d->app, "desired",
+                                                     wh_model_desired_text(d->desired)));
     }
-    return json_pack("{s:s, s:s, s:{s:I}, s:o}", "worker", m->worker, "server_version",
+    return array;
+}
+
+json_t *wh_proto_msg_welcome_encode(const wh_msg_welcome_t *m)
+{
+    return json_pack("{s:s, s:s, s:{s:I, s:I}, s:o}", "worker", m->worker, "server_version",
                      m->server_version, "settings", "heartbeat_s", (json_int_t)m->heartbeat_s,
-                     "desired", desired);
+                     "stats_s", (json_int_t)m->stats_s, "desired", desired_json(m->desired));
 }
 
 static apr_status_t desired_item(const wh_json_at_t *at, void *element, wh_err_t *err)
@@ -119,20 +133,23 @@ static apr_status_t desired_item(const wh_json_at_t *at, void *element, wh_err_t
     return APR_SUCCESS;
 }
 
+static const wh_proto_msg_int_array_t desired_list = {.key = "desired",
+                                                      .max = WH_MSG_DESIRED_MAX,
+                                                      .size = sizeof(wh_msg_desired_t),
+                                                      .item = desired_item};
+
 static apr_status_t welcome(apr_pool_t *p, const wh_json_at_t *at, wh_msg_welcome_t *m,
                             wh_err_t *err)
 {
-    static const wh_proto_msg_int_array_t desired = {.key = "desired",
-                                                     .max = WH_MSG_DESIRED_MAX,
-                                                     .size = sizeof(wh_msg_desired_t),
-                                                     .item = desired_item};
     wh_json_at_t settings;
 
     TRY(wh_proto_msg_int_id(at, "worker", &m->worker, err));
     TRY(wh_json_str(at, "server_version", WH_JSON_REQ(0, 63), &m->server_version, err));
     TRY(wh_json_obj(at, "settings", WH_JSON_F_REQUIRED, &settings, err));
     TRY(wh_json_int(&settings, "heartbeat_s", WH_JSON_REQ(1, 300), &m->heartbeat_s, err));
-    return wh_proto_msg_int_array(p, at, &desired, &m->desired, err);
+    m->stats_s = WH_MSG_STATS_S;
+    TRY(wh_json_int(&settings, "stats_s", WH_JSON_OPT(1, 300), &m->stats_s, err));
+    return wh_proto_msg_int_array(p, at, &desired_list, &m->desired, err);
 }
 
 apr_status_t wh_proto_msg_welcome_decode(apr_pool_t *p, json_t *payload, wh_msg_welcome_t *m,
@@ -146,9 +163,10 @@ apr_status_t wh_proto_msg_welcome_decode(apr_pool_t *p, json_t *payload, wh_msg_
 
 json_t *wh_proto_msg_heartbeat_encode(const wh_msg_heartbeat_t *m)
 {
-    return json_pack("{s:I, s:I, s:I, s:o}", "cpu_used_millis", (json_int_t)m->cpu_used_millis,
-                     "memory_used_bytes", (json_int_t)m->memory_used_bytes, "disk_free_bytes",
-                     (json_int_t)m->disk_free_bytes, "running",
+    return json_pack("{s:I, s:I, s:I, s:o*, s:o}", "cpu_used_millis",
+                     (json_int_t)m->cpu_used_millis, "memory_used_bytes",
+                     (json_int_t)m->memory_used_bytes, "disk_free_bytes",
+                     (json_int_t)m->disk_free_bytes, "refuses", said(m->refuses), "running",
                      wh_proto_msg_int_refs_json(m->running));
 }
 
@@ -158,6 +176,7 @@ static apr_status_t heartbeat(apr_pool_t *p, const wh_json_at_t *at, wh_msg_hear
     TRY(wh_proto_msg_int_count(at, "cpu_used_millis", &m->cpu_used_millis, err));
     TRY(wh_proto_msg_int_count(at, "memory_used_bytes", &m->memory_used_bytes, err));
     TRY(wh_proto_msg_int_count(at, "disk_free_bytes", &m->disk_free_bytes, err));
+    TRY(wh_proto_msg_int_text(at, "refuses", WH_MSG_TEXT_MAX, &m->refuses, err));
     return wh_proto_msg_int_refs(p, at, "running", &m->running, err);
 }
 
@@ -172,7 +191,18 @@ apr_status_t wh_proto_msg_heartbeat_decode(apr_pool_t *p, json_t *payload, wh_ms
 
 json_t *wh_proto_msg_settings_encode(const wh_msg_settings_t *m)
 {
-    return json_pack("{s:I}", "heartbeat_s", (json_int_t)m->heartbeat_s);
+    return json_pack("{s:I, s:o*}", "heartbeat_s", (json_int_t)m->heartbeat_s, "desired",
+                     m->desired ? desired_json(m->desired) : NULL);
+}
+
+static apr_status_t settings(apr_pool_t *p, const wh_json_at_t *at, wh_msg_settings_t *m,
+                             wh_err_t *err)
+{
+    m->desired = NULL;
+    TRY(wh_json_int(at, "heartbeat_s", WH_JSON_REQ(1, 300), &m->heartbeat_s, err));
+    if (!wh_json_has(at, "desired"))
+        return APR_SUCCESS;
+    return wh_proto_msg_int_array(p, at, &desired_list, &m->desired, err);
 }
 
 apr_status_t wh_proto_msg_settings_decode(apr_pool_t *p, json_t *payload, wh_msg_settings_t *m,
@@ -181,8 +211,7 @@ apr_status_t wh_proto_msg_settings_decode(apr_pool_t *p, json_t *payload, wh_msg
     wh_json_at_t at;
 
     TRY(wh_proto_msg_int_root(p, payload, &at, err));
-    return wh_proto_msg_int_bad(
-        wh_json_int(&at, "heartbeat_s", WH_JSON_REQ(1, 300), &m->heartbeat_s, err), err);
+    return wh_proto_msg_int_bad(settings(p, &at, m, err), err);
 }
 
 json_t *wh_proto_msg_error_encode(const wh_msg_error_t *m)

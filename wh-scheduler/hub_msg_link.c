@@ -103,7 +103,8 @@ apr_status_t wh_hub_msg_hello(const wh_hub_msg_in_t *in, wh_err_t *err)
     wh_msg_hello_t hello;
     wh_msg_welcome_t welcome = {.worker = in->peer->public_id,
                                 .server_version = PACKAGE_VERSION,
-                                .heartbeat_s = WH_CORE_HEARTBEAT_S};
+                                .heartbeat_s = WH_CORE_HEARTBEAT_S,
+                                .stats_s = WH_MSG_STATS_S};
     wh_worker_t said = {0};
     apr_status_t rv = wh_proto_msg_hello_decode(in->p, in->msg->p, &hello, err);
 

@@ -84,6 +84,9 @@ static void try_payload(apr_pool_t *p, json_t *payload)
     TRY_TYPE(build_log);
     TRY_TYPE(log_ack);
     TRY_TYPE(app_status);
+    TRY_TYPE(app_stats);
+    TRY_TYPE(runtime_log);
+    TRY_TYPE(violation);
     TRY_TYPE(settings);
     TRY_TYPE(error);
 }

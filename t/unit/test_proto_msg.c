@@ -50,11 +50,16 @@ static void test_link(void **state)
                       "\",\"container\":\"c1\",\"address\":\"127.0.0.1\",\"port\":40000,\"state\":"
                       "\"running\"}]}");
     ROUND_TRIP(welcome, "{\"worker\":\"" APP "\",\"server_version\":\"0.1.0\",\"settings\":"
-                        "{\"heartbeat_s\":30},\"desired\":[{\"deployment\":\"" DEP "\",\"app\":\"" APP
+                        "{\"heartbeat_s\":30,\"stats_s\":15},\"desired\":[{\"deployment\":\"" DEP "\",\"app\":\"" APP
                         "\",\"desired\":\"running\"}]}");
     ROUND_TRIP(heartbeat, "{\"cpu_used_millis\":1,\"memory_used_bytes\":2,\"disk_free_bytes\":3,"
                           "\"running\":[{" REF "}]}");
+    ROUND_TRIP(heartbeat, "{\"cpu_used_millis\":1,\"memory_used_bytes\":2,\"disk_free_bytes\":3,"
+                          "\"refuses\":\"the disk is full\",\"running\":[]}");
     ROUND_TRIP(settings, "{\"heartbeat_s\":15}");
+    ROUND_TRIP(settings, "{\"heartbeat_s\":15,\"desired\":[]}");
+    ROUND_TRIP(settings, "{\"heartbeat_s\":15,\"desired\":[{\"deployment\":\"" DEP "\",\"app\":\"" APP
+                         "\",\"desired\":\"stopped\"}]}");
     ROUND_TRIP(error, "{\"in_reply_to\":\"000102030405060708090a0b0c0d0e0f\",\"code\":"
                       "\"unknown_type\",\"message\":\"x\"}");
     REFUSED(hello, "{}", "/version");
@@ -194,6 +199,77 @@ static void test_logs(void **state)
     assert_int_equal(m.lines->nelts, 5000);
 }
 
+#define WHERE "\"app\":\"" APP "\",\"deployment\":\"" DEP "\",\"container\":\"c\""
+#define USE(cpu, memory)                                                                          \
+    "{\"app\":\"" APP "\",\"deployment\":\"" DEP "\",\"cpu_millis\":" cpu ",\"memory_bytes\":"      \
+    memory ",\"memory_limit_bytes\":536870912,\"net_rx_bytes\":3,\"net_tx_bytes\":4,"              \
+    "\"disk_read_bytes\":5,\"disk_write_bytes\":6}"
+
+static void test_apps(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_msg_app_stats_t m;
+    wh_err_t err = WH_ERR_INIT;
+    json_t *many = json_array(), *one = load(p, USE("1", "2")), *big;
+
+    ROUND_TRIP(app_stats, "{\"apps\":[]}");
+    ROUND_TRIP(app_stats, "{\"apps\":[" USE("250", "1048576") "," USE("0", "0") "]}");
+    REFUSED(app_stats, "{}", "/apps");
+    REFUSED(app_stats, "{\"apps\":[7]}", "/apps/0");
+    REFUSED(app_stats, "{\"apps\":[" USE("1", "-1") "]}", "/apps/0/memory_bytes");
+    REFUSED(app_stats, "{\"apps\":[" USE("1024001", "1") "]}", "/apps/0/cpu_millis");
+    REFUSED(app_stats, "{\"apps\":[" USE("1", "70368744177665") "]}", "/apps/0/memory_bytes");
+    REFUSED(app_stats, "{\"apps\":[" USE("1e3", "1") "]}", "/apps/0/cpu_millis");
+    for (int i = 0; i < WH_MSG_APPS_MAX + 1; i++)
+        json_array_append(many, one);
+    big = wh_json_own(p, json_pack("{s:o}", "apps", many));
+    assert_code(wh_proto_msg_app_stats_decode(p, big, &m, &err), &err, "bad_payload");
+    json_array_remove(many, 0);
+    assert_ok(wh_proto_msg_app_stats_decode(p, big, &m, &err), &err);
+    assert_int_equal(m.apps->nelts, WH_MSG_APPS_MAX);
+    ROUND_TRIP(violation, "{" WHERE ",\"rule\":\"oom\",\"detail\":\"three in an hour\"}");
+    REFUSED(violation, "{" WHERE ",\"rule\":\"rude\"}", "/rule");
+    REFUSED(violation, "{" WHERE "}", "/rule");
+    ROUND_TRIP(runtime_log, "{" WHERE ",\"lines\":[[1,5,\"out\",\"a\"],[3,6,\"sys\",\"\"]],"
+                            "\"dropped\":1}");
+    REFUSED(runtime_log, "{" WHERE ",\"lines\":[[2,5,\"out\",\"a\"],[1,6,\"out\",\"\"]]}", "/lines");
+    REFUSED(runtime_log, "{" WHERE ",\"lines\":[[2,-5,\"out\",\"a\"]]}", "/lines/0");
+    REFUSED(runtime_log, "{" WHERE ",\"dropped\":-1}", "/dropped");
+    REFUSED(runtime_log, "{\"app\":\"" APP "\",\"deployment\":\"" DEP "\",\"container\":\"a\\u0007\"}",
+            "/container");
+}
+
+#define HELLO(name, memory, zone, jobs)                                                           \
+    "{\"version\":\"0.1.0\",\"name\":\"" name "\",\"cpu_millis\":2000,\"memory_bytes\":" memory       \
+    ",\"labels\":{},\"engine\":\"\",\"zone\":\"" zone "\",\"refuses\":\"no room\",\"max_jobs\":" jobs   \
+    ",\"running\":[],\"results\":[],\"instances\":[]}"
+
+static void test_hello_limits(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_err_t err = WH_ERR_INIT;
+    wh_msg_welcome_t welcome;
+    wh_msg_heartbeat_t beat;
+
+    ROUND_TRIP(hello, HELLO("w1", "0", "eu-1", "1024"));
+    REFUSED(hello, HELLO("w1", "0", "eu", "1025"), "/max_jobs");
+    REFUSED(hello, HELLO("w1", "0", "eu", "0"), "/max_jobs");
+    REFUSED(hello, HELLO("w1", "-1", "eu", "1"), "/memory_bytes");
+    REFUSED(hello, HELLO("w1", "70368744177665", "eu", "1"), "/memory_bytes");
+    REFUSED(hello, HELLO("w\\u00011", "1", "eu", "1"), "/name");
+    REFUSED(hello, HELLO("w\\n1", "1", "eu", "1"), "/name");
+    REFUSED(hello, HELLO("w1", "1", "e\\u001bu", "1"), "/zone");
+    /* An older hub names no stats_s, an older agent no reason. */
+    assert_ok(wh_proto_msg_welcome_decode(p, load(p, "{\"worker\":\"" APP "\",\"server_version\":"
+                                                     "\"\",\"settings\":{\"heartbeat_s\":30}}"),
+                                          &welcome, &err), &err);
+    assert_int_equal(welcome.stats_s, 15);
+    assert_ok(wh_proto_msg_heartbeat_decode(p, load(p, "{\"cpu_used_millis\":1,\"memory_used_bytes"
+                                                       "\":2,\"disk_free_bytes\":3}"), &beat, &err),
+              &err);
+    assert_string_equal(beat.refuses, "");
+}
+
 static void test_unknown_members(void **state)
 {
     apr_pool_t *p = *state, *sub;
@@ -216,6 +292,8 @@ int main(void)
         UNIT("F98 job_status: the phases of a running job", test_status),
         UNIT("F99 job_result", test_result),
         UNIT("F103 F104 F7 build_log, log_ack, app_status", test_logs),
+        UNIT("F96 F102 F103 app_stats, violation, runtime_log", test_apps),
+        UNIT("hello: limits; members that an older end does not say", test_hello_limits),
         UNIT("unknown members are ignored, strings outlive the frame", test_unknown_members),
     };
 
