@@ -365,7 +365,7 @@ static void refresh(wh_agent_t *agent)
 static void stop_if_idle(wh_agent_t *agent)
 {
     if (agent->stopping && wh_jobs_count_running(agent->jobs) == 0)
-        wh_link_stop(agent->link);
+        wh_link_loop_stop(agent->loop);
 }
 
 /* First asked: let what runs come to its end for a while; then cut it off. */
@@ -384,7 +384,7 @@ static void patience_over(wh_agent_t *agent)
     static const apr_interval_time_t last_word = 8 * APR_USEC_PER_SEC;
 
     if (wh_jobs_count_running(agent->jobs) == 0 || agent->quit > 1) {
-        wh_link_stop(agent->link);
+        wh_link_loop_stop(agent->loop);
         return;
     }
     agent->quit = 2;
@@ -404,27 +404,48 @@ static void on_message(void *owner, apr_pool_t *p, const wh_proto_msg_t *msg)
     wh_link_conn_message(owner, p, msg);
 }
 
-static void on_closed(void *owner, const wh_link_end_t *end)
+/* Why the line is gone; returns how long to wait at least. A refusal by 401 is answered once by a
+ * new token at once, afterwards like any failure. */
+static apr_interval_time_t say_why(wh_agent_t *agent, const wh_link_end_t *end)
 {
-    wh_agent_t *agent = owner;
-    apr_interval_time_t at_least = 0;
-
-    wh_link_conn_closed(agent);
-    if (end->http == 401 || end->http == 403)
-        agent->force_token = 1;
-    if (end->code == WH_CLOSE_REPLACED || end->code == WH_CLOSE_REVOKED)
-        at_least = REPLACED_US;
-    if (end->code == WH_CLOSE_REPLACED)
+    if (end->code == WH_CLOSE_REPLACED) {
         wh_log(WH_LOG_ERROR, "WH0677",
                "another agent connected with this worker's key; trying again in a minute");
+        return REPLACED_US;
+    }
+    if (end->code == WH_CLOSE_REVOKED) {
+        wh_log(WH_LOG_ERROR, "WH0710",
+               "the hub takes this worker no more: it was removed, or its key was revoked; enrol "
+               "it anew (`wh workers enroll`); trying again in a minute");
+        agent->force_token = 1;
+        return REPLACED_US;
+    }
+    if (end->code == WH_CLOSE_RESTART)
+        wh_log(WH_LOG_INFO, NULL, "the hub restarts: coming back");
     else if (end->opened)
         wh_log(WH_LOG_WARN, "WH0678", "the line to the hub is gone (close code %d)", end->code);
     else if (end->http != 0)
-        wh_log(WH_LOG_WARN, "WH0679", "the server refused the connection with status %d",
+        wh_log(WH_LOG_WARN, "WH0679", "%s refused the connection with status %d", end->url,
                end->http);
     else
-        wh_log(WH_LOG_INFO, NULL, "the server cannot be reached at %s", agent->conf.server_url);
-    if (!agent->stopping)
+        wh_log(WH_LOG_INFO, NULL, "the server cannot be reached at %s", end->url);
+    return 0;
+}
+
+static void on_closed(void *owner, const wh_link_end_t *end)
+{
+    wh_agent_t *agent = owner;
+    int refused = end->http == 401 || end->http == 403, at_once = refused && !agent->refused;
+    apr_interval_time_t at_least = say_why(agent, end);
+
+    wh_link_conn_closed(agent);
+    agent->force_token |= refused;
+    agent->refused |= refused;
+    if (agent->stopping)
+        return;
+    if (at_once)
+        wh_link_timer(agent->link, WH_LINK_T_CONNECT, 1);
+    else
         try_later(agent, at_least);
 }
 
@@ -482,19 +503,30 @@ static void on_changed(void *owner)
         (void)malloc_trim(0);
 }
 
-static const wh_link_events_t events = {.opened = on_opened,
-                                        .message = on_message,
-                                        .closed = on_closed,
-                                        .timer = on_timer,
-                                        .woken = on_woken};
+static const wh_link_events_t events = {
+    .opened = on_opened, .message = on_message, .closed = on_closed, .timer = on_timer};
 
 /* ---- as a whole ---- */
+
+static apr_status_t make_loop(wh_agent_t *agent, wh_err_t *err)
+{
+    const wh_agent_conf_t *conf = &agent->conf;
+    wh_link_loop_opts_t opts = {.ca_file = conf->ca_file,
+                                .tls13_only = conf->hub_url[0] != '\0',
+                                .links = 1,
+                                .woken = on_woken,
+                                .owner = agent};
+
+    for (int i = 0; i < conf->hub_urls->nelts; i++)
+        opts.tls |= APR_ARRAY_IDX(conf->hub_urls, i, wh_huburl_t).tls;
+    return wh_link_loop_make(agent->p, &opts, &agent->loop, err);
+}
 
 apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
 {
     apr_pool_t *p = agent->p;
     wh_identity_opts_t identity = {.conf = &agent->conf, .clock = agent->clock, .rnd = agent->rnd};
-    wh_link_opts_t link = {.conf = &agent->conf,
+    wh_link_opts_t link = {.urls = agent->conf.hub_urls,
                            .clock = agent->clock,
                            .rnd = agent->rnd,
                            .events = &events,
@@ -513,11 +545,13 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
     if (rv == APR_SUCCESS)
         rv = wh_results_open(p, agent->conf.state_dir, &agent->results, err);
     if (rv == APR_SUCCESS)
-        rv = wh_link_make(p, &link, &agent->link, err);
+        rv = make_loop(agent, err);
     if (rv != APR_SUCCESS)
         return rv;
+    link.loop = agent->loop;
+    agent->link = wh_link_make(p, &link);
     agent->mark = apr_pstrcat(p, "WISEHOST_AGENT=", wh_identity_agent_id(agent->identity), NULL);
-    wh_box_set_wake(agent->box, wh_link_wake, agent->link);
+    wh_box_set_wake(agent->box, wh_link_loop_wake, agent->loop);
     jobs = (wh_jobs_opts_t){.conf = &agent->conf,
                             .clock = agent->clock,
                             .rnd = agent->rnd,
@@ -526,8 +560,8 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
                             .mark = agent->mark,
                             .box = agent->box,
                             .results = agent->results,
-                            .wake = wh_link_wake,
-                            .wake_baton = agent->link,
+                            .wake = wh_link_loop_wake,
+                            .wake_baton = agent->loop,
                             .changed = on_changed,
                             .owner = agent};
     return wh_jobs_make(p, &jobs, &agent->jobs, err);
@@ -536,7 +570,7 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
 void wh_agent_run(wh_agent_t *agent)
 {
     prepare(agent);
-    wh_link_run(agent->link);
+    wh_link_loop_run(agent->loop);
 }
 
 void wh_agent_free(wh_agent_t *agent)
@@ -544,6 +578,7 @@ void wh_agent_free(wh_agent_t *agent)
     wh_box_set_wake(agent->box, NULL, NULL);
     wh_box_empty(agent->box);
     wh_link_destroy(agent->link);
+    wh_link_loop_destroy(agent->loop);
     if (wh_thread_running() > 0)
         return; /* a thread that could not be ended in time still looks at the rest */
     wh_jobs_free(agent->jobs);
@@ -556,6 +591,6 @@ void wh_agent_quit(wh_agent_t *agent)
 {
     if (agent->quit == 0)
         agent->quit = 1;
-    if (agent->link != NULL)
-        wh_link_wake(agent->link);
+    if (agent->loop != NULL)
+        wh_link_loop_wake(agent->loop);
 }

@@ -28,6 +28,7 @@ struct wh_agent_t {
     wh_box_t *box;
     wh_results_t *results;
     wh_jobs_t *jobs;
+    wh_link_loop_t *loop;
     wh_link_t *link;
     wh_machine_t machine;
     wh_backoff_t backoff;
@@ -39,6 +40,7 @@ struct wh_agent_t {
     wh_bucket_t log_bucket; /* what may go out in log lines */
     int flush_due;          /* a timer is set to send what waits */
     int force_token;        /* the server refused the present one */
+    int refused;            /* since the last welcome */
 
     /* what should run, and what was seen running */
     apr_pool_t *desired_p;

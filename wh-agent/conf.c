@@ -7,6 +7,7 @@
 #include "libwh/wh_log.h"
 #include "libwh/wh_model.h"
 #include "wh-agent/conf.h"
+#include "wh-agent/huburl.h"
 
 #define AT(member) offsetof(wh_agent_conf_t, member)
 
@@ -24,6 +25,13 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .offset = AT(server_url),
      .def = "http://127.0.0.1:8080",
      .doc = "Where the API answers; https anywhere but on this machine."},
+    {.name = "hub_url",
+     .type = WH_CONF_STRING,
+     .offset = AT(hub_url),
+     .def = "",
+     .max = 2048,
+     .doc = "Where the hub listens: wss://host:port, several with spaces between them are tried in "
+            "turn; ws:// on this machine only; empty = through server_url."},
     {.name = "name",
      .type = WH_CONF_STRING,
      .offset = AT(name),
@@ -164,6 +172,15 @@ static apr_status_t check_server_url(apr_pool_t *p, wh_agent_conf_t *conf, wh_er
     return APR_SUCCESS;
 }
 
+static apr_status_t check_hub_url(apr_pool_t *p, wh_agent_conf_t *conf, wh_err_t *err)
+{
+    apr_status_t rv = wh_huburl_list(p, conf->hub_url, &conf->hub_urls, err);
+
+    if (rv == APR_SUCCESS && conf->hub_urls->nelts == 0)
+        conf->hub_urls = wh_huburl_of_server(p, conf->server_url);
+    return rv;
+}
+
 static apr_status_t check_labels(apr_pool_t *p, wh_agent_conf_t *conf, wh_err_t *err)
 {
     json_t *labels;
@@ -216,6 +233,8 @@ apr_status_t wh_agent_conf_load(apr_pool_t *p, const char *path, wh_agent_conf_t
         rv = from_machine(p, conf, err);
     if (rv == APR_SUCCESS)
         rv = check_server_url(p, conf, err);
+    if (rv == APR_SUCCESS)
+        rv = check_hub_url(p, conf, err);
     if (rv == APR_SUCCESS)
         rv = check_labels(p, conf, err);
     if (rv != APR_SUCCESS)

@@ -3,11 +3,14 @@
 #ifndef WH_AGENT_CONF_H
 #define WH_AGENT_CONF_H
 
+#include <apr_tables.h>
 #include "libwh/wh_conf.h"
 
 typedef struct wh_agent_conf_t {
     const char *state_dir;
     const char *server_url;           /* without a slash at the end */
+    const char *hub_url;              /* "" = through server_url */
+    apr_array_header_t *hub_urls;     /* wh_huburl_t: what follows from both, never empty */
     const char *name;                 /* "" in the file = the host name */
     const char *enrolment_token_file; /* "" = none */
     const char *local_repo_root;      /* "" = local repositories are refused */

@@ -8,13 +8,12 @@
 #include "wh-agent/pool.h"
 
 #define NONCE_HEADER "x-wisehost-nonce:"
-#define WS_PATH "/v1/workers/ws"
 #define QUEUE_MAX ((size_t)(4 * 1024 * 1024))
 #define SLOW_US ((apr_interval_time_t)5 * APR_USEC_PER_SEC)
 #define PING_S 20
 #define HANGUP_S                                                                                   \
     65 /* with the ping's 20 s well under the 95 s after which a dead link must be known */
-#define FDS_MAX 256
+#define FDS_SPARE 255 /* beside the links: timers, the wake-up pipe, names being looked up */
 
 typedef struct out_t out_t;
 struct out_t {
@@ -30,14 +29,21 @@ typedef struct timer_t_ {
     wh_link_timer_e which;
 } link_timer_t;
 
+struct wh_link_loop_t {
+    wh_link_loop_opts_t opts;
+    struct lws_context *cx;
+    lws_sorted_usec_list_t tick;
+    int stopped;
+};
+
 struct wh_link_t {
     wh_link_opts_t opts;
-    struct lws_context *cx;
-    struct lws *wsi; /* NULL = no connection and no attempt */
-    int open;        /* the handshake is done */
-    int over;        /* closed was reported */
-    int stopped;
-    int close_code; /* ours, 0 = stay */
+    struct lws_context *cx; /* the loop's */
+    int at;                 /* the address in use, of opts.urls */
+    struct lws *wsi;        /* NULL = no connection and no attempt */
+    int open;               /* the handshake is done */
+    int over;               /* closed was reported */
+    int close_code;         /* ours, 0 = stay */
     wh_link_end_t end;
     wh_proto_link_t proto;
     char *authorization; /* heap */
@@ -46,16 +52,32 @@ struct wh_link_t {
     out_t *first, **last;
     size_t queued;
     lws_sorted_usec_list_t slow;
+    int watching; /* slow is set */
     link_timer_t timers[WH_LINK_T_COUNT];
-    /* the server's address, split */
-    const char *host, *path, *host_header;
-    int port, tls;
 };
 
 static const lws_retry_bo_t idle_policy = {.secs_since_valid_ping = PING_S,
                                            .secs_since_valid_hangup = HANGUP_S};
 
+static const wh_huburl_t *url_of(const wh_link_t *link)
+{
+    return &APR_ARRAY_IDX(link->opts.urls, link->at, wh_huburl_t);
+}
+
 /* ---- queue ---- */
+
+static void on_slow(lws_sorted_usec_list_t *sul);
+
+/* One timer a link, looked at when it ends: libwebsockets keeps timers in one sorted list, in which
+ * a new one for each frame would be a search of its own. us < 0: none. */
+static void watch(wh_link_t *link, apr_interval_time_t us)
+{
+    if (us >= 0 && link->watching)
+        return;
+    link->watching = us >= 0;
+    lws_sul_schedule(link->cx, 0, &link->slow, us < 0 ? NULL : on_slow,
+                     us < 0 ? LWS_SET_TIMER_USEC_CANCEL : us);
+}
 
 static void drop_queue(wh_link_t *link)
 {
@@ -67,7 +89,7 @@ static void drop_queue(wh_link_t *link)
     }
     link->last = &link->first;
     link->queued = 0;
-    lws_sul_schedule(link->cx, 0, &link->slow, NULL, LWS_SET_TIMER_USEC_CANCEL);
+    watch(link, -1);
 }
 
 static void kill_slow(wh_link_t *link)
@@ -84,13 +106,14 @@ static void on_slow(lws_sorted_usec_list_t *sul)
     wh_link_t *link = lws_container_of(sul, wh_link_t, slow);
     apr_interval_time_t waited;
 
+    link->watching = 0;
     if (link->first == NULL || link->wsi == NULL)
         return;
     waited = wh_mono_diff(wh_clock_mono(link->opts.clock), link->first->since);
     if (waited >= SLOW_US)
         kill_slow(link);
     else
-        lws_sul_schedule(link->cx, 0, &link->slow, on_slow, SLOW_US - waited + 1000);
+        watch(link, SLOW_US - waited + 1000);
 }
 
 void wh_link_send(wh_link_t *link, wh_msg_e type, json_t *payload)
@@ -111,8 +134,7 @@ void wh_link_send(wh_link_t *link, wh_msg_e type, json_t *payload)
         *link->last = out;
         link->last = &out->next;
         link->queued += n;
-        if (link->first == out)
-            lws_sul_schedule(link->cx, 0, &link->slow, on_slow, SLOW_US);
+        watch(link, SLOW_US);
         lws_callback_on_writable(link->wsi);
         if (link->queued > QUEUE_MAX)
             kill_slow(link);
@@ -226,7 +248,7 @@ static int take_nonce(wh_link_t *link, struct lws *wsi)
     if (n == WH_PROTO_NONCE_HEX && wh_sign_is_hex(link->proto.hub_nonce, WH_PROTO_NONCE_HEX))
         return 0;
     wh_log(WH_LOG_ERROR, "WH0643", "what answered at %s is no hub: it sent no nonce",
-           link->opts.conf->server_url);
+           url_of(link)->text);
     return -1;
 }
 
@@ -238,8 +260,15 @@ static void over(wh_link_t *link)
         return;
     link->over = 1;
     link->end.opened = link->open;
+    link->end.url = url_of(link)->text;
     link->open = 0;
+    if (link->wsi != NULL)
+        lws_set_opaque_user_data(link->wsi, NULL); /* what it still says is not of the next one */
     link->wsi = NULL;
+    if (link->end.opened)
+        link->at = 0;
+    else if (link->end.http != 401)
+        link->at = (link->at + 1) % link->opts.urls->nelts;
     drop_queue(link);
     free(link->rx);
     link->rx = NULL;
@@ -256,13 +285,24 @@ static void failed(wh_link_t *link, struct lws *wsi, const void *in, size_t n)
     over(link);
 }
 
+static void woken(struct lws_context *cx)
+{
+    wh_link_loop_t *loop = cx != NULL ? lws_context_user(cx) : NULL;
+
+    if (loop != NULL)
+        loop->opts.woken(loop->opts.owner);
+}
+
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t n)
 {
-    struct lws_context *cx = lws_get_context(wsi);
-    wh_link_t *link = cx != NULL ? lws_context_user(cx) : NULL;
+    wh_link_t *link = lws_get_opaque_user_data(wsi);
 
     (void)user;
+    if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED) {
+        woken(lws_get_context(wsi));
+        return 0;
+    }
     if (link == NULL)
         return 0;
     switch (reason) {
@@ -289,9 +329,6 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_CLIENT_CLOSED:
         over(link);
         return 0;
-    case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
-        link->opts.events->woken(link->opts.owner);
-        return 0;
     default:
         return 0;
     }
@@ -310,72 +347,80 @@ static void say(int level, const char *line)
            "websocket: %.*s", (int)n, line);
 }
 
-static void split_url(apr_pool_t *p, wh_link_t *link)
+static void on_tick(lws_sorted_usec_list_t *sul)
 {
-    const char *url = link->opts.conf->server_url, *s, *end, *colon;
+    wh_link_loop_t *loop = lws_container_of(sul, wh_link_loop_t, tick);
 
-    link->tls = strncmp(url, "https://", 8) == 0;
-    s = url + (link->tls ? 8 : 7);
-    end = s + strcspn(s, "/");
-    link->host_header = apr_pstrmemdup(p, s, (size_t)(end - s));
-    link->path = apr_pstrcat(p, end, WS_PATH, NULL);
-    link->port = link->tls ? 443 : 80;
-    if (*s == '[' && memchr(s, ']', (size_t)(end - s)) != NULL) {
-        const char *close = memchr(s, ']', (size_t)(end - s));
-
-        link->host = apr_pstrmemdup(p, s + 1, (size_t)(close - s) - 1);
-        colon = close[1] == ':' ? close + 1 : NULL;
-    } else {
-        colon = memchr(s, ':', (size_t)(end - s));
-        link->host = apr_pstrmemdup(p, s, (size_t)((colon != NULL ? colon : end) - s));
-    }
-    if (colon != NULL)
-        link->port = (int)apr_strtoi64(colon + 1, NULL, 10);
+    lws_sul_schedule(loop->cx, 0, sul, on_tick, loop->opts.tick_us);
+    loop->opts.tick(loop->opts.owner);
 }
 
-apr_status_t wh_link_make(apr_pool_t *p, const wh_link_opts_t *opts, wh_link_t **out, wh_err_t *err)
+apr_status_t wh_link_loop_make(apr_pool_t *p, const wh_link_loop_opts_t *opts, wh_link_loop_t **out,
+                               wh_err_t *err)
 {
-    wh_link_t *link = apr_pcalloc(p, sizeof(*link));
+    wh_link_loop_t *loop = apr_pcalloc(p, sizeof(*loop));
     struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN,
                                              .protocols = protocols,
                                              .gid = (gid_t)-1,
                                              .uid = (uid_t)-1,
-                                             .user = link,
-                                             .fd_limit_per_thread = FDS_MAX,
+                                             .user = loop,
+                                             .fd_limit_per_thread =
+                                                 (unsigned)opts->links + FDS_SPARE,
                                              .pt_serv_buf_size = 8192};
 
+    loop->opts = *opts;
+    if (opts->tls) {
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        if (opts->ca_file[0] != '\0') {
+            info.client_ssl_ca_filepath = opts->ca_file;
+            info.options |= LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
+        }
+        if (opts->tls13_only)
+            info.ssl_client_options_set = SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_TLSv1_2;
+    }
+    lws_set_log_level(LLL_ERR | LLL_WARN, say);
+    loop->cx = lws_create_context(&info);
+    if (loop->cx == NULL)
+        return wh_err_set(err, 500, "internal", "cannot make the event loop");
+    if (opts->tick_us > 0)
+        lws_sul_schedule(loop->cx, 0, &loop->tick, on_tick, opts->tick_us);
+    *out = loop;
+    return APR_SUCCESS;
+}
+
+wh_link_t *wh_link_make(apr_pool_t *p, const wh_link_opts_t *opts)
+{
+    wh_link_t *link = apr_pcalloc(p, sizeof(*link));
+
     link->opts = *opts;
+    link->cx = opts->loop->cx;
     link->last = &link->first;
     link->over = 1;
-    split_url(p, link);
     for (int i = 0; i < WH_LINK_T_COUNT; i++) {
         link->timers[i].link = link;
         link->timers[i].which = (wh_link_timer_e)i;
     }
-    if (link->tls) {
-        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
-        if (opts->conf->ca_file[0] != '\0')
-            info.client_ssl_ca_filepath = opts->conf->ca_file;
-    }
-    lws_set_log_level(LLL_ERR | LLL_WARN, say);
-    link->cx = lws_create_context(&info);
-    if (link->cx == NULL)
-        return wh_err_set(err, 500, "internal", "cannot make the event loop");
-    *out = link;
-    return APR_SUCCESS;
+    return link;
+}
+
+const char *wh_link_url(const wh_link_t *link)
+{
+    return url_of(link)->text;
 }
 
 void wh_link_connect(wh_link_t *link, const char *token, const unsigned char key[32])
 {
+    const wh_huburl_t *url = url_of(link);
     struct lws_client_connect_info ci = {.context = link->cx,
-                                         .address = link->host,
-                                         .port = link->port,
-                                         .path = link->path,
-                                         .host = link->host_header,
+                                         .address = url->host,
+                                         .port = url->port,
+                                         .path = url->path,
+                                         .host = url->host_header,
                                          .protocol = WH_PROTO_SUBPROTOCOL,
                                          .local_protocol_name = WH_PROTO_SUBPROTOCOL,
-                                         .ssl_connection = link->tls ? LCCSCF_USE_SSL : 0,
+                                         .ssl_connection = url->tls ? LCCSCF_USE_SSL : 0,
                                          .retry_and_idle_policy = &idle_policy,
+                                         .opaque_user_data = link,
                                          .pwsi = &link->wsi};
     unsigned char nonce[WH_PROTO_NONCE_HEX / 2];
     size_t n = strlen(token) + sizeof("Bearer ");
@@ -421,35 +466,57 @@ void wh_link_timer(wh_link_t *link, wh_link_timer_e which, apr_interval_time_t u
                      us < 0 ? LWS_SET_TIMER_USEC_CANCEL : us);
 }
 
-void wh_link_wake(void *baton)
+void wh_link_cut(wh_link_t *link)
 {
-    wh_link_t *link = baton;
-
-    lws_cancel_service(link->cx);
+    if (link->wsi != NULL)
+        lws_set_timeout(link->wsi, PENDING_TIMEOUT_KILLED_BY_PARENT, LWS_TO_KILL_ASYNC);
 }
 
-void wh_link_run(wh_link_t *link)
+void wh_link_deaf(wh_link_t *link, int deaf)
 {
-    while (!link->stopped && lws_service(link->cx, 0) >= 0)
-        ;
-}
-
-void wh_link_stop(wh_link_t *link)
-{
-    link->stopped = 1;
-    lws_cancel_service(link->cx);
+    if (link->wsi != NULL && link->open)
+        lws_rx_flow_control(link->wsi, !deaf);
 }
 
 void wh_link_destroy(wh_link_t *link)
 {
     link->over = 1; /* nobody is told any more */
+    if (link->wsi != NULL)
+        lws_set_opaque_user_data(link->wsi, NULL);
+    link->wsi = NULL;
     drop_queue(link);
-    lws_context_destroy(link->cx);
-    link->cx = NULL;
+    for (int i = 0; i < WH_LINK_T_COUNT; i++)
+        wh_link_timer(link, (wh_link_timer_e)i, -1);
     free(link->rx);
     link->rx = NULL;
     if (link->authorization != NULL)
         wh_sign_wipe(link->authorization, strlen(link->authorization));
     free(link->authorization);
     link->authorization = NULL;
+}
+
+void wh_link_loop_wake(void *baton)
+{
+    wh_link_loop_t *loop = baton;
+
+    lws_cancel_service(loop->cx);
+}
+
+void wh_link_loop_run(wh_link_loop_t *loop)
+{
+    while (!loop->stopped && lws_service(loop->cx, 0) >= 0)
+        ;
+}
+
+void wh_link_loop_stop(wh_link_loop_t *loop)
+{
+    loop->stopped = 1;
+    lws_cancel_service(loop->cx);
+}
+
+void wh_link_loop_destroy(wh_link_loop_t *loop)
+{
+    lws_sul_schedule(loop->cx, 0, &loop->tick, NULL, LWS_SET_TIMER_USEC_CANCEL);
+    lws_context_destroy(loop->cx);
+    loop->cx = NULL;
 }

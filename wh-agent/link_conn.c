@@ -135,8 +135,9 @@ static apr_status_t on_welcome(wh_agent_t *agent, apr_pool_t *p, const wh_proto_
 
     if (rv != APR_SUCCESS)
         return rv;
-    wh_log(WH_LOG_INFO, NULL, "connected to %s as %s (server %s)", agent->conf.server_url,
+    wh_log(WH_LOG_INFO, NULL, "connected to %s as %s (server %s)", wh_link_url(agent->link),
            agent->conf.name, welcome.server_version);
+    agent->refused = 0;
     apr_pool_clear(agent->desired_p);
     agent->desired = apr_array_make(agent->desired_p, 8, sizeof(wh_msg_desired_t));
     for (int i = 0; i < welcome.desired->nelts; i++) {

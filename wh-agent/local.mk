@@ -23,6 +23,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/frames.c wh-agent/frames.h \
 	wh-agent/fsutil.c wh-agent/fsutil.h \
 	wh-agent/gitenv.c wh-agent/gitenv.h \
+	wh-agent/huburl.c wh-agent/huburl.h \
 	wh-agent/identity.c wh-agent/identity.h \
 	wh-agent/jail.c wh-agent/jail.h \
 	wh-agent/job.c wh-agent/job.h \
