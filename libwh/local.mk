@@ -31,6 +31,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
 	libwh/wh_hook.c libwh/wh_hook.h \
 	libwh/wh_host.c libwh/wh_host.h \
+	libwh/wh_lru.c libwh/wh_lru.h \
 	libwh/wh_manifest.c libwh/wh_manifest.h \
 	libwh/wh_mime.c libwh/wh_mime.h \
 	libwh/wh_model.c libwh/wh_model.h libwh/wh_model.def libwh/wh_model_int.h \
@@ -47,6 +48,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_proto_msg_log.c \
 	libwh/wh_route.c libwh/wh_route.h \
 	libwh/wh_sched.c libwh/wh_sched.h \
-	libwh/wh_seq.c libwh/wh_seq.h
+	libwh/wh_seq.c libwh/wh_seq.h \
+	libwh/wh_stats.c libwh/wh_stats.h
 
 EXTRA_DIST += libwh/README.md

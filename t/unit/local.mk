@@ -27,6 +27,7 @@ unit_tests = \
 	t/unit/test_keys \
 	t/unit/test_log \
 	t/unit/test_logseg \
+	t/unit/test_lru \
 	t/unit/test_manifest \
 	t/unit/test_model \
 	t/unit/test_proto \
@@ -36,6 +37,7 @@ unit_tests = \
 	t/unit/test_sched \
 	t/unit/test_seq \
 	t/unit/test_sign \
+	t/unit/test_stats \
 	t/unit/test_text \
 	t/unit/test_time
 
@@ -111,6 +113,8 @@ t_unit_test_hook_SOURCES = t/unit/test_hook.c $(unit_common)
 t_unit_test_hook_LDADD = $(unit_libs)
 t_unit_test_host_SOURCES = t/unit/test_host.c $(unit_common)
 t_unit_test_host_LDADD = $(unit_libs)
+t_unit_test_lru_SOURCES = t/unit/test_lru.c $(unit_common)
+t_unit_test_lru_LDADD = $(unit_libs)
 t_unit_test_manifest_SOURCES = t/unit/test_manifest.c $(unit_common)
 t_unit_test_manifest_LDADD = $(unit_libs)
 t_unit_test_model_SOURCES = t/unit/test_model.c $(unit_common)
@@ -125,6 +129,8 @@ t_unit_test_sched_SOURCES = t/unit/test_sched.c $(unit_common)
 t_unit_test_sched_LDADD = $(unit_libs)
 t_unit_test_seq_SOURCES = t/unit/test_seq.c $(unit_common)
 t_unit_test_seq_LDADD = $(unit_libs)
+t_unit_test_stats_SOURCES = t/unit/test_stats.c $(unit_common)
+t_unit_test_stats_LDADD = $(unit_libs)
 
 # Pieces of the scheduler.
 t_unit_test_hub_SOURCES = t/unit/test_hub.c $(unit_common)

@@ -1,0 +1,213 @@
+#include <stdlib.h>
+#include <string.h>
+#include <apr_strings.h>
+
+#include "libwh/wh_clock.h"
+#include "libwh/wh_id.h"
+#include "libwh/wh_lru.h"
+#include "libwh/wh_stats.h"
+
+#define RATE_MIN_US APR_INT64_C(1000000) /* over less than that a rate is noise */
+
+enum { RX, TX, READ, WRITE, TOTALS };
+
+typedef struct part_t part_t;
+struct part_t {
+    part_t *next; /* of the same app */
+    apr_int64_t worker;
+    char deployment[WH_ID_LEN + 1];
+    apr_int64_t cpu, memory, limit;
+    apr_int64_t total[TOTALS], base[TOTALS], rate[TOTALS];
+    wh_mono_t base_at; /* when base was read */
+    wh_mono_t at;
+    apr_time_t updated_at;
+};
+
+typedef struct app_t {
+    wh_lru_item_t item; /* first */
+    char id[WH_ID_LEN + 1];
+    part_t *parts;
+} app_t;
+
+struct wh_stats_t {
+    wh_lru_t *apps;
+    int parts, max;
+    wh_mono_t swept;
+};
+
+static void drop_app(void *baton, wh_lru_item_t *item)
+{
+    wh_stats_t *stats = baton;
+    app_t *app = (app_t *)item;
+
+    while (app->parts) {
+        part_t *next = app->parts->next;
+
+        free(app->parts);
+        app->parts = next;
+        stats->parts--;
+    }
+    free(app);
+}
+
+wh_stats_t *wh_stats_make(apr_pool_t *p, int max)
+{
+    wh_stats_t *stats = apr_pcalloc(p, sizeof(*stats));
+
+    stats->max = max;
+    stats->apps = wh_lru_make(p, max, drop_app, stats);
+    return stats;
+}
+
+static int stale(const part_t *part, wh_mono_t now)
+{
+    return wh_mono_diff(now, part->at) > WH_STATS_TTL_US;
+}
+
+static void sweep(wh_stats_t *stats, wh_mono_t now)
+{
+    wh_lru_item_t *item = wh_lru_next(stats->apps, NULL);
+
+    stats->swept = now;
+    while (item) {
+        app_t *app = (app_t *)item;
+        part_t **at = &app->parts;
+
+        item = wh_lru_next(stats->apps, item);
+        while (*at) {
+            part_t *part = *at;
+
+            if (!stale(part, now)) {
+                at = &part->next;
+                continue;
+            }
+            *at = part->next;
+            free(part);
+            stats->parts--;
+        }
+        if (!app->parts)
+            wh_lru_remove(stats->apps, &app->item);
+    }
+}
+
+static app_t *app_of(wh_stats_t *stats, const char *id)
+{
+    app_t *app = (app_t *)wh_lru_find(stats->apps, id);
+
+    if (app || !(app = calloc(1, sizeof(*app))))
+        return app;
+    apr_cpystrn(app->id, id, sizeof(app->id));
+    app->item.key = app->id;
+    wh_lru_add(stats->apps, &app->item);
+    return app;
+}
+
+static part_t *part_of(wh_stats_t *stats, apr_int64_t worker, const wh_msg_app_use_t *use)
+{
+    app_t *app = stats->parts < stats->max ? app_of(stats, use->app)
+                                           : (app_t *)wh_lru_find(stats->apps, use->app);
+    part_t *part = app ? app->parts : NULL;
+
+    while (part && (part->worker != worker || strcmp(part->deployment, use->deployment) != 0))
+        part = part->next;
+    if (part || !app || stats->parts >= stats->max || !(part = calloc(1, sizeof(*part))))
+        return part;
+    part->worker = worker;
+    apr_cpystrn(part->deployment, use->deployment, sizeof(part->deployment));
+    part->next = app->parts;
+    app->parts = part;
+    stats->parts++;
+    return part;
+}
+
+/* Doubles hold every total exactly, and the product does not overflow. */
+static apr_int64_t rate_of(apr_int64_t now, apr_int64_t before, apr_interval_time_t over)
+{
+    apr_int64_t more = now >= before ? now - before : now;
+
+    return (apr_int64_t)((double)more * 1e6 / (double)over);
+}
+
+static void measure(part_t *part, int known, wh_mono_t mono)
+{
+    apr_interval_time_t over = wh_mono_diff(mono, part->base_at);
+    int i;
+
+    if (known && over < RATE_MIN_US)
+        return;
+    for (i = 0; i < TOTALS; i++) {
+        part->rate[i] = known ? rate_of(part->total[i], part->base[i], over) : 0;
+        part->base[i] = part->total[i];
+    }
+    part->base_at = mono;
+}
+
+int wh_stats_put(wh_stats_t *stats, apr_int64_t worker, const wh_msg_app_use_t *use, apr_time_t now,
+                 wh_mono_t mono)
+{
+    part_t *part;
+    int known;
+
+    if (wh_mono_diff(mono, stats->swept) >= WH_STATS_TTL_US)
+        sweep(stats, mono);
+    part = part_of(stats, worker, use);
+    if (!part)
+        return 0;
+    known = part->updated_at != 0 && !stale(part, mono);
+    part->cpu = use->cpu_millis;
+    part->memory = use->memory_bytes;
+    part->limit = use->memory_limit_bytes;
+    part->total[RX] = use->net_rx_bytes;
+    part->total[TX] = use->net_tx_bytes;
+    part->total[READ] = use->disk_read_bytes;
+    part->total[WRITE] = use->disk_write_bytes;
+    measure(part, known, mono);
+    part->at = mono;
+    part->updated_at = now;
+    return 1;
+}
+
+/* Sums of what workers say stay in range, whatever they say. */
+static void add(apr_int64_t *to, apr_int64_t n)
+{
+    *to = *to > APR_INT64_MAX - n ? APR_INT64_MAX : *to + n;
+}
+
+int wh_stats_get(const wh_stats_t *stats, const char *app, wh_mono_t mono, wh_stats_live_t *out)
+{
+    const app_t *found = (const app_t *)wh_lru_find(stats->apps, app);
+    const part_t *part;
+
+    memset(out, 0, sizeof(*out));
+    for (part = found ? found->parts : NULL; part; part = part->next) {
+        if (stale(part, mono))
+            continue;
+        add(&out->cpu_millis, part->cpu);
+        add(&out->memory_bytes, part->memory);
+        add(&out->memory_limit_bytes, part->limit);
+        add(&out->net_rx_per_s, part->rate[RX]);
+        add(&out->net_tx_per_s, part->rate[TX]);
+        add(&out->disk_read_per_s, part->rate[READ]);
+        add(&out->disk_write_per_s, part->rate[WRITE]);
+        add(&out->net_bytes, part->total[RX]);
+        add(&out->net_bytes, part->total[TX]);
+        add(&out->disk_bytes, part->total[READ]);
+        add(&out->disk_bytes, part->total[WRITE]);
+        out->updated_at = part->updated_at > out->updated_at ? part->updated_at : out->updated_at;
+        out->parts++;
+    }
+    return out->parts > 0;
+}
+
+void wh_stats_delete_app(wh_stats_t *stats, const char *app)
+{
+    wh_lru_item_t *item = wh_lru_find(stats->apps, app);
+
+    if (item)
+        wh_lru_remove(stats->apps, item);
+}
+
+int wh_stats_count(const wh_stats_t *stats)
+{
+    return stats->parts;
+}
