@@ -101,6 +101,14 @@ sub take_away {
     return;
 }
 
+# kill -9 of a PostgreSQL of our own; SQLite has no process to be killed.
+sub kill9 {
+    my $self = shift;
+    croak 'kill9 needs own_server => 1 and PostgreSQL' unless $self->{pg};
+    $self->{pg}->kill9;
+    return;
+}
+
 sub bring_back {
     my $self = shift;
     if ($self->{pg}) { $self->{pg}->start }

@@ -1,85 +1,117 @@
 package WH::KillStack;
-# The stack of the kill rounds: one static and, where an engine is, one container app.
+# The stack of the kill rounds: two agents behind cables of their own, one engine, static and container
+# apps whose starts go into a ledger, hundreds of commits of each ready to be deployed.
 use strict;
 use warnings;
+use Carp qw(croak);
 use Exporter qw(import);
 use Test::More;
 use WH::Kill qw(kill_rounds);
+use WH::KillJudge qw(judge);
+use WH::Ledger;
 use WH::Stack;
+use WH::Workers;
 
 our @EXPORT_OK = qw(run_kill_rounds);
 
-sub _container {
-    my ($stack) = @_;
-    my $server = $stack->dir . '/server';
-    is(system('gcc', '-static', '-O2', '-pthread', '-o', $server, "$WH::Stack::src/examples/hello-container/server.c"),
-        0, 'the example server is built');
-    my $repo = $stack->repo('box');
-    $repo->write_file('server', WH::Stack::slurp($server), 0755);
-    $repo->commit({ Dockerfile => WH::Stack::slurp("$WH::Stack::src/examples/hello-container/Dockerfile"),
-        'index.html' => "first\n", server => WH::Stack::slurp($server) });
-    my $got = $stack->api(POST => '/v1/apps',
-        { slug => 'box', kind => 'container', repository => { url => $repo->path, branch => 'main' } });
-    is($got->{status}, 201, 'the container app is made') or diag($got->{body});
-    is($stack->deploy('box', {}, 90)->{conclusion}, 'succeeded', 'and live');
-    return $repo;
+use constant {
+    APPS        => 20,
+    CONTAINERS  => 8,     # of them, but in the batches in which all are
+    CPU_MILLIS  => 250,
+    MEMORY      => 32 * 1024 * 1024,
+    IMAGES_KEPT => 3,
+    PAGES       => 20,    # a static deployment brings so many new files, and takes its time
+};
+
+sub _build {
+    my ($stack, $name, @flags) = @_;
+    my $to = $stack->dir . "/$name";
+    system('gcc', '-static', '-O2', '-o', $to, @flags, "$WH::Stack::src/t/tools/$name.c") == 0
+        or croak "$name does not build";
+    chmod 0755, $to;
+    return $to;
 }
 
+# All the commits that an app will need, in one go: git fast-import. Each changes the files @names.
+sub _commits {
+    my ($repo, $slug, $n, $files, @names) = @_;
+    my (@words, $stream);
+    for my $i (1 .. $n) {
+        my $word = "$slug-$i-" . join '', map { chr 97 + rand 26 } 1 .. 8;
+        push @words, $word;
+        $stream .= "commit refs/heads/main\nmark :$i\ncommitter Test <test\@example.org> 1700000000 +0000\n"
+            . 'data ' . length($word) . "\n$word\n"
+            . ($i == 1 ? join('', map { "M $files->{$_}[0] inline $_\ndata " . length($files->{$_}[1]) . "\n$files->{$_}[1]\n" }
+                sort keys %$files) : '')
+            . join('', map { "M 100644 inline $_\ndata " . (length($word) + 1) . "\n$word\n" } @names) . "\n";
+    }
+    my $marks = $repo->work . '.marks';
+    my $in = $repo->work . '.import';
+    open my $file, '>:raw', $in or croak "$in: $!";
+    print {$file} $stream;
+    close $file or croak "$in: $!";
+    my $pid = fork // croak "fork: $!";
+    if ($pid == 0) {
+        open STDIN, '<', $in or POSIX::_exit(126);
+        exec 'git', '--git-dir', $repo->path, 'fast-import', '--quiet', "--export-marks=$marks" or POSIX::_exit(127);
+    }
+    waitpid $pid, 0;
+    croak 'fast-import failed' if $? != 0;
+    $repo->own;
+    my %sha = WH::Stack::slurp($marks) =~ /^:(\d+) ([0-9a-f]{40})$/mg;
+    return [ map { { sha => $sha{$_}, word => $words[ $_ - 1 ] } } 1 .. $n ];
+}
+
+sub _app {
+    my ($stack, $slug, $kind, $n, $files) = @_;
+    my $repo = $stack->repo($slug);
+    my $app = { slug => $slug, kind => $kind,
+        commits => _commits($repo, $slug, $n, $files,
+            $kind eq 'container' ? 'word' : ('index.html', map {"page-$_.html"} 1 .. PAGES)) };
+    my $got = $stack->api(POST => '/v1/apps', { slug => $slug, kind => $kind,
+        repository => { url => $repo->path, branch => 'main' },
+        $kind eq 'container' ? (run => { cpu_millis => CPU_MILLIS, memory_bytes => MEMORY, pids => 32 }) : () });
+    croak "app $slug: $got->{status} $got->{body}" unless $got->{status} == 201;
+    return $app;
+}
+
+# (the containers, the static ones, the containers for a batch of nothing else)
+sub _apps {
+    my ($stack, $ledger, $o) = @_;
+    my $server = WH::Stack::slurp(_build($stack, 'ledger-app'));
+    my %files = (
+        server     => [ 100755, $server ],
+        collector  => [ 100644, $ledger->collector . "\n" ],
+        Dockerfile => [ 100644, "FROM scratch\nCOPY server collector word /\nEXPOSE 8080\nENTRYPOINT [\"/server\"]\n" ],
+    );
+    my $n = 2 * $o->{rounds} + 40;
+    my $static = APPS - $o->{containers};
+    return (
+        [ map { _app($stack, sprintf('box-%02d', $_), 'container', $n, \%files) } 1 .. $o->{containers} ],
+        [ map { _app($stack, sprintf('page-%02d', $_), 'static', $n, {}) } 1 .. $static ],
+        [ map { _app($stack, sprintf('more-%02d', $_), 'container', $n, \%files) } 1 .. ($o->{all_every} ? $static : 0) ],
+    );
+}
+
+# run_kill_rounds(rounds => n, parts => […], containers => 8, all_every => each so many rounds all 20 are
+# containers, 0 = never)
 sub run_kill_rounds {
     my (%o) = @_;
-    my $stack = WH::Stack->new(engine => 1, own_server => 1);
+    $o{containers} //= CONTAINERS;
+    $o{all_every} //= 0;
+    my $stack = WH::Workers->new(engine => 1, own_server => 1, agent_conf => {
+        max_jobs => 3, cpu_millis => 16_000, memory_bytes => 4 * 1024 ** 3, images_kept => IMAGES_KEPT });
+    my $ledger = WH::Ledger->new(dir => $stack->dir, address => $stack->netns('agent-1')->near_address);
+    $stack->{agent_conf}{git_program} = _build($stack, 'ledger-git', '-DLEDGER="' . $ledger->path . '"');
     $stack->start;
-    my %repo = (page => $stack->app('page', { 'index.html' => "first\n" }));
-    is($stack->deploy('page')->{conclusion}, 'succeeded', 'the static app is live');
-    $repo{box} = _container($stack);
-    kill_rounds($stack, %o, deploy => sub {
-        my ($round) = @_;
-        my %words;
-        for my $slug (sort keys %repo) {
-            my $word = "r$round-$slug-" . join '', map { chr 97 + rand 26 } 1 .. 8;
-            my $sha = $repo{$slug}->commit({ 'index.html' => "$word\n" }, message => $word);
-            my $got = $stack->api(POST => "/v1/apps/$slug/deployments", { commit => $sha });
-            is($got->{status}, 202, "round $round: a deployment of $slug is taken") or diag($got->{body});
-            $words{$slug} = $word;
-        }
-        return %words;
+    my ($boxes, $pages, $more) = _apps($stack, $ledger, \%o);
+    my $all = $o{all_every};
+    my $got = kill_rounds($stack, %o, apps => sub {
+        my $round = shift;
+        return $all && $round % $all == 0 ? [ @$boxes, @$more ] : [ @$boxes, @$pages ];
     });
-    _none_twice($stack);
-    $stack->allow_log(qr/WH0\d\d\d|mod_dbd|AH00\d\d\d|AH01\d\d\d|apr_dbd|proxy/);
-    is_deeply([ grep {/exit signal|Segmentation|Sanitizer|runtime error/} $stack->bad_log_lines ], [],
-        'nothing crashed by itself');
-    $stack->stop;
-    return;
-}
-
-# deployment -> how often the engine created a container for it, by the engine's own journal.
-sub _creates {
-    my ($stack) = @_;
-    my ($rc, $text) = $stack->podman(qw(events --since 24h --stream=false --filter event=create --filter type=container),
-        '--format', '{{.Attributes}}');
-    my %n;
-    for (split /\n/, $text) {
-        $n{$1}++ if /wisehost\.deployment[:=]([0-9a-z]{26})/;
-    }
-    return \%n;
-}
-
-# None ran twice: the engine created at most one container for a deployment, and a job was let go once.
-sub _none_twice {
-    my ($stack) = @_;
-    my $n = _creates($stack);
-    my @twice = grep { $n->{$_} > 1 } sort keys %$n;
-    cmp_ok(scalar(keys %$n), '>', 0, 'the engine remembers what it created');
-    is("@twice", '', 'the engine created no container twice for one deployment');
-    my (%deploy, %begun);
-    $deploy{ $_->[0] } = 1 for $stack->db->rows("SELECT id FROM jobs WHERE kind = 'deploy'");
-    $begun{$_}++ for grep { $deploy{$_} } $stack->log_text('scheduler') =~ /job (\w{26}): worker \d+ begins,/g;
-    cmp_ok(scalar(keys %begun), '>', 0, 'the log tells which deployments began');
-    is(join(' ', grep { $begun{$_} > 1 } sort keys %begun), '', 'no deployment, static or not, began twice');
-    my @open = $stack->db->rows("SELECT id, status FROM jobs WHERE kind = 'deploy' AND status IN ('assigned', 'processing')");
-    is(scalar(@open), 0, 'no job is left in the middle');
-    my @reserved = $stack->db->rows('SELECT used_cpu, used_memory FROM workers');
-    note("reserved: @$_") for @reserved;
+    judge($stack, $ledger, $got, images_kept => IMAGES_KEPT, cpu_millis => CPU_MILLIS, memory_bytes => MEMORY,
+        apps => [ @$boxes, @$pages, @$more ]);
     return;
 }
 

@@ -5,6 +5,7 @@ use warnings;
 use Carp qw(croak);
 use File::Path qw(make_path);
 use POSIX qw(_exit);
+use WH::Wait qw(wait_for);
 
 sub bindir {
     my @found = sort { ($b =~ m{/(\d+)/})[0] <=> ($a =~ m{/(\d+)/})[0] } glob '/usr/lib/postgresql/*/bin';
@@ -57,6 +58,28 @@ sub stop {
     return unless -e "$self->{dir}/data/postmaster.pid";
     _quiet($self->{dir}, "$self->{bin}/pg_ctl", '-D', "$self->{dir}/data", '-w', '-m', $mode // 'fast', 'stop');
     return;
+}
+
+# kill -9 of the server and everything that it started, and until none of them is left: a backend that lives
+# on keeps the next server from starting.
+sub kill9 {
+    my $self = shift;
+    open my $file, '<', "$self->{dir}/data/postmaster.pid" or return;
+    chomp(my $postmaster = <$file>);
+    my @all = ($postmaster, _children($postmaster));
+    kill 'KILL', @all;
+    wait_for { !grep { -d "/proc/$_" } @all } 10, 'the killed PostgreSQL to be gone';
+    return;
+}
+
+sub _children {
+    my ($parent) = @_;
+    my @pids;
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        open my $fh, '<', $stat or next;
+        push @pids, $1 if (<$fh> // '') =~ /^(\d+) \(.*\) \S $parent /;
+    }
+    return @pids;
 }
 
 # Parameters for libpq.

@@ -13,7 +13,8 @@ my $owner = $$;
 $SIG{INT}  = sub { exit 130 };
 $SIG{TERM} = sub { exit 143 };
 
-# start(name => …, cmd => […], log => file, user => …, groups => …, umask => 022, env => {…}, cwd => …)
+# start(name => …, cmd => […], log => file, user => …, groups => …, umask => 022, env => {…}, cwd => …,
+# prefix => [words before the command])
 # user: run by setpriv as that user with its own group, and with the groups named.
 sub start {
     my ($class, %o) = @_;
@@ -26,6 +27,7 @@ sub start {
     elsif (!$o{no_deathsig}) {
         unshift @cmd, 'setpriv', '--pdeathsig', 'KILL';
     }
+    unshift @cmd, @{ $o{prefix} } if $o{prefix};
     my $pid = fork // croak "fork: $!";
     if ($pid == 0) {
         setsid();

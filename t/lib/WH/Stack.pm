@@ -184,14 +184,19 @@ sub start_engine {
 
 sub podman { my ($self, @args) = @_; return $self->run_cmd("$src/conf/engine.sh", 'podman', "$self->{dir}/engine", @args) }
 
+# One agent, or (WH::Workers) one of several, whose file and log are called as it is.
 sub start_agent {
-    my $self = shift;
+    my ($self, $name) = @_;
     my $dir = $self->{dir};
-    $self->{proc}{agent} = WH::Proc->start(
-        name => 'agent', user => 'wisehost-agent', umask => 077, log => "$dir/log/agent.log",
-        cmd => [ "$self->{inst}/sbin/wh-agent", '-c', "$dir/conf/agent.conf" ], env => $self->{agent_env});
+    $name //= 'agent';
+    $self->{proc}{$name} = WH::Proc->start(
+        name => $name, user => 'wisehost-agent', umask => 077, log => "$dir/log/$name.log",
+        prefix => $self->{agent_prefix}{$name}, env => $self->{agent_env},
+        cmd => [ "$self->{inst}/sbin/wh-agent", '-c', "$dir/conf/$name.conf" ]);
     return $self;
 }
+
+sub agents { return @{ $_[0]{agents} // ['agent'] } }
 
 sub wait_online {
     my ($self, $seconds) = @_;
@@ -316,7 +321,7 @@ sub allow_log { my ($self, @patterns) = @_; push @{ $self->{allowed} }, @pattern
 sub bad_log_lines {
     my $self = shift;
     my @bad;
-    for my $name (qw(httpd-error httpd scheduler agent)) {
+    for my $name (qw(httpd-error httpd scheduler), $self->agents) {
         for my $line (split /\n/, $self->log_text($name)) {
             # httpd: [wisehost:error]; ours: TIME error WH0123 …
             next unless $line =~ /\[(?:\w+:)?(?:error|crit|alert|emerg)\]|^\S+Z (?:error|warn) |exit signal
@@ -331,7 +336,7 @@ sub bad_log_lines {
 sub stop {
     my $self = shift;
     my @stuck;
-    for my $name (qw(agent httpd scheduler)) {
+    for my $name ($self->agents, qw(httpd scheduler)) {
         my $proc = delete $self->{proc}{$name} or next;
         $proc->stop(20);
         push @stuck, $name if $proc->{killed};

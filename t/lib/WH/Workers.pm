@@ -1,0 +1,111 @@
+package WH::Workers;
+# A complete Wisehost with several agents, each behind a cable of its own (WH::Netns) that can be cut while
+# its containers go on: the engine is one for all and is reached by its socket, and what an agent publishes
+# is at the near end of its cable. WH::Stack's options, and: workers => 2, app_bytes and the like in agent_conf.
+use strict;
+use warnings;
+use parent -norequire, 'WH::Stack';
+use Carp qw(croak);
+use File::Path qw(make_path);
+use WH::Netns;
+use WH::Stack;
+use WH::Wait qw(wait_for);
+
+sub new {
+    my ($class, %o) = @_;
+    my $self = $class->SUPER::new(%o);
+    my ($uid, $gid) = (getpwnam 'wisehost-agent')[2, 3];
+    for my $n (1 .. $o{workers} // 2) {
+        my $name = "agent-$n";
+        my $netns = WH::Netns->new;
+        $self->{netns}{$name} = $netns;
+        $self->{agent_prefix}{$name} = [ $netns->prefix ];
+        make_path("$self->{dir}/$name");
+        chmod 0700, "$self->{dir}/$name";
+        chown $uid, $gid, "$self->{dir}/$name";
+    }
+    $self->{agents} = [ sort keys %{ $self->{netns} } ];
+    $self->{httpd_extra} = join '', $self->{httpd_extra} // '',
+        map { $self->_near_host($_->near_address) } values %{ $self->{netns} };
+    return $self;
+}
+
+sub netns { my ($self, $name) = @_; return $self->{netns}{$name} }
+
+# The API at the near end, too. What an agent sends is not looked at on this cable.
+sub _near_host {
+    my ($self, $address) = @_;
+    return <<"END";
+Listen $address:$self->{port}
+<VirtualHost $address:$self->{port}>
+    ServerName $address
+    WiseHostInsecureHTTP On
+    WiseHostAPI On
+</VirtualHost>
+END
+}
+
+sub configure {
+    my $self = shift;
+    $self->SUPER::configure;
+    for my $name ($self->agents) {
+        my $at = $self->netns($name)->near_address;
+        my %keys = (state_dir => "$self->{dir}/$name", server_url => "http://$at:$self->{port}", name => $name,
+            enrolment_token_file => "$self->{dir}/conf/enrolment-$name", local_repo_root => "$self->{dir}/repos",
+            address => $at, $self->{engine} ? (engine_socket => "$self->{dir}/engine/podman.sock") : (),
+            %{ $self->{agent_conf} // {} });
+        $self->_write("$name.conf", join('', map {"$_ = $keys{$_}\n"} sort keys %keys), 'wisehost-agent');
+    }
+    return;
+}
+
+# Everything, up to all workers online and a token.
+sub start {
+    my $self = shift;
+    $self->SUPER::start(agent => 0);
+    for my $name ($self->agents) {
+        my ($made) = ($self->as_wisehost('--enrolment-token'))[1] =~ /^ENROLMENT_TOKEN=(\S+)/m;
+        $self->_write("enrolment-$name", "$made\n", 'wisehost-agent');
+        $self->start_agent($name);
+    }
+    $self->wait_all_online(30);
+    return $self;
+}
+
+# The engine's events are evidence: all of them are kept, not the newest megabyte. What it leaves of a build
+# when it is killed lies below its own directory.
+sub start_engine {
+    my $self = shift;
+    my $engine = "$self->{dir}/engine";
+    make_path("$engine/tmp");
+    local $ENV{TMPDIR} = "$engine/tmp";
+    my ($rc, $said) = $self->run_cmd("$WH::Stack::src/conf/engine.sh", 'prepare', $engine);
+    croak "no container engine: $said" if $rc != 0;
+    if (WH::Stack::slurp("$engine/containers.conf") !~ /events_logfile_max_size/) {
+        open my $conf, '>>', "$engine/containers.conf" or croak "$engine/containers.conf: $!";
+        print {$conf} qq(events_logfile_max_size = "1g"\n);
+        close $conf or croak "$engine/containers.conf: $!";
+    }
+    return $self->SUPER::start_engine;
+}
+
+sub online {
+    my $self = shift;
+    my $got = $self->api(GET => '/v1/workers')->{json};
+    return scalar grep { $_->{status} eq 'online' } @{ ($got // {})->{items} // [] };
+}
+
+sub wait_all_online {
+    my ($self, $seconds) = @_;
+    wait_for { $self->online == $self->agents } $seconds, 'all workers online';
+    return;
+}
+
+sub stop {
+    my $self = shift;
+    my @stuck = $self->SUPER::stop;
+    $_->remove for values %{ $self->{netns} };
+    return @stuck;
+}
+
+1;
