@@ -4,8 +4,10 @@
 #include <string.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
+#include <jansson.h>
 
 #include "libwh/wh_sched.h"
+#include "libwh/wh_text.h"
 
 #define APPS_FULL 32
 
@@ -18,7 +20,8 @@ typedef struct target_t {
     int busy;                     /* something of it is under way */
     apr_int64_t busy_number;      /* and that is this deployment */
     own_t *own;                   /* what it holds, worker by worker */
-    const wh_sched_job_t *newest; /* of those that wait */
+    const wh_sched_job_t *newest; /* of those that wait, in the input */
+    apr_int64_t newest_number;    /* of all that wait */
 } target_t;
 
 typedef struct waiting_t {
@@ -109,8 +112,9 @@ static void survey(plan_t *plan)
     for (i = 0; i < in->n_busy; i++) {
         target_t *t = target_of(plan, in->busy[i].app_id, in->busy[i].environment);
 
-        t->busy = 1;
+        t->busy = in->busy[i].number > 0;
         t->busy_number = in->busy[i].number;
+        t->newest_number = in->busy[i].newest;
     }
     for (i = 0; i < in->n_jobs; i++) {
         const wh_sched_job_t *job = &in->jobs[i];
@@ -126,6 +130,8 @@ static void survey(plan_t *plan)
         if (job->status == WH_JOB_PENDING && job->cancel_at == 0 &&
             (!t->newest || job->number > t->newest->number))
             t->newest = job;
+        if (t->newest && t->newest->number > t->newest_number)
+            t->newest_number = t->newest->number;
     }
 }
 
@@ -197,12 +203,70 @@ static int fullness(const wh_sched_worker_t *w, const need_t *need)
     return (int)((cpu * 50 + memory * 35 + apps * 15) / 100);
 }
 
+static int is_set(const char *text)
+{
+    return text && *text;
+}
+
+static int has_label(const wh_sched_worker_t *w, const wh_sched_label_t *label)
+{
+    int i;
+
+    for (i = 0; i < w->labels.n; i++) {
+        if (strcmp(w->labels.list[i].key, label->key) == 0)
+            return strcmp(w->labels.list[i].value, label->value) == 0;
+    }
+    return 0;
+}
+
+static int of_zone(const wh_sched_worker_t *w, const wh_sched_job_t *job)
+{
+    return !is_set(job->zone) || (w->zone && strcmp(w->zone, job->zone) == 0);
+}
+
+static int of_labels(const wh_sched_worker_t *w, const wh_sched_job_t *job)
+{
+    int i;
+
+    for (i = 0; i < job->labels.n; i++) {
+        if (!has_label(w, &job->labels.list[i]))
+            return 0;
+    }
+    return 1;
+}
+
+wh_sched_labels_t wh_sched_labels(apr_pool_t *p, const char *text)
+{
+    static const wh_sched_label_t nobodys = {.key = "", .value = ""};
+    wh_sched_labels_t out = {0};
+    wh_sched_label_t *list;
+    json_t *json, *value;
+    const char *key;
+
+    if (!is_set(text) || strcmp(text, "{}") == 0)
+        return out;
+    json = json_loads(text, 0, NULL);
+    list = apr_pcalloc(p, (json_object_size(json) + 1) * sizeof(*list));
+    json_object_foreach (json, key, value) {
+        if (!json_is_string(value))
+            break;
+        list[out.n++] = (wh_sched_label_t){.key = apr_pstrdup(p, key),
+                                           .value = apr_pstrdup(p, json_string_value(value))};
+    }
+    out.list = list;
+    if (!json_is_object(json) || (size_t)out.n != json_object_size(json))
+        out = (wh_sched_labels_t){.n = 1, .list = &nobodys};
+    json_decref(json);
+    return out;
+}
+
 int wh_sched_score(const wh_sched_worker_t *w, const wh_sched_job_t *job,
                    const wh_sched_held_t *held)
 {
     need_t need = need_of(job, held);
 
-    if (!w->online || !w->active || (job->needs_engine && !w->engine) || !has_room(w, &need))
+    if (!w->online || !w->active || is_set(w->refuses) || (job->needs_engine && !w->engine) ||
+        !of_zone(w, job) || !of_labels(w, job) || !has_room(w, &need))
         return -1;
     return fullness(w, &need);
 }
@@ -249,39 +313,84 @@ static void no_room(plan_t *plan, const wh_sched_job_t *job, const wh_sched_work
           job->cpu_millis, (job->memory_bytes + WH_MIB - 1) / WH_MIB, cpu, memory / WH_MIB);
 }
 
+/* What somebody else wrote, as it may stand in a sentence. */
+static const char *cut(apr_pool_t *p, const char *text)
+{
+    return text ? wh_text_cap(p, text, 400) : "";
+}
+
+/* How many workers get how far, in the order in which the reasons are told. */
+typedef struct sieve_t {
+    int online, zone, labels, active, taking, engine, room;
+    const char *refuses;           /* the first word of one that takes nothing */
+    const wh_sched_worker_t *best; /* the emptiest of those with an engine */
+    int best_score;
+} sieve_t;
+
+static void sift(sieve_t *s, const wh_sched_worker_t *w, const wh_sched_job_t *job,
+                 const target_t *t)
+{
+    need_t need = need_of(job, held_on(t, w));
+    int score = fullness(w, &need);
+
+    if (!w->online || (job->worker_id && job->worker_id != w->id))
+        return;
+    s->online++;
+    if (!of_zone(w, job))
+        return;
+    s->zone++;
+    if (!of_labels(w, job))
+        return;
+    s->labels++;
+    if (!w->active)
+        return;
+    s->active++;
+    if (is_set(w->refuses)) {
+        s->refuses = s->refuses ? s->refuses : w->refuses;
+        return;
+    }
+    s->taking++;
+    if (job->needs_engine && !w->engine)
+        return;
+    s->engine++;
+    s->room += has_room(w, &need);
+    if (!s->best || score < s->best_score) {
+        s->best = w;
+        s->best_score = score;
+    }
+}
+
 /* Why there was nothing to choose: the first step at which no worker is left. */
 static void why_not(plan_t *plan, const wh_sched_job_t *job, const target_t *t)
 {
-    const wh_sched_worker_t *best = NULL;
-    int online = 0, active = 0, engine = 0, room = 0, best_score = 0, i;
+    sieve_t s = {0};
+    int i;
 
-    for (i = 0; i < plan->in->n_workers; i++) {
-        const wh_sched_worker_t *w = &plan->workers[i];
-        need_t need = need_of(job, held_on(t, w));
-        int score = fullness(w, &need);
-
-        if (!w->online || (job->worker_id && job->worker_id != w->id))
-            continue;
-        online++;
-        active += w->active;
-        if (!w->active || (job->needs_engine && !w->engine))
-            continue;
-        engine++;
-        room += has_room(w, &need);
-        if (!best || score < best_score) {
-            best = w;
-            best_score = score;
-        }
-    }
-    if (!online)
+    for (i = 0; i < plan->in->n_workers; i++)
+        sift(&s, &plan->workers[i], job, t);
+    if (!s.online)
         waits(plan, job, "no_worker",
               job->worker_id ? "the worker it is meant for is not online" : "no worker is online");
-    else if (!active)
+    else if (!s.zone)
+        waits(plan, job, "no_match",
+              job->worker_id ? "the worker it is meant for is not of zone %s"
+                             : "no worker of zone %s is online",
+              job->zone);
+    else if (!s.labels)
+        waits(plan, job, "no_match",
+              job->worker_id ? "the worker it is meant for does not have the labels %s"
+                             : "no worker that is online has the labels %s",
+              cut(plan->p, job->labels_text));
+    else if (!s.active)
         waits(plan, job, "no_worker", "no worker that is online takes new deployments");
-    else if (!engine)
+    else if (!s.taking)
+        waits(plan, job, "no_worker",
+              "no worker that is online takes new deployments at the moment: %s",
+              cut(plan->p, s.refuses));
+    else if (!s.engine)
         waits(plan, job, "no_engine", "no worker with a container engine is online");
-    else if (!room)
-        no_room(plan, job, best, held_on(t, best));
+    else if (!s.room)
+        no_room(plan, job, s.best, held_on(t, s.best));
     else
         waits(plan, job, "busy", "the workers are at work on as many deployments as they may be");
 }
@@ -334,8 +443,9 @@ static void consider(plan_t *plan, const wh_sched_job_t *job)
         return;
     if (job->kind == WH_JOB_KIND_DEPLOY) {
         t = target_of(plan, job->app_id, job->environment);
-        if (t->newest != job) {
-            push(plan, WH_SCHED_SKIP, job, 0, t->newest->deployment_id);
+        if (job->number < t->newest_number || t->newest != job) {
+            push(plan, WH_SCHED_SKIP, job, 0,
+                 t->newest->number == t->newest_number ? t->newest->deployment_id : "");
             return;
         }
     }

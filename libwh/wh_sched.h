@@ -16,11 +16,23 @@
 #define WH_SCHED_DEADLINE_GRACE_US APR_INT64_C(60000000)      /* after the sum of the deadlines */
 #define WH_SCHED_HEARTBEAT_TIMEOUT_US APR_INT64_C(120000000)  /* F150 */
 
+typedef struct wh_sched_label_t {
+    const char *key, *value;
+} wh_sched_label_t;
+
+typedef struct wh_sched_labels_t {
+    int n;
+    const wh_sched_label_t *list;
+} wh_sched_labels_t;
+
 typedef struct wh_sched_worker_t {
     apr_int64_t id;
-    int online;      /* a live connection */
-    int active;      /* admin_state active: takes new jobs */
-    int engine;      /* has a container engine */
+    int online;          /* a live connection */
+    int active;          /* admin_state active: takes new jobs */
+    int engine;          /* has a container engine */
+    const char *zone;    /* NULL and "" = none */
+    const char *refuses; /* why it takes no deployments at the moment, NULL and "" = it does */
+    wh_sched_labels_t labels;
     apr_int64_t cpu_millis, cpu_used;     /* reserved, not measured */
     apr_int64_t memory_bytes, memory_used;
     int max_jobs;    /* jobs at once */
@@ -38,15 +50,20 @@ typedef struct wh_sched_job_t {
     apr_time_t created_at, not_before;
     apr_int64_t worker_id;   /* preset for a pending one (F144), the holder for others; 0 = none */
     int needs_engine;
+    const char *zone;         /* of its worker, NULL and "" = any */
+    const char *labels_text;  /* as its owner wrote them, for the sentence that says why it waits */
+    wh_sched_labels_t labels; /* each must be its worker's */
     apr_int64_t cpu_millis, memory_bytes; /* what it reserves; 0 for static sites and stop jobs */
     const char *cause_code, *cause_detail; /* pending: what its deployment says of the waiting */
     apr_int64_t epoch;
     apr_time_t lease_until, deadline_at, assigned_at, cancel_at; /* deadline_at without the grace */
 } wh_sched_job_t;
 
-typedef struct wh_sched_busy_t { /* an app+environment with a deployment in deploy/finalize/fail */
+/* What is open about an app+environment, whether its jobs are among the input's or not. */
+typedef struct wh_sched_busy_t {
     const char *app_id, *environment;
-    apr_int64_t number; /* of that deployment */
+    apr_int64_t number; /* of the deployment that is under way, 0 = none is */
+    apr_int64_t newest; /* of those that wait and are not to be canceled, 0 = not known */
 } wh_sched_busy_t;
 
 /* What the live instances of an app+environment hold of a worker. The next deployment goes where
@@ -61,7 +78,7 @@ typedef struct wh_sched_in_t {
     int n_workers;
     const wh_sched_worker_t *workers;
     int n_jobs;
-    const wh_sched_job_t *jobs; /* all open ones, in any order; terminal ones are ignored */
+    const wh_sched_job_t *jobs; /* open ones, in any order; terminal ones are ignored */
     int n_busy;
     const wh_sched_busy_t *busy;
     int n_held;
@@ -71,7 +88,7 @@ typedef struct wh_sched_in_t {
 
 typedef enum wh_sched_do_e {
     WH_SCHED_ASSIGN,        /* job -> worker_id; epoch + 1, lease, capacity */
-    WH_SCHED_SKIP,          /* superseded by deployment `by`: completed/skipped, job canceled */
+    WH_SCHED_SKIP,          /* superseded: completed/skipped, job canceled */
     WH_SCHED_RELEASE,       /* assigned to a worker that dropped: pending again (R10) */
     WH_SCHED_FAIL_LOST,     /* processing, lease not renewed for 15 min: failed agent_lost */
     WH_SCHED_FAIL_DEADLINE  /* processing beyond all its deadlines: failed deadline, cancel sent */
@@ -81,11 +98,11 @@ typedef struct wh_sched_action_t {
     wh_sched_do_e what;
     const wh_sched_job_t *job; /* in the input */
     apr_int64_t worker_id;     /* ASSIGN */
-    const char *by;            /* SKIP: deployment id */
+    const char *by;            /* SKIP: id of the newest deployment, "" = not in the input */
 } wh_sched_action_t;
 
-/* A deployment that waits, and not for the reason that it says: no_worker, no_engine, no_room, or
- * busy; one sentence, in the plan's pool. */
+/* A deployment that waits, and not for the reason that it says: no_worker, no_match (zone, labels),
+ * no_engine, no_room, or busy; one sentence, in the plan's pool. */
 typedef struct wh_sched_wait_t {
     const wh_sched_job_t *job;
     const char *code, *detail;
@@ -109,6 +126,19 @@ void wh_sched_plan(apr_pool_t *p, const wh_sched_in_t *in, wh_sched_plan_t *plan
  * own app and environment hold there, NULL = nothing. */
 int wh_sched_score(const wh_sched_worker_t *w, const wh_sched_job_t *job,
                    const wh_sched_held_t *held);
+
+/* The labels of a JSON object of strings; NULL and "" count as {}. What is no such object becomes a
+ * label that nobody has: such a job waits, such a worker matches no labels. In p. */
+wh_sched_labels_t wh_sched_labels(apr_pool_t *p, const char *text);
+
+/* What a job adds to what its worker has promised: its app and environment hold there the larger of
+ * what is live and what the open jobs will make live (capacity is never counted twice). */
+static inline apr_int64_t wh_sched_adds(apr_int64_t live, apr_int64_t open, apr_int64_t own)
+{
+    apr_int64_t before = live > open ? live : open;
+
+    return live > open + own ? 0 : open + own - before;
+}
 
 /* 1 when an online worker is to be called offline: its last heartbeat is older than two minutes,
  * and so is the scheduler's own start (F150, R9). */

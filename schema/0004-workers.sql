@@ -24,6 +24,15 @@ ALTER TABLE apps ADD COLUMN place_labels TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE jobs ADD COLUMN place_zone TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN place_labels TEXT NOT NULL DEFAULT '{}';
 CREATE INDEX jobs_worker ON jobs (worker_id, status) WHERE status IN ('assigned', 'processing');
+-- Each for one question that is asked all the time, whose answer is short however long the queue.
+DROP INDEX jobs_open;
+CREATE INDEX jobs_pending ON jobs (priority DESC, created_at, id) WHERE status = 'pending';
+CREATE INDEX jobs_lease ON jobs (lease_until) WHERE status IN ('assigned', 'processing');
+CREATE INDEX jobs_deadline ON jobs (deadline_at) WHERE status IN ('assigned', 'processing') AND deadline_at > 0;
+CREATE INDEX jobs_app ON jobs (app_id) WHERE status IN ('pending', 'assigned', 'processing');
+CREATE INDEX jobs_cancel ON jobs (cancel_at, id) WHERE cancel_at > 0 AND status IN ('pending', 'assigned', 'processing');
+CREATE INDEX deployments_app ON deployments (app_id) WHERE status <> 'completed';
+CREATE INDEX apps_deleted ON apps (id) WHERE deleted_at > 0;
 
 -- A deployment may come from draining a worker.
 ALTER TABLE deployments RENAME COLUMN trigger_kind TO trigger_kind_3;

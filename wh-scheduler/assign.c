@@ -4,12 +4,14 @@
 
 #include "libwh/wh_log.h"
 #include "whdb/wh_db_app.h"
+#include "whdb/wh_db_assign.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_plan.h"
 #include "wh-scheduler/finish.h"
 
-#define PLAN_LIMIT (10 * WH_SCHED_TICK_MAX)
+/* How many of the queue are looked at in one go: several plans are made of one look. */
+#define WINDOW (5 * WH_SCHED_TICK_MAX)
 
 /* A job whose snapshot cannot be read (of a newer version, say) will never run: it fails and says
  * so, instead of standing in the way for ever. */
@@ -30,27 +32,42 @@ static apr_status_t unsendable(wh_core_t *core, apr_pool_t *p, const wh_job_t *j
     return wh_finish_unstarted(core, p, &ref, &how, wh_clock_now(core->clock), err);
 }
 
+/* The frame of a job: snapshot is the deployment's text. */
+static apr_status_t send_job(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
+                             const wh_job_t *job, wh_msg_job_t *m, const char *snapshot,
+                             wh_err_t *err)
+{
+    const wh_settings_t *s = core->settings;
+    apr_status_t rv = APR_SUCCESS;
+
+    m->job = job->id;
+    m->epoch = job->epoch;
+    m->kind = job->kind;
+    m->app = job->app_id;
+    m->deployment = job->deployment_id;
+    m->clone_s = s->clone_s;
+    m->build_s = s->build_s;
+    m->start_s = s->start_s;
+    m->check_s = s->check_s;
+    if (job->kind == WH_JOB_KIND_DEPLOY) {
+        rv = wh_model_snapshot_parse(p, snapshot, &m->snapshot, err);
+    }
+    if (rv != APR_SUCCESS) {
+        return unsendable(core, p, job, err);
+    }
+    wh_core_send(core, peer, WH_MSG_JOB, wh_proto_msg_job_encode(m));
+    return APR_SUCCESS;
+}
+
 apr_status_t wh_assign_send(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
                             const wh_job_t *job, wh_err_t *err)
 {
-    const wh_settings_t *s = core->settings;
     wh_deployment_t *d;
     wh_app_t *app;
-    wh_msg_job_t m = {.job = job->id,
-                      .epoch = job->epoch,
-                      .kind = job->kind,
-                      .app = job->app_id,
-                      .deployment = job->deployment_id,
-                      .clone_s = s->clone_s,
-                      .build_s = s->build_s,
-                      .start_s = s->start_s,
-                      .check_s = s->check_s};
+    wh_msg_job_t m = {0};
     apr_status_t rv = wh_db_deployment_get(core->dbc, p, job->deployment_id, &d, err);
 
     rv = rv == APR_SUCCESS ? wh_db_app_by_id(core->dbc, p, job->app_id, &app, err) : rv;
-    if (rv == APR_SUCCESS && job->kind == WH_JOB_KIND_DEPLOY) {
-        rv = wh_model_snapshot_parse(p, d->snapshot, &m.snapshot, err);
-    }
     if (rv != APR_SUCCESS) {
         return rv == APR_NOTFOUND || wh_core_may_retry(err) ? rv : unsendable(core, p, job, err);
     }
@@ -58,37 +75,63 @@ apr_status_t wh_assign_send(wh_core_t *core, apr_pool_t *p, const wh_peer_t *pee
     m.environment = d->environment;
     m.commit_sha = d->commit_sha;
     m.commit_ref = d->commit_ref;
-    wh_core_send(core, peer, WH_MSG_JOB, wh_proto_msg_job_encode(&m));
-    return APR_SUCCESS;
+    return send_job(core, p, peer, job, &m, d->snapshot, err);
 }
 
-static apr_status_t place(wh_core_t *core, apr_pool_t *p, const wh_sched_action_t *action,
-                          apr_time_t now, wh_err_t *err)
-{
-    const wh_sched_job_t *job = action->job;
-    apr_int64_t epoch = 0;
-    wh_job_t *row;
-    wh_peer_t *peer;
-    apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
+/* ---- A batch of assignments ---- */
 
-    if (rv == APR_SUCCESS) {
-        rv = wh_db_job_assign(core->dbc, p, job->id, action->worker_id, job->epoch, now,
-                              now + WH_SCHED_LEASE_US, &epoch, err);
+/* After the commit: into the snapshot, for the next plan, and out to the worker (F145). Who is not
+ * connected gets it with its next hello. */
+static apr_status_t given(wh_core_t *core, apr_pool_t *p, wh_db_plan_t *seen,
+                          const wh_sched_job_t *job, const wh_db_placed_t *t, wh_err_t *err)
+{
+    wh_msg_job_t m = {.slug = t->slug,
+                      .environment = t->environment,
+                      .commit_sha = t->commit_sha,
+                      .commit_ref = t->commit_ref};
+    wh_peer_t *peer = wh_core_peer(core, t->job.worker_id);
+
+    wh_log(WH_LOG_INFO, NULL,
+           "job %s: assigned to worker %" APR_INT64_T_FMT ", epoch %" APR_INT64_T_FMT, t->job.id,
+           t->job.worker_id, t->job.epoch);
+    wh_db_plan_given(seen, job, t->job.worker_id, t->cpu_millis, t->memory_bytes);
+    return peer != NULL && peer->ready ? send_job(core, p, peer, &t->job, &m, t->snapshot, err)
+                                       : APR_SUCCESS;
+}
+
+/* All assignments of a plan, at most WH_SCHED_TICK_MAX (F142), in one transaction. What was
+ * overtaken is left out there, and the rest goes. *n is how many went. */
+static apr_status_t place(wh_core_t *core, apr_pool_t *p, wh_db_plan_t *seen,
+                          const wh_sched_action_t *const *actions, int count, int *n, wh_err_t *err)
+{
+    wh_db_place_t list[WH_SCHED_TICK_MAX];
+    apr_array_header_t *placed = NULL;
+    apr_time_t now = wh_clock_now(core->clock);
+    apr_status_t rv = count > 0 ? wh_dbc_begin(core->dbc, p, err) : APR_SUCCESS;
+
+    *n = 0;
+    if (rv != APR_SUCCESS || count == 0) {
+        return rv;
     }
+    for (int i = 0; i < count; i++) {
+        list[i] = (wh_db_place_t){.job_id = actions[i]->job->id,
+                                  .worker_id = actions[i]->worker_id,
+                                  .epoch = actions[i]->job->epoch};
+    }
+    rv = wh_db_assign(core->dbc, p, list, count, now, now + WH_SCHED_LEASE_US, &placed, err);
     rv = rv == APR_SUCCESS ? wh_dbc_commit(core->dbc, err) : rv;
     if (rv != APR_SUCCESS) {
         wh_dbc_rollback(core->dbc);
         return rv;
     }
-    wh_log(WH_LOG_INFO, NULL,
-           "job %s: assigned to worker %" APR_INT64_T_FMT ", epoch %" APR_INT64_T_FMT, job->id,
-           action->worker_id, epoch);
-    peer = wh_core_peer(core, action->worker_id);
-    if (peer == NULL || !peer->ready) {
-        return APR_SUCCESS; /* it stays assigned and is sent on connect */
+    for (int i = 0; rv == APR_SUCCESS && i < placed->nelts; i++) {
+        const wh_db_placed_t *t = &APR_ARRAY_IDX(placed, i, wh_db_placed_t);
+
+        rv = wh_core_only(core, given(core, p, seen, actions[t->place]->job, t, err), t->job.id,
+                          err);
     }
-    rv = wh_db_job_get(core->dbc, p, job->id, &row, err);
-    return rv == APR_SUCCESS ? wh_assign_send(core, p, peer, row, err) : rv;
+    *n = placed->nelts;
+    return rv;
 }
 
 /* pending or assigned, and never to run: out of the queue together with its deployment. */
@@ -130,6 +173,7 @@ static apr_status_t release(wh_core_t *core, apr_pool_t *p, const wh_sched_job_t
     return APR_SUCCESS;
 }
 
+/* What is no assignment. */
 static apr_status_t apply(wh_core_t *core, apr_pool_t *p, const wh_sched_action_t *action,
                           apr_time_t now, wh_err_t *err)
 {
@@ -141,7 +185,7 @@ static apr_status_t apply(wh_core_t *core, apr_pool_t *p, const wh_sched_action_
 
     switch (action->what) {
     case WH_SCHED_ASSIGN:
-        return place(core, p, action, now, err);
+        break;
     case WH_SCHED_SKIP:
         return skip(core, p, action, now, err);
     case WH_SCHED_RELEASE:
@@ -156,43 +200,56 @@ static apr_status_t apply(wh_core_t *core, apr_pool_t *p, const wh_sched_action_
     return APR_SUCCESS;
 }
 
-/* Is this assigned job to be offered again? Its lease ran out unanswered (the frame got lost), or
- * its worker had no place for it a moment ago. */
-static const wh_peer_t *offer_to(wh_core_t *core, const wh_sched_job_t *job, apr_time_t now)
-{
-    const wh_peer_t *peer;
+/* ---- Reminders ---- */
 
-    if (job->status != WH_JOB_ASSIGNED) {
-        return NULL;
-    }
-    peer = wh_core_peer(core, job->worker_id);
-    if (peer == NULL || !peer->ready) {
-        return NULL;
-    }
-    return job->lease_until < now || (peer->offer_again != 0 && peer->offer_again <= now) ? peer
-                                                                                          : NULL;
+static apr_status_t offer(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer, const char *job,
+                          apr_int64_t epoch, apr_time_t now, wh_err_t *err)
+{
+    wh_db_claim_t claim = {.worker_id = peer->worker, .job_id = job, .epoch = epoch};
+    wh_job_t *row;
+    apr_status_t rv = wh_db_job_renew_lease(core->dbc, p, &claim, now + WH_SCHED_LEASE_US, err);
+
+    rv = rv == APR_SUCCESS ? wh_db_job_get(core->dbc, p, job, &row, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_assign_send(core, p, peer, row, err) : rv;
+    return wh_core_only(core, rv, job, err);
 }
 
+/* Assigned jobs whose lease ran out unanswered (the frame got lost) are offered again. */
 static apr_status_t remind(wh_core_t *core, apr_pool_t *p, const wh_sched_in_t *in, wh_err_t *err)
 {
     apr_status_t rv = APR_SUCCESS;
 
     for (int i = 0; rv == APR_SUCCESS && i < in->n_jobs; i++) {
         const wh_sched_job_t *job = &in->jobs[i];
-        wh_db_claim_t claim = {.worker_id = job->worker_id, .job_id = job->id, .epoch = job->epoch};
-        const wh_peer_t *peer = offer_to(core, job, in->now);
-        wh_job_t *row;
+        const wh_peer_t *peer = job->status == WH_JOB_ASSIGNED && job->lease_until < in->now
+                                    ? wh_core_peer(core, job->worker_id)
+                                    : NULL;
 
-        if (peer == NULL) {
+        if (peer != NULL && peer->ready) {
+            rv = offer(core, p, peer, job->id, job->epoch, in->now, err);
+        }
+    }
+    return rv;
+}
+
+/* So are those of a worker that had no place for one a moment ago. */
+static apr_status_t ask_again(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (wh_peer_t *peer = core->peers; rv == APR_SUCCESS && peer != NULL; peer = peer->next) {
+        apr_array_header_t *jobs;
+
+        if (peer->offer_again == 0 || peer->offer_again > now || !peer->ready) {
             continue;
         }
-        rv = wh_db_job_renew_lease(core->dbc, p, &claim, in->now + WH_SCHED_LEASE_US, err);
-        rv = rv == APR_SUCCESS ? wh_db_job_get(core->dbc, p, job->id, &row, err) : rv;
-        rv = rv == APR_SUCCESS ? wh_assign_send(core, p, peer, row, err) : rv;
-        rv = wh_core_only(core, rv, job->id, err);
-    }
-    for (wh_peer_t *peer = core->peers; peer != NULL; peer = peer->next) {
-        peer->offer_again = peer->offer_again <= in->now ? 0 : peer->offer_again;
+        peer->offer_again = 0;
+        rv = wh_db_job_list_by_worker_assigned(core->dbc, p, peer->worker, &jobs, err);
+        for (int i = 0; rv == APR_SUCCESS && i < jobs->nelts; i++) {
+            const wh_job_t *job = APR_ARRAY_IDX(jobs, i, wh_job_t *);
+
+            rv = offer(core, p, peer, job->id, job->epoch, now, err);
+        }
     }
     return rv;
 }
@@ -201,46 +258,106 @@ static apr_status_t remind(wh_core_t *core, apr_pool_t *p, const wh_sched_in_t *
 static apr_status_t say_why(wh_core_t *core, apr_pool_t *p, const wh_sched_plan_t *plan,
                             wh_err_t *err)
 {
-    apr_status_t rv = APR_SUCCESS;
+    int n = plan->waits->nelts;
+    wh_db_wait_t *list = apr_palloc(p, sizeof(*list) * (size_t)(n + 1));
 
-    for (int i = 0; rv == APR_SUCCESS && i < plan->waits->nelts; i++) {
+    for (int i = 0; i < n; i++) {
         const wh_sched_wait_t *wait = &APR_ARRAY_IDX(plan->waits, i, wh_sched_wait_t);
 
-        apr_pool_clear(p);
-        rv = wh_db_deployment_set_wait(core->dbc, p, wait->job->deployment_id, wait->code,
-                                       wait->detail, err);
-        if (rv == APR_SUCCESS) {
-            wh_log(WH_LOG_INFO, NULL, "deployment %s waits: %s", wait->job->deployment_id,
-                   wait->detail);
-        }
-        rv = wh_core_only(core, rv, wait->job->id, err);
+        list[i] = (wh_db_wait_t){
+            .deployment_id = wait->job->deployment_id, .code = wait->code, .detail = wait->detail};
+        wh_log(WH_LOG_INFO, NULL, "deployment %s waits: %s", wait->job->deployment_id,
+               wait->detail);
     }
+    return wh_db_assign_waits(core->dbc, p, list, n, NULL, err);
+}
+
+/* ---- One look at the queue ---- */
+
+/* One plan of the window, applied. *placed: how many were given out; *more: it was a full plan. */
+static apr_status_t round_of(wh_core_t *core, apr_pool_t *p, wh_db_plan_t *seen, int *placed,
+                             int *more, wh_err_t *err)
+{
+    const wh_sched_action_t *assign[WH_SCHED_TICK_MAX];
+    wh_sched_plan_t plan;
+    apr_pool_t *scratch;
+    apr_status_t rv = APR_SUCCESS;
+    int n = 0;
+
+    apr_pool_create(&scratch, p);
+    wh_sched_plan(p, &seen->in, &plan);
+    *more = plan.more;
+    for (int i = 0; rv == APR_SUCCESS && i < plan.actions->nelts; i++) {
+        const wh_sched_action_t *action = &APR_ARRAY_IDX(plan.actions, i, wh_sched_action_t);
+
+        if (action->what == WH_SCHED_ASSIGN) {
+            assign[n++] = action;
+            continue;
+        }
+        apr_pool_clear(scratch);
+        rv = wh_core_only(core, apply(core, scratch, action, seen->in.now, err), action->job->id,
+                          err);
+        seen->jobs[action->job - seen->jobs].status = WH_JOB_CANCELED; /* done with, here */
+    }
+    apr_pool_clear(scratch);
+    rv = rv == APR_SUCCESS ? place(core, scratch, seen, assign, n, placed, err) : rv;
+    /* Not while the queue moves: most of what would be said now is over with the next plan. */
+    rv = rv == APR_SUCCESS && !plan.more ? say_why(core, scratch, &plan, err) : rv;
+    apr_pool_destroy(scratch);
     return rv;
+}
+
+/* All plans that one window is good for. *left: some of a full window were not given out. */
+static apr_status_t window(wh_core_t *core, apr_pool_t *p, wh_db_plan_t *seen, int *all, int *left,
+                           wh_err_t *err)
+{
+    apr_status_t rv = remind(core, p, &seen->in, err);
+    int again = 1, placed = 0, sum = 0;
+
+    while (rv == APR_SUCCESS && again && seen->in.n_jobs > 0) {
+        rv = round_of(core, p, seen, &placed, &again, err);
+        sum += placed;
+        again = again && placed > 0;
+    }
+    *all += sum;
+    *left = seen->n_pending == WINDOW && sum < WINDOW;
+    return rv;
+}
+
+/* Where the next look behind the head of the queue begins. */
+static void move_on(wh_core_t *core, const wh_db_plan_t *seen)
+{
+    core->plan_behind = seen->n_pending == WINDOW;
+    if (core->plan_behind) {
+        const wh_sched_job_t *last = &seen->jobs[WINDOW - 1];
+
+        core->plan_after.priority = last->priority;
+        core->plan_after.created_at = last->created_at;
+        apr_cpystrn(core->plan_after_id, last->id, sizeof(core->plan_after_id));
+        core->plan_after.id = core->plan_after_id;
+    }
 }
 
 apr_status_t wh_assign_run(wh_core_t *core, apr_pool_t *p, apr_time_t now, int *more, wh_err_t *err)
 {
-    wh_sched_in_t in = {0};
-    wh_sched_plan_t plan;
-    apr_pool_t *scratch;
-    apr_status_t rv = wh_db_plan_load(core->dbc, p, now, PLAN_LIMIT, &in, err);
+    wh_db_plan_t head = {0}, behind = {0};
+    wh_db_plan_opt_t opt = {.now = now, .limit = WINDOW};
+    int all = 0, left = 0;
+    apr_status_t rv = wh_db_plan_load(core->dbc, p, &opt, &head, err);
 
-    *more = 0;
-    if (rv != APR_SUCCESS || in.n_jobs == 0) {
-        return rv;
+    rv = rv == APR_SUCCESS ? window(core, p, &head, &all, &left, err) : rv;
+    /* Jobs that nobody can take must not hide those behind them: with each look one more window. */
+    if (rv == APR_SUCCESS && left) {
+        if (!core->plan_behind) {
+            move_on(core, &head);
+        }
+        opt.after = &core->plan_after;
+        rv = wh_db_plan_load(core->dbc, p, &opt, &behind, err);
+        rv = rv == APR_SUCCESS ? window(core, p, &behind, &all, &left, err) : rv;
+        if (rv == APR_SUCCESS) {
+            move_on(core, &behind);
+        }
     }
-    wh_sched_plan(p, &in, &plan);
-    *more = plan.more;
-    apr_pool_create(&scratch, p);
-    for (int i = 0; rv == APR_SUCCESS && i < plan.actions->nelts; i++) {
-        const wh_sched_action_t *action = &APR_ARRAY_IDX(plan.actions, i, wh_sched_action_t);
-
-        apr_pool_clear(scratch);
-        rv = wh_core_only(core, apply(core, scratch, action, now, err), action->job->id, err);
-    }
-    rv = rv == APR_SUCCESS ? say_why(core, scratch, &plan, err) : rv;
-    apr_pool_clear(scratch);
-    rv = rv == APR_SUCCESS ? remind(core, scratch, &in, err) : rv;
-    apr_pool_destroy(scratch);
-    return rv;
+    *more = rv == APR_SUCCESS && head.n_pending == WINDOW && all > 0;
+    return rv == APR_SUCCESS ? ask_again(core, p, now, err) : rv;
 }

@@ -52,6 +52,9 @@ typedef struct wh_core_t {
     int plan_again;     /* something changed that may let a waiting job go */
     int unfinished;     /* some deployment may be left in finalize: look */
     int republish;      /* the whole table is to be written */
+    int plan_behind; /* the look behind the head of a long queue goes on after this job */
+    wh_sched_job_t plan_after;
+    char plan_after_id[32];
     apr_time_t cancels_at, silent_at, tend_at, check_at, deleted_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;

@@ -12,6 +12,7 @@
 #include "wh-scheduler/tick.h"
 
 #define TRIES 4
+#define TURN 64 /* messages that are taken between two looks at a long queue */
 #define TRY_PAUSE_US APR_INT64_C(100000)
 #define RECONNECT_US APR_INT64_C(1000000)
 #define FAULTS_MAX 200 /* wrong frames on one connection: who sends more of them is sent away */
@@ -199,13 +200,20 @@ static void *run(void *baton)
     apr_pool_create(&p, core->pool);
     apr_pool_tag(p, "tick");
     while (!stopped && !t->deposed) {
+        int turn = TURN;
         wh_mono_t now = wh_clock_mono(core->clock);
         apr_interval_time_t wait = wh_mono_diff(next, now);
         int poked = 0;
         wh_work_t *work = wh_mailbox_take(core->box, core->plan_again ? 0 : wait, &poked, &stopped);
 
-        if (work != NULL) {
+        while (work != NULL) {
+            int more = 0;
+
             take(t, work, !stopped);
+            work = core->plan_again && !stopped && --turn > 0
+                       ? wh_mailbox_take(core->box, 0, &more, &stopped)
+                       : NULL;
+            poked |= more;
         }
         now = wh_clock_mono(core->clock);
         if (!stopped && (poked || core->plan_again || wh_mono_reached(now, next))) {

@@ -21,7 +21,7 @@
 #define TEND_US APR_INT64_C(60000000)
 #define CHECK_US APR_INT64_C(3600000000)
 #define LIST_LIMIT 100
-#define PLANS_MAX 20 /* full plans in a row before the mailbox is looked at again */
+#define PLANS_MAX 2 /* looks at a full queue in a row before the mailbox has its turn */
 
 /* True when it is time, and then the next time is set. */
 static int due(apr_time_t *at, apr_time_t now, apr_interval_time_t every)
@@ -237,6 +237,7 @@ static apr_status_t plan(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
         apr_pool_clear(scratch);
         rv = wh_assign_run(core, scratch, wh_clock_now(core->clock), &more, err);
     } while (rv == APR_SUCCESS && (more || core->plan_again) && ++rounds < PLANS_MAX);
+    core->plan_again = rv == APR_SUCCESS && (more || core->plan_again);
     apr_pool_destroy(scratch);
     return rv;
 }

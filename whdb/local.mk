@@ -12,7 +12,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_job.c whdb/wh_db_job.h \
 	whdb/wh_db_lock.c whdb/wh_db_lock.h \
 	whdb/wh_db_name.c whdb/wh_db_name.h \
-	whdb/wh_db_plan.c whdb/wh_db_plan.h \
+	whdb/wh_db_plan.c whdb/wh_db_plan.h whdb/wh_db_assign.c whdb/wh_db_assign.h \
 	whdb/wh_db_release.c whdb/wh_db_release.h \
 	whdb/wh_db_schema.c whdb/wh_db_schema.h whdb/wh_schema_files.h \
 	whdb/wh_db_token.c whdb/wh_db_token.h \

@@ -3,6 +3,8 @@
 /* What the files of whdb share: the connection's members, running statements, reading rows. Nobody
  * outside whdb includes this. */
 
+#include <jansson.h>
+
 #include "whdb/wh_dbc.h"
 #include "whdb/wh_sql.h"
 
@@ -66,7 +68,7 @@ int wh_dbc_state_agrees(const wh_dbc_t *dbc);
 
 /* One argument. Built by the macros below only. */
 typedef struct wh_arg_t {
-    char kind; /* 's' or 'i' */
+    char kind; /* 's', 'i' or 'j' */
     int null;
     const char *s;
     apr_int64_t i;
@@ -81,10 +83,18 @@ static inline wh_arg_t wh_arg_int(apr_int64_t i, int null_if_zero)
 {
     return (wh_arg_t){.kind = 'i', .null = null_if_zero && i == 0, .i = i};
 }
+static inline wh_arg_t wh_arg_batch(const char *s)
+{
+    return (wh_arg_t){.kind = 'j', .s = s};
+}
 #define WH_S(s) wh_arg_text((s), 0)  /* text; NULL is stored as "" */
 #define WH_SN(s) wh_arg_text((s), 1) /* text; NULL and "" are stored as SQL NULL */
+#define WH_J(s) wh_arg_batch(s)      /* a batch, made by wh_dbc_batch_text */
 #define WH_I(i) wh_arg_int((i), 0)   /* BIGINT */
 #define WH_IN(i) wh_arg_int((i), 1)  /* BIGINT; 0 is stored as SQL NULL */
+
+/* The text of a batch (an array of arrays), in p; the reference goes with it. */
+const char *wh_dbc_batch_text(apr_pool_t *p, json_t *batch);
 
 /* The argument list of one call, with its length. */
 #define WH_ARGS(...)                                                                               \

@@ -10,6 +10,8 @@
 #include <apr_strings.h>
 #include <sqlite3.h>
 
+#include "libwh/wh_json.h"
+
 #define ARGS_MAX 32
 
 static apr_status_t gone(wh_err_t *err)
@@ -76,6 +78,7 @@ static int prepare(wh_dbc_t *dbc, const wh_sql_t *sql, int again, apr_dbd_prepar
 {
     apr_dbd_prepared_t *st = NULL;
     const char *label = dbc->kind == WH_DBC_PGSQL ? NULL : sql->label;
+    const char *text = dbc->kind == WH_DBC_PGSQL ? sql->pgsql : sql->text;
     int ret;
 
     if (!again) {
@@ -85,7 +88,7 @@ static int prepare(wh_dbc_t *dbc, const wh_sql_t *sql, int again, apr_dbd_prepar
             return 0;
         }
     }
-    ret = apr_dbd_prepare(dbc->driver, dbc->hpool, dbc->handle, sql->text, label, &st);
+    ret = apr_dbd_prepare(dbc->driver, dbc->hpool, dbc->handle, text, label, &st);
     if (ret == 0) {
         apr_hash_set(dbc->prepared, sql->label, APR_HASH_KEY_STRING, st);
         *out = st;
@@ -107,7 +110,7 @@ static int bind_args(const wh_sql_t *sql, const wh_arg_t *args, int nargs,
         if (args[i].null) {
             argv[i] = NULL;
         } else {
-            argv[i] = args[i].kind == 's' ? (const void *)args[i].s : (const void *)&args[i].i;
+            argv[i] = args[i].kind == 'i' ? (const void *)&args[i].i : (const void *)args[i].s;
         }
     }
     return 1;
@@ -265,6 +268,14 @@ apr_status_t wh_dbc_select_one(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const 
     apr_status_t rv = wh_dbc_select(dbc, p, id, args, nargs, rows, err);
 
     return rv == APR_SUCCESS && rows->n == 0 ? wh_dbc_not_found(err) : rv;
+}
+
+const char *wh_dbc_batch_text(apr_pool_t *p, json_t *batch)
+{
+    const char *text = wh_json_text(p, batch, NULL);
+
+    json_decref(batch);
+    return text != NULL ? text : "[]";
 }
 
 wh_row_t wh_dbc_row(const wh_rows_t *rows, int i)

@@ -439,6 +439,16 @@ static void test_container(void **state)
     assert_int_equal(count, 2);
 }
 
+static apr_status_t load(db_t *t, wh_sched_in_t *in)
+{
+    wh_db_plan_opt_t opt = {.now = DB_T(80), .limit = 100};
+    wh_db_plan_t plan = {.in = {.hold_on_loss = in->hold_on_loss}};
+    apr_status_t rv = wh_db_plan_load(t->dbc, t->p, &opt, &plan, &t->err);
+
+    *in = plan.in;
+    return rv;
+}
+
 /* Why a deployment waits stands in its row until it is assigned. */
 static void test_wait(void **state)
 {
@@ -452,18 +462,20 @@ static void test_wait(void **state)
 
     OK(t, wh_db_deployment_set_wait(t->dbc, t->p, id, "no_worker", "none is", &t->err));
     OK(t, wh_db_deployment_set_wait(t->dbc, t->p, id, "no_room", "none has", &t->err));
-    OK(t, wh_db_plan_load(t->dbc, t->p, DB_T(50), 100, &in, &t->err));
+    OK(t, load(t, &in));
     assert_string_equal(in.jobs[0].cause_code, "no_room");
     assert_string_equal(in.jobs[0].cause_detail, "none has");
     OK(t, assign(t, db_id(t, 'j', 1), w->id, 0, &epoch));
     OK(t, wh_db_deployment_get(t->dbc, t->p, id, &d, &t->err));
     assert_string_equal(d->cause_code, "");
     assert_string_equal(d->cause_detail, "");
-    live(t, db_app(t, 2, WH_KIND_CONTAINER), 2, w);
+    a = db_app(t, 2, WH_KIND_CONTAINER);
+    live(t, a, 2, w);
+    (void)db_deployment(t, a, 3);
     OK(t, wh_db_deployment_set_wait(t->dbc, t->p, db_id(t, 'd', 2), "busy", "x", &t->err));
     OK(t, wh_db_deployment_get(t->dbc, t->p, db_id(t, 'd', 2), &d, &t->err));
     assert_string_equal(d->cause_code, "");
-    OK(t, wh_db_plan_load(t->dbc, t->p, DB_T(50), 100, &in, &t->err));
+    OK(t, load(t, &in));
     assert_int_equal(in.n_held, 1);
     assert_string_equal(in.held[0].app_id, db_id(t, 'a', 2));
     assert_string_equal(in.held[0].environment, "production");
@@ -534,9 +546,9 @@ static void test_plan(void **state)
     (void)db_deployment(t, b, 3);
     db_sql(t, "UPDATE jobs SET priority = 5 WHERE id LIKE 'j%3'");
     c = started(t, 1, w);
-    OK(t, wh_db_plan_load(t->dbc, t->p, DB_T(50), 100, &in, &t->err));
+    OK(t, load(t, &in));
     assert_int_equal(in.hold_on_loss, 1);
-    assert_true(in.now == DB_T(50));
+    assert_true(in.now == DB_T(80));
     assert_int_equal(in.n_workers, 1);
     assert_int_equal(in.workers[0].online, 1);
     assert_int_equal(in.workers[0].active, 1);
@@ -545,21 +557,24 @@ static void test_plan(void **state)
     assert_int_equal(in.workers[0].running, 0);
     assert_int_equal(in.workers[0].cpu_used, 1000);
     assert_int_equal(in.n_jobs, 3);
-    assert_string_equal(in.jobs[0].id, c.job_id);
-    assert_int_equal(in.jobs[0].status, WH_JOB_PROCESSING);
-    assert_int_equal(in.jobs[0].needs_engine, 1);
-    assert_int_equal(in.jobs[0].cpu_millis, 1000);
-    assert_true(in.jobs[0].lease_until == DB_T(71));
-    assert_string_equal(in.jobs[1].id, db_id(t, 'j', 3));
-    assert_int_equal(in.jobs[1].needs_engine, 0);
-    assert_int_equal(in.jobs[1].cpu_millis, 0);
-    assert_string_equal(in.jobs[2].id, db_id(t, 'j', 2));
-    assert_int_equal(in.jobs[2].number, 2);
-    assert_int_equal(in.jobs[2].deployment_status, WH_DEPLOYMENT_PREPARE);
-    assert_int_equal(in.n_busy, 1);
+    assert_string_equal(in.jobs[0].id, db_id(t, 'j', 3));
+    assert_int_equal(in.jobs[0].needs_engine, 0);
+    assert_int_equal(in.jobs[0].cpu_millis, 0);
+    assert_string_equal(in.jobs[1].id, db_id(t, 'j', 2));
+    assert_int_equal(in.jobs[1].number, 2);
+    assert_int_equal(in.jobs[1].deployment_status, WH_DEPLOYMENT_PREPARE);
+    assert_string_equal(in.jobs[2].id, c.job_id);
+    assert_int_equal(in.jobs[2].status, WH_JOB_PROCESSING);
+    assert_int_equal(in.jobs[2].needs_engine, 1);
+    assert_int_equal(in.jobs[2].cpu_millis, 1000);
+    assert_true(in.jobs[2].lease_until == DB_T(71));
+    assert_int_equal(in.n_busy, 2);
     assert_string_equal(in.busy[0].app_id, a->id);
     assert_string_equal(in.busy[0].environment, "production");
     assert_int_equal(in.busy[0].number, 1);
+    assert_int_equal(in.busy[0].newest, 2);
+    assert_int_equal(in.busy[1].number, 0);
+    assert_int_equal(in.busy[1].newest, 1);
     assert_int_equal(in.n_held, 0);
 }
 

@@ -315,7 +315,7 @@ static void test_one_active(void **state)
     job(w, "d3", "a");
     job(w, "b2", "b");
     job(w, "c2", "c");
-    w->busy[0] = (wh_sched_busy_t){.app_id = "c", .environment = "production"};
+    w->busy[0] = (wh_sched_busy_t){.app_id = "c", .environment = "production", .number = 1};
     w->in.n_busy = 1;
     assert_string_equal(plan(w), "skip d2 d3");
     w->jobs[0].status = WH_JOB_SUCCEEDED;
