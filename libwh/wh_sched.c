@@ -10,6 +10,7 @@
 #include "libwh/wh_text.h"
 
 #define APPS_FULL 32
+#define SHUNNED 1000000 /* more than any score, also of a worker that is over its capacity */
 
 typedef struct own_t {
     const wh_sched_held_t *held;
@@ -165,7 +166,8 @@ static const wh_sched_held_t *held_on(const target_t *t, const wh_sched_worker_t
     return NULL;
 }
 
-/* What a job needs beyond what its own app and environment hold there. */
+/* What a job needs beyond what its own app and environment hold there; negative, where those hold
+ * more: while the deployment before the last has its last requests, two are there. */
 typedef struct need_t {
     apr_int64_t cpu, memory;
 } need_t;
@@ -175,20 +177,28 @@ static need_t need_of(const wh_sched_job_t *job, const wh_sched_held_t *held)
     need_t need = {job->cpu_millis, job->memory_bytes};
 
     if (held) {
-        need.cpu = need.cpu > held->cpu_millis ? need.cpu - held->cpu_millis : 0;
-        need.memory = need.memory > held->memory_bytes ? need.memory - held->memory_bytes : 0;
+        need.cpu -= held->cpu_millis;
+        need.memory -= held->memory_bytes;
     }
     return need;
 }
 
+/* What it adds to what is used now: nothing goes before it is there. */
+static need_t added(const need_t *need)
+{
+    return (need_t){need->cpu > 0 ? need->cpu : 0, need->memory > 0 ? need->memory : 0};
+}
+
+/* Room for it once it has taken the place of all that its app has there. */
 static int has_room(const wh_sched_worker_t *w, const need_t *need)
 {
     return w->cpu_used + need->cpu <= w->cpu_millis &&
            w->memory_used + need->memory <= w->memory_bytes;
 }
 
-static int fullness(const wh_sched_worker_t *w, const need_t *need)
+static int fullness(const wh_sched_worker_t *w, const need_t *beyond)
 {
+    need_t more = added(beyond), *need = &more;
     apr_int64_t cpu, memory, apps;
 
     /* In 128 bits nothing of this can overflow, whatever a worker says of itself. */
@@ -271,7 +281,20 @@ int wh_sched_score(const wh_sched_worker_t *w, const wh_sched_job_t *job,
     return fullness(w, &need);
 }
 
-/* The emptiest worker that can take a deploy job; by jobs under way, then id, where equal. */
+static int avoided(const plan_t *plan, const wh_sched_job_t *job, const wh_sched_worker_t *w)
+{
+    int i;
+
+    for (i = 0; i < plan->in->n_avoid; i++) {
+        if (plan->in->avoid[i].worker_id == w->id &&
+            strcmp(plan->in->avoid[i].job_id, job->id) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* The emptiest worker that can take a deploy job; by jobs under way, then id, where equal. One that
+ * did not take it a moment ago is asked again only if there is no other. */
 static wh_sched_worker_t *choose(plan_t *plan, const wh_sched_job_t *job, const target_t *t)
 {
     wh_sched_worker_t *best = NULL;
@@ -286,6 +309,7 @@ static wh_sched_worker_t *choose(plan_t *plan, const wh_sched_job_t *job, const 
         score = wh_sched_score(w, job, held_on(t, w));
         if (score < 0)
             continue;
+        score += avoided(plan, job, w) ? SHUNNED : 0;
         if (!best || score < best_score ||
             (score == best_score &&
              (w->jobs < best->jobs || (w->jobs == best->jobs && w->id < best->id)))) {
@@ -396,28 +420,40 @@ static void why_not(plan_t *plan, const wh_sched_job_t *job, const target_t *t)
 }
 
 /* What time alone has decided: lost leases and deadlines. */
+/* Assigned has certainly not begun, so it goes elsewhere once its worker is gone and the lease,
+ * which covers a message still on its way, has run out; or it is held for that worker (F10) until
+ * it is stuck (F11). */
+static void orphaned(plan_t *plan, const wh_sched_job_t *job)
+{
+    apr_time_t now = plan->in->now, at = job->lease_until;
+    const wh_sched_worker_t *w = worker_of(plan, job->worker_id);
+
+    if ((w && w->online) || job->kind == WH_JOB_KIND_STOP)
+        return;
+    if (plan->in->hold_on_loss)
+        at += WH_SCHED_LOST_US - WH_SCHED_LEASE_US;
+    if (now >= at)
+        push(plan, plan->in->hold_on_loss ? WH_SCHED_FAIL_LOST : WH_SCHED_RELEASE, job, 0, NULL);
+    else
+        due(plan, at);
+}
+
 static void overdue(plan_t *plan, const wh_sched_job_t *job)
 {
     apr_time_t now = plan->in->now, lost, late;
-    const wh_sched_worker_t *w = worker_of(plan, job->worker_id);
 
     if (job->status == WH_JOB_ASSIGNED) {
-        /* Assigned has certainly not begun, so it goes elsewhere once its worker is gone and the
-         * lease, which covers a message still on its way, has run out. */
-        if (plan->in->hold_on_loss || (w && w->online) || job->kind == WH_JOB_KIND_STOP)
-            return;
-        if (now >= job->lease_until)
-            push(plan, WH_SCHED_RELEASE, job, 0, NULL);
-        else
-            due(plan, job->lease_until);
+        orphaned(plan, job);
         return;
     }
     late = job->deadline_at ? job->deadline_at + WH_SCHED_DEADLINE_GRACE_US : 0;
     lost = job->lease_until - WH_SCHED_LEASE_US + WH_SCHED_LOST_US;
-    if (late && now >= late)
-        push(plan, WH_SCHED_FAIL_DEADLINE, job, 0, NULL);
-    else if (now >= lost)
+    if (lost < job->deadline_at)
+        lost = job->deadline_at; /* R24: within its deadlines it is never stuck */
+    if (now >= lost)
         push(plan, WH_SCHED_FAIL_LOST, job, 0, NULL);
+    else if (late && now >= late)
+        push(plan, WH_SCHED_FAIL_DEADLINE, job, 0, NULL);
     else
         due(plan, late && late < lost ? late : lost);
 }
@@ -482,6 +518,7 @@ static void place(plan_t *plan, const wh_sched_job_t *job)
     }
     push(plan, WH_SCHED_ASSIGN, job, w->id, NULL);
     need = need_of(job, held_on(t, w));
+    need = added(&need);
     w->cpu_used += need.cpu;
     w->memory_used += need.memory;
     w->jobs++;
@@ -523,7 +560,22 @@ void wh_sched_plan(apr_pool_t *p, const wh_sched_in_t *in, wh_sched_plan_t *out)
     }
 }
 
-int wh_sched_worker_stale(apr_time_t now, apr_time_t last_heartbeat, apr_time_t scheduler_start)
+apr_interval_time_t wh_sched_phase_left(wh_phase_e phase, const wh_sched_limits_t *limits)
+{
+    apr_interval_time_t left = limits->check;
+
+    if (phase == WH_PHASE_SWITCHING)
+        return limits->build; /* what a static site uploads is part of its build */
+    if (phase <= WH_PHASE_STARTING)
+        left += limits->start;
+    if (phase <= WH_PHASE_BUILDING)
+        left += limits->build;
+    if (phase <= WH_PHASE_CLONING)
+        left += limits->clone;
+    return left;
+}
+
+int wh_sched_worker_stale(apr_int64_t now, apr_int64_t last_heartbeat, apr_int64_t scheduler_start)
 {
     return now - last_heartbeat > WH_SCHED_HEARTBEAT_TIMEOUT_US &&
            now - scheduler_start > WH_SCHED_HEARTBEAT_TIMEOUT_US;

@@ -73,6 +73,12 @@ typedef struct wh_sched_held_t {
     apr_int64_t worker_id, cpu_millis, memory_bytes;
 } wh_sched_held_t;
 
+/* A worker that did not take this job, for now: any other one is better. */
+typedef struct wh_sched_avoid_t {
+    const char *job_id;
+    apr_int64_t worker_id;
+} wh_sched_avoid_t;
+
 typedef struct wh_sched_in_t {
     apr_time_t now;
     int n_workers;
@@ -83,6 +89,8 @@ typedef struct wh_sched_in_t {
     const wh_sched_busy_t *busy;
     int n_held;
     const wh_sched_held_t *held; /* at most one for a worker, app and environment */
+    int n_avoid;
+    const wh_sched_avoid_t *avoid;
     int hold_on_loss; /* job_on_worker_loss = hold: an assigned job waits for its worker (F10) */
 } wh_sched_in_t;
 
@@ -90,7 +98,8 @@ typedef enum wh_sched_do_e {
     WH_SCHED_ASSIGN,        /* job -> worker_id; epoch + 1, lease, capacity */
     WH_SCHED_SKIP,          /* superseded: completed/skipped, job canceled */
     WH_SCHED_RELEASE,       /* assigned to a worker that dropped: pending again (R10) */
-    WH_SCHED_FAIL_LOST,     /* processing, lease not renewed for 15 min: failed agent_lost */
+    WH_SCHED_FAIL_LOST,     /* lease not renewed for 15 min: failed agent_lost. A processing job not
+                               before its deadline; an assigned one only with hold_on_loss */
     WH_SCHED_FAIL_DEADLINE  /* processing beyond all its deadlines: failed deadline, cancel sent */
 } wh_sched_do_e;
 
@@ -140,8 +149,25 @@ static inline apr_int64_t wh_sched_adds(apr_int64_t live, apr_int64_t open, apr_
     return live > open + own ? 0 : open + own - before;
 }
 
+/* What it needs there once it has taken the place of all that is live: less than that, or less than
+ * nothing, where two deployments of its app are live because the older one has its last requests. */
+static inline apr_int64_t wh_sched_needs(apr_int64_t live, apr_int64_t open, apr_int64_t own)
+{
+    return live > open ? open + own - live : own;
+}
+
+/* How long the phases of a deploy job may take, in microseconds. */
+typedef struct wh_sched_limits_t {
+    apr_interval_time_t clone, build, start, check;
+} wh_sched_limits_t;
+
+/* What this phase and those after it may take in all: the sum at the beginning, less with each
+ * phase. */
+apr_interval_time_t wh_sched_phase_left(wh_phase_e phase, const wh_sched_limits_t *limits);
+
 /* 1 when an online worker is to be called offline: its last heartbeat is older than two minutes,
- * and so is the scheduler's own start (F150, R9). */
-int wh_sched_worker_stale(apr_time_t now, apr_time_t last_heartbeat, apr_time_t scheduler_start);
+ * and so is the scheduler's own start (F150, R9). In microseconds of one clock, and not of one
+ * that somebody can set. */
+int wh_sched_worker_stale(apr_int64_t now, apr_int64_t last_heartbeat, apr_int64_t scheduler_start);
 
 #endif

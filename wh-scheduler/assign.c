@@ -173,6 +173,11 @@ static apr_status_t release(wh_core_t *core, apr_pool_t *p, const wh_sched_job_t
     return APR_SUCCESS;
 }
 
+static const wh_db_outcome_t held_too_long = {
+    .conclusion = WH_CONCLUSION_FAILED,
+    .cause_code = "agent_lost",
+    .cause_detail = "The worker that it was held for did not come back for 15 minutes."};
+
 /* What is no assignment. */
 static apr_status_t apply(wh_core_t *core, apr_pool_t *p, const wh_sched_action_t *action,
                           apr_time_t now, wh_err_t *err)
@@ -191,6 +196,9 @@ static apr_status_t apply(wh_core_t *core, apr_pool_t *p, const wh_sched_action_
     case WH_SCHED_RELEASE:
         return release(core, p, action->job, err);
     case WH_SCHED_FAIL_LOST:
+        if (action->job->status == WH_JOB_ASSIGNED) {
+            return wh_finish_unstarted(core, p, &ref, &held_too_long, now, err);
+        }
         return wh_finish_give_up(core, p, &ref, "agent_lost",
                                  "The worker was not heard of for 15 minutes.", now, err);
     case WH_SCHED_FAIL_DEADLINE:
@@ -235,15 +243,17 @@ static apr_status_t remind(wh_core_t *core, apr_pool_t *p, const wh_sched_in_t *
 /* So are those of a worker that had no place for one a moment ago. */
 static apr_status_t ask_again(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
 {
+    wh_mono_t mono = wh_clock_mono(core->clock);
     apr_status_t rv = APR_SUCCESS;
 
     for (wh_peer_t *peer = core->peers; rv == APR_SUCCESS && peer != NULL; peer = peer->next) {
         apr_array_header_t *jobs;
 
-        if (peer->offer_again == 0 || peer->offer_again > now || !peer->ready) {
+        if (peer->offer_again.us == 0 || !wh_mono_reached(mono, peer->offer_again) ||
+            !peer->ready) {
             continue;
         }
-        peer->offer_again = 0;
+        peer->offer_again.us = 0;
         rv = wh_db_job_list_by_worker_assigned(core->dbc, p, peer->worker, &jobs, err);
         for (int i = 0; rv == APR_SUCCESS && i < jobs->nelts; i++) {
             const wh_job_t *job = APR_ARRAY_IDX(jobs, i, wh_job_t *);
@@ -314,6 +324,8 @@ static apr_status_t window(wh_core_t *core, apr_pool_t *p, wh_db_plan_t *seen, i
     apr_status_t rv = remind(core, p, &seen->in, err);
     int again = 1, placed = 0, sum = 0;
 
+    seen->in.hold_on_loss = wh_settings_hold(core->settings);
+    wh_decline_list(&core->declines, p, wh_clock_mono(core->clock), &seen->in);
     while (rv == APR_SUCCESS && again && seen->in.n_jobs > 0) {
         rv = round_of(core, p, seen, &placed, &again, err);
         sum += placed;

@@ -42,6 +42,7 @@ wh_peer_t *wh_core_peer_add(wh_core_t *core, apr_int64_t worker, apr_uint64_t co
     peer->conn = conn;
     apr_cpystrn(peer->id_text, public_id, sizeof(peer->id_text));
     peer->public_id = peer->id_text;
+    peer->heard = wh_clock_mono(core->clock);
     wh_bucket_init(&peer->logs, WH_BUCKET_LOG_RATE, WH_BUCKET_LOG_BURST,
                    wh_clock_mono(core->clock));
     peer->next = core->peers;

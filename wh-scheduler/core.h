@@ -13,6 +13,7 @@
 #include "libwh/wh_proto_msg.h"
 #include "libwh/wh_rand.h"
 #include "libwh/wh_sched.h"
+#include "wh-scheduler/decline.h"
 #include "wh-scheduler/logseg.h"
 #include "wh-scheduler/mailbox.h"
 #include "wh-scheduler/publish.h"
@@ -30,12 +31,20 @@ typedef struct wh_peer_t {
     apr_uint64_t conn;
     int ready;             /* its hello was answered: frames may go out */
     const char *public_id; /* in the struct's own memory */
-    apr_time_t last_beat;
-    apr_time_t offer_again; /* it refused a job: when to ask again, 0 = it did not */
+    wh_mono_t heard;       /* its hello or last heartbeat, or when it came */
+    wh_mono_t offer_again; /* it refused a job: when to ask again, 0 = it did not */
     int faults;             /* frames that were answered by an error */
     wh_bucket_t logs;       /* F66, F67 */
     char id_text[32];
 } wh_peer_t;
+
+/* The last look at both clocks. */
+typedef struct wh_core_times_t {
+    apr_time_t wall;
+    wh_mono_t mono;
+    int seen;    /* 0: there was none yet */
+    int sighted; /* 0: we could not look for a while, leases begin anew */
+} wh_core_times_t;
 
 typedef struct wh_core_t {
     const wh_settings_t *settings;
@@ -48,14 +57,16 @@ typedef struct wh_core_t {
     wh_publish_t *publish;
     wh_logseg_t *logs;
     wh_peer_t *peers;
-    apr_time_t started; /* nobody is called offline before a whole timeout has passed since (R9) */
+    wh_mono_t started; /* nobody is called offline before a whole timeout has passed since (R9) */
+    wh_core_times_t times; /* times.c */
+    wh_declines_t declines; /* decline.c */
     int plan_again;     /* something changed that may let a waiting job go */
     int unfinished;     /* some deployment may be left in finalize: look */
     int republish;      /* the whole table is to be written */
     int plan_behind; /* the look behind the head of a long queue goes on after this job */
     wh_sched_job_t plan_after;
     char plan_after_id[32];
-    apr_time_t cancels_at, silent_at, tend_at, check_at, deleted_at;
+    wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

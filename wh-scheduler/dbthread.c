@@ -10,6 +10,7 @@
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/tick.h"
+#include "wh-scheduler/times.h"
 
 #define TRIES 4
 #define TURN 64 /* messages that are taken between two looks at a long queue */
@@ -75,6 +76,7 @@ static int connected(wh_dbthread_t *t)
         if (rv == APR_SUCCESS && active) {
             wh_log(WH_LOG_INFO, NULL, "the database is back");
             core->unfinished = 1;
+            wh_times_blind(core);
             return 1;
         }
         if (rv == APR_SUCCESS) {
@@ -110,9 +112,12 @@ static void answer(wh_core_t *core, const wh_work_t *work, const wh_err_t *err)
 static apr_status_t handle_once(wh_core_t *core, const wh_work_t *work, apr_pool_t *p, int judge,
                                 wh_err_t *err)
 {
-    wh_hub_msg_in_t in = {
-        .core = core, .p = p, .msg = &work->msg, .now = wh_clock_now(core->clock)};
+    wh_hub_msg_in_t in = {.core = core, .p = p, .msg = &work->msg};
+    apr_status_t rv = wh_times_look(core, p, &in.now, err);
 
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
     switch (work->kind) {
     case WH_WORK_CONNECT:
         return wh_hub_msg_connect(core, p, work->worker, work->conn, in.now, err);

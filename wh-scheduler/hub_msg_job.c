@@ -8,12 +8,15 @@
 #define STOP_DEADLINE_S 120
 #define OFFER_AGAIN_US APR_INT64_C(2000000)
 
-static apr_interval_time_t deadlines(const wh_settings_t *s, wh_job_kind_e kind)
+/* What is left from this phase on: everything at first, less with each that has passed. */
+static apr_interval_time_t left(const wh_settings_t *s, wh_phase_e phase)
 {
-    apr_int64_t sum = kind == WH_JOB_KIND_DEPLOY ? s->clone_s + s->build_s + s->start_s + s->check_s
-                                                 : STOP_DEADLINE_S;
+    wh_sched_limits_t limits = {.clone = apr_time_from_sec(s->clone_s),
+                                .build = apr_time_from_sec(s->build_s),
+                                .start = apr_time_from_sec(s->start_s),
+                                .check = apr_time_from_sec(s->check_s)};
 
-    return sum * APR_USEC_PER_SEC;
+    return wh_sched_phase_left(phase, &limits);
 }
 
 /* An ack that finds nothing: said twice (the go is said again), or for something that is over. */
@@ -35,7 +38,9 @@ static apr_status_t begin(const wh_hub_msg_in_t *in, const wh_job_t *job,
                           const wh_db_claim_t *claim, wh_err_t *err)
 {
     wh_core_t *core = in->core;
-    apr_time_t deadline = in->now + deadlines(core->settings, job->kind);
+    apr_time_t deadline =
+        in->now + (job->kind == WH_JOB_KIND_DEPLOY ? left(core->settings, WH_PHASE_QUEUED)
+                                                   : apr_time_from_sec(STOP_DEADLINE_S));
     apr_status_t rv = wh_dbc_begin(core->dbc, in->p, err);
 
     if (rv != APR_SUCCESS) {
@@ -60,8 +65,8 @@ static apr_status_t begin(const wh_hub_msg_in_t *in, const wh_job_t *job,
     return rv;
 }
 
-/* Another deployment of the environment is active after all: this one waits its turn. */
-static apr_status_t put_back(const wh_hub_msg_in_t *in, const wh_job_t *job, wh_err_t *err)
+/* assigned -> pending. */
+static apr_status_t reassign(const wh_hub_msg_in_t *in, const wh_job_t *job, wh_err_t *err)
 {
     wh_core_t *core = in->core;
     apr_status_t rv = wh_dbc_begin(core->dbc, in->p, err);
@@ -72,8 +77,37 @@ static apr_status_t put_back(const wh_hub_msg_in_t *in, const wh_job_t *job, wh_
         wh_dbc_rollback(core->dbc);
         return rv == APR_NOTFOUND ? APR_SUCCESS : rv;
     }
-    wh_core_send_ref(core, in->peer, WH_MSG_JOB_CANCEL, job->id, job->epoch);
+    core->plan_again = 1;
     return APR_SUCCESS;
+}
+
+/* Another deployment of the environment is active after all: this one waits its turn. */
+static apr_status_t put_back(const wh_hub_msg_in_t *in, const wh_job_t *job, wh_err_t *err)
+{
+    apr_status_t rv = reassign(in, job, err);
+
+    if (rv == APR_SUCCESS) {
+        wh_core_send_ref(in->core, in->peer, WH_MSG_JOB_CANCEL, job->id, job->epoch);
+    }
+    return rv;
+}
+
+/* It stays assigned and is offered again in a moment (assign.c); a worker that keeps saying no
+ * loses it, so that another one may have it. */
+static apr_status_t declined(const wh_hub_msg_in_t *in, const wh_job_t *job,
+                             const wh_msg_job_ack_t *m, wh_err_t *err)
+{
+    wh_core_t *core = in->core;
+    wh_mono_t mono = wh_clock_mono(core->clock);
+    int times = wh_decline_note(&core->declines, job->id, job->epoch, in->peer->worker, mono);
+
+    wh_log(WH_LOG_WARN, "WH0472", "job %s: worker %" APR_INT64_T_FMT " does not take it now: %s",
+           job->id, in->peer->worker, m->reason);
+    if (times < WH_DECLINE_TIMES || job->kind != WH_JOB_KIND_DEPLOY) {
+        in->peer->offer_again = wh_mono_add(mono, OFFER_AGAIN_US);
+        return APR_SUCCESS;
+    }
+    return reassign(in, job, err);
 }
 
 apr_status_t wh_hub_msg_job_ack(const wh_hub_msg_in_t *in, wh_err_t *err)
@@ -100,12 +134,7 @@ apr_status_t wh_hub_msg_job_ack(const wh_hub_msg_in_t *in, wh_err_t *err)
         return odd_ack(in, job, &claim, err);
     }
     if (!m.accepted) {
-        /* It stays assigned and is offered again in a moment (assign.c). */
-        in->peer->offer_again = in->now + OFFER_AGAIN_US;
-        wh_log(WH_LOG_WARN, "WH0472",
-               "job %s: worker %" APR_INT64_T_FMT " does not take it now: %s", job->id,
-               claim.worker_id, m.reason);
-        return APR_SUCCESS;
+        return declined(in, job, &m, err);
     }
     rv = begin(in, job, &claim, err);
     if (rv == APR_NOTFOUND) {
@@ -139,6 +168,9 @@ apr_status_t wh_hub_msg_job_status(const wh_hub_msg_in_t *in, wh_err_t *err)
     }
     if (rv == APR_SUCCESS) {
         rv = wh_db_deployment_set_phase(dbc, in->p, scope->deployment_id, &claim, m.phase, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = wh_db_job_bound(dbc, in->p, &claim, in->now + left(in->core->settings, m.phase), err);
     }
     if (rv == APR_NOTFOUND) {
         wh_core_send_ref(in->core, in->peer, WH_MSG_JOB_CANCEL, m.job, m.epoch);

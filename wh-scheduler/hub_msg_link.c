@@ -125,7 +125,7 @@ apr_status_t wh_hub_msg_hello(const wh_hub_msg_in_t *in, wh_err_t *err)
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    in->peer->last_beat = in->now;
+    in->peer->heard = wh_clock_mono(core->clock);
     wh_core_send(core, in->peer, WH_MSG_WELCOME, wh_proto_msg_welcome_encode(&welcome));
     in->peer->ready = 1;
     return wh_recover_worker(core, in->p, in->peer, &hello, in->now, err);
@@ -134,16 +134,17 @@ apr_status_t wh_hub_msg_hello(const wh_hub_msg_in_t *in, wh_err_t *err)
 apr_status_t wh_hub_msg_heartbeat(const wh_hub_msg_in_t *in, wh_err_t *err)
 {
     wh_core_t *core = in->core;
+    wh_mono_t mono = wh_clock_mono(core->clock);
     wh_msg_heartbeat_t m;
     apr_status_t rv = wh_proto_msg_heartbeat_decode(in->p, in->msg->p, &m, err);
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (in->now >= in->peer->last_beat && in->now - in->peer->last_beat < BEAT_MIN_US) {
+    if (wh_mono_diff(mono, in->peer->heard) < BEAT_MIN_US) {
         return APR_SUCCESS;
     }
-    in->peer->last_beat = in->now;
+    in->peer->heard = mono;
     rv =
         wh_db_worker_heartbeat(core->dbc, in->p, in->peer->worker, m.disk_free_bytes, in->now, err);
     for (int i = 0; rv == APR_SUCCESS && i < m.running->nelts; i++) {

@@ -10,8 +10,10 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/check.c wh-scheduler/check.h \
 	wh-scheduler/core.c wh-scheduler/core.h \
 	wh-scheduler/dbthread.c wh-scheduler/dbthread.h \
+	wh-scheduler/decline.c wh-scheduler/decline.h \
 	wh-scheduler/finish.c wh-scheduler/finish.h \
 	wh-scheduler/finish_switch.c wh-scheduler/finish_switch.h \
+	wh-scheduler/health.c wh-scheduler/health.h \
 	wh-scheduler/hub.c wh-scheduler/hub.h \
 	wh-scheduler/hub_conn.c wh-scheduler/hub_conn.h \
 	wh-scheduler/hub_dispatch.c wh-scheduler/hub_dispatch.h \
@@ -30,6 +32,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/routes.c wh-scheduler/routes.h \
 	wh-scheduler/settings.c wh-scheduler/settings.h \
 	wh-scheduler/tick.c wh-scheduler/tick.h \
+	wh-scheduler/times.c wh-scheduler/times.h \
 	wh-scheduler/user.c wh-scheduler/user.h
 wh_scheduler_libsched_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
 	$(LWS_LIBS) $(LMDB_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) -lpthread

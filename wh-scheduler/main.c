@@ -328,7 +328,7 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
     }
     core->box = wh_hub_mailbox(hub);
     core->logs = wh_logseg_make(core->pool, core->settings->logs_dir);
-    core->started = wh_clock_now(core->clock);
+    core->started = wh_clock_mono(core->clock);
     if (wh_dbthread_start(p, core, &thread, &err) != APR_SUCCESS) {
         wh_hub_destroy(hub);
         return fail(&err, EX_UNAVAILABLE);

@@ -259,10 +259,24 @@ static apr_status_t apps_of(wh_core_t *core, apr_pool_t *p, apr_int64_t worker, 
     return rv;
 }
 
+/* None of them has begun: they wait for another worker (R10). */
+static apr_status_t free_assigned(wh_core_t *core, apr_pool_t *p, apr_int64_t worker, wh_err_t *err)
+{
+    apr_array_header_t *assigned;
+    apr_status_t rv = wh_db_job_list_by_worker_assigned(core->dbc, p, worker, &assigned, err);
+
+    for (int i = 0; rv == APR_SUCCESS && i < assigned->nelts; i++) {
+        const wh_job_t *job = APR_ARRAY_IDX(assigned, i, wh_job_t *);
+
+        rv = wh_db_job_reassign(core->dbc, p, job->id, job->epoch, err);
+        rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    }
+    return rv;
+}
+
 apr_status_t wh_recover_drop(wh_core_t *core, apr_pool_t *p, apr_int64_t worker, apr_time_t now,
                              wh_err_t *err)
 {
-    apr_array_header_t *assigned;
     apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
 
     if (rv != APR_SUCCESS) {
@@ -270,13 +284,8 @@ apr_status_t wh_recover_drop(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
     }
     rv = wh_db_worker_set_offline(core->dbc, p, worker, now, err);
     rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
-    rv = rv == APR_SUCCESS ? wh_db_job_list_by_worker_assigned(core->dbc, p, worker, &assigned, err)
-                           : rv;
-    for (int i = 0; rv == APR_SUCCESS && i < assigned->nelts; i++) {
-        const wh_job_t *job = APR_ARRAY_IDX(assigned, i, wh_job_t *);
-
-        rv = wh_db_job_reassign(core->dbc, p, job->id, job->epoch, err);
-        rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    if (rv == APR_SUCCESS && !wh_settings_hold(core->settings)) {
+        rv = free_assigned(core, p, worker, err);
     }
     rv = rv == APR_SUCCESS ? apps_of(core, p, worker, now, err) : rv;
     if (rv != APR_SUCCESS) {

@@ -77,6 +77,14 @@ static const wh_conf_key_t keys[] = {
      .def = "60",
      .unit = "s",
      .doc = "How long a started app has until it answers."},
+    {.name = "job_on_worker_loss",
+     .type = WH_CONF_CHOICE,
+     AT(job_on_worker_loss),
+     .def = "reassign",
+     .choices = "reassign|hold",
+     .doc =
+         "A job that has not begun when its worker drops: another one's, or kept for it until it "
+         "fails after 15 minutes."},
     {.name = "tick_ms",
      .type = WH_CONF_INT,
      AT(tick_ms),
@@ -141,6 +149,11 @@ apr_status_t wh_settings_load(apr_pool_t *p, const char *path, wh_settings_t *ou
     }
     *out = read;
     return APR_SUCCESS;
+}
+
+int wh_settings_hold(const wh_settings_t *settings)
+{
+    return strcmp(settings->job_on_worker_loss, "hold") == 0;
 }
 
 void wh_settings_dump(FILE *to, const wh_settings_t *settings)

@@ -15,6 +15,7 @@ typedef struct wh_settings_t {
     const char *base_domain;
     const char *log_level;
     apr_int64_t clone_s, build_s, start_s, check_s;
+    const char *job_on_worker_loss; /* reassign or hold */
     apr_int64_t tick_ms;
     apr_int64_t max_workers;
 
@@ -29,6 +30,9 @@ typedef struct wh_settings_t {
  * domain that is none. */
 apr_status_t wh_settings_load(apr_pool_t *p, const char *path, wh_settings_t *out,
                               wh_err_t *err) WH_MUST_CHECK;
+
+/* 1 when an assigned job waits for the worker that dropped (F10). */
+int wh_settings_hold(const wh_settings_t *settings);
 
 /* The file in force, and the reference with every key explained. */
 void wh_settings_dump(FILE *to, const wh_settings_t *settings);

@@ -9,14 +9,14 @@
 #include "whdb/wh_db_instance.h"
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_name.h"
-#include "whdb/wh_db_worker.h"
 #include "wh-scheduler/assign.h"
 #include "wh-scheduler/finish.h"
+#include "wh-scheduler/health.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/routes.h"
+#include "wh-scheduler/times.h"
 
 #define CANCELS_US APR_INT64_C(5000000) /* a cancel that was not answered is said again */
-#define SILENT_US APR_INT64_C(10000000)
 #define DELETED_US APR_INT64_C(5000000)
 #define TEND_US APR_INT64_C(60000000)
 #define CHECK_US APR_INT64_C(3600000000)
@@ -24,13 +24,12 @@
 #define PLANS_MAX 2 /* looks at a full queue in a row before the mailbox has its turn */
 
 /* True when it is time, and then the next time is set. */
-static int due(apr_time_t *at, apr_time_t now, apr_interval_time_t every)
+static int due(wh_mono_t *at, wh_mono_t now, apr_interval_time_t every)
 {
-    /* A clock that was set back must not stop anything for longer than one period. */
-    if (now < *at && *at - now <= every) {
+    if (!wh_mono_reached(now, *at)) {
         return 0;
     }
-    *at = now + every;
+    *at = wh_mono_add(now, every);
     return 1;
 }
 
@@ -172,37 +171,9 @@ static apr_status_t deleted(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_e
     return rv == APR_SUCCESS ? cancels(core, p, now, err) : rv;
 }
 
-/* ---- Silent workers, upkeep ---- */
+/* ---- Upkeep ---- */
 
-static apr_status_t silent(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
-{
-    apr_array_header_t *workers;
-    apr_status_t rv = wh_db_worker_list_silent(core->dbc, p, now - WH_SCHED_HEARTBEAT_TIMEOUT_US,
-                                               LIST_LIMIT, &workers, err);
-
-    for (int i = 0; rv == APR_SUCCESS && i < workers->nelts; i++) {
-        const wh_worker_t *w = APR_ARRAY_IDX(workers, i, wh_worker_t *);
-        wh_peer_t *peer = wh_core_peer(core, w->id);
-
-        if (!wh_sched_worker_stale(now, w->last_heartbeat_at, core->started)) {
-            continue;
-        }
-        wh_log(WH_LOG_WARN, "WH0460",
-               "worker %" APR_INT64_T_FMT " has sent no heartbeat for two "
-               "minutes",
-               w->id);
-        if (peer != NULL) {
-            apr_uint64_t conn = peer->conn;
-
-            (void)wh_core_peer_drop(core, conn);
-            wh_core_close(core, conn, WH_CLOSE_RESTART);
-        }
-        rv = wh_recover_drop(core, p, w->id, now, err);
-    }
-    return rv;
-}
-
-static apr_status_t tend(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
+static apr_status_t tend(wh_core_t *core, apr_pool_t *p, wh_mono_t now, wh_err_t *err)
 {
     apr_status_t rv = APR_SUCCESS;
     int fresh = 0;
@@ -210,8 +181,8 @@ static apr_status_t tend(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_
     if (due(&core->tend_at, now, TEND_US)) {
         wh_publish_tend(core->publish);
     }
-    if (core->check_at == 0) {
-        core->check_at = now + CHECK_US; /* it was looked through at start */
+    if (core->check_at.us == 0) {
+        core->check_at = wh_mono_add(now, CHECK_US); /* it was looked through at start */
     } else if (due(&core->check_at, now, CHECK_US)) {
         rv = wh_publish_check(core->publish, p, &fresh, err);
         core->republish |= fresh;
@@ -244,21 +215,22 @@ static apr_status_t plan(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
 
 apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *err)
 {
-    apr_time_t now = wh_clock_now(core->clock);
-    apr_status_t rv = APR_SUCCESS;
+    wh_mono_t mono = wh_clock_mono(core->clock);
+    apr_time_t now;
+    apr_status_t rv = wh_times_look(core, p, &now, err);
 
-    if (due(&core->cancels_at, now, CANCELS_US) || poked) {
+    if (rv == APR_SUCCESS && (due(&core->cancels_at, mono, CANCELS_US) || poked)) {
         rv = cancels(core, p, now, err);
     }
-    if (rv == APR_SUCCESS && (due(&core->deleted_at, now, DELETED_US) || poked)) {
+    if (rv == APR_SUCCESS && (due(&core->deleted_at, mono, DELETED_US) || poked)) {
         rv = deleted(core, p, now, err);
     }
-    if (rv == APR_SUCCESS && due(&core->silent_at, now, SILENT_US)) {
-        rv = silent(core, p, now, err);
+    if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
+        rv = wh_health_check(core, p, now, err);
     }
     rv = rv == APR_SUCCESS ? plan(core, p, err) : rv;
     if (rv == APR_SUCCESS && core->unfinished) {
         rv = wh_recover_unfinished(core, p, now, err);
     }
-    return rv == APR_SUCCESS ? tend(core, p, now, err) : rv;
+    return rv == APR_SUCCESS ? tend(core, p, mono, err) : rv;
 }

@@ -15,6 +15,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_plan.c whdb/wh_db_plan.h whdb/wh_db_assign.c whdb/wh_db_assign.h \
 	whdb/wh_db_release.c whdb/wh_db_release.h \
 	whdb/wh_db_schema.c whdb/wh_db_schema.h whdb/wh_schema_files.h \
+	whdb/wh_db_time.c whdb/wh_db_time.h \
 	whdb/wh_db_token.c whdb/wh_db_token.h \
 	whdb/wh_db_worker.c whdb/wh_db_worker.h \
 	whdb/wh_dbc.c whdb/wh_dbc.h whdb/wh_dbc_priv.h \

@@ -178,7 +178,7 @@ static own_t *own_of(batch_t *b, const wh_db_placed_t *t)
 static int fits(batch_t *b, wh_db_placed_t *t)
 {
     room_t *room = room_of(b, t->job.worker_id);
-    apr_int64_t cpu, memory;
+    apr_int64_t cpu, memory, needs_cpu, needs_memory;
     own_t *own;
 
     if (t->job.kind != WH_JOB_KIND_DEPLOY) {
@@ -188,8 +188,10 @@ static int fits(batch_t *b, wh_db_placed_t *t)
     own = own_of(b, t);
     cpu = wh_sched_adds(own->live_cpu, own->job_cpu, t->cpu_millis);
     memory = wh_sched_adds(own->live_memory, own->job_memory, t->memory_bytes);
-    if (room == NULL || !room->takes || room->cpu_used + room->cpu + cpu > room->cpu_millis ||
-        room->memory_used + room->memory + memory > room->memory_bytes) {
+    needs_cpu = wh_sched_needs(own->live_cpu, own->job_cpu, t->cpu_millis);
+    needs_memory = wh_sched_needs(own->live_memory, own->job_memory, t->memory_bytes);
+    if (room == NULL || !room->takes || room->cpu_used + room->cpu + needs_cpu > room->cpu_millis ||
+        room->memory_used + room->memory + needs_memory > room->memory_bytes) {
         return 0;
     }
     own->job_cpu += t->cpu_millis;

@@ -167,6 +167,15 @@ apr_status_t wh_db_job_renew_lease(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_cla
                       err);
 }
 
+apr_status_t wh_db_job_bound(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *c,
+                             apr_time_t deadline_at, wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_job_bound,
+                      WH_ARGS(WH_I(deadline_at), WH_I(deadline_at), WH_S(c->job_id),
+                              WH_I(c->worker_id), WH_I(c->epoch)),
+                      err);
+}
+
 /* The step of an event that ends the job. */
 static apr_status_t last_step(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_job_event_e event,
                               step_t *step, wh_err_t *err)

@@ -39,6 +39,11 @@ apr_status_t wh_db_job_ack(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *cl
 apr_status_t wh_db_job_renew_lease(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *claim,
                                    apr_time_t lease_until, wh_err_t *err) WH_DB_CHECKED;
 
+/* A processing job is given up at deadline_at if not earlier: what is left of its phases shrinks as
+ * they go by. */
+apr_status_t wh_db_job_bound(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t *claim,
+                             apr_time_t deadline_at, wh_err_t *err) WH_DB_CHECKED;
+
 /* Ends a job by SUCCEED, FAIL, LOST or CANCELED, and the worker's capacity is recounted. In the
  * caller's transaction. Also for the scheduler's own endings (lease, deadline): the claim is then
  * made from the row. */

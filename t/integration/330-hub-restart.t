@@ -94,9 +94,9 @@ is($s->deployment_status($waiting[2]), 'completed/failed/agent_lost', 'XE14 chan
 my $long_ago = WH::Sched::now_us() - 16 * 60 * 1_000_000;
 $w->do('drop');
 $w->wait('closed');
-$s->sql("UPDATE jobs SET lease_until = $long_ago WHERE id = '$waiting[0]{job}'");
+$s->sql("UPDATE jobs SET lease_until = $long_ago, deadline_at = $long_ago WHERE id = '$waiting[0]{job}'");
 $s->poke;
-status_is($waiting[0], 'completed/failed/agent_lost', 'R24 not renewed for 15 minutes: failed, agent_lost');
+status_is($waiting[0], 'completed/failed/agent_lost', 'R24 not renewed for 15 minutes and past its deadlines: failed, agent_lost');
 $w->up(running => [ ref_of($waiting[0]), ref_of($waiting[1]) ]);
 is($w->wait('job_cancel')->{p}{job}, $waiting[0]{job}, 'R24 a cancel was left for the worker');
 $s->sql("UPDATE jobs SET deadline_at = $long_ago WHERE id = '$waiting[1]{job}'");

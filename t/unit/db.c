@@ -216,7 +216,7 @@ int db_run(const db_case_t *cases, size_t n)
 
 const char *db_id(db_t *t, char kind, int n)
 {
-    return apr_psprintf(t->p, "%c%025d", kind, n);
+    return apr_psprintf(t->p, "0%c%024d", kind, n);
 }
 
 const char *db_hash(db_t *t, char digit)

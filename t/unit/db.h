@@ -56,7 +56,7 @@ const char *db_value(db_t *t, const char *text);
 
 /* Times and ids that are easy to tell apart: DB_T(n) is n seconds after a fixed moment. */
 #define DB_T(n) (APR_INT64_C(1700000000000000) + (apr_time_t)1000000 * (n))
-/* "a" + 25 digits of n. */
+/* "0a" + 24 digits of n: an id as libwh makes them, but for i, l, o and u. */
 const char *db_id(db_t *t, char kind, int n);
 /* 64 times the same hex digit. */
 const char *db_hash(db_t *t, char digit);

@@ -39,6 +39,7 @@ unit_tests = \
 	t/unit/test_sign \
 	t/unit/test_stats \
 	t/unit/test_text \
+	t/unit/test_tick \
 	t/unit/test_time
 
 unit_common = t/unit/unit.c t/unit/unit.h
@@ -137,6 +138,12 @@ t_unit_test_hub_SOURCES = t/unit/test_hub.c $(unit_common)
 t_unit_test_hub_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 t_unit_test_logseg_SOURCES = t/unit/test_logseg.c $(unit_common)
 t_unit_test_logseg_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
+# The database thread's work, on both databases and with a clock that is moved by hand.
+unit_sched = t/unit/sched.c t/unit/sched.h $(unit_db)
+unit_sched_libs = wh-scheduler/libsched.la $(unit_db_libs)
+t_unit_test_tick_SOURCES = t/unit/test_tick.c $(unit_sched)
+t_unit_test_tick_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_tick_LDADD = $(unit_sched_libs)
 t_unit_test_publish_SOURCES = t/unit/test_publish.c $(unit_common)
 t_unit_test_publish_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 

@@ -267,13 +267,13 @@ static void test_own_room(void **state)
     assert_int_equal(used_cpu(t, w->id), 4000);
     for (int i = 1; i <= 5; i++)
         (void)db_deployment(t, a[i], 10 + i);
-    db_sql(t, "UPDATE deployments SET environment = 'staging' WHERE id LIKE 'd%12'");
+    db_sql(t, "UPDATE deployments SET environment = 'staging' WHERE id LIKE '0d%12'");
     NOTFOUND(assign(t, db_id(t, 'j', 15), w->id, 0, &epoch));
     NOTFOUND(assign(t, db_id(t, 'j', 12), w->id, 0, &epoch));
-    db_sql(t, "UPDATE jobs SET cpu_millis = 1001 WHERE id LIKE 'j%11'");
+    db_sql(t, "UPDATE jobs SET cpu_millis = 1001 WHERE id LIKE '0j%11'");
     NOTFOUND(assign(t, c.job_id, w->id, 0, &c.epoch));
     assert_int_equal(used_cpu(t, w->id), 4000);
-    db_sql(t, "UPDATE jobs SET cpu_millis = 1000 WHERE id LIKE 'j%11'");
+    db_sql(t, "UPDATE jobs SET cpu_millis = 1000 WHERE id LIKE '0j%11'");
     OK(t, assign(t, c.job_id, w->id, 0, &c.epoch));
     assert_int_equal(used_cpu(t, w->id), 4000);
     NOTFOUND(assign(t, db_id(t, 'j', 15), w->id, 0, &epoch));
@@ -298,7 +298,7 @@ static void test_own_room(void **state)
     assert_int_equal(used_cpu(t, w->id), 4000);
 
     /* Less room than before counts as before until the former is gone. */
-    db_sql(t, "UPDATE jobs SET cpu_millis = 500 WHERE id LIKE 'j%13'");
+    db_sql(t, "UPDATE jobs SET cpu_millis = 500 WHERE id LIKE '0j%13'");
     OK(t, assign(t, db_id(t, 'j', 13), w->id, 0, &epoch));
     assert_int_equal(used_cpu(t, w->id), 4000);
     BEGIN(t);
@@ -544,7 +544,7 @@ static void test_plan(void **state)
     (void)db_deployment(t, a, 1);
     (void)db_deployment(t, a, 2);
     (void)db_deployment(t, b, 3);
-    db_sql(t, "UPDATE jobs SET priority = 5 WHERE id LIKE 'j%3'");
+    db_sql(t, "UPDATE jobs SET priority = 5 WHERE id LIKE '0j%3'");
     c = started(t, 1, w);
     OK(t, load(t, &in));
     assert_int_equal(in.hold_on_loss, 1);

@@ -360,6 +360,11 @@ static void test_worker_drops(void **state)
     assert_string_equal(plan(w), "release j1");
     w->in.hold_on_loss = 1;
     assert_string_equal(plan(w), "");
+    assert_int_equal(w->plan.next_at, T0 + S(900));
+    w->in.now = T0 + S(900) - 1;
+    assert_string_equal(plan(w), "");
+    w->in.now = T0 + S(900);
+    assert_string_equal(plan(w), "lost j1"); /* F10, then F11 */
     w->in.hold_on_loss = 0;
     w->workers[0].online = 1; /* it is back: the job is sent again on its connection */
     assert_string_equal(plan(w), "");
@@ -382,6 +387,41 @@ static void test_lost(void **state)
     assert_string_equal(plan(w), "");
     w->in.now = T0 + S(899 + 900);
     assert_string_equal(plan(w), "lost j1");
+    /* Within its deadlines it may be silent for longer. */
+    j->deadline_at = T0 + S(3600);
+    assert_string_equal(plan(w), "");
+    w->in.now = T0 + S(3600) - 1;
+    assert_string_equal(plan(w), "");
+    w->in.now = T0 + S(3600);
+    assert_string_equal(plan(w), "lost j1");
+}
+
+static void test_phases(void **state)
+{
+    static const wh_sched_limits_t limits = {S(300), S(900), S(120), S(60)};
+
+    (void)state;
+    assert_int_equal(wh_sched_phase_left(WH_PHASE_QUEUED, &limits), S(1380));
+    assert_int_equal(wh_sched_phase_left(WH_PHASE_CLONING, &limits), S(1380));
+    assert_int_equal(wh_sched_phase_left(WH_PHASE_BUILDING, &limits), S(1080));
+    assert_int_equal(wh_sched_phase_left(WH_PHASE_STARTING, &limits), S(180));
+    assert_int_equal(wh_sched_phase_left(WH_PHASE_CHECKING, &limits), S(60));
+    assert_int_equal(wh_sched_phase_left(WH_PHASE_SWITCHING, &limits), S(900));
+}
+
+/* A worker that said no is asked again when there is no other. */
+static void test_avoid(void **state)
+{
+    world_t *w = world(*state);
+    static const wh_sched_avoid_t avoid[] = {{"j1", 1}, {"j9", 2}};
+
+    worker(w, 1);
+    job(w, "j1", "a");
+    w->in.avoid = avoid;
+    w->in.n_avoid = 2;
+    assert_string_equal(plan(w), "assign j1 1");
+    worker(w, 2)->cpu_used = 3900;
+    assert_string_equal(plan(w), "assign j1 2");
 }
 
 static void test_deadline(void **state)
@@ -460,6 +500,8 @@ int main(void)
         UNIT("F10 R10 an assigned job is placed again when its worker drops, or held",
              test_worker_drops),
         UNIT("F148 R24 fifteen minutes without renewal is lost, never within", test_lost),
+        UNIT("F148 each phase that is over leaves less for the rest", test_phases),
+        UNIT("a worker that did not take a job is the last to be asked again", test_avoid),
         UNIT("F148 beyond all deadlines and a minute it is failed", test_deadline),
         UNIT("F12 F14 F137 what failed is never run again by itself", test_never_again),
         UNIT("F150 R9 offline after two minutes, counted from the scheduler's start too",
