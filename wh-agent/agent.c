@@ -413,6 +413,11 @@ static apr_interval_time_t say_why(wh_agent_t *agent, const wh_link_end_t *end)
                "another agent connected with this worker's key; trying again in a minute");
         return REPLACED_US;
     }
+    if (end->code == WH_CLOSE_REVOKED && (agent->rotating || agent->rekeyed)) {
+        /* The hub saw the new key before we did. */
+        agent->force_token = 1;
+        return 0;
+    }
     if (end->code == WH_CLOSE_REVOKED) {
         wh_log(WH_LOG_ERROR, "WH0710",
                "the hub takes this worker no more: it was removed, or its key was revoked; enrol "
@@ -420,6 +425,8 @@ static apr_interval_time_t say_why(wh_agent_t *agent, const wh_link_end_t *end)
         agent->force_token = 1;
         return REPLACED_US;
     }
+    if (agent->rekeyed)
+        return 0;
     if (end->code == WH_CLOSE_RESTART)
         wh_log(WH_LOG_INFO, NULL, "the hub restarts: coming back");
     else if (end->opened)
@@ -435,12 +442,14 @@ static apr_interval_time_t say_why(wh_agent_t *agent, const wh_link_end_t *end)
 static void on_closed(void *owner, const wh_link_end_t *end)
 {
     wh_agent_t *agent = owner;
-    int refused = end->http == 401 || end->http == 403, at_once = refused && !agent->refused;
+    int refused = end->http == 401 || end->http == 403;
+    int at_once = (refused && !agent->refused) || agent->rekeyed;
     apr_interval_time_t at_least = say_why(agent, end);
 
     wh_link_conn_closed(agent);
     agent->force_token |= refused;
     agent->refused |= refused;
+    agent->rekeyed = 0;
     if (agent->stopping)
         return;
     if (at_once)

@@ -41,6 +41,8 @@ struct wh_agent_t {
     int flush_due;          /* a timer is set to send what waits */
     int force_token;        /* the server refused the present one */
     int refused;            /* since the last welcome */
+    int rotating;           /* a thread changes the key */
+    int rekeyed;            /* it did, or may have: the line comes back with the key that counts */
 
     /* what should run, and what was seen running */
     apr_pool_t *desired_p;

@@ -65,6 +65,15 @@ apr_status_t wh_fsutil_write(apr_pool_t *p, const char *path, const char *text, 
     return wh_err_wrap(err, rv, 500, "state_unwritable", "cannot write %s", path);
 }
 
+apr_status_t wh_fsutil_rename(apr_pool_t *p, const char *from, const char *to, wh_err_t *err)
+{
+    apr_status_t rv = rename(from, to) == 0 ? sync_dir_of(p, to) : errno;
+
+    return rv == APR_SUCCESS
+               ? rv
+               : wh_err_wrap(err, rv, 500, "state_unwritable", "cannot rename %s to %s", from, to);
+}
+
 apr_status_t wh_fsutil_read(apr_pool_t *p, const char *path, size_t max, char **text, size_t *n,
                             wh_err_t *err)
 {

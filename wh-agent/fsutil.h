@@ -11,6 +11,10 @@ enum { WH_FSUTIL_QUICK = 0, WH_FSUTIL_DURABLE = 1 };
 apr_status_t wh_fsutil_write(apr_pool_t *p, const char *path, const char *text, size_t n,
                              int durable, wh_err_t *err) WH_MUST_CHECK;
 
+/* Rename within one directory, durably. Errors: state_unwritable. */
+apr_status_t wh_fsutil_rename(apr_pool_t *p, const char *from, const char *to,
+                              wh_err_t *err) WH_MUST_CHECK;
+
 /* The whole of a regular file of at most max bytes, in p, with a NUL behind it. APR_NOTFOUND when
  * there is none. Errors: state_unreadable. */
 apr_status_t wh_fsutil_read(apr_pool_t *p, const char *path, size_t max, char **text, size_t *n,

@@ -24,6 +24,7 @@ struct wh_identity_t {
     wh_identity_opts_t opts;
     apr_thread_mutex_t *lock;
     char key[KEY_HEX + 1];
+    char next[KEY_HEX + 1]; /* of api.key.next; "" = none */
     char id[WH_ID_LEN + 1];
     char token[WH_JWT_MAX + 1]; /* "" = none yet */
     wh_mono_t refresh_at;
@@ -57,28 +58,53 @@ static apr_status_t make_line(apr_pool_t *p, const char *path, const char *value
     return wh_fsutil_write(p, path, line, strlen(line), WH_FSUTIL_DURABLE, err);
 }
 
-static apr_status_t open_key(apr_pool_t *p, wh_identity_t *id, wh_err_t *err)
+static const char *key_path(apr_pool_t *p, const wh_identity_t *id, const char *name)
 {
-    const char *path = apr_pstrcat(p, id->opts.conf->state_dir, "/api.key", NULL), *fresh;
+    return apr_pstrcat(p, id->opts.conf->state_dir, "/", name, NULL);
+}
+
+/* The key in a file. APR_NOTFOUND when it is not there. */
+static apr_status_t read_key(apr_pool_t *p, const char *path, char key[KEY_HEX + 1], wh_err_t *err)
+{
     char *text;
     apr_status_t rv = read_line(p, path, &text, err);
 
-    if (rv == APR_NOTFOUND) {
-        fresh = wh_rand_hex(p, id->opts.rnd, KEY_HEX / 2);
-        rv = fresh != NULL ? make_line(p, path, fresh, err)
-                           : wh_err_set(err, 500, "internal", "there are no random numbers");
-        if (rv == APR_SUCCESS)
-            apr_cpystrn(id->key, fresh, sizeof(id->key));
-        return rv;
-    }
     if (rv != APR_SUCCESS)
         return rv;
     if (strlen(text) != KEY_HEX || !wh_sign_is_hex(text, KEY_HEX))
         return wh_err_set(err, 500, "key_content",
                           "%s does not hold 64 hex digits: remove it and enrol this worker anew",
                           path);
-    apr_cpystrn(id->key, text, sizeof(id->key));
+    memcpy(key, text, KEY_HEX + 1);
     return APR_SUCCESS;
+}
+
+/* A new key, written durably before anybody hears of it. */
+static apr_status_t make_key(apr_pool_t *p, const wh_identity_t *id, const char *path,
+                             char key[KEY_HEX + 1], wh_err_t *err)
+{
+    const char *fresh = wh_rand_hex(p, id->opts.rnd, KEY_HEX / 2);
+    apr_status_t rv = fresh != NULL
+                          ? make_line(p, path, fresh, err)
+                          : wh_err_set(err, 500, "internal", "there are no random numbers");
+
+    if (rv == APR_SUCCESS)
+        memcpy(key, fresh, KEY_HEX + 1);
+    return rv;
+}
+
+static apr_status_t open_keys(apr_pool_t *p, wh_identity_t *id, wh_err_t *err)
+{
+    const char *path = key_path(p, id, "api.key");
+    apr_status_t rv = read_key(p, path, id->key, err);
+
+    if (rv == APR_NOTFOUND)
+        rv = make_key(p, id, path, id->key, err);
+    if (rv == APR_SUCCESS) {
+        rv = read_key(p, key_path(p, id, "api.key.next"), id->next, err);
+        rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    }
+    return rv;
 }
 
 static apr_status_t open_id(apr_pool_t *p, wh_identity_t *id, wh_err_t *err)
@@ -108,6 +134,7 @@ static apr_status_t wipe(void *data)
     wh_identity_t *id = data;
 
     wh_sign_wipe(id->key, sizeof(id->key));
+    wh_sign_wipe(id->next, sizeof(id->next));
     wh_sign_wipe(id->token, sizeof(id->token));
     return APR_SUCCESS;
 }
@@ -123,7 +150,7 @@ apr_status_t wh_identity_open(apr_pool_t *p, const wh_identity_opts_t *opts, wh_
     if (rv != APR_SUCCESS)
         return wh_err_wrap(err, rv, 500, "internal", "cannot make a lock");
     apr_pool_cleanup_register(p, id, wipe, apr_pool_cleanup_null);
-    rv = open_key(p, id, err);
+    rv = open_keys(p, id, err);
     if (rv == APR_SUCCESS)
         rv = open_id(p, id, err);
     *out = id;
@@ -135,11 +162,13 @@ const char *wh_identity_agent_id(const wh_identity_t *id)
     return id->id;
 }
 
-void wh_identity_mac_key(const wh_identity_t *id, unsigned char out[32])
+void wh_identity_mac_key(wh_identity_t *id, unsigned char out[32])
 {
     unsigned char hash[WH_KEY_LEN];
 
+    apr_thread_mutex_lock(id->lock);
     wh_sign_sha256(id->key, KEY_HEX, hash);
+    apr_thread_mutex_unlock(id->lock);
     wh_keys_worker_mac(hash, out);
     wh_sign_wipe(hash, sizeof(hash));
 }
@@ -184,14 +213,40 @@ static apr_status_t take_token(wh_identity_t *id, apr_pool_t *p, const json_t *r
     return APR_SUCCESS;
 }
 
-static apr_status_t refresh(wh_identity_t *id, apr_pool_t *p, wh_api_t *api, wh_err_t *err)
+static apr_status_t refresh_by(wh_identity_t *id, apr_pool_t *p, wh_api_t *api, const char *key,
+                               wh_err_t *err)
 {
     wh_api_call_t call = {
-        .method = "POST", .path = "/v1/workers/refresh-token", .bearer = id->key, .fd = -1};
+        .method = "POST", .path = "/v1/workers/refresh-token", .bearer = key, .fd = -1};
     json_t *reply = NULL;
     apr_status_t rv = wh_api_call(api, p, &call, &reply, err);
 
     return rv == APR_SUCCESS ? take_token(id, p, reply, err) : rv;
+}
+
+/* The new key is the server's: from now on it is ours. */
+static apr_status_t adopt(wh_identity_t *id, apr_pool_t *p, wh_err_t *err)
+{
+    apr_status_t rv =
+        wh_fsutil_rename(p, key_path(p, id, "api.key.next"), key_path(p, id, "api.key"), err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    memcpy(id->key, id->next, sizeof(id->key));
+    wh_sign_wipe(id->next, sizeof(id->next));
+    wh_log(WH_LOG_INFO, NULL, "the key of this worker was changed");
+    return APR_SUCCESS;
+}
+
+/* With a change of the key that was cut off, either key may be the server's. */
+static apr_status_t refresh(wh_identity_t *id, apr_pool_t *p, wh_api_t *api, wh_err_t *err)
+{
+    apr_status_t rv = refresh_by(id, p, api, id->key, err);
+
+    if (rv == APR_SUCCESS || err->http != 401 || id->next[0] == '\0')
+        return rv;
+    rv = refresh_by(id, p, api, id->next, err);
+    return rv == APR_SUCCESS ? adopt(id, p, err) : rv;
 }
 
 static apr_status_t register_worker(wh_identity_t *id, apr_pool_t *p, wh_api_t *api, wh_err_t *err)
@@ -278,6 +333,41 @@ apr_status_t wh_identity_token(wh_identity_t *id, apr_pool_t *p, int force, cons
     else if (err != NULL)
         *err = why;
     apr_thread_mutex_unlock(id->lock);
+    return rv;
+}
+
+/* Under the lock. */
+static apr_status_t rotate(wh_identity_t *id, apr_pool_t *p, wh_err_t *err)
+{
+    wh_api_call_t call = {
+        .method = "POST", .path = "/v1/workers/rotate-key", .bearer = id->key, .fd = -1};
+    json_t *reply = NULL;
+    wh_api_t *api;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (id->next[0] == '\0')
+        rv = make_key(p, id, key_path(p, id, "api.key.next"), id->next, err);
+    call.json = wh_json_own(p, json_pack("{s:s}", "api_key", id->next));
+    if (rv == APR_SUCCESS)
+        rv = wh_api_open(p, id->opts.conf, NULL, &api, err);
+    if (rv == APR_SUCCESS)
+        rv = wh_api_call(api, p, &call, &reply, err);
+    if (rv == APR_SUCCESS)
+        rv = adopt(id, p, err);
+    return rv == APR_SUCCESS ? take_token(id, p, reply, err) : rv;
+}
+
+apr_status_t wh_identity_rotate(wh_identity_t *id, wh_err_t *err)
+{
+    apr_pool_t *p = wh_pool_make("rotate");
+    apr_status_t rv;
+
+    if (p == NULL)
+        return wh_err_set(err, 500, "internal", "out of memory");
+    apr_thread_mutex_lock(id->lock);
+    rv = rotate(id, p, err);
+    apr_thread_mutex_unlock(id->lock);
+    apr_pool_destroy(p);
     return rv;
 }
 

@@ -1,6 +1,13 @@
-/* Who this agent is to the server: its API key, made here and never sent but to register and to
- * refresh, and the worker token of fifteen minutes that comes of it (F54-F58, R31). The agent's own
- * id names its containers in the engine, so that several agents can share one.
+/* Who this agent is to the server: its API key, made here and never sent but to register, to
+ * refresh and to be changed, and the worker token of fifteen minutes that comes of it (F54-F58,
+ * R31). The agent's own id names its containers in the engine, so that several agents can share
+ * one.
+ *
+ * A new key is first written to api.key.next, then registered, then renamed to api.key. Whoever
+ * dies in between finds both files at the next start: the key in api.key is tried first, and when
+ * the server does not know it (401) the other, which takes its place if it is known. So
+ * api.key.next is never removed, only renamed or registered again: its registration may still be on
+ * its way.
  *
  * Any thread; calls are serialised.
  */
@@ -29,7 +36,7 @@ apr_status_t wh_identity_open(apr_pool_t *p, const wh_identity_opts_t *opts,
 const char *wh_identity_agent_id(const wh_identity_t *identity);
 
 /* The MAC key of the link. */
-void wh_identity_mac_key(const wh_identity_t *identity, unsigned char out[32]);
+void wh_identity_mac_key(wh_identity_t *identity, unsigned char out[32]);
 
 /* A token that is good for two minutes more, in p: the present one, or a fresh one by
  * refresh-token, or, when the server does not know the key, by registering with the enrolment
@@ -37,6 +44,11 @@ void wh_identity_mac_key(const wh_identity_t *identity, unsigned char out[32]);
  * server_unreachable and what the server answers. Blocks for the time of a request. */
 apr_status_t wh_identity_token(wh_identity_t *identity, apr_pool_t *p, int force,
                                const char **token, wh_err_t *err) WH_MUST_CHECK;
+
+/* Make a new key, register it in the place of the present one, and take it. Codes: those of
+ * wh_identity_token; whatever is not 4xx leaves open whether the server took it, which the next
+ * wh_identity_token with force finds out. Blocks for the time of a request. */
+apr_status_t wh_identity_rotate(wh_identity_t *identity, wh_err_t *err) WH_MUST_CHECK;
 
 /* Microseconds until the token should be refreshed, 0 = now. */
 apr_interval_time_t wh_identity_refresh_in(wh_identity_t *identity);

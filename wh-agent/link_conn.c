@@ -5,6 +5,7 @@
 #include "libwh/wh_text.h"
 #include "wh-agent/link_conn.h"
 #include "wh-agent/pool.h"
+#include "wh-agent/rotate.h"
 
 #define QUEUE_ENOUGH ((size_t)(1024 * 1024)) /* more log lines wait until this has gone out */
 #define HEARTBEAT_S 30
@@ -127,6 +128,22 @@ static void say_error(wh_agent_t *agent, const wh_proto_msg_t *msg, const char *
     wh_link_send(agent->link, WH_MSG_ERROR, wh_proto_msg_error_encode(&error));
 }
 
+/* The whole list anew: what is in none of it goes. */
+static void take_desired(wh_agent_t *agent, const apr_array_header_t *desired)
+{
+    apr_pool_clear(agent->desired_p);
+    agent->desired = apr_array_make(agent->desired_p, 8, sizeof(wh_msg_desired_t));
+    for (int i = 0; i < desired->nelts; i++) {
+        wh_msg_desired_t d = APR_ARRAY_IDX(desired, i, wh_msg_desired_t);
+
+        d.deployment = apr_pstrdup(agent->desired_p, d.deployment);
+        d.app = apr_pstrdup(agent->desired_p, d.app);
+        APR_ARRAY_PUSH(agent->desired, wh_msg_desired_t) = d;
+    }
+    agent->desired_at = wh_clock_now(agent->clock);
+    agent->reconcile_due = 1;
+}
+
 static apr_status_t on_welcome(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_t *msg,
                                wh_err_t *err)
 {
@@ -138,17 +155,7 @@ static apr_status_t on_welcome(wh_agent_t *agent, apr_pool_t *p, const wh_proto_
     wh_log(WH_LOG_INFO, NULL, "connected to %s as %s (server %s)", wh_link_url(agent->link),
            agent->conf.name, welcome.server_version);
     agent->refused = 0;
-    apr_pool_clear(agent->desired_p);
-    agent->desired = apr_array_make(agent->desired_p, 8, sizeof(wh_msg_desired_t));
-    for (int i = 0; i < welcome.desired->nelts; i++) {
-        wh_msg_desired_t d = APR_ARRAY_IDX(welcome.desired, i, wh_msg_desired_t);
-
-        d.deployment = apr_pstrdup(agent->desired_p, d.deployment);
-        d.app = apr_pstrdup(agent->desired_p, d.app);
-        APR_ARRAY_PUSH(agent->desired, wh_msg_desired_t) = d;
-    }
-    agent->desired_at = wh_clock_now(agent->clock);
-    agent->reconcile_due = 1;
+    take_desired(agent, welcome.desired);
     agent->welcomed = 1;
     agent->heartbeat_s = welcome.heartbeat_s > 0 ? welcome.heartbeat_s : HEARTBEAT_S;
     wh_backoff_reset(&agent->backoff);
@@ -218,9 +225,15 @@ static apr_status_t on_settings(wh_agent_t *agent, apr_pool_t *p, const wh_proto
     wh_msg_settings_t settings;
     apr_status_t rv = wh_proto_msg_settings_decode(p, msg->p, &settings, err);
 
-    if (rv == APR_SUCCESS && settings.heartbeat_s > 0)
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (settings.heartbeat_s > 0)
         agent->heartbeat_s = settings.heartbeat_s;
-    return rv;
+    if (settings.desired != NULL) {
+        take_desired(agent, settings.desired);
+        wh_agent_look_soon(agent);
+    }
+    return APR_SUCCESS;
 }
 
 static apr_status_t on_error(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_t *msg,
@@ -245,14 +258,29 @@ static apr_status_t on_reconnect(wh_agent_t *agent, apr_pool_t *p, const wh_prot
     return APR_SUCCESS;
 }
 
+static apr_status_t on_rotate_key(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_t *msg,
+                                  wh_err_t *err)
+{
+    (void)p;
+    (void)msg;
+    (void)err;
+    wh_rotate_begin(agent);
+    return APR_SUCCESS;
+}
+
 typedef apr_status_t handler_fn(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_t *msg,
                                 wh_err_t *err);
 
 static handler_fn *const handlers[WH_MSG_COUNT] = {
-    [WH_MSG_WELCOME] = on_welcome,   [WH_MSG_JOB] = on_job,
-    [WH_MSG_JOB_GO] = on_ref,        [WH_MSG_JOB_CANCEL] = on_ref,
-    [WH_MSG_RESULT_ACK] = on_ref,    [WH_MSG_LOG_ACK] = on_log_ack,
-    [WH_MSG_SETTINGS] = on_settings, [WH_MSG_RECONNECT] = on_reconnect,
+    [WH_MSG_WELCOME] = on_welcome,
+    [WH_MSG_JOB] = on_job,
+    [WH_MSG_JOB_GO] = on_ref,
+    [WH_MSG_JOB_CANCEL] = on_ref,
+    [WH_MSG_RESULT_ACK] = on_ref,
+    [WH_MSG_LOG_ACK] = on_log_ack,
+    [WH_MSG_SETTINGS] = on_settings,
+    [WH_MSG_RECONNECT] = on_reconnect,
+    [WH_MSG_ROTATE_KEY] = on_rotate_key,
     [WH_MSG_ERROR] = on_error,
 };
 

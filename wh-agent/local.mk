@@ -39,6 +39,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/reconcile.c wh-agent/reconcile.h \
 	wh-agent/release.c wh-agent/release.h \
 	wh-agent/results.c wh-agent/results.h \
+	wh-agent/rotate.c wh-agent/rotate.h \
 	wh-agent/run.c wh-agent/run.h \
 	wh-agent/source.c wh-agent/source.h \
 	wh-agent/thread.c wh-agent/thread.h \
