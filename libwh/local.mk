@@ -14,6 +14,7 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_conf.c libwh/wh_conf.h \
 	libwh/wh_err.c libwh/wh_err.h \
 	libwh/wh_id.c libwh/wh_id.h \
+	libwh/wh_idmap.c libwh/wh_idmap.h \
 	libwh/wh_json.c libwh/wh_json.h \
 	libwh/wh_jwt.c libwh/wh_jwt.h \
 	libwh/wh_keys.c libwh/wh_keys.h \

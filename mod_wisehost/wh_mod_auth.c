@@ -18,7 +18,7 @@
 
 static apr_status_t set_worker(wh_call_t *c, wh_actor_kind_e kind, const wh_worker_t *w)
 {
-    if (w->admin_state == WH_WORKER_REMOVED) {
+    if (w->admin_state == WH_WORKER_REMOVED || w->revoked_at != 0) {
         return APR_NOTFOUND;
     }
     c->actor.kind = kind;
@@ -113,11 +113,17 @@ static apr_status_t by_enrolment(wh_call_t *c, const char *hash)
     return rv;
 }
 
+/* With WiseHostAllowRawKey Off the key is shown where no token would do alone: to get one (R31). */
 static apr_status_t by_worker_key(wh_call_t *c, const char *hash)
 {
     wh_worker_t *w;
-    apr_status_t rv = wh_mod_call_db(c);
+    apr_status_t rv;
 
+    if (!wh_mod_conf_allow_raw_key(c->r->server) &&
+        wh_authz_action_takes(c->route->action, WH_ACTOR_WORKER)) {
+        return APR_NOTFOUND;
+    }
+    rv = wh_mod_call_db(c);
     rv = rv ? rv : wh_db_worker_by_key_hash(c->dbc, c->p, hash, &w, &c->err);
     return rv ? rv : set_worker(c, WH_ACTOR_WORKER_KEY, w);
 }

@@ -11,6 +11,7 @@
 #include "libwh/wh_keys.h"
 #include "whdb/wh_db_schema.h"
 #include "wh-scheduler/publish_dir.h"
+#include "wh-scheduler/tls.h"
 #include "wh-scheduler/user.h"
 
 typedef struct check_t {
@@ -91,6 +92,18 @@ static void keys(check_t *c)
     explicit_bzero(root, sizeof(root));
 }
 
+static void listener(check_t *c)
+{
+    const wh_settings_t *s = c->settings;
+    wh_err_t err = WH_ERR_INIT;
+    wh_tls_t *tls;
+
+    if (s->listen_host != NULL && wh_tls_open(c->p, s->listen_cert, s->listen_key, apr_time_now(),
+                                              &tls, &err) != APR_SUCCESS) {
+        wrong(c, "listen: %s", err.text);
+    }
+}
+
 static void database(check_t *c)
 {
     const wh_settings_t *s = c->settings;
@@ -146,6 +159,7 @@ int wh_check_run(apr_pool_t *p, const wh_settings_t *settings, const char *verif
         return c.wrong;
     }
     keys(&c);
+    listener(&c);
     routes(&c, verifier);
     database(&c);
     return c.wrong;

@@ -5,25 +5,40 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_log.h"
+#include "libwh/wh_sign.h"
+#include "whdb/wh_db_worker.h"
 
 wh_peer_t *wh_core_peer(wh_core_t *core, apr_int64_t worker)
 {
-    wh_peer_t *peer = core->peers;
-
-    while (peer != NULL && peer->worker != worker) {
-        peer = peer->next;
+    if (core->peers == NULL) {
+        return NULL;
     }
-    return peer;
+    return WH_IDMAP_OF(wh_idmap_find(&core->peers_by_worker, (apr_uint64_t)worker), wh_peer_t,
+                       by_worker);
 }
 
 wh_peer_t *wh_core_peer_of_conn(wh_core_t *core, apr_uint64_t conn)
 {
-    wh_peer_t *peer = core->peers;
-
-    while (peer != NULL && peer->conn != conn) {
-        peer = peer->next;
+    if (core->peers == NULL) {
+        return NULL;
     }
-    return peer;
+    return WH_IDMAP_OF(wh_idmap_find(&core->peers_by_conn, conn), wh_peer_t, by_conn);
+}
+
+static void enter(wh_core_t *core, wh_peer_t *peer)
+{
+    if (core->peers_by_worker.slots == NULL) {
+        wh_idmap_init(&core->peers_by_worker, core->pool, (size_t)core->settings->max_workers);
+        wh_idmap_init(&core->peers_by_conn, core->pool, (size_t)core->settings->max_workers);
+    }
+    wh_idmap_put(&core->peers_by_worker, &peer->by_worker, (apr_uint64_t)peer->worker);
+    wh_idmap_put(&core->peers_by_conn, &peer->by_conn, peer->conn);
+    peer->next = core->peers;
+    peer->at = &core->peers;
+    if (peer->next != NULL) {
+        peer->next->at = &peer->next;
+    }
+    core->peers = peer;
 }
 
 wh_peer_t *wh_core_peer_add(wh_core_t *core, apr_int64_t worker, apr_uint64_t conn,
@@ -45,23 +60,25 @@ wh_peer_t *wh_core_peer_add(wh_core_t *core, apr_int64_t worker, apr_uint64_t co
     peer->heard = wh_clock_mono(core->clock);
     wh_bucket_init(&peer->logs, WH_BUCKET_LOG_RATE, WH_BUCKET_LOG_BURST,
                    wh_clock_mono(core->clock));
-    peer->next = core->peers;
-    core->peers = peer;
+    enter(core, peer);
     return peer;
 }
 
 int wh_core_peer_drop(wh_core_t *core, apr_uint64_t conn)
 {
-    for (wh_peer_t **at = &core->peers; *at != NULL; at = &(*at)->next) {
-        if ((*at)->conn == conn) {
-            wh_peer_t *peer = *at;
+    wh_peer_t *peer = wh_core_peer_of_conn(core, conn);
 
-            *at = peer->next;
-            free(peer);
-            return 1;
-        }
+    if (peer == NULL) {
+        return 0;
     }
-    return 0;
+    wh_idmap_drop(&core->peers_by_worker, &peer->by_worker);
+    wh_idmap_drop(&core->peers_by_conn, &peer->by_conn);
+    *peer->at = peer->next;
+    if (peer->next != NULL) {
+        peer->next->at = peer->at;
+    }
+    free(peer);
+    return 1;
 }
 
 void wh_core_send(wh_core_t *core, const wh_peer_t *peer, wh_msg_e type, json_t *payload)
@@ -108,6 +125,55 @@ void wh_core_close(wh_core_t *core, apr_uint64_t conn, int code)
         post->code = code;
         wh_mailbox_post(core->box, post);
     }
+}
+
+static wh_roster_row_t roster_row(const wh_worker_t *w)
+{
+    wh_roster_row_t row = {.id = w->id};
+
+    if (wh_sign_unhex(w->key_hash, 2 * WH_KEY_LEN, row.key_hash) != 0) {
+        memset(row.key_hash, 0, sizeof(row.key_hash));
+        row.state = WH_ROSTER_REVOKED;
+    }
+    if (w->revoked_at != 0) {
+        row.state = WH_ROSTER_REVOKED;
+    }
+    if (w->admin_state == WH_WORKER_REMOVED) {
+        row.state = WH_ROSTER_REMOVED;
+    }
+    return row;
+}
+
+apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
+{
+    apr_array_header_t *workers;
+    wh_roster_row_t *rows;
+    wh_roster_t *roster;
+    wh_post_t *post;
+    apr_status_t rv = wh_db_worker_roster(core->dbc, p, &workers, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rows = apr_palloc(p, (size_t)(workers->nelts + 1) * sizeof(*rows));
+    for (int i = 0; i < workers->nelts; i++) {
+        rows[i] = roster_row(&APR_ARRAY_IDX(workers, i, wh_worker_t));
+    }
+    roster = wh_roster_make(rows, (size_t)workers->nelts);
+    if (roster == NULL || wh_roster_same(roster, core->roster)) {
+        wh_roster_free(roster);
+        return APR_SUCCESS;
+    }
+    post = wh_mailbox_post_make(WH_POST_ROSTER, 0);
+    if (post != NULL && (post->roster = wh_roster_make(rows, (size_t)workers->nelts)) != NULL) {
+        wh_mailbox_post(core->box, post);
+        wh_roster_free(core->roster);
+        core->roster = roster;
+        return APR_SUCCESS;
+    }
+    wh_mailbox_post_free(post); /* out of memory: the next look tries again */
+    wh_roster_free(roster);
+    return APR_SUCCESS;
 }
 
 int wh_core_may_retry(const wh_err_t *err)

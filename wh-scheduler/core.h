@@ -10,6 +10,7 @@
 #define WH_CORE_H
 
 #include "libwh/wh_clock.h"
+#include "libwh/wh_idmap.h"
 #include "libwh/wh_proto_msg.h"
 #include "libwh/wh_rand.h"
 #include "libwh/wh_sched.h"
@@ -26,15 +27,16 @@
 
 /* A connected worker. */
 typedef struct wh_peer_t {
-    struct wh_peer_t *next;
+    struct wh_peer_t *next, **at; /* list of all; *at is this one */
+    wh_idmap_link_t by_worker, by_conn;
     apr_int64_t worker;
     apr_uint64_t conn;
     int ready;             /* its hello was answered: frames may go out */
     const char *public_id; /* in the struct's own memory */
     wh_mono_t heard;       /* its hello or last heartbeat, or when it came */
     wh_mono_t offer_again; /* it refused a job: when to ask again, 0 = it did not */
-    int faults;             /* frames that were answered by an error */
-    wh_bucket_t logs;       /* F66, F67 */
+    int faults;            /* frames that were answered by an error */
+    wh_bucket_t logs;      /* F66, F67 */
     char id_text[32];
 } wh_peer_t;
 
@@ -57,16 +59,18 @@ typedef struct wh_core_t {
     wh_publish_t *publish;
     wh_logseg_t *logs;
     wh_peer_t *peers;
+    wh_idmap_t peers_by_worker, peers_by_conn; /* made with the first peer */
+    wh_roster_t *roster;                       /* what the event loop was told last */
     wh_mono_t started; /* nobody is called offline before a whole timeout has passed since (R9) */
-    wh_core_times_t times; /* times.c */
+    wh_core_times_t times;  /* times.c */
     wh_declines_t declines; /* decline.c */
-    int plan_again;     /* something changed that may let a waiting job go */
-    int unfinished;     /* some deployment may be left in finalize: look */
-    int republish;      /* the whole table is to be written */
-    int plan_behind; /* the look behind the head of a long queue goes on after this job */
+    int plan_again;         /* something changed that may let a waiting job go */
+    int unfinished;         /* some deployment may be left in finalize: look */
+    int republish;          /* the whole table is to be written */
+    int plan_behind;        /* the look behind the head of a long queue goes on after this job */
     wh_sched_job_t plan_after;
     char plan_after_id[32];
-    wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at;
+    wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at, roster_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 
@@ -87,6 +91,10 @@ void wh_core_send_ref(wh_core_t *core, const wh_peer_t *peer, wh_msg_e type, con
 void wh_core_send_error(wh_core_t *core, const wh_peer_t *peer, const char *in_reply_to,
                         const char *code, const char *message);
 void wh_core_close(wh_core_t *core, apr_uint64_t conn, int code);
+
+/* Reads who is a worker and tells the event loop when that changed: once a few seconds and at every
+ * poke. */
+apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, wh_err_t *err) WH_MUST_CHECK;
 
 /* True for a failure that the database is to blame for: the same may be tried again. */
 int wh_core_may_retry(const wh_err_t *err);

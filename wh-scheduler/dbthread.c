@@ -230,6 +230,8 @@ static void *run(void *baton)
     while (core->peers != NULL) {
         (void)wh_core_peer_drop(core, core->peers->conn);
     }
+    wh_roster_free(core->roster);
+    core->roster = NULL;
     close_db(core);
     if (t->deposed) {
         kill(getpid(), SIGTERM); /* the main thread ends in order, and we start over as a standby */

@@ -1,74 +1,37 @@
-#include "wh-scheduler/hub.h"
+#include "wh-scheduler/hub_lws.h"
 
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
-#include <libwebsockets.h>
 
-#include "libwh/wh_assertion.h"
 #include "libwh/wh_log.h"
-#include "libwh/wh_sign.h"
-#include "wh-scheduler/hub_dispatch.h"
 
 #if LWS_PRE > WH_HUB_CONN_HEADROOM
 #error "WH_HUB_CONN_HEADROOM is too small for this libwebsockets"
 #endif
 
-#define SESSION_MAGIC 0x77684855u
 #define TRIM_US (120 * LWS_US_PER_SEC)
-#define BACKLOG_MAX 1024 /* comings and goings that wait for a database that is away */
+#define PACE_US (50 * LWS_US_PER_MS)
 #define DRAIN_US APR_INT64_C(2000000)
-
-/* Per connection of libwebsockets; conn is ours and outlives it by nothing. */
-typedef struct session_t {
-    unsigned magic;
-    wh_hub_conn_t *conn;
-} session_t;
-
-struct wh_hub_t {
-    wh_hub_opt_t opt;
-    wh_hub_env_t env;
-    struct lws_context *context;
-    struct lws_vhost *vhost;
-    wh_hub_conn_t *conns;
-    int n_conns;
-    apr_uint64_t last_id;
-    int draining;
-    lws_sorted_usec_list_t second, trim;
-};
+#define POLICY 1008 /* a peer that keeps no measure */
 
 /* Quiet peers are pinged after 72 s and given up after 90 (F64, F65). */
-static const lws_retry_bo_t idle_policy = {
+const lws_retry_bo_t wh_hub_idle_policy = {
     .secs_since_valid_ping = 72,
     .secs_since_valid_hangup = 90,
 };
 
-static wh_hub_t *hub_of(struct lws *wsi)
+static wh_hub_conn_t *conn_of(const wh_hub_session_t *session)
 {
-    return lws_context_user(lws_get_context(wsi));
+    return session != NULL && session->magic == WH_HUB_SESSION_MAGIC ? session->conn : NULL;
 }
 
-/* Out of descriptors libwebsockets writes thousands of lines a second: ten in ten seconds are
- * enough. */
-static void lws_said(int level, const char *line)
+static void want_write(wh_hub_conn_t *conn)
 {
-    static time_t since;
-    static int lines;
-    time_t now = time(NULL);
-
-    if (now - since >= 10) {
-        since = now;
-        lines = 0;
-    }
-    if (lines++ < 10) {
-        int n = (int)strcspn(line, "\n");
-
-        wh_log(level == LLL_ERR ? WH_LOG_ERROR : WH_LOG_DEBUG, "WH0402", "libwebsockets: %.*s", n,
-               line);
-    }
+    conn->asked = 1;
+    lws_callback_on_writable(conn->wsi);
 }
 
 static void start_closing(wh_hub_conn_t *conn, int code)
@@ -79,130 +42,82 @@ static void start_closing(wh_hub_conn_t *conn, int code)
     if (conn->established) {
         /* A peer that does not read never becomes writable: the timeout ends it all the same. */
         lws_set_timeout(conn->wsi, PENDING_TIMEOUT_CLOSE_SEND, 5);
-        lws_callback_on_writable(conn->wsi);
+        want_write(conn);
     }
 }
 
-static void pause_reading(wh_hub_conn_t *conn, int paused)
+static void pause_reading(wh_hub_conn_t *conn, unsigned why)
 {
-    conn->paused = paused;
+    conn->paused |= why;
     if (conn->established) {
-        lws_rx_flow_control(conn->wsi, !paused);
+        lws_rx_flow_control(conn->wsi, 0);
     }
 }
 
-/* ---- The upgrade ---- */
-
-static int refuse(struct lws *wsi, unsigned status, const char *why)
+static void go_on_reading(wh_hub_conn_t *conn, unsigned why)
 {
-    wh_log(WH_LOG_INFO, NULL, "upgrade refused with %u: %s", status, why);
-    (void)lws_return_http_status(wsi, status, why);
-    return 1;
+    conn->paused &= ~why;
+    if (conn->established && conn->paused == 0) {
+        lws_rx_flow_control(conn->wsi, 1);
+    }
 }
 
-static int header(struct lws *wsi, const char *name, char *buf, int size)
+/* ---- Coming ---- */
+
+int wh_hub_enter(wh_hub_t *hub, struct lws *wsi, wh_hub_session_t *session, apr_int64_t worker,
+                 const char *agent_nonce)
 {
-    int n = lws_hdr_custom_copy(wsi, buf, size, name, (int)strlen(name));
+    const char *own = wh_rand_hex(hub->env.scratch, hub->opt.rand, WH_PROTO_NONCE_HEX / 2);
+    wh_hub_conn_t *conn =
+        own != NULL ? wh_hub_conn_make(++hub->last_id, worker, own, agent_nonce) : NULL;
 
-    if (n < 0) {
-        buf[0] = '\0';
-    }
-    return n;
-}
-
-/* LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: who may upgrade. Everything is decided here, before the
- * library answers; the callback CVE-2025-11677 lies in is not used. */
-static int filter_upgrade(struct lws *wsi, session_t *session, const char *wanted)
-{
-    wh_hub_t *hub = hub_of(wsi);
-    wh_err_t err = WH_ERR_INIT;
-    char uri[64], assertion[WH_ASSERTION_MAX], nonce[WH_PROTO_NONCE_HEX + 2];
-    unsigned char raw[WH_PROTO_NONCE_HEX / 2];
-    const char *own;
-    apr_int64_t worker;
-
-    if (lws_hdr_copy(wsi, uri, sizeof(uri), WSI_TOKEN_GET_URI) < 0 ||
-        strcmp(uri, "/v1/workers/ws") != 0) {
-        return refuse(wsi, 404, "there is nothing here");
-    }
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0) {
-        return refuse(wsi, 403, "browsers may not connect here");
-    }
-    if (wanted == NULL || strcmp(wanted, WH_PROTO_SUBPROTOCOL) != 0) {
-        return refuse(wsi, 426, "this hub speaks " WH_PROTO_SUBPROTOCOL);
-    }
-    if (header(wsi, "x-wisehost-assertion:", assertion, sizeof(assertion)) <= 0) {
-        return refuse(wsi, 401, "no assertion");
-    }
-    worker = wh_hub_dispatch_worker(&hub->env, hub->opt.assertion_key, assertion, &err);
     apr_pool_clear(hub->env.scratch);
-    if (worker == 0) {
-        return refuse(wsi, (unsigned)err.http, err.text);
+    if (conn == NULL) {
+        return -1;
     }
-    if (header(wsi, "x-wisehost-nonce:", nonce, sizeof(nonce)) != WH_PROTO_NONCE_HEX ||
-        wh_sign_unhex(nonce, WH_PROTO_NONCE_HEX, raw) != 0) {
-        return refuse(wsi, 400, "X-Wisehost-Nonce is not 32 hex digits");
+    conn->wsi = wsi;
+    conn->way = (int)wh_hub_way(wsi);
+    wh_idmap_put(&hub->by_id, &conn->by_id, conn->id);
+    wh_idmap_put(&hub->by_worker, &conn->by_worker, (apr_uint64_t)worker);
+    conn->next = hub->conns;
+    conn->at = &hub->conns;
+    if (conn->next != NULL) {
+        conn->next->at = &conn->next;
     }
-    if (hub->draining || hub->n_conns >= hub->opt.max_workers) {
-        return refuse(wsi, 503, hub->draining ? "the hub is stopping" : "too many workers");
-    }
-    if (wh_mailbox_waiting(hub->env.box) > BACKLOG_MAX) {
-        return refuse(wsi, 503, "the database is away");
-    }
-    own = wh_rand_hex(hub->env.scratch, hub->opt.rand, sizeof(raw));
-    session->conn = own != NULL ? wh_hub_conn_make(++hub->last_id, worker, own, nonce) : NULL;
-    apr_pool_clear(hub->env.scratch);
-    if (session->conn == NULL) {
-        return refuse(wsi, 503, "out of memory");
-    }
-    session->magic = SESSION_MAGIC;
-    session->conn->wsi = wsi;
-    session->conn->next = hub->conns;
-    hub->conns = session->conn;
+    hub->conns = conn;
     hub->n_conns++;
-    return 0;
-}
-
-static int add_headers(struct lws *wsi, session_t *session, struct lws_process_html_args *args)
-{
-    unsigned char *at = (unsigned char *)args->p, *end = at + args->max_len;
-
-    if (session == NULL || session->conn == NULL) {
-        return 0;
-    }
-    if (lws_add_http_header_by_name(wsi, (const unsigned char *)"x-wisehost-nonce:",
-                                    (const unsigned char *)session->conn->link.hub_nonce,
-                                    WH_PROTO_NONCE_HEX, &at, end)) {
-        return 1;
-    }
-    args->p = (char *)at;
+    session->conn = conn;
+    session->magic = WH_HUB_SESSION_MAGIC;
     return 0;
 }
 
 /* The newest connection of a worker wins (F80). */
 static void replace_older(wh_hub_t *hub, const wh_hub_conn_t *conn)
 {
-    for (wh_hub_conn_t *old = hub->conns; old != NULL; old = old->next) {
-        if (old != conn && old->worker == conn->worker && old->established) {
+    wh_idmap_link_t *link = wh_idmap_find(&hub->by_worker, (apr_uint64_t)conn->worker);
+
+    for (; link != NULL; link = wh_idmap_older(link)) {
+        wh_hub_conn_t *old = WH_IDMAP_OF(link, wh_hub_conn_t, by_worker);
+
+        if (old != conn && old->established && old->state != WH_HUB_CONN_CLOSING) {
             wh_log(WH_LOG_INFO, NULL,
-                   "worker %" APR_INT64_T_FMT " connects again: the older "
-                   "connection is closed",
+                   "worker %" APR_INT64_T_FMT " connects again: the older connection is closed",
                    conn->worker);
             start_closing(old, WH_CLOSE_REPLACED);
         }
     }
 }
 
-static int established(struct lws *wsi, session_t *session)
+static int established(struct lws *wsi, wh_hub_session_t *session)
 {
-    wh_hub_t *hub = hub_of(wsi);
-    wh_hub_conn_t *conn = session->conn;
+    wh_hub_t *hub = wh_hub_of(wsi);
+    wh_hub_conn_t *conn = conn_of(session);
 
     if (conn == NULL) {
         return -1;
     }
     conn->established = 1;
-    pause_reading(conn, 1); /* until its key is known */
+    pause_reading(conn, WH_HUB_PAUSE_KEY);
     replace_older(hub, conn);
     conn->announced = wh_hub_dispatch_event(&hub->env, conn, WH_WORK_CONNECT);
     return conn->announced ? 0 : -1;
@@ -210,10 +125,40 @@ static int established(struct lws *wsi, session_t *session)
 
 /* ---- Frames ---- */
 
-static int received(struct lws *wsi, session_t *session, const void *data, size_t len)
+static void pace(lws_sorted_usec_list_t *sul)
 {
-    wh_hub_t *hub = hub_of(wsi);
-    wh_hub_conn_t *conn = session->conn;
+    wh_hub_t *hub = lws_container_of(sul, wh_hub_t, pace);
+    wh_mono_t now = wh_clock_mono(hub->opt.clock);
+    int waiting = 0;
+
+    for (wh_hub_conn_t *conn = hub->conns; conn != NULL; conn = conn->next) {
+        if (!(conn->paused & WH_HUB_PAUSE_PACE)) {
+            continue;
+        }
+        if (wh_hub_conn_rested(conn, now)) {
+            go_on_reading(conn, WH_HUB_PAUSE_PACE);
+        } else {
+            waiting = 1;
+        }
+    }
+    if (waiting) {
+        lws_sul_schedule(hub->context, 0, &hub->pace, pace, PACE_US);
+    }
+}
+
+/* It is not read until it has rested: what it sends meanwhile waits on its own machine. */
+static void slow_down(wh_hub_t *hub, wh_hub_conn_t *conn)
+{
+    if (!(conn->paused & WH_HUB_PAUSE_PACE)) {
+        pause_reading(conn, WH_HUB_PAUSE_PACE);
+        lws_sul_schedule(hub->context, 0, &hub->pace, pace, PACE_US);
+    }
+}
+
+static int received(struct lws *wsi, wh_hub_session_t *session, const void *data, size_t len)
+{
+    wh_hub_t *hub = wh_hub_of(wsi);
+    wh_hub_conn_t *conn = conn_of(session);
     int last = lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0;
     int code = 0;
 
@@ -222,6 +167,9 @@ static int received(struct lws *wsi, session_t *session, const void *data, size_
     }
     if (conn->state != WH_HUB_CONN_OPEN) {
         return 0;
+    }
+    if (!wh_hub_conn_pace(conn, len, last, wh_clock_mono(hub->opt.clock))) {
+        slow_down(hub, conn);
     }
     if (lws_frame_is_binary(wsi)) {
         start_closing(conn, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE);
@@ -242,25 +190,27 @@ static int received(struct lws *wsi, session_t *session, const void *data, size_
         break;
     }
     wh_hub_conn_rx_done(conn);
-    if (conn->paused) {
-        pause_reading(conn, 1);
+    if (conn->paused != 0) {
+        pause_reading(conn, conn->paused);
     }
     if (conn->out != NULL) {
-        lws_callback_on_writable(wsi);
+        want_write(conn);
     }
     start_closing(conn, code);
     return 0;
 }
 
-static int writeable(struct lws *wsi, session_t *session)
+static int writeable(struct lws *wsi, wh_hub_session_t *session)
 {
-    wh_hub_conn_t *conn = session->conn;
+    wh_hub_conn_t *conn = conn_of(session);
     wh_hub_out_t *out;
     int n;
 
     if (conn == NULL) {
         return -1;
     }
+    conn->odd += !conn->asked; /* the library has answered a ping */
+    conn->asked = 0;
     /* What was queued before the decision to close is worth nothing to a peer that is sent away,
      * but an error frame that says why is: it was queued first and goes first. */
     out = wh_hub_conn_next(conn);
@@ -277,30 +227,41 @@ static int writeable(struct lws *wsi, session_t *session)
     }
     wh_hub_conn_sent(conn);
     if (conn->out != NULL || conn->state == WH_HUB_CONN_CLOSING) {
-        lws_callback_on_writable(wsi);
+        want_write(conn);
+    }
+    return 0;
+}
+
+static int pong(wh_hub_session_t *session)
+{
+    wh_hub_conn_t *conn = conn_of(session);
+
+    if (conn != NULL) {
+        conn->odd++; /* one in 72 s is the answer to our own ping */
     }
     return 0;
 }
 
 /* The one place where a connection goes, whatever ended it. CLOSED can come without ESTABLISHED,
  * and for a broken handshake only WSI_DESTROY comes. */
-static void dropped(struct lws *wsi, session_t *session)
+static void dropped(struct lws *wsi, wh_hub_session_t *session)
 {
-    wh_hub_t *hub = hub_of(wsi);
-    wh_hub_conn_t **at, *conn;
+    wh_hub_t *hub = wh_hub_of(wsi);
+    wh_hub_conn_t *conn = conn_of(session);
 
-    if (session == NULL || session->magic != SESSION_MAGIC || session->conn == NULL) {
+    if (conn == NULL) {
         return;
     }
-    conn = session->conn;
     session->conn = NULL;
     session->magic = 0;
-    for (at = &hub->conns; *at != NULL && *at != conn; at = &(*at)->next) {
+    wh_idmap_drop(&hub->by_id, &conn->by_id);
+    wh_idmap_drop(&hub->by_worker, &conn->by_worker);
+    *conn->at = conn->next;
+    if (conn->next != NULL) {
+        conn->next->at = conn->at;
     }
-    if (*at == conn) {
-        *at = conn->next;
-        hub->n_conns--;
-    }
+    hub->n_conns--;
+    wh_hub_say_room(hub);
     if (conn->announced && !hub->draining) { /* when we stop, nobody is called offline */
         (void)wh_hub_dispatch_event(&hub->env, conn, WH_WORK_DISCONNECT);
     }
@@ -309,14 +270,35 @@ static void dropped(struct lws *wsi, session_t *session)
 
 /* ---- What the database thread says ---- */
 
-static wh_hub_conn_t *find(wh_hub_t *hub, apr_uint64_t id)
+/* XD8: who is removed or revoked, or has another key by now, has no business here any more. A
+ * worker whom the roster does not know while his key is being looked up is the database's to judge.
+ */
+static int outdated(const wh_hub_conn_t *conn, const wh_roster_t *roster)
 {
-    wh_hub_conn_t *conn = hub->conns;
+    const wh_roster_row_t *row = wh_roster_by_id(roster, conn->worker);
 
-    while (conn != NULL && conn->id != id) {
-        conn = conn->next;
+    if (conn->state == WH_HUB_CONN_KEYING) {
+        return row != NULL && row->state != WH_ROSTER_GOOD;
     }
-    return conn;
+    return row == NULL || row->state != WH_ROSTER_GOOD ||
+           memcmp(row->key_hash, conn->key_hash, sizeof(conn->key_hash)) != 0;
+}
+
+static void take_roster(wh_hub_t *hub, wh_post_t *post)
+{
+    wh_roster_free(hub->roster);
+    hub->roster = post->roster;
+    hub->auth.roster = hub->roster;
+    post->roster = NULL;
+    for (wh_hub_conn_t *conn = hub->conns; conn != NULL; conn = conn->next) {
+        if (conn->state != WH_HUB_CONN_CLOSING && outdated(conn, hub->roster)) {
+            wh_log(WH_LOG_WARN, "WH0501",
+                   "worker %" APR_INT64_T_FMT
+                   " was removed or revoked, or has a new key: its connection is closed",
+                   conn->worker);
+            start_closing(conn, WH_CLOSE_REVOKED);
+        }
+    }
 }
 
 static void handle_post(wh_hub_t *hub, wh_hub_conn_t *conn, const wh_post_t *post)
@@ -324,13 +306,14 @@ static void handle_post(wh_hub_t *hub, wh_hub_conn_t *conn, const wh_post_t *pos
     switch (post->kind) {
     case WH_POST_ACCEPT:
         memcpy(conn->link.key, post->key, sizeof(conn->link.key));
+        memcpy(conn->key_hash, post->key_hash, sizeof(conn->key_hash));
         conn->state = WH_HUB_CONN_OPEN;
-        pause_reading(conn, 0);
+        go_on_reading(conn, WH_HUB_PAUSE_KEY);
         break;
     case WH_POST_FRAME:
         start_closing(conn, wh_hub_dispatch_out(&hub->env, conn, post->type, post->payload));
         apr_pool_clear(hub->env.scratch);
-        lws_callback_on_writable(conn->wsi);
+        want_write(conn);
         break;
     case WH_POST_CLOSE:
         start_closing(conn, post->code);
@@ -338,8 +321,10 @@ static void handle_post(wh_hub_t *hub, wh_hub_conn_t *conn, const wh_post_t *pos
     case WH_POST_RESUME:
         conn->pending = 0;
         conn->pending_bytes = 0;
-        pause_reading(conn, 0);
+        go_on_reading(conn, WH_HUB_PAUSE_DB);
         break;
+    case WH_POST_ROSTER:
+        break; /* of no connection */
     }
 }
 
@@ -349,9 +334,12 @@ static void collect_posts(wh_hub_t *hub)
 
     while (post != NULL) {
         wh_post_t *next = post->next;
-        wh_hub_conn_t *conn = find(hub, post->conn);
+        wh_hub_conn_t *conn =
+            WH_IDMAP_OF(wh_idmap_find(&hub->by_id, post->conn), wh_hub_conn_t, by_id);
 
-        if (conn != NULL && conn->state != WH_HUB_CONN_CLOSING) {
+        if (post->kind == WH_POST_ROSTER) {
+            take_roster(hub, post);
+        } else if (conn != NULL && conn->state != WH_HUB_CONN_CLOSING) {
             handle_post(hub, conn, post);
         }
         wh_mailbox_post_free(post);
@@ -359,85 +347,91 @@ static void collect_posts(wh_hub_t *hub)
     }
 }
 
-/* ---- HTTP beside the upgrade ---- */
-
-static int answer(struct lws *wsi, unsigned status, const char *text)
-{
-    if (lws_return_http_status(wsi, status, text)) {
-        return -1;
-    }
-    return lws_http_transaction_completed(wsi) ? -1 : 0;
-}
-
-static int http(struct lws *wsi, const char *uri)
-{
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0 && strcmp(uri, "/poke") == 0) {
-        wh_mailbox_poke(hub_of(wsi)->env.box);
-        return answer(wsi, 204, NULL);
-    }
-    if (strcmp(uri, "/v1/workers/ws") == 0) {
-        return answer(wsi, 426, "this address wants a WebSocket: " WH_PROTO_SUBPROTOCOL);
-    }
-    return answer(wsi, 404, NULL);
-}
-
-/* Only httpd, root and ourselves, and only while there is room: beyond that every accept would fail
- * at the limit of descriptors, in a busy loop. */
-static int filter_peer(struct lws *wsi, int fd)
-{
-    wh_hub_t *hub = hub_of(wsi);
-    struct ucred peer;
-    socklen_t len = sizeof(peer);
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
-        return 1;
-    }
-    if (peer.uid != 0 && peer.uid != geteuid() && peer.uid != hub->opt.httpd_uid) {
-        wh_log(WH_LOG_WARN, "WH0403", "hub socket: user %u (process %d) was turned away",
-               (unsigned)peer.uid, (int)peer.pid);
-        return 1;
-    }
-    return hub->n_conns > hub->opt.max_workers;
-}
-
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t len)
 {
     switch (reason) {
     case LWS_CALLBACK_FILTER_NETWORK_CONNECTION:
-        return filter_peer(wsi, (int)(intptr_t)in);
+        return wh_hub_knock(wsi, (int)(intptr_t)in);
+    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
+        return wh_hub_half_begin(wsi);
+    case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
+        return wh_hub_of(wsi)->tls != NULL ? wh_tls_prepare(wh_hub_of(wsi)->tls, user) : 0;
     case LWS_CALLBACK_HTTP:
-        return http(wsi, in);
+        return wh_hub_http(wsi, in);
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-        return filter_upgrade(wsi, user, in);
+        return wh_hub_upgrade(wsi, user, in);
     case LWS_CALLBACK_ADD_HEADERS:
-        return add_headers(wsi, user, in);
+        return wh_hub_add_headers(wsi, user, in);
     case LWS_CALLBACK_ESTABLISHED:
         return established(wsi, user);
     case LWS_CALLBACK_RECEIVE:
         return received(wsi, user, in, len);
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return writeable(wsi, user);
+    case LWS_CALLBACK_RECEIVE_PONG:
+        return pong(user);
     case LWS_CALLBACK_CLOSED:
+        dropped(wsi, user);
+        return 0;
     case LWS_CALLBACK_WSI_DESTROY:
+        wh_hub_half_end(wsi);
         dropped(wsi, user);
         return 0;
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
-        collect_posts(hub_of(wsi));
+        collect_posts(wh_hub_of(wsi));
         return 0;
     default:
         return lws_callback_http_dummy(wsi, reason, user, in, len);
     }
 }
 
-/* A client without a subprotocol is bound to the first: that one refuses every upgrade. */
-static const struct lws_protocols protocols[] = {
-    {"http", callback, sizeof(session_t), 0, 0, NULL, 0},
-    {WH_PROTO_SUBPROTOCOL, callback, sizeof(session_t), 16384, 0, NULL, 0},
+/* A client without a subprotocol is bound to the first: that one refuses every upgrade. So do the
+ * versions that we do not speak, which have to have a name here to be refused in words. */
+#define REFUSED(name)                                                                              \
+    {                                                                                              \
+        name, callback, sizeof(wh_hub_session_t), 0, 0, NULL, 0                                    \
+    }
+const struct lws_protocols wh_hub_protocols[] = {
+    REFUSED("http"),
+    {WH_PROTO_SUBPROTOCOL, callback, sizeof(wh_hub_session_t), 16384, 0, NULL, 0},
+    REFUSED("wisehost.v0"),
+    REFUSED("wisehost.v2"),
+    REFUSED("wisehost.v3"),
+    REFUSED("wisehost.v4"),
+    REFUSED("wisehost.v5"),
+    REFUSED("wisehost.v6"),
+    REFUSED("wisehost.v7"),
+    REFUSED("wisehost.v8"),
+    REFUSED("wisehost.v9"),
     {NULL, NULL, 0, 0, 0, NULL, 0},
 };
 
 /* ---- Timers ---- */
+
+/* Bytes that the kernel holds for us although nothing kept us from reading them. */
+static int unread(const wh_hub_conn_t *conn)
+{
+    int n = 0;
+
+    return conn->paused == 0 && conn->out == NULL && conn->blocked_s == 0 &&
+           ioctl(lws_get_socket_fd(conn->wsi), FIONREAD, &n) == 0 && n > 0;
+}
+
+static void look_at(wh_hub_conn_t *conn, wh_mono_t now)
+{
+    if (!conn->established || conn->state == WH_HUB_CONN_CLOSING) {
+        return;
+    }
+    conn->blocked_s = lws_partial_buffered(conn->wsi) ? conn->blocked_s + 1 : 0;
+    if (wh_hub_conn_stuck(conn, now) || conn->blocked_s > WH_HUB_CONN_BLOCKED_S) {
+        start_closing(conn, WH_CLOSE_SLOW);
+    } else if (wh_hub_conn_flood(conn, unread(conn))) {
+        wh_log(WH_LOG_WARN, "WH0502", "worker %" APR_INT64_T_FMT ": a flood of control frames",
+               conn->worker);
+        start_closing(conn, POLICY);
+    }
+}
 
 static void every_second(lws_sorted_usec_list_t *sul)
 {
@@ -445,10 +439,9 @@ static void every_second(lws_sorted_usec_list_t *sul)
     wh_mono_t now = wh_clock_mono(hub->opt.clock);
 
     for (wh_hub_conn_t *conn = hub->conns; conn != NULL; conn = conn->next) {
-        if (wh_hub_conn_stuck(conn, now)) {
-            start_closing(conn, WH_CLOSE_SLOW);
-        }
+        look_at(conn, now);
     }
+    wh_hub_half_sweep(hub);
     collect_posts(hub);
     lws_sul_schedule(hub->context, 0, &hub->second, every_second, LWS_US_PER_SEC);
 }
@@ -471,59 +464,29 @@ static void wake(void *baton)
 
 /* ---- Life ---- */
 
-static apr_status_t make_context(wh_hub_t *hub, wh_err_t *err)
-{
-    struct lws_context_creation_info info;
-
-    memset(&info, 0, sizeof(info));
-    lws_set_log_level(LLL_ERR | LLL_WARN, lws_said);
-    info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
-    info.fd_limit_per_thread = (unsigned)hub->opt.max_workers + 128;
-    info.max_http_header_data = 8192;
-    info.max_http_header_pool = 16;
-    info.timeout_secs = 10;
-    info.user = hub;
-    hub->context = lws_create_context(&info);
-    if (hub->context == NULL) {
-        return wh_err_set(err, 500, "hub_failed", "libwebsockets makes no context");
-    }
-    info.options = LWS_SERVER_OPTION_UNIX_SOCK;
-    info.iface = hub->opt.socket;
-    info.port = 0;
-    info.protocols = protocols;
-    info.vhost_name = "hub";
-    info.retry_and_idle_policy = &idle_policy;
-    hub->vhost = lws_create_vhost(hub->context, &info);
-    if (hub->vhost == NULL) {
-        lws_context_destroy(hub->context);
-        return wh_err_set(err, 500, "hub_socket",
-                          "the hub socket %s cannot be made: is its directory there and ours?",
-                          hub->opt.socket);
-    }
-    return APR_SUCCESS;
-}
-
 apr_status_t wh_hub_start(apr_pool_t *p, const wh_hub_opt_t *opt, wh_hub_t **out, wh_err_t *err)
 {
     wh_hub_t *hub = apr_pcalloc(p, sizeof(*hub));
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
 
     hub->opt = *opt;
     hub->env.clock = opt->clock;
     hub->env.rand = opt->rand;
     apr_pool_create(&hub->env.scratch, p);
     apr_pool_tag(hub->env.scratch, "hub scratch");
-    rv = make_context(hub, err);
+    wh_idmap_init(&hub->by_id, p, (size_t)opt->max_workers);
+    wh_idmap_init(&hub->by_worker, p, (size_t)opt->max_workers);
+    memcpy(hub->auth.worker_jwt, opt->worker_jwt, sizeof(hub->auth.worker_jwt));
+    hub->auth.allow_raw_key = opt->allow_raw_key;
+    if (opt->listen_host != NULL) {
+        hub->rate = wh_hub_rate_make(p, opt->rand, wh_clock_mono(opt->clock));
+        rv = hub->rate != NULL ? wh_tls_open(p, opt->listen_cert, opt->listen_key,
+                                             wh_clock_now(opt->clock), &hub->tls, err)
+                               : wh_err_set(err, 500, "hub_failed", "there are no random numbers");
+    }
+    rv = rv == APR_SUCCESS ? wh_hub_listen(hub, err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;
-    }
-    /* The library's own unix_socket_perms does nothing when the owner is root. */
-    if (chown(opt->socket, (uid_t)-1, opt->httpd_gid) != 0) {
-        wh_log(WH_LOG_WARN, "WH0404",
-               "hub socket %s: its group cannot be set, httpd may find it shut", opt->socket);
-    }
-    if (chmod(opt->socket, 0770) != 0) {
-        wh_log(WH_LOG_WARN, "WH0405", "hub socket %s: its mode cannot be set", opt->socket);
     }
     hub->env.box = wh_mailbox_make(p, wake, hub);
     lws_sul_schedule(hub->context, 0, &hub->second, every_second, LWS_US_PER_SEC);
@@ -568,6 +531,9 @@ void wh_hub_destroy(wh_hub_t *hub)
 {
     lws_sul_schedule(hub->context, 0, &hub->second, NULL, LWS_SET_TIMER_USEC_CANCEL);
     lws_sul_schedule(hub->context, 0, &hub->trim, NULL, LWS_SET_TIMER_USEC_CANCEL);
+    lws_sul_schedule(hub->context, 0, &hub->pace, NULL, LWS_SET_TIMER_USEC_CANCEL);
     lws_context_destroy(hub->context);
+    wh_roster_free(hub->roster);
+    explicit_bzero(&hub->auth, sizeof(hub->auth));
     unlink(hub->opt.socket);
 }

@@ -112,6 +112,31 @@ void wh_hub_conn_sent(wh_hub_conn_t *conn)
     free(out);
 }
 
+int wh_hub_conn_pace(wh_hub_conn_t *conn, size_t n, int last, wh_mono_t now)
+{
+    if (conn->pace.burst == 0) {
+        wh_bucket_init(&conn->pace, WH_HUB_CONN_RATE, WH_HUB_CONN_BURST, now);
+    }
+    conn->heard++;
+    return (!last && n >= WH_HUB_CONN_SMALL) || wh_bucket_take(&conn->pace, 1, now);
+}
+
+/* Only when there is room for some more: a pause for every message would cost more than it slows.
+ */
+int wh_hub_conn_rested(wh_hub_conn_t *conn, wh_mono_t now)
+{
+    return wh_bucket_wait(&conn->pace, WH_HUB_CONN_RATE / 10, now) == 0;
+}
+
+int wh_hub_conn_flood(wh_hub_conn_t *conn, int unread)
+{
+    int flood = conn->odd >= WH_HUB_CONN_ODD_MAX || (unread && conn->heard == 0);
+
+    conn->strikes = flood ? conn->strikes + 1 : 0;
+    conn->odd = conn->heard = 0;
+    return conn->strikes >= WH_HUB_CONN_STRIKES;
+}
+
 int wh_hub_conn_stuck(const wh_hub_conn_t *conn, wh_mono_t now)
 {
     return conn->out != NULL && wh_mono_diff(now, conn->out->since) > WH_HUB_CONN_OUT_WAIT_US;

@@ -10,7 +10,9 @@
 #ifndef WH_HUB_CONN_H
 #define WH_HUB_CONN_H
 
+#include "libwh/wh_bucket.h"
 #include "libwh/wh_clock.h"
+#include "libwh/wh_idmap.h"
 #include "libwh/wh_proto.h"
 
 #define WH_HUB_CONN_OUT_BYTES (4 * 1024 * 1024) /* R14, XE9 */
@@ -19,11 +21,29 @@
 #define WH_HUB_CONN_PENDING 64 /* frames a connection may have with the database thread at once */
 #define WH_HUB_CONN_PENDING_BYTES (4 * 1024 * 1024)
 
+/* What a peer may say: this many messages a second, more at once; then it is not read for a while.
+ * A piece of a message smaller than this counts as one. */
+#define WH_HUB_CONN_RATE 500
+#define WH_HUB_CONN_BURST 2000
+#define WH_HUB_CONN_SMALL 256
+/* Pings and pongs never come to us one by one: what shows is that the library answered them, or
+ * that there is always more to read and never a message. So many seconds of it are a flood (XE7).
+ */
+#define WH_HUB_CONN_ODD_MAX 50
+#define WH_HUB_CONN_STRIKES 3
+#define WH_HUB_CONN_BLOCKED_S 10 /* F63: the library holds bytes that the peer does not take */
+
 typedef enum wh_hub_conn_state_e {
     WH_HUB_CONN_KEYING,
     WH_HUB_CONN_OPEN,
     WH_HUB_CONN_CLOSING
 } wh_hub_conn_state_e;
+
+typedef enum wh_hub_pause_e {
+    WH_HUB_PAUSE_KEY = 1, /* its key is not known yet */
+    WH_HUB_PAUSE_DB = 2,  /* its share of the mailbox is full */
+    WH_HUB_PAUSE_PACE = 4 /* it says too much at once */
+} wh_hub_pause_e;
 
 typedef struct wh_hub_out_t {
     struct wh_hub_out_t *next;
@@ -35,14 +55,17 @@ typedef struct wh_hub_out_t {
 #define WH_HUB_CONN_HEADROOM 16 /* ≥ LWS_PRE, checked in hub.c */
 
 typedef struct wh_hub_conn_t {
-    struct wh_hub_conn_t *next; /* list of all */
+    struct wh_hub_conn_t *next, **at; /* list of all; *at is this one */
+    wh_idmap_link_t by_id, by_worker;
     wh_hub_conn_state_e state;
     apr_uint64_t id;    /* never used again */
-    apr_int64_t worker; /* from the assertion */
-    void *wsi;          /* hub.c's */
+    apr_int64_t worker; /* from the assertion or the bearer */
+    void *wsi;          /* the library's */
+    int way;            /* wh_hub_way_e */
     wh_proto_link_t link;
     int established, announced; /* the upgrade is through; the database thread knows of it */
-    int paused;                 /* reading is stopped */
+    unsigned paused;            /* wh_hub_pause_e: why reading is stopped; 0 = it is not */
+    unsigned char key_hash[32]; /* what the link was keyed with */
     int close_code;             /* WH_HUB_CONN_CLOSING */
     char *in;                   /* message under way */
     size_t in_len, in_size;
@@ -51,6 +74,10 @@ typedef struct wh_hub_conn_t {
     int out_frames;
     int pending; /* frames handed to the database thread since it last caught up */
     size_t pending_bytes;
+    wh_bucket_t pace;
+    int asked;               /* to write: the library will call */
+    int odd, heard, strikes; /* of this second: calls nobody asked for; messages; see _flood */
+    int blocked_s;           /* seconds for which the library could not send */
 } wh_hub_conn_t;
 
 /* On the heap; NULL when out of memory. The nonces are 32 hex digits. */
@@ -75,6 +102,15 @@ int wh_hub_conn_queue(wh_hub_conn_t *conn, const char *text, size_t len, wh_mono
 /* The frame to write next, NULL = none; wh_hub_conn_sent takes it off. */
 wh_hub_out_t *wh_hub_conn_next(wh_hub_conn_t *conn);
 void wh_hub_conn_sent(wh_hub_conn_t *conn);
+
+/* A piece of a message has come. 1 = it may be taken and the next as well; 0 = it may be taken, and
+ * then nothing is read until wh_hub_conn_rested. */
+int wh_hub_conn_pace(wh_hub_conn_t *conn, size_t n, int last, wh_mono_t now);
+int wh_hub_conn_rested(wh_hub_conn_t *conn, wh_mono_t now);
+
+/* Once a second, with whether there are bytes that nobody has read although nothing held us back.
+ * True when all of the last seconds were a flood of control frames. */
+int wh_hub_conn_flood(wh_hub_conn_t *conn, int unread);
 
 /* True when the oldest frame has waited longer than a connection may make us wait. */
 int wh_hub_conn_stuck(const wh_hub_conn_t *conn, wh_mono_t now);

@@ -45,7 +45,7 @@ static void account(wh_hub_conn_t *conn, wh_work_t *work)
     conn->pending_bytes += conn->in_len;
     if (conn->pending >= WH_HUB_CONN_PENDING || conn->pending_bytes >= WH_HUB_CONN_PENDING_BYTES) {
         work->resume = 1;
-        conn->paused = 1;
+        conn->paused |= WH_HUB_PAUSE_DB;
     }
 }
 

@@ -26,11 +26,11 @@ apr_status_t wh_hub_msg_connect(wh_core_t *core, apr_pool_t *p, apr_int64_t work
     apr_status_t rv = wh_db_worker_get(core->dbc, p, worker, &w, err);
 
     if (rv == APR_NOTFOUND ||
-        (rv == APR_SUCCESS && (w->admin_state == WH_WORKER_REMOVED ||
+        (rv == APR_SUCCESS && (w->admin_state == WH_WORKER_REMOVED || w->revoked_at != 0 ||
                                wh_sign_unhex(w->key_hash, 2 * WH_KEY_LEN, hash) != 0))) {
         wh_log(WH_LOG_WARN, "WH0470",
-               "worker %" APR_INT64_T_FMT " is unknown or was removed: its "
-               "connection is closed",
+               "worker %" APR_INT64_T_FMT
+               " is unknown, removed or revoked: its connection is closed",
                worker);
         wh_core_close(core, conn, WH_CLOSE_REVOKED);
         return APR_SUCCESS;
@@ -48,6 +48,7 @@ apr_status_t wh_hub_msg_connect(wh_core_t *core, apr_pool_t *p, apr_int64_t work
         return APR_SUCCESS;
     }
     wh_keys_worker_mac(hash, post->key);
+    memcpy(post->key_hash, hash, sizeof(post->key_hash));
     wh_mailbox_post(core->box, post);
     wh_log(WH_LOG_INFO, NULL, "worker %" APR_INT64_T_FMT " (%s) is connected", worker, w->name);
     return APR_SUCCESS;

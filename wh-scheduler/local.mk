@@ -15,12 +15,16 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/finish_switch.c wh-scheduler/finish_switch.h \
 	wh-scheduler/health.c wh-scheduler/health.h \
 	wh-scheduler/hub.c wh-scheduler/hub.h \
+	wh-scheduler/hub_auth.c wh-scheduler/hub_auth.h \
 	wh-scheduler/hub_conn.c wh-scheduler/hub_conn.h \
 	wh-scheduler/hub_dispatch.c wh-scheduler/hub_dispatch.h \
+	wh-scheduler/hub_listen.c wh-scheduler/hub_lws.h \
 	wh-scheduler/hub_msg.c wh-scheduler/hub_msg.h \
 	wh-scheduler/hub_msg_job.c \
 	wh-scheduler/hub_msg_link.c \
 	wh-scheduler/hub_msg_log.c \
+	wh-scheduler/hub_rate.c wh-scheduler/hub_rate.h \
+	wh-scheduler/hub_upgrade.c \
 	wh-scheduler/init.c wh-scheduler/init.h \
 	wh-scheduler/lock.c wh-scheduler/lock.h \
 	wh-scheduler/logseg.c wh-scheduler/logseg.h \
@@ -29,13 +33,15 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/publish.c wh-scheduler/publish.h \
 	wh-scheduler/publish_dir.c wh-scheduler/publish_dir.h \
 	wh-scheduler/recover.c wh-scheduler/recover.h \
+	wh-scheduler/roster.c wh-scheduler/roster.h \
 	wh-scheduler/routes.c wh-scheduler/routes.h \
 	wh-scheduler/settings.c wh-scheduler/settings.h \
 	wh-scheduler/tick.c wh-scheduler/tick.h \
 	wh-scheduler/times.c wh-scheduler/times.h \
+	wh-scheduler/tls.c wh-scheduler/tls.h \
 	wh-scheduler/user.c wh-scheduler/user.h
 wh_scheduler_libsched_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
-	$(LWS_LIBS) $(LMDB_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) -lpthread
+	$(LWS_LIBS) $(LMDB_LIBS) $(JANSSON_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) -lpthread
 
 wh_scheduler_wh_scheduler_SOURCES = wh-scheduler/main.c
 wh_scheduler_wh_scheduler_LDADD = wh-scheduler/libsched.la

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <apr_allocator.h>
 
@@ -129,6 +130,8 @@ void wh_mailbox_post_free(wh_post_t *post)
         return;
     }
     json_decref(post->payload);
+    wh_roster_free(post->roster);
+    explicit_bzero(post->key, sizeof(post->key));
     free(post);
 }
 

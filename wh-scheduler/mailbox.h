@@ -13,6 +13,7 @@
 #define WH_MAILBOX_H
 
 #include "libwh/wh_proto.h"
+#include "wh-scheduler/roster.h"
 
 typedef enum wh_work_kind_e {
     WH_WORK_CONNECT, /* a worker's connection stands; its key is wanted */
@@ -34,7 +35,8 @@ typedef enum wh_post_kind_e {
     WH_POST_ACCEPT, /* key: the worker is known, its frames may come */
     WH_POST_FRAME,
     WH_POST_CLOSE,
-    WH_POST_RESUME /* this connection's share of the mailbox is empty again */
+    WH_POST_RESUME, /* this connection's share of the mailbox is empty again */
+    WH_POST_ROSTER  /* of no connection: who is a worker, from here on */
 } wh_post_kind_e;
 
 typedef struct wh_post_t {
@@ -44,7 +46,9 @@ typedef struct wh_post_t {
     const char *type;      /* WH_POST_FRAME: static name of the type */
     json_t *payload;       /* owned */
     int code;              /* WH_POST_CLOSE */
-    unsigned char key[32]; /* WH_POST_ACCEPT: MAC key of the link */
+    unsigned char key[32]; /* WH_POST_ACCEPT: MAC key of the link, and the key hash behind it */
+    unsigned char key_hash[32];
+    wh_roster_t *roster; /* WH_POST_ROSTER: owned */
 } wh_post_t;
 
 typedef struct wh_mailbox_t wh_mailbox_t;

@@ -267,6 +267,7 @@ static apr_status_t read_keys(apr_pool_t *p, const wh_settings_t *s, wh_hub_opt_
     if (rv == APR_SUCCESS) {
         wh_keys_derive(root, &keys);
         memcpy(opt->assertion_key, keys.hub_assertion, sizeof(opt->assertion_key));
+        memcpy(opt->worker_jwt, keys.worker_jwt, sizeof(opt->worker_jwt));
         explicit_bzero(&keys, sizeof(keys));
     }
     explicit_bzero(root, sizeof(root));
@@ -278,7 +279,7 @@ static apr_status_t read_keys(apr_pool_t *p, const wh_settings_t *s, wh_hub_opt_
 static void limit_files(const wh_settings_t *s)
 {
     struct rlimit limit;
-    rlim_t need = (rlim_t)s->max_workers + 192;
+    rlim_t need = (rlim_t)s->max_workers + 384; /* those that knock, the database, logs */
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != need &&
         (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= need)) {
@@ -290,9 +291,10 @@ static void limit_files(const wh_settings_t *s)
 typedef struct turn_t {
     const char *conf;
     apr_pool_t *p;
+    wh_hub_t *hub;
 } turn_t;
 
-/* SIGHUP: the log level is read anew; a file with a mistake in it changes nothing. */
+/* SIGHUP: log level and certificate are read anew; a file with a mistake in it changes nothing. */
 static void turn(void *baton)
 {
     turn_t *t = baton;
@@ -309,6 +311,7 @@ static void turn(void *baton)
     } else {
         wh_log(WH_LOG_ERROR, "WH0491", "configuration not read again: %s", err.text);
     }
+    wh_hub_reload(t->hub);
     apr_pool_clear(t->p);
 }
 
@@ -326,6 +329,7 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
         wh_hub_start(p, opt, &hub, &err) != APR_SUCCESS) {
         return fail(&err, EX_CONFIG);
     }
+    t.hub = hub;
     core->box = wh_hub_mailbox(hub);
     core->logs = wh_logseg_make(core->pool, core->settings->logs_dir);
     core->started = wh_clock_mono(core->clock);
@@ -351,6 +355,11 @@ static int run(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
     wh_core_t core = {.settings = s, .clock = wh_sys_clock(), .rand = wh_sys_rand()};
     wh_hub_opt_t opt = {.socket = s->hub_socket,
                         .max_workers = (int)s->max_workers,
+                        .allow_raw_key = s->allow_raw_key,
+                        .listen_host = s->listen_host,
+                        .listen_port = (int)s->listen_port,
+                        .listen_cert = s->listen_cert,
+                        .listen_key = s->listen_key,
                         .clock = core.clock,
                         .rand = core.rand};
     wh_err_t err = WH_ERR_INIT;

@@ -1,6 +1,7 @@
 #include "wh-scheduler/settings.h"
 
 #include <string.h>
+#include <arpa/inet.h>
 #include <apr_strings.h>
 #include "libwh/wh_conf.h"
 #include "libwh/wh_host.h"
@@ -32,6 +33,28 @@ static const wh_conf_key_t keys[] = {
      AT(hub_socket),
      .def = "",
      .doc = "The unix socket for httpd, default run/hub.sock in state_dir."},
+    {.name = "listen",
+     .type = WH_CONF_STRING,
+     AT(listen),
+     .max = 64,
+     .def = "",
+     .doc = "IP address and port at which agents may come straight here, by TLS 1.3: 0.0.0.0:8443, "
+            "[::]:8443; empty = through Apache only."},
+    {.name = "listen_cert",
+     .type = WH_CONF_PATH,
+     AT(listen_cert),
+     .def = "",
+     .doc = "Its certificate with the chain (PEM); SIGHUP reads it anew."},
+    {.name = "listen_key",
+     .type = WH_CONF_PATH,
+     AT(listen_key),
+     .def = "",
+     .doc = "The certificate's key (PEM, mode 0600 or 0640)."},
+    {.name = "allow_raw_key",
+     .type = WH_CONF_BOOL,
+     AT(allow_raw_key),
+     .def = "on",
+     .doc = "Whether a worker's API key itself opens its channel there, and not only a token."},
     {.name = "httpd_user",
      .type = WH_CONF_STRING,
      AT(httpd_user),
@@ -108,6 +131,48 @@ static const wh_conf_key_t keys[] = {
      .doc = "What goes to standard error; SIGHUP reads it anew."},
 };
 
+/* "10.0.0.1:8443", "[::1]:8443": into host and port. */
+static int split_listen(apr_pool_t *p, wh_settings_t *out)
+{
+    struct in6_addr address;
+    const char *colon = strrchr(out->listen, ':');
+    size_t n = colon != NULL ? (size_t)(colon - out->listen) : 0;
+    int v6 = n > 2 && out->listen[0] == '[' && out->listen[n - 1] == ']';
+    char *end = NULL;
+
+    if (colon == NULL || colon[1] < '1' || colon[1] > '9') {
+        return -1;
+    }
+    out->listen_host =
+        v6 ? apr_pstrmemdup(p, out->listen + 1, n - 2) : apr_pstrmemdup(p, out->listen, n);
+    out->listen_port = apr_strtoi64(colon + 1, &end, 10);
+    return *end == '\0' && out->listen_port <= 65535 &&
+                   inet_pton(v6 ? AF_INET6 : AF_INET, out->listen_host, &address) == 1
+               ? 0
+               : -1;
+}
+
+static apr_status_t check_listen(apr_pool_t *p, const char *path, wh_settings_t *out, wh_err_t *err)
+{
+    if (out->listen[0] == '\0') {
+        return APR_SUCCESS;
+    }
+    if (split_listen(p, out) != 0) {
+        return wh_err_set(err, 500, "bad_config",
+                          "%s: listen \"%s\" is not an IP address and a port, as 0.0.0.0:8443 or "
+                          "[::]:8443",
+                          path, out->listen);
+    }
+    if (out->listen_cert[0] == '\0' || out->listen_key[0] == '\0') {
+        return wh_err_set(
+            err, 500, "bad_config",
+            "%s: listen needs listen_cert and listen_key: there is no channel without "
+            "TLS",
+            path);
+    }
+    return APR_SUCCESS;
+}
+
 /* Directories and files whose place follows from state_dir. */
 static void derive(apr_pool_t *p, wh_settings_t *out)
 {
@@ -140,6 +205,10 @@ apr_status_t wh_settings_load(apr_pool_t *p, const char *path, wh_settings_t *ou
     if (!wh_host_domain_ok(read.base_domain)) {
         return wh_err_set(err, 500, "bad_config", "%s: base_domain \"%s\" is not a domain name",
                           path, read.base_domain);
+    }
+    rv = check_listen(p, path, &read, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
     /* sun_path of a unix address holds 108 bytes with its end. */
     if (strlen(read.hub_socket) > 107) {

@@ -12,6 +12,9 @@ typedef struct wh_settings_t {
     const char *db_params;
     const char *hub_socket;
     const char *httpd_user;
+    const char *listen; /* empty = no listener of our own */
+    const char *listen_cert, *listen_key;
+    int allow_raw_key;
     const char *base_domain;
     const char *log_level;
     apr_int64_t clone_s, build_s, start_s, check_s;
@@ -19,6 +22,8 @@ typedef struct wh_settings_t {
     apr_int64_t tick_ms;
     apr_int64_t max_workers;
 
+    const char *listen_host; /* an IP address without brackets, and the port; NULL = no listener */
+    apr_int64_t listen_port;
     const char *keys_dir; /* state_dir/keys and so on: derived, not in the file */
     const char *routes;   /* the link to the route table in force */
     const char *logs_dir;

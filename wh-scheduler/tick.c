@@ -17,6 +17,7 @@
 #include "wh-scheduler/times.h"
 
 #define CANCELS_US APR_INT64_C(5000000) /* a cancel that was not answered is said again */
+#define ROSTER_US APR_INT64_C(5000000)  /* XD8 */
 #define DELETED_US APR_INT64_C(5000000)
 #define TEND_US APR_INT64_C(60000000)
 #define CHECK_US APR_INT64_C(3600000000)
@@ -219,6 +220,10 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     apr_time_t now;
     apr_status_t rv = wh_times_look(core, p, &now, err);
 
+    if (rv == APR_SUCCESS && (due(&core->roster_at, mono, ROSTER_US) || poked)) {
+        rv = wh_core_roster(core, p, err);
+        core->roster_at = rv == APR_SUCCESS ? core->roster_at : mono;
+    }
     if (rv == APR_SUCCESS && (due(&core->cancels_at, mono, CANCELS_US) || poked)) {
         rv = cancels(core, p, now, err);
     }

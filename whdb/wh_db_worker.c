@@ -90,6 +90,29 @@ apr_status_t wh_db_worker_list(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t after, 
     return rv;
 }
 
+apr_status_t wh_db_worker_roster(wh_dbc_t *dbc, apr_pool_t *p, apr_array_header_t **out,
+                                 wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_worker_roster, WH_NOARGS, &rows, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *out = apr_array_make(p, rows.n, sizeof(wh_worker_t));
+    for (int i = 0; i < rows.n; i++) {
+        wh_row_t r = wh_dbc_row(&rows, i);
+        wh_worker_t w = {0};
+
+        w.id = wh_dbc_int(&r);
+        w.key_hash = wh_dbc_text(&r);
+        (void)wh_model_worker_admin_of(wh_dbc_text(&r), &w.admin_state);
+        w.revoked_at = wh_dbc_int(&r);
+        APR_ARRAY_PUSH(*out, wh_worker_t) = w;
+    }
+    return APR_SUCCESS;
+}
+
 static apr_status_t register_new(wh_dbc_t *dbc, apr_pool_t *p, const wh_worker_t *w, apr_time_t now,
                                  apr_int64_t *id, wh_err_t *err)
 {

@@ -22,6 +22,11 @@ apr_status_t wh_db_worker_by_key_hash(wh_dbc_t *dbc, apr_pool_t *p, const char *
 apr_status_t wh_db_worker_list(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t after, int limit,
                                apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
+/* Every worker, removed ones too, by id: array of wh_worker_t of which only id, key_hash,
+ * admin_state and revoked_at are set. */
+apr_status_t wh_db_worker_roster(wh_dbc_t *dbc, apr_pool_t *p, apr_array_header_t **out,
+                                 wh_err_t *err) WH_DB_CHECKED;
+
 /* Registers w (F54, R31): a new name gets a new row with the next id (ids are never used
  * again); a known name with the same key_hash is updated (address, zone, labels, version,
  * capacity). From w are read: public_id (for a new row), name, key_hash, address, zone, labels

@@ -36,9 +36,13 @@ for my $path (grep { !m{/wh_sys\.c$} } files(qr/\.c$/, 'libwh')) {
     is("@hits", '', "$path reads no clock and no randomness");
 }
 
-# One file each may speak to libwebsockets.
+# One file each lets libwebsockets in, and only the hub's own files take it from there.
 for my $part (qw(wh-scheduler wh-agent)) {
     my @with = grep { code($_, 1) =~ /^\s*#\s*include\s+<libwebsockets\.h>/m } files(qr/\.[ch]$/, $part);
     cmp_ok(scalar(@with), '<=', 1, "$part: one file knows libwebsockets") or diag("@with");
 }
+my @through = grep { code($_, 1) =~ /^\s*#\s*include\s+"wh-scheduler\/hub_lws\.h"/m } files(qr/\.[ch]$/);
+is_deeply([ sort @through ], [ map { "wh-scheduler/$_.c" } qw(hub hub_listen hub_upgrade) ], 'hub_lws.h is for the hub');
+my @confirm = grep { code($_, 1) =~ /HTTP_CONFIRM_UPGRADE/ } files(qr/\.[ch]$/);
+is("@confirm", '', 'nobody handles HTTP_CONFIRM_UPGRADE (CVE-2025-11677)');
 done_testing();

@@ -43,6 +43,7 @@ configtest('module loaded but unused, without proxy and dbd', '', 0, undef, modu
 configtest('every directive with a good value', $db . <<"CONF" . vhost('WiseHostAPI On'), 0);
 WiseHostBaseDomain Apps.Example.TEST
 WiseHostInsecureHTTP On
+WiseHostAllowRawKey Off
 WiseHostAppScheme http
 WiseHostAppPort 8080
 WiseHostLocalRepoRoot \@DIR\@/repos/

@@ -22,6 +22,7 @@ unit_tests = \
 	t/unit/test_host \
 	t/unit/test_hub \
 	t/unit/test_id \
+	t/unit/test_idmap \
 	t/unit/test_json \
 	t/unit/test_jwt \
 	t/unit/test_keys \
@@ -33,6 +34,7 @@ unit_tests = \
 	t/unit/test_proto \
 	t/unit/test_proto_msg \
 	t/unit/test_publish \
+	t/unit/test_roster \
 	t/unit/test_route \
 	t/unit/test_sched \
 	t/unit/test_seq \
@@ -134,6 +136,10 @@ t_unit_test_stats_SOURCES = t/unit/test_stats.c $(unit_common)
 t_unit_test_stats_LDADD = $(unit_libs)
 
 # Pieces of the scheduler.
+t_unit_test_idmap_SOURCES = t/unit/test_idmap.c $(unit_common)
+t_unit_test_idmap_LDADD = $(unit_libs)
+t_unit_test_roster_SOURCES = t/unit/test_roster.c $(unit_common)
+t_unit_test_roster_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 t_unit_test_hub_SOURCES = t/unit/test_hub.c $(unit_common)
 t_unit_test_hub_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 t_unit_test_logseg_SOURCES = t/unit/test_logseg.c $(unit_common)

@@ -194,7 +194,7 @@ static void test_share(void **state)
         assert_int_equal(b.conn->paused, 0);
     }
     assert_int_equal(say(&b, p, "heartbeat", b.clock.now), 0);
-    assert_int_equal(b.conn->paused, 1);
+    assert_int_equal(b.conn->paused, WH_HUB_PAUSE_DB);
     for (int i = 1; i <= WH_HUB_CONN_PENDING; i++) {
         int poked, stopped;
         wh_work_t *work = wh_mailbox_take(b.env.box, 0, &poked, &stopped);
