@@ -6,8 +6,10 @@
 #include <apr_strings.h>
 #include "libwh/wh_log.h"
 #include "libwh/wh_text.h"
+#include "wh-agent/base.h"
 #include "wh-agent/build.h"
 #include "wh-agent/dockerfile.h"
+#include "wh-agent/hold.h"
 #include "wh-agent/release.h"
 
 #define DOCKERFILE_MAX WH_MIB
@@ -92,7 +94,8 @@ static int take_dockerfile(void *baton, const wh_catfile_object_t *object, const
 }
 
 static apr_status_t check_dockerfile(wh_work_t *work, const wh_source_t *source,
-                                     const wh_lstree_entry_t *entry, wh_err_t *err)
+                                     const wh_lstree_entry_t *entry, wh_dockerfile_t *seen,
+                                     wh_err_t *err)
 {
     const char *oid = entry->oid;
     text_t text = {.size = (size_t)entry->size};
@@ -104,7 +107,7 @@ static apr_status_t check_dockerfile(wh_work_t *work, const wh_source_t *source,
     rv = wh_source_read(work->p, source, &what, &ended, err);
     if (rv == APR_SUCCESS && ended)
         rv = wh_err_set(err, 422, "clone_failed", "git gave something else than a file");
-    return rv == APR_SUCCESS ? wh_dockerfile_check(work->p, text.buf, text.n, err) : rv;
+    return rv == APR_SUCCESS ? wh_dockerfile_check(work->p, text.buf, text.n, seen, err) : rv;
 }
 
 /* How much a few small trees that name each other may unfold to: git packs only what was counted
@@ -139,7 +142,8 @@ static apr_status_t check_size(wh_work_t *work, const wh_source_t *source, wh_er
                       count.bytes_max / WH_MIB);
 }
 
-static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source, wh_err_t *err)
+static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source, wh_dockerfile_t *seen,
+                               wh_err_t *err)
 {
     const wh_snapshot_t *snap = &work->job->snapshot;
     const char *dockerfile = wh_release_join(work->p, snap->repo_root, snap->build_dockerfile);
@@ -155,7 +159,7 @@ static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source, wh_er
                           dockerfile);
     rv = check_plain(work, source, dockerfile, &entry, err);
     if (rv == APR_SUCCESS)
-        rv = check_dockerfile(work, source, &entry, err);
+        rv = check_dockerfile(work, source, &entry, seen, err);
     for (size_t i = 0; i < WH_ARRAY_LEN(beside) && rv == APR_SUCCESS; i++)
         rv = check_plain(work, source, beside[i], NULL, err);
     return rv == APR_SUCCESS ? check_size(work, source, err) : rv;
@@ -233,6 +237,35 @@ static apr_status_t outcome(const stream_t *s, apr_int64_t limit_s, apr_status_t
     return rv;
 }
 
+static void end_hold(void *baton)
+{
+    wh_hold_end(baton);
+}
+
+/* Pack the tree and build it. */
+static apr_status_t stream_and_build(wh_work_t *work, wh_engine_t *engine,
+                                     const wh_source_t *source, wh_engine_build_t *build,
+                                     const char **image, wh_err_t *err)
+{
+    stream_t *stream = build->read_baton;
+    words_t *words = build->text_baton;
+    wh_proc_result_t result;
+    wh_proc_t proc;
+    apr_status_t rv = wh_source_archive(work->p, source, work->job->snapshot.repo_root, &proc, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    stream->fd = proc.out_fd;
+    rv = engine->vt->build(engine, work->p, build, image, err);
+    wh_proc_end(work->p, &proc, rv != APR_SUCCESS, &result);
+    wh_logs_flush(work->logs, WH_STREAM_OUT, &words->out);
+    wh_logs_flush(work->logs, WH_STREAM_ERR, &words->err);
+    if (rv == APR_SUCCESS && (result.end != WH_PROC_EXITED || result.status != 0))
+        rv = wh_err_set(err, 422, "build_failed", "git could not pack the files: %s",
+                        wh_source_git_says(work->p, result.errors));
+    return rv;
+}
+
 apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
                             const char **image, wh_err_t *err)
 {
@@ -240,6 +273,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     words_t *words = apr_pcalloc(work->p, sizeof(*words));
     stream_t stream = {
         .work = work, .deadline = source->opts.deadline, .bytes_max = 2 * source->opts.max_bytes};
+    wh_hold_t hold = {.work = work, .id = "", .pid_ns = ""};
     wh_engine_build_t build = {
         .dockerfile = job->snapshot.build_dockerfile,
         .tag = apr_pstrcat(work->p, "localhost/wisehost/", job->app, ":", job->deployment, NULL),
@@ -249,24 +283,22 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         .read_baton = &stream,
         .text = take_text,
         .text_baton = words,
-        .deadline = source->opts.deadline};
-    wh_proc_result_t result;
-    wh_proc_t proc;
-    apr_status_t rv = check_tree(work, source, err);
+        .deadline = source->opts.deadline,
+        .over = end_hold,
+        .over_baton = &hold,
+        .settled = &work->settled};
+    wh_dockerfile_t dockerfile;
+    apr_status_t rv = check_tree(work, source, &dockerfile, err);
 
-    if (rv == APR_SUCCESS)
-        rv = wh_source_archive(work->p, source, job->snapshot.repo_root, &proc, err);
-    if (rv != APR_SUCCESS)
-        return rv;
-    stream.fd = proc.out_fd;
     words->logs = work->logs;
-    rv = engine->vt->build(engine, work->p, &build, image, err);
-    wh_proc_end(work->p, &proc, rv != APR_SUCCESS, &result);
-    wh_logs_flush(work->logs, WH_STREAM_OUT, &words->out);
-    wh_logs_flush(work->logs, WH_STREAM_ERR, &words->err);
-    if (rv == APR_SUCCESS && (result.end != WH_PROC_EXITED || result.status != 0))
-        rv = wh_err_set(err, 422, "build_failed", "git could not pack the files: %s",
-                        wh_source_git_says(work->p, result.errors));
+    if (rv == APR_SUCCESS)
+        rv = wh_base_check(work, engine, &dockerfile, build.deadline, err);
+    if (rv == APR_SUCCESS && dockerfile.runs)
+        rv = wh_hold_begin(work, engine, &hold, err);
+    build.pid_ns = hold.pid_ns;
+    if (rv == APR_SUCCESS)
+        rv = stream_and_build(work, engine, source, &build, image, err);
+    wh_hold_end(&hold);
     return outcome(&stream, job->build_s, rv, err);
 }
 

@@ -9,6 +9,7 @@
 #include "wh-agent/run.h"
 
 #define STOP_GRACE_S 10
+#define UNDO_S 60 /* how long a canceled or failed job waits until the engine has let go of it */
 
 static apr_int64_t ms_since(const wh_work_t *work, wh_mono_t from)
 {
@@ -158,22 +159,46 @@ static apr_status_t stop(wh_work_t *work, wh_err_t *err)
     return rv == APR_SUCCESS ? wh_run_stop(engine, work->p, &what, err) : rv;
 }
 
-/* A container that came up in the very moment of the cancel is taken down again. */
-static void undo(wh_work_t *work)
+static apr_status_t undo_once(wh_work_t *work, wh_err_t *err)
 {
     wh_engine_t *engine;
+    apr_pool_t *p;
+    apr_status_t rv = apr_pool_create(&p, work->p);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = work->engine(
+        p, &(wh_engine_open_t){.socket = work->conf->engine_socket, .clock = work->clock}, &engine,
+        err);
+    if (rv == APR_SUCCESS)
+        rv =
+            wh_run_remove_job(engine, p, wh_identity_agent_id(work->identity), work->job->job, err);
+    apr_pool_destroy(p);
+    return rv;
+}
+
+/* Whatever the job has in the engine goes, be it the container that came up in the very moment of
+ * the cancel: the result waits for it. "" when nothing is left, else what may be. */
+static const char *undo(wh_work_t *work)
+{
+    wh_mono_t end = in_s(work, UNDO_S);
     wh_err_t err = WH_ERR_INIT;
     apr_status_t rv;
 
     if (work->engine == NULL || work->job->snapshot.kind != WH_KIND_CONTAINER)
-        return;
-    rv = open_engine(work, NULL, &engine, &err);
-    if (rv == APR_SUCCESS)
-        rv = wh_run_remove_job(engine, work->p, wh_identity_agent_id(work->identity),
-                               work->job->job, &err);
-    if (rv != APR_SUCCESS)
+        return "";
+    for (;;) {
+        rv = undo_once(work, &err);
+        if (rv == APR_SUCCESS || wh_mono_reached(wh_clock_mono(work->clock), end))
+            break;
+        (void)wh_cancel_wait(NULL, APR_USEC_PER_SEC);
+    }
+    if (rv != APR_SUCCESS) {
         wh_log(WH_LOG_WARN, "WH0620", "containers of job %s may be left: %s", work->job->job,
                err.text);
+        return "; containers of it may be left, for the engine does not answer";
+    }
+    return work->settled ? "" : "; the engine did not say that its build ended";
 }
 
 static void prune(wh_work_t *work)
@@ -187,6 +212,7 @@ static void prune(wh_work_t *work)
 void wh_deploy_run(wh_work_t *work, wh_msg_job_result_t *result)
 {
     const wh_msg_job_t *job = work->job;
+    const char *left = "";
     wh_err_t err = WH_ERR_INIT;
     apr_status_t rv;
 
@@ -197,11 +223,12 @@ void wh_deploy_run(wh_work_t *work, wh_msg_job_result_t *result)
                                     .cause_detail = "",
                                     .release = "",
                                     .commit = {.sha = "", .message = "", .author = ""}};
+    work->settled = 1;
     rv = job->kind == WH_JOB_KIND_STOP ? stop(work, &err) : deploy(work, result, &err);
     if (job->kind == WH_JOB_KIND_DEPLOY && (rv != APR_SUCCESS || wh_cancel_is_set(work->cancel)))
-        undo(work);
+        left = undo(work);
     if (wh_cancel_is_set(work->cancel) && job->kind == WH_JOB_KIND_DEPLOY) {
-        rv = wh_err_set(&err, 409, "canceled", "the deployment was canceled");
+        rv = wh_err_set(&err, 409, "canceled", "the deployment was canceled%s", left);
         result->outcome = WH_OUTCOME_CANCELED;
     } else if (rv != APR_SUCCESS) {
         result->outcome = WH_OUTCOME_FAILED;

@@ -23,6 +23,7 @@
 #define WH_ENGINE_LABEL_DEPLOYMENT "wisehost.deployment"
 #define WH_ENGINE_LABEL_ENVIRONMENT "wisehost.environment"
 #define WH_ENGINE_LABEL_JOB "wisehost.job"
+#define WH_ENGINE_LABEL_HOLD "wisehost.hold"           /* of containers: a build's, see hold.h */
 #define WH_ENGINE_LABEL_IMAGE "wisehost.image"         /* of images: "<agent>.<app>" */
 #define WH_ENGINE_LABEL_PUBLISHED "wisehost.published" /* "address:port" on the machine */
 
@@ -37,7 +38,7 @@ typedef struct wh_engine_spec_t {
     const char *network; /* a network of ours; "" = the engine's default bridge */
     const char *publish_address;
     apr_int64_t publish_port;
-    apr_int64_t port; /* inside; also in the environment as PORT */
+    apr_int64_t port; /* inside; also in the environment as PORT; 0 = no network at all */
     apr_int64_t memory_bytes, cpu_millis, pids;
     const apr_array_header_t *labels; /* wh_engine_label_t */
 } wh_engine_spec_t;
@@ -50,6 +51,8 @@ typedef struct wh_engine_seen_t {
     const char *status; /* "created", "running", "exited", … */
     apr_int64_t exit_status;
     int oom_killed;
+    apr_int64_t pid;                    /* of its first process, 0 = none runs */
+    apr_time_t started_at, finished_at; /* 0 = not said */
     apr_int64_t restarts;
     apr_time_t created_at;
     const char *publish_address; /* "" = not published */
@@ -69,6 +72,12 @@ typedef struct wh_engine_item_t {
     apr_array_header_t *tags;   /* const char *; of images */
 } wh_engine_item_t;
 
+typedef struct wh_engine_image_t {
+    const char *id;
+    apr_array_header_t *labels;  /* wh_engine_label_t */
+    apr_array_header_t *onbuild; /* const char *: what a build on it does first */
+} wh_engine_image_t;
+
 /* The tar stream of a build: bytes put into buf, 0 = the end, -1 = it failed (the build ends). */
 typedef apr_ssize_t wh_engine_read_fn(void *baton, char *buf, size_t n);
 
@@ -80,11 +89,17 @@ typedef struct wh_engine_build_t {
     const char *tag;
     const apr_array_header_t *labels;
     apr_int64_t memory_bytes;
+    const char *pid_ns; /* the steps' process namespace: a path; "" = a new one each */
     wh_engine_read_fn *read;
     void *read_baton;
     wh_engine_text_fn *text;
     void *text_baton;
     wh_mono_t deadline;
+    /* Cancel or deadline: end what runs of it. The engine then still has a while to say that the
+     * build is over; whether it did comes back in *settled. */
+    void (*over)(void *baton);
+    void *over_baton;
+    int *settled;
 } wh_engine_build_t;
 
 typedef struct wh_engine_logs_t {
@@ -97,7 +112,8 @@ typedef struct wh_engine_logs_t {
 typedef struct wh_engine_t wh_engine_t;
 
 typedef struct wh_engine_vt_t {
-    /* "podman 4.3.1" */
+    /* "podman 4.3.1". Podman's name begins so: it leaves a build's step that is under way to itself
+     * when the client has gone (hold.h). */
     apr_status_t (*version)(wh_engine_t *e, apr_pool_t *p, const char **name, wh_err_t *err);
     /* Code build_failed with the engine's own last word; *image is "sha256:…". */
     apr_status_t (*build)(wh_engine_t *e, apr_pool_t *p, const wh_engine_build_t *build,
@@ -128,6 +144,12 @@ typedef struct wh_engine_vt_t {
                          apr_array_header_t **items, wh_err_t *err);
     apr_status_t (*images)(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
                            apr_array_header_t **items, wh_err_t *err);
+    /* What a name or an id means here now; APR_NOTFOUND when nothing. */
+    apr_status_t (*image)(wh_engine_t *e, apr_pool_t *p, const char *name, wh_engine_image_t *image,
+                          wh_err_t *err);
+    /* Fetch an image from where it is published. Code build_failed. */
+    apr_status_t (*pull)(wh_engine_t *e, apr_pool_t *p, const char *name, wh_mono_t deadline,
+                         wh_err_t *err);
     /* Take a tag away, and the image with its last one. Fine when it is in use or not there: it
      * stays then. */
     apr_status_t (*image_remove)(wh_engine_t *e, apr_pool_t *p, const char *tag, wh_err_t *err);

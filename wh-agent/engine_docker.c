@@ -9,9 +9,7 @@
 #include "wh-agent/engine_json.h"
 #include "wh-agent/frames.h"
 
-/* Podman builds in the network of the host when nothing is said, and asks in words of its own:
- * Docker, which does better by itself, passes over them. */
-#define BUILD_NAMESPACES "[{\"Name\":\"network\",\"Host\":false,\"Path\":\"\"}]"
+#define LINGER_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
 
 /* Any engine with the Docker API: Docker itself, Podman's service. */
 typedef struct docker_t {
@@ -28,6 +26,11 @@ static docker_t *docker_of(wh_engine_t *e)
     return e->impl;
 }
 
+static int is_podman(const docker_t *d)
+{
+    return d->name != NULL && strncmp(d->name, "podman", 6) == 0;
+}
+
 /* The short question: Podman runs programs to answer /version, which takes a quarter of a second,
  * but says both versions in the headers of its ping. */
 static apr_status_t ping(docker_t *d, wh_err_t *err)
@@ -39,9 +42,9 @@ static apr_status_t ping(docker_t *d, wh_err_t *err)
     if (rv == APR_SUCCESS && reply.status == 200 && reply.podman != NULL && reply.api != NULL &&
         strcmp(reply.api, "1.41") == 0) {
         d->api = "v1.41";
-        d->name = apr_pstrcat(
-            d->p, "podman ",
-            wh_text_log_escape(d->p, reply.podman, strlen(reply.podman), 32), NULL);
+        d->name =
+            apr_pstrcat(d->p, "podman ",
+                        wh_text_log_escape(d->p, reply.podman, strlen(reply.podman), 32), NULL);
     }
     return rv;
 }
@@ -93,18 +96,43 @@ static apr_status_t docker_version(wh_engine_t *e, apr_pool_t *p, const char **n
     return rv;
 }
 
-/* Podman 4 leaves a RUN step that is under way to itself when the client has gone: at least it must
- * not burn a processor for ever. (Docker ends the step, and writes this parameter in another way.)
- */
+/* Podman builds in the network of the host when nothing is said, and asks in words of its own:
+ * Docker, which does better by itself, passes over them. */
+static const char *namespaces(apr_pool_t *p, const wh_engine_build_t *build)
+{
+    json_t *list = json_pack("[{s:s, s:b, s:s}]", "Name", "network", "Host", 0, "Path", "");
+
+    if (build->pid_ns[0] != '\0')
+        json_array_append_new(
+            list, json_pack("{s:s, s:b, s:s}", "Name", "pid", "Host", 0, "Path", build->pid_ns));
+    return wh_engine_http_escape(p, wh_json_text(p, wh_json_own(p, list), NULL));
+}
+
+/* A step that is not ended by anybody must at least not burn a processor for ever. (Docker ends the
+ * step with the connection, and writes this parameter in another way.) */
 static const char *cpu_limit(apr_pool_t *p, const docker_t *d, apr_interval_time_t left_us)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int s = (int)((apr_time_sec(left_us) + 1) * (cores > 0 ? cores : 1));
 
-    if (d->name == NULL || strncmp(d->name, "podman", 6) != 0)
+    if (!is_podman(d))
         return "";
     return apr_pstrcat(
         p, "&ulimits=", wh_engine_http_escape(p, apr_psprintf(p, "[\"cpu=%d:%d\"]", s, s)), NULL);
+}
+
+static const char *build_path(apr_pool_t *p, const docker_t *d, const wh_engine_build_t *build,
+                              apr_interval_time_t left_us)
+{
+    json_t *labels = wh_json_own(p, wh_engine_json_labels(build->labels));
+
+    return apr_psprintf(
+        p,
+        "/build?dockerfile=%s&t=%s&labels=%s&rm=1&forcerm=1&memory=%" APR_INT64_T_FMT
+        "&memswap=%" APR_INT64_T_FMT "&nsoptions=%s%s",
+        wh_engine_http_escape(p, build->dockerfile), wh_engine_http_escape(p, build->tag),
+        wh_engine_http_escape(p, wh_json_text(p, labels, NULL)), build->memory_bytes,
+        build->memory_bytes, namespaces(p, build), cpu_limit(p, d, left_us));
 }
 
 static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_build_t *build,
@@ -112,15 +140,18 @@ static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_
 {
     docker_t *d = docker_of(e);
     wh_buildout_t *out = apr_palloc(p, sizeof(*out));
-    json_t *labels = wh_json_own(p, wh_engine_json_labels(build->labels));
     wh_engine_call_t call = {.method = "POST",
                              .read = build->read,
                              .read_baton = build->read_baton,
                              .sink = wh_buildout_feed,
-                             .sink_baton = out};
-    wh_engine_reply_t reply;
+                             .sink_baton = out,
+                             .over = build->over,
+                             .over_baton = build->over_baton,
+                             .linger_us = LINGER_US};
+    wh_engine_reply_t reply = {.answered = 1};
     apr_status_t rv = wh_buildout_init(p, out, build->text, build->text_baton);
 
+    *build->settled = 1;
     if (rv != APR_SUCCESS)
         return wh_err_wrap(err, rv, 500, "internal", "cannot read a build's output");
     rv = know_api(d, err);
@@ -129,16 +160,10 @@ static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_
     call.timeout_us = wh_mono_diff(build->deadline, wh_clock_mono(d->clock));
     if (call.timeout_us <= 0)
         return wh_err_set(err, 504, "deadline", "there was no time left for the build");
-    call.path = apr_psprintf(
-        p,
-        "/build?dockerfile=%s&t=%s&labels=%s&rm=1&forcerm=1&memory=%" APR_INT64_T_FMT
-        "&memswap=%" APR_INT64_T_FMT "&nsoptions=%s%s",
-        wh_engine_http_escape(p, build->dockerfile), wh_engine_http_escape(p, build->tag),
-        wh_engine_http_escape(p, wh_json_text(p, labels, NULL)), build->memory_bytes,
-        build->memory_bytes, wh_engine_http_escape(p, BUILD_NAMESPACES),
-        cpu_limit(p, d, call.timeout_us));
+    call.path = build_path(p, d, build, call.timeout_us);
     rv = call_api(d, p, &call, &reply, err);
     wh_buildout_end(out);
+    *build->settled = reply.answered;
     if (rv != APR_SUCCESS)
         return rv;
     if (reply.status != 200)
@@ -363,6 +388,72 @@ static apr_status_t docker_image_remove(wh_engine_t *e, apr_pool_t *p, const cha
     return rv;
 }
 
+static apr_status_t docker_image(wh_engine_t *e, apr_pool_t *p, const char *name,
+                                 wh_engine_image_t *image, wh_err_t *err)
+{
+    docker_t *d = docker_of(e);
+    const char *path = apr_pstrcat(p, "/images/", wh_engine_http_escape(p, name), NULL);
+    wh_engine_call_t call = {.method = "GET", .path = apr_pstrcat(p, path, "/json", NULL)};
+    wh_engine_call_t history = {.method = "GET", .path = apr_pstrcat(p, path, "/history", NULL)};
+    wh_engine_reply_t reply;
+    apr_status_t rv = call_api(d, p, &call, &reply, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (reply.status == 404) {
+        (void)wh_err_set(err, 404, "engine_error", "there is no such image");
+        return APR_NOTFOUND;
+    }
+    if (reply.status != 200)
+        return refused(p, "describe the image", &reply, err);
+    rv = wh_engine_json_image(p, reply.body, reply.n, image, err);
+    if (rv != APR_SUCCESS || !is_podman(d))
+        return rv;
+    /* Podman's answer leaves OnBuild empty, whatever the image has: its history tells. */
+    rv = call_api(d, p, &history, &reply, err);
+    if (rv == APR_SUCCESS && reply.status != 200)
+        rv = refused(p, "tell the image's history", &reply, err);
+    return rv == APR_SUCCESS ? wh_engine_json_history(p, reply.body, reply.n, image->onbuild, err)
+                             : rv;
+}
+
+static void no_text(void *baton, wh_stream_e stream, const char *buf, size_t n)
+{
+    (void)baton;
+    (void)stream;
+    (void)buf;
+    (void)n;
+}
+
+static apr_status_t docker_pull(wh_engine_t *e, apr_pool_t *p, const char *name, wh_mono_t deadline,
+                                wh_err_t *err)
+{
+    docker_t *d = docker_of(e);
+    wh_buildout_t *out = apr_palloc(p, sizeof(*out));
+    wh_engine_call_t call = {
+        .method = "POST",
+        .path = apr_pstrcat(p, "/images/create?fromImage=", wh_engine_http_escape(p, name), NULL),
+        .sink = wh_buildout_feed,
+        .sink_baton = out};
+    wh_engine_reply_t reply;
+    apr_status_t rv = wh_buildout_init(p, out, no_text, NULL);
+
+    if (rv != APR_SUCCESS)
+        return wh_err_wrap(err, rv, 500, "internal", "cannot read what a pull says");
+    call.timeout_us = wh_mono_diff(deadline, wh_clock_mono(d->clock));
+    if (call.timeout_us <= 0)
+        return wh_err_set(err, 504, "deadline", "there was no time left to fetch the image");
+    rv = call_api(d, p, &call, &reply, err);
+    wh_buildout_end(out);
+    if (rv == APR_SUCCESS && reply.status != 200)
+        rv = wh_err_set(err, 422, "build_failed", "the image %s cannot be had: %s", name,
+                        wh_engine_json_message(p, reply.body, reply.n));
+    if (rv == APR_SUCCESS && out->error[0] != '\0')
+        rv = wh_err_set(err, 422, "build_failed", "the image %s cannot be had: %s", name,
+                        out->error);
+    return rv;
+}
+
 static const wh_engine_vt_t docker_vt = {
     .version = docker_version,
     .build = docker_build,
@@ -378,6 +469,8 @@ static const wh_engine_vt_t docker_vt = {
     .remove = docker_remove,
     .list = docker_list,
     .images = docker_images,
+    .image = docker_image,
+    .pull = docker_pull,
     .image_remove = docker_image_remove,
 };
 

@@ -158,10 +158,9 @@ static apr_status_t begin(wh_engine_http_t *http, exchange_t *x, const wh_engine
 }
 
 /* One turn of both requests. */
-static void turn(wh_engine_http_t *http, int wait_ms)
+static void turn(wh_engine_http_t *http, const wh_cancel_t *cancel, int wait_ms)
 {
-    struct curl_waitfd extra = {.fd = http->open.cancel != NULL ? http->open.cancel->fd : -1,
-                                .events = CURL_WAIT_POLLIN};
+    struct curl_waitfd extra = {.fd = cancel != NULL ? cancel->fd : -1, .events = CURL_WAIT_POLLIN};
     int running = 0, left = 0;
     CURLMsg *msg;
 
@@ -218,6 +217,16 @@ static apr_status_t take_reply(exchange_t *x, apr_pool_t *p, wh_engine_reply_t *
                       curl_easy_strerror(x->result));
 }
 
+/* It is over for us: whoever asked ends what runs, and the engine may still say that it ended. */
+static void linger(wh_engine_http_t *http, exchange_t *x)
+{
+    wh_mono_t end = wh_mono_add(wh_clock_mono(http->open.clock), x->call.linger_us);
+
+    x->call.over(x->call.over_baton);
+    while (!x->done && !wh_mono_reached(wh_clock_mono(http->open.clock), end))
+        turn(http, NULL, POLL_MS);
+}
+
 apr_status_t wh_engine_http_call(wh_engine_http_t *http, apr_pool_t *p,
                                  const wh_engine_call_t *call, wh_engine_reply_t *reply,
                                  wh_err_t *err)
@@ -228,7 +237,7 @@ apr_status_t wh_engine_http_call(wh_engine_http_t *http, apr_pool_t *p,
     apr_status_t rv = begin(http, x, call, err);
 
     while (rv == APR_SUCCESS && !x->done) {
-        turn(http, POLL_MS);
+        turn(http, http->open.cancel, POLL_MS);
         if (x->done)
             break;
         if (wh_cancel_is_set(http->open.cancel))
@@ -236,8 +245,12 @@ apr_status_t wh_engine_http_call(wh_engine_http_t *http, apr_pool_t *p,
         else if (wh_mono_reached(wh_clock_mono(http->open.clock), end))
             rv = wh_err_set(err, 504, "deadline", "the engine took too long");
     }
+    memset(reply, 0, sizeof(*reply));
+    if (rv != APR_SUCCESS && x->active && call->over != NULL)
+        linger(http, x);
     if (rv == APR_SUCCESS)
         rv = take_reply(x, p, reply, err);
+    reply->answered = x->done;
     exchange_end(http, x);
     return rv;
 }
@@ -248,7 +261,7 @@ apr_status_t wh_engine_http_begin(wh_engine_http_t *http, const wh_engine_call_t
     apr_status_t rv = begin(http, &http->late, call, err);
 
     if (rv == APR_SUCCESS)
-        turn(http, 0);
+        turn(http, http->open.cancel, 0);
     return rv;
 }
 
@@ -262,7 +275,7 @@ apr_status_t wh_engine_http_check(wh_engine_http_t *http, apr_pool_t *p, apr_int
     while (!x->done) {
         apr_interval_time_t left = wh_mono_diff(end, wh_clock_mono(http->open.clock));
 
-        turn(http, left > 0 ? (int)((left + 999) / 1000) : 0);
+        turn(http, http->open.cancel, left > 0 ? (int)((left + 999) / 1000) : 0);
         if (wh_cancel_is_set(http->open.cancel))
             return wh_err_set(err, 409, "canceled", "the deployment was canceled");
         if (left <= 0)

@@ -22,6 +22,11 @@ typedef struct wh_engine_call_t {
     wh_engine_sink_fn *sink; /* takes the body of a good answer; NULL = it is kept */
     void *sink_baton;
     apr_interval_time_t timeout_us; /* 0 = 30 s */
+    /* Called once on cancel or deadline; then linger_us more are given for the answer. NULL = the
+     * call is broken off at once. */
+    void (*over)(void *baton);
+    void *over_baton;
+    apr_interval_time_t linger_us;
 } wh_engine_call_t;
 
 typedef struct wh_engine_reply_t {
@@ -30,6 +35,7 @@ typedef struct wh_engine_reply_t {
     size_t n;
     const char *api;    /* what its header Api-Version says, in p; NULL = nothing */
     const char *podman; /* Libpod-Api-Version: Podman's own version; NULL = it is none */
+    int answered;       /* the exchange came to its end, in time or lingering */
 } wh_engine_reply_t;
 
 /* The session ends with p. Errors: internal. */

@@ -58,10 +58,23 @@ static json_t *json_host_config(const wh_engine_spec_t *spec, const char *port_k
         NOFILE, "Name", "nproc", "Soft", NPROC, "Hard", NPROC);
 }
 
+/* A place for a build's steps: one process, nothing else. */
+static json_t *json_hold(const wh_engine_spec_t *spec)
+{
+    return json_pack(
+        "{s:s, s:[s], s:o, s:{s:I, s:I, s:I, s:[s], s:[s], s:s, s:b, s:{s:s}}}", "Image",
+        spec->image, "Cmd", "/hold", "Labels", wh_engine_json_labels(spec->labels), "HostConfig",
+        "Memory", (json_int_t)spec->memory_bytes, "MemorySwap", (json_int_t)spec->memory_bytes,
+        "PidsLimit", (json_int_t)spec->pids, "CapDrop", "ALL", "SecurityOpt", "no-new-privileges",
+        "NetworkMode", "none", "ReadonlyRootfs", 1, "RestartPolicy", "Name", "no");
+}
+
 json_t *wh_engine_json_spec(const wh_engine_spec_t *spec)
 {
     char port_key[32], env[32];
 
+    if (spec->port == 0)
+        return json_hold(spec);
     (void)apr_snprintf(port_key, sizeof(port_key), "%" APR_INT64_T_FMT "/tcp", spec->port);
     (void)apr_snprintf(env, sizeof(env), "PORT=%" APR_INT64_T_FMT, spec->port);
     return json_pack("{s:s, s:[s], s:o, s:{s:{}}, s:o}", "Image", spec->image, "Env", env, "Labels",
@@ -83,6 +96,14 @@ static apr_int64_t int_of(const json_t *obj, const char *key)
     const json_t *v = json_object_get(obj, key);
 
     return json_is_integer(v) ? (apr_int64_t)json_integer_value(v) : -1;
+}
+
+/* 0 for what is no time, and for the year 1 that engines say for never. */
+static apr_time_t time_of(const json_t *obj, const char *key)
+{
+    apr_time_t at;
+
+    return wh_time_parse(str_of(obj, key), &at) == APR_SUCCESS && at > 0 ? at : 0;
 }
 
 static apr_status_t load(apr_pool_t *p, const char *body, size_t n, json_t **out, wh_err_t *err)
@@ -190,6 +211,46 @@ apr_status_t wh_engine_json_list(apr_pool_t *p, const char *body, size_t n,
                                .created_at = created > 0 ? apr_time_from_sec(created) : 0,
                                .labels = labels_of(p, json_object_get(item, "Labels")),
                                .tags = tags_of(p, json_object_get(item, "RepoTags"))};
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_engine_json_image(apr_pool_t *p, const char *body, size_t n,
+                                  wh_engine_image_t *image, wh_err_t *err)
+{
+    json_t *top;
+    const json_t *config;
+    apr_status_t rv = load(p, body, n, &top, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    config = json_object_get(top, "Config");
+    image->id = apr_pstrdup(p, str_of(top, "Id"));
+    image->labels = labels_of(p, json_object_get(config, "Labels"));
+    image->onbuild = tags_of(p, json_object_get(config, "OnBuild"));
+    if (image->id[0] == '\0')
+        return wh_err_set(err, 502, "engine_error", "the engine's description is incomplete");
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_engine_json_history(apr_pool_t *p, const char *body, size_t n,
+                                    apr_array_header_t *onbuild, wh_err_t *err)
+{
+    json_t *array, *step;
+    size_t i;
+    apr_status_t rv = load(p, body, n, &array, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    json_array_foreach(array, i, step)
+    {
+        const char *by = str_of(step, "CreatedBy"), *nop = strstr(by, "#(nop)");
+
+        if (nop != NULL)
+            by = nop + 6;
+        by += strspn(by, " ");
+        if (strncmp(by, "ONBUILD ", 8) == 0)
+            APR_ARRAY_PUSH(onbuild, const char *) = apr_pstrdup(p, by + 8);
     }
     return APR_SUCCESS;
 }
@@ -385,9 +446,11 @@ apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_e
     seen->status = apr_pstrdup(p, str_of(state, "Status"));
     seen->exit_status = int_of(state, "ExitCode");
     seen->oom_killed = json_is_true(json_object_get(state, "OOMKilled"));
+    seen->pid = int_of(state, "Pid") > 0 ? int_of(state, "Pid") : 0;
+    seen->started_at = time_of(state, "StartedAt");
+    seen->finished_at = time_of(state, "FinishedAt");
     seen->restarts = int_of(top, "RestartCount") > 0 ? int_of(top, "RestartCount") : 0;
-    if (wh_time_parse(str_of(top, "Created"), &seen->created_at) != APR_SUCCESS)
-        seen->created_at = 0;
+    seen->created_at = time_of(top, "Created");
     seen->labels = labels_of(p, json_object_get(json_object_get(top, "Config"), "Labels"));
     seen->label_bytes = bytes_of(seen->labels);
     seen->forbidden = forbidden(top, host);

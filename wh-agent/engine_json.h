@@ -21,6 +21,15 @@ apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_e
 apr_status_t wh_engine_json_list(apr_pool_t *p, const char *body, size_t n,
                                  apr_array_header_t **items, wh_err_t *err) WH_MUST_CHECK;
 
+/* The body of GET /images/{name}/json. Codes: engine_error. */
+apr_status_t wh_engine_json_image(apr_pool_t *p, const char *body, size_t n,
+                                  wh_engine_image_t *image, wh_err_t *err) WH_MUST_CHECK;
+
+/* The body of GET /images/{name}/history: add what its ONBUILD steps say to `onbuild`. Codes:
+ * engine_error. */
+apr_status_t wh_engine_json_history(apr_pool_t *p, const char *body, size_t n,
+                                    apr_array_header_t *onbuild, wh_err_t *err) WH_MUST_CHECK;
+
 /* {"message":"…"} of a refusal, as one clean line; "" when there is none. In p. */
 const char *wh_engine_json_message(apr_pool_t *p, const char *body, size_t n);
 

@@ -6,6 +6,7 @@ wh_agent_libwhagent_la_LIBADD = libwh/libwh.la $(APR_LIBS) $(JANSSON_LIBS) $(CUR
 wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/agent.c wh-agent/agent.h \
 	wh-agent/api.c wh-agent/api.h \
+	wh-agent/base.c wh-agent/base.h \
 	wh-agent/blobs.c wh-agent/blobs.h \
 	wh-agent/box.c wh-agent/box.h \
 	wh-agent/build.c wh-agent/build.h \
@@ -24,6 +25,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/fsutil.c wh-agent/fsutil.h \
 	wh-agent/gitenv.c wh-agent/gitenv.h \
 	wh-agent/huburl.c wh-agent/huburl.h \
+	wh-agent/hold.c wh-agent/hold.h \
 	wh-agent/identity.c wh-agent/identity.h \
 	wh-agent/jail.c wh-agent/jail.h \
 	wh-agent/job.c wh-agent/job.h \
@@ -44,6 +46,16 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/source.c wh-agent/source.h \
 	wh-agent/thread.c wh-agent/thread.h \
 	wh-agent/work.h
+
+# The one program of a hold's image, as bytes: no flags but its own, for it has no C library.
+wh-agent/hold_elf.inc: wh-agent/hold_elf.c
+	$(AM_V_GEN)$(MKDIR_P) wh-agent && $(CC) -Os -w -ffreestanding -fno-stack-protector -fno-pic -fno-sanitize=all \
+		-fno-asynchronous-unwind-tables -nostdlib -static -no-pie -Wl,--build-id=none,-s,-z,noseparate-code \
+		-o wh-agent/hold.elf $(srcdir)/wh-agent/hold_elf.c \
+		&& od -An -v -tx1 wh-agent/hold.elf | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g' >$@.new && mv $@.new $@
+$(wh_agent_libwhagent_la_OBJECTS): wh-agent/hold_elf.inc
+CLEANFILES += wh-agent/hold_elf.inc wh-agent/hold.elf
+EXTRA_DIST += wh-agent/hold_elf.c
 
 sbin_PROGRAMS += wh-agent/wh-agent
 wh_agent_wh_agent_SOURCES = wh-agent/main.c

@@ -1,6 +1,7 @@
 #include <string.h>
 #include <apr_strings.h>
 #include "libwh/wh_log.h"
+#include "wh-agent/hold.h"
 #include "wh-agent/reconcile.h"
 #include "wh-agent/run.h"
 
@@ -22,6 +23,8 @@ wh_reconcile_act_e wh_reconcile_decide(const wh_reconcile_in_t *in, const wh_eng
 
     if (in_list(in->busy, job))
         return WH_RECONCILE_KEEP;
+    if (wh_hold_is(item->labels))
+        return WH_RECONCILE_REMOVE; /* of a build that is over */
     for (int i = 0; in->desired != NULL && i < in->desired->nelts; i++) {
         const wh_msg_desired_t *d = &APR_ARRAY_IDX(in->desired, i, wh_msg_desired_t);
 
@@ -122,7 +125,7 @@ apr_status_t wh_reconcile_pass(apr_pool_t *p, const wh_reconcile_opts_t *opts,
             continue;
         if (opts->in != NULL)
             what = wh_reconcile_decide(opts->in, item);
-        if (!act(p, e, what, item))
+        if (!act(p, e, what, item) || wh_hold_is(item->labels))
             continue;
         if (seen->nelts < WH_MSG_INSTANCES_MAX) {
             wh_reconcile_seen_t *one = &APR_ARRAY_PUSH(seen, wh_reconcile_seen_t);

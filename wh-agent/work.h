@@ -28,6 +28,7 @@ struct wh_work_t {
     const wh_msg_job_t *job;
     wh_work_phase_fn *phase;
     void *phase_baton;
+    int settled; /* whether the engine said of each build of this job that it is over */
 };
 
 /* The labels of everything in the engine that this job makes: an array of wh_engine_label_t. */

@@ -10,6 +10,7 @@ use JSON::PP;
 use WH::AgentJob;
 use WH::Wait qw(try_for);
 
+my @tmp_before = glob '/var/tmp/libpod_builder* /var/tmp/buildah*';
 my $agent = WH::AgentJob->new(engine => 1);
 my $app   = '01hz0000000000000000000app';
 my $http  = HTTP::Tiny->new(timeout => 5);
@@ -22,6 +23,7 @@ sub run_script {
 }
 my $serve = '/bin/busybox mkdir -p /www; echo hello > /www/index.html; echo up; echo warned >&2; exec /bin/busybox httpd -f -p $PORT -h /www';
 
+my $serve_cmd = run_script($serve);
 system('cp', '/bin/busybox', do { $repo->commit({ Dockerfile => 'x' }); $repo->work . '/busybox' }) == 0 or die 'no busybox';
 
 sub deploy {
@@ -180,8 +182,67 @@ for my $case (
     is($c->{outcome}, 'canceled', "XN4 a cancel $where") or diag explain $c;
     cmp_ok($c->{took}, '<', 12, "XN4 a cancel $where is done within 10 s");
     is(join(' ', $agent->containers), join(' ', @before), "XN4 a cancel $where leaves no container");
-    # Docker ends a build's step with the connection; Podman 4 lets it come to its end, and stops then.
-    ok(scalar(try_for { qx(ps -eo args) !~ /sleep $nap/ } 25), "XN4 a cancel $where leaves no process");
+    unlike(scalar(qx(ps -eo args)), qr/sleep $nap/, "XN4 a cancel $where: when it says so, no process of it runs any more");
+    is(leftovers(), '', "XN4 a cancel $where leaves nothing of the build in the engine, nothing in /var/tmp");
+}
+
+# The engine's own: working containers of builds, and what it unpacks for them.
+sub leftovers {
+    my $engine = $agent->dir . '/engine';
+    my @storage = grep {/working-container/} split ' ', $agent->podman(qw(ps --all --external --format {{.Names}}));
+    my %old = map { $_ => 1 } @tmp_before;
+    return join ' ', @storage, grep { !$old{$_} } glob '/var/tmp/libpod_builder* /var/tmp/buildah*';
+}
+
+# --- the build's deadline ---
+{
+    my $late = deploy(qq(${head}RUN ["/bin/busybox", "sleep", "$nap"]\n), build_s => 3);
+    fails($late, 'build_timeout', qr/^the build was not done within 3 s$/, 'a build that takes too long');
+    cmp_ok($late->{took}, '<', 8, 'is ended soon after its deadline');
+    unlike(scalar(qx(ps -eo args)), qr/sleep $nap/, 'and its step with it');
+    is(leftovers(), '', 'and what the engine keeps for it');
+    # What ignores every signal but one, forks away, and holds its output open, goes too.
+    my $stubborn = deploy(qq(${head}RUN ["/bin/busybox", "sh", "-c", "trap '' TERM INT HUP; /bin/busybox setsid /bin/busybox sleep $nap & while :; do /bin/busybox sleep $nap; done"]\n),
+        cancel_after => 2500);
+    is($stubborn->{outcome}, 'canceled', 'XN4 a build that ignores signals is canceled');
+    unlike(scalar(qx(ps -eo args)), qr/sleep $nap/, 'XN4 with all that it started');
+    is(leftovers(), '', 'XN4 and nothing is left');
+}
+
+# --- images of others ---
+{
+    my $own = '01hz0000000000000000000ap2';
+    my $id = ($agent->podman('images', '-q', '--filter', "label=wisehost.image") =~ /^(\w+)/)[0];
+    my ($tag) = $agent->podman('images', '--format', '{{.Repository}}:{{.Tag}}', '--filter', 'label=wisehost.image') =~ m{^(localhost/wisehost/$app:\S+)}m;
+    ok($tag, 'the app has an image of its own here');
+    for my $case ([ "FROM $tag\n", 'by its tag' ], [ "FROM " . ($tag =~ s{^localhost/}{}r) . "\n", 'by its short name' ],
+        [ "FROM $id\n", 'by its id' ], [ "ARG A=$tag\nFROM \$A\n", 'by a variable' ], [ "${head}COPY --from=$tag /bin/busybox /x\n", 'by COPY --from' ],
+        [ "FROM scratch AS a\nCOPY busybox /b\nFROM $tag\n", 'in a second stage' ])
+    {
+        my ($dockerfile, $what) = @$case;
+        $repo->commit({ Dockerfile => $dockerfile });
+        my $r = $agent->run(app => $own, kind => 'container', url => $repo->path);
+        is($r->{code}, 'build_failed', "XJ5 another app's image $what is refused") or diag explain $r;
+        like($r->{detail}, qr/belongs to another app/, 'and it says why');
+    }
+    my $r = deploy("FROM $tag\n" . ($serve_cmd =~ s/^\Q$head\E//r), deployment => '01hz0000000000000000000vv2');
+    is($r->{outcome}, 'succeeded', 'an app may build on its own image') or diag explain $r;
+    $agent->run(app => $app, job_kind => 'stop', deployment => '01hz0000000000000000000vv2');
+    # ONBUILD of an image that is here already.
+    my $base = $agent->repo('base');
+    system('cp', '/bin/busybox', do { $base->commit({ Dockerfile => 'x' }); $base->work . '/busybox' });
+    for my $case ([ "ONBUILD ADD http://127.0.0.1:1/ /x\n", 'ADD of an address' ], [ "ONBUILD RUN --mount=type=bind,target=/m [\"/bin/busybox\", \"true\"]\n", 'RUN --mount' ]) {
+        my ($line, $what) = @$case;
+        $base->commit({ Dockerfile => $head . $line });
+        $agent->podman(qw(build -q --format docker -t onbuild), $base->work);
+        fails(deploy("FROM localhost/onbuild\n"), 'build_failed', qr/ONBUILD.*not allowed/, "XJ1 a base image with ONBUILD $what");
+    }
+    $base->commit({ Dockerfile => "${head}ONBUILD RUN [\"/bin/busybox\", \"true\"]\n" });
+    $agent->podman(qw(build -q --format docker -t onbuild), $base->work);
+    $r = deploy("FROM localhost/onbuild\n" . ($serve_cmd =~ s/^\Q$head\E//r), deployment => '01hz0000000000000000000vv3');
+    is($r->{outcome}, 'succeeded', 'a base image with a harmless ONBUILD is taken') or diag explain $r;
+    $agent->run(app => $app, job_kind => 'stop', deployment => '01hz0000000000000000000vv3');
+    $agent->podman(qw(rmi -f onbuild));
 }
 
 # --- a second deployment, and the end of the first ---

@@ -35,8 +35,8 @@ static apr_status_t fake_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_bu
 {
     (void)e;
     (void)p;
-    (void)build;
     *image = "sha256:image";
+    *build->settled = 1;
     return called("build", err);
 }
 
@@ -208,6 +208,26 @@ static apr_status_t fake_images(wh_engine_t *e, apr_pool_t *p, const wh_engine_l
     return called("images", err);
 }
 
+static apr_status_t fake_image(wh_engine_t *e, apr_pool_t *p, const char *name,
+                               wh_engine_image_t *image, wh_err_t *err)
+{
+    (void)e;
+    image->id = name;
+    image->labels = apr_array_make(p, 1, sizeof(wh_engine_label_t));
+    image->onbuild = apr_array_make(p, 1, sizeof(const char *));
+    return called("image", err);
+}
+
+static apr_status_t fake_pull(wh_engine_t *e, apr_pool_t *p, const char *name, wh_mono_t deadline,
+                              wh_err_t *err)
+{
+    (void)e;
+    (void)p;
+    (void)name;
+    (void)deadline;
+    return called("pull", err);
+}
+
 static apr_status_t fake_image_remove(wh_engine_t *e, apr_pool_t *p, const char *tag, wh_err_t *err)
 {
     (void)e;
@@ -230,6 +250,8 @@ static const wh_engine_vt_t vt = {.version = fake_version,
                                   .remove = fake_remove,
                                   .list = fake_list,
                                   .images = fake_images,
+                                  .image = fake_image,
+                                  .pull = fake_pull,
                                   .image_remove = fake_image_remove};
 
 void fake_engine_reset(apr_pool_t *p)

@@ -1,11 +1,12 @@
 #include <string.h>
 #include "t/unit/unit.h"
-#include "wh-agent/dockerfile.h"
+#include "wh-agent/base.h"
 
 static int refused(apr_pool_t *p, const char *text)
 {
     wh_err_t err = WH_ERR_INIT;
-    apr_status_t rv = wh_dockerfile_check(p, text, strlen(text), &err);
+    wh_dockerfile_t seen;
+    apr_status_t rv = wh_dockerfile_check(p, text, strlen(text), &seen, &err);
 
     if (rv != APR_SUCCESS)
         assert_string_equal(err.code, "build_failed");
@@ -45,8 +46,10 @@ static void test_refused(void **state)
         "FROM a\nADD ht\\\ntp://a /x\n",
         "FROM a\nONBUILD ADD http://a /x\n",
         "FROM a\nONBUILD ONBUILD\tADD http://a /x\n",
-        "\xef\xbb\xbf" "ADD http://a /x\n",
-        "FROM a\n\xc2\xa0" "ADD http://a /x\n",
+        "\xef\xbb\xbf"
+        "ADD http://a /x\n",
+        "FROM a\n\xc2\xa0"
+        "ADD http://a /x\n",
         "FROM a\nRUN echo `\nADD http://a /x\n",
         "FROM a\nRUN a \\\n  # some parsers end the instruction here\nADD http://a /x\n",
         "FROM a\nRUN a \\\n  # one\n# two\n\nADD http://a /x\n",
@@ -56,11 +59,12 @@ static void test_refused(void **state)
         "#  Escape = `\nFROM a\n",
     };
     apr_pool_t *p = *state;
+    wh_dockerfile_t seen;
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (!refused(p, bad[i]))
             fail_msg("not refused: %s", bad[i]);
-    assert_int_not_equal(wh_dockerfile_check(p, "RUN a\0\n", 7, NULL), APR_SUCCESS);
+    assert_int_not_equal(wh_dockerfile_check(p, "RUN a\0\n", 7, &seen, NULL), APR_SUCCESS);
 }
 
 static void test_taken(void **state)
@@ -71,7 +75,7 @@ static void test_taken(void **state)
         "FROM a",
         "FROM scratch\r\nCOPY busybox /bin/busybox\r\n",
         "# RUN --mount=x is not used here\nFROM a\n",
-        "FROM node:${VERSION}\nRUN apk \\\n  add $PACKAGES\n",
+        "ARG VERSION=22\nFROM node:${VERSION}\nRUN apk \\\n  add $PACKAGES\n",
         "FROM a\nRUN apt-get install \\\n    # why\n    curl \\\n\n    wget\n",
         "FROM a\nADD site.tar.gz /srv/\nADDRESS=1\n",
         "FROM a\nENV ADD=http://a\nRUN wget http://example.org/\n",
@@ -84,6 +88,65 @@ static void test_taken(void **state)
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         if (refused(p, good[i]))
             fail_msg("refused: %s", good[i]);
+}
+
+/* Which images a Dockerfile names, its own stages left out. */
+static void test_images(void **state)
+{
+    static const char *const cases[][2] = {
+        {"FROM a\n", "a "},
+        {"FROM scratch\nFROM a:1@sha256:00 AS x\nFROM X\nCOPY --from=x /a /b\n", "a:1@sha256:00 "},
+        {"FROM --platform=$BUILDPLATFORM a AS one\nCOPY --from=0 / /\nCOPY --chown=1 --from=b / "
+         "/\n",
+         "a b "},
+        {"ARG T=22\nARG I=node:$T\nFROM ${I}-slim\n", "node:22-slim "},
+        {"ARG T\nFROM node:${T:-20}\n", "node:20 "},
+        {"ARG T=\"7\" U='8'\nFROM n:$T$U\n", "n:78 "},
+        {"FROM a\nCOPY --from=7 / /\n", "a 7 "},
+        {"FROM a \\\n  AS b\nFROM b\n", "a "},
+        {"FROM a AS b\nADD --from=c / /\nONBUILD COPY --from=d / /\n", "a c d "},
+    };
+    static const char *const unknown[] = {"FROM $X\n",
+                                          "FROM a\nARG X=b\nFROM $X\n",
+                                          "ARG X\nFROM $X\n",
+                                          "FROM ${X:+a}\n",
+                                          "ARG X=a\nFROM ${X#a}\n",
+                                          "FROM \"a\"\n",
+                                          "FROM a\nCOPY --from=$X / /\n",
+                                          "ARG X=`id`\nFROM $X\n",
+                                          "FROM  \n"};
+    apr_pool_t *p = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        wh_dockerfile_t seen;
+        char got[256] = "";
+
+        assert_int_equal(wh_dockerfile_check(p, cases[i][0], strlen(cases[i][0]), &seen, NULL),
+                         APR_SUCCESS);
+        for (int n = 0; n < seen.images->nelts; n++) {
+            strcat(got, APR_ARRAY_IDX(seen.images, n, const char *));
+            strcat(got, " ");
+        }
+        assert_string_equal(got, cases[i][1]);
+    }
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+        if (!refused(p, unknown[i]))
+            fail_msg("not refused: %s", unknown[i]);
+}
+
+static void test_foreign(void **state)
+{
+    static const char *const foreign[] = {
+        "localhost/wisehost/app2",   "localhost/wisehost/app2:1",  "wisehost/app2:x",
+        "localhost/wisehost/hold:x", "localhost/wisehost/app1x:1", "LOCALHOST/Wisehost/app2"};
+    static const char *const fine[] = {"node:22", "localhost/wisehost/app1:1", "wisehost/app1",
+                                       "docker.io/library/alpine", "localhost/other"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+        assert_true(wh_base_name_foreign(foreign[i], "app1"));
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
+        assert_false(wh_base_name_foreign(fine[i], "app1"));
 }
 
 /* A megabyte of continued lines takes no longer than one of plain ones. */
@@ -106,6 +169,8 @@ int main(void)
         UNIT("XJ1 names that engines preprocess on the host", test_names),
         UNIT("XJ1 XJ8 what reaches for the host is refused", test_refused),
         UNIT("XJ1 what people write is taken", test_taken),
+        UNIT("XJ5 the images that a Dockerfile names", test_images),
+        UNIT("XJ5 images of other apps by name", test_foreign),
         UNIT("XJ1 long files are checked in linear time", test_long),
     };
     return UNIT_RUN(tests);

@@ -1,0 +1,200 @@
+#include <stdio.h>
+#include <string.h>
+#include <apr_strings.h>
+#include "libwh/wh_log.h"
+#include "wh-agent/engine_json.h"
+#include "wh-agent/hold.h"
+
+#define MEMORY_BYTES (16 * WH_MIB)
+#define PIDS 16
+#define IMAGE_TIMEOUT_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
+#define BLOCK 512
+
+/* The program of hold_elf.c, as bytes. */
+static const unsigned char program[] = {
+#include "wh-agent/hold_elf.inc"
+};
+
+static const char dockerfile[] = "FROM scratch\nCOPY hold /hold\nCMD [\"/hold\"]\n";
+
+int wh_hold_is(const apr_array_header_t *labels)
+{
+    return wh_engine_label(labels, WH_ENGINE_LABEL_HOLD)[0] != '\0';
+}
+
+/* ---- the image ---- */
+
+typedef struct tar_t {
+    char *buf;
+    size_t n, at;
+} tar_t;
+
+static void tar_file(tar_t *tar, const char *name, const void *bytes, size_t n)
+{
+    char *head = tar->buf + tar->n;
+    unsigned sum = 0;
+
+    apr_cpystrn(head, name, 100);
+    (void)snprintf(head + 100, 8, "%07o", 0755U);
+    (void)snprintf(head + 108, 8, "%07o", 0U);
+    (void)snprintf(head + 116, 8, "%07o", 0U);
+    (void)snprintf(head + 124, 12, "%011zo", n);
+    (void)snprintf(head + 136, 12, "%011o", 0U);
+    memset(head + 148, ' ', 8);
+    head[156] = '0';
+    memcpy(head + 257, "ustar\00000", 8);
+    for (int i = 0; i < BLOCK; i++)
+        sum += (unsigned char)head[i];
+    (void)snprintf(head + 148, 8, "%06o", sum);
+    memcpy(head + BLOCK, bytes, n);
+    tar->n += BLOCK + (n + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+static apr_ssize_t read_tar(void *baton, char *buf, size_t n)
+{
+    tar_t *tar = baton;
+    size_t take = tar->n - tar->at < n ? tar->n - tar->at : n;
+
+    memcpy(buf, tar->buf + tar->at, take);
+    tar->at += take;
+    return (apr_ssize_t)take;
+}
+
+static void no_text(void *baton, wh_stream_e stream, const char *buf, size_t n)
+{
+    (void)baton;
+    (void)stream;
+    (void)buf;
+    (void)n;
+}
+
+static apr_status_t build_image(wh_work_t *work, wh_engine_t *e, const wh_engine_label_t *label,
+                                const char **image, wh_err_t *err)
+{
+    apr_array_header_t *labels = apr_array_make(work->p, 1, sizeof(wh_engine_label_t));
+    tar_t tar = {.buf = apr_pcalloc(work->p, sizeof(program) + sizeof(dockerfile) + 8 * BLOCK)};
+    int settled;
+    wh_engine_build_t build = {
+        .dockerfile = "Dockerfile",
+        .tag = apr_pstrcat(work->p,
+                           "localhost/wisehost/hold:", wh_identity_agent_id(work->identity), NULL),
+        .labels = labels,
+        .memory_bytes = 64 * WH_MIB,
+        .pid_ns = "",
+        .read = read_tar,
+        .read_baton = &tar,
+        .text = no_text,
+        .deadline = wh_mono_add(wh_clock_mono(work->clock), IMAGE_TIMEOUT_US),
+        .settled = &settled};
+
+    APR_ARRAY_PUSH(labels, wh_engine_label_t) = *label;
+    tar_file(&tar, "hold", program, sizeof(program));
+    tar_file(&tar, "Dockerfile", dockerfile, sizeof(dockerfile) - 1);
+    tar.n += 2 * (size_t)BLOCK;
+    return e->vt->build(e, work->p, &build, image, err);
+}
+
+static apr_status_t find_image(wh_work_t *work, wh_engine_t *e, const char **image, wh_err_t *err)
+{
+    wh_engine_label_t label = {
+        .key = WH_ENGINE_LABEL_IMAGE,
+        .value = apr_pstrcat(work->p, wh_identity_agent_id(work->identity), ".hold", NULL)};
+    apr_array_header_t *items;
+    apr_status_t rv = e->vt->images(e, work->p, &label, &items, err);
+
+    for (int i = 0; rv == APR_SUCCESS && i < items->nelts; i++)
+        if (APR_ARRAY_IDX(items, i, wh_engine_item_t).tags->nelts > 0) {
+            *image = APR_ARRAY_IDX(items, i, wh_engine_item_t).id;
+            return APR_SUCCESS;
+        }
+    return rv == APR_SUCCESS ? build_image(work, e, &label, image, err) : rv;
+}
+
+/* ---- the container ---- */
+
+static apr_array_header_t *labels_of(const wh_work_t *work)
+{
+    apr_array_header_t *labels = apr_array_make(work->p, 4, sizeof(wh_engine_label_t));
+    const wh_engine_label_t all[] = {
+        {WH_ENGINE_LABEL_AGENT, wh_identity_agent_id(work->identity)},
+        {WH_ENGINE_LABEL_APP, work->job->app},
+        {WH_ENGINE_LABEL_SLUG, work->job->slug},
+        {WH_ENGINE_LABEL_JOB, work->job->job},
+        {WH_ENGINE_LABEL_HOLD, "1"},
+    };
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(all); i++)
+        APR_ARRAY_PUSH(labels, wh_engine_label_t) = all[i];
+    return labels;
+}
+
+static apr_status_t start(wh_hold_t *hold, wh_engine_t *e, const wh_engine_spec_t *spec,
+                          wh_err_t *err)
+{
+    apr_pool_t *p = hold->work->p;
+    wh_engine_seen_t seen;
+    apr_status_t rv = e->vt->remove(e, p, spec->name, err);
+
+    if (rv == APR_SUCCESS)
+        rv = e->vt->create(e, p, spec, &hold->id, err);
+    if (rv == APR_SUCCESS)
+        rv = e->vt->start(e, p, hold->id, err);
+    if (rv == APR_SUCCESS)
+        rv = e->vt->inspect(e, p, hold->id, &seen, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (!seen.running || seen.pid == 0 || seen.forbidden[0] != '\0')
+        return wh_err_set(err, 502, "engine_error",
+                          "the engine did not make the build's own process namespace");
+    hold->pid_ns = apr_psprintf(p, "/proc/%" APR_INT64_T_FMT "/ns/pid", seen.pid);
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_hold_begin(wh_work_t *work, wh_engine_t *e, wh_hold_t *hold, wh_err_t *err)
+{
+    wh_engine_spec_t spec = {
+        .name = apr_pstrcat(work->p, "wisehost-hold-", work->job->job, NULL),
+        .network = "",
+        .publish_address = "",
+        .memory_bytes = MEMORY_BYTES,
+        .pids = PIDS,
+        .labels = labels_of(work),
+    };
+    const char *name;
+    apr_status_t rv = e->vt->version(e, work->p, &name, err);
+
+    *hold = (wh_hold_t){.work = work, .id = "", .pid_ns = ""};
+    if (rv != APR_SUCCESS || strncmp(name, "podman", 6) != 0)
+        return rv;
+    rv = find_image(work, e, &spec.image, err);
+    if (rv == APR_SUCCESS)
+        rv = start(hold, e, &spec, err);
+    if (rv != APR_SUCCESS)
+        wh_hold_end(hold);
+    return rv;
+}
+
+void wh_hold_end(wh_hold_t *hold)
+{
+    wh_work_t *work = hold->work;
+    wh_engine_open_t open = {.socket = work->conf->engine_socket, .clock = work->clock};
+    wh_err_t err = WH_ERR_INIT;
+    wh_engine_t *e;
+    apr_pool_t *p;
+    apr_status_t rv;
+
+    if (hold->id[0] == '\0')
+        return;
+    rv = apr_pool_create(&p, work->p);
+    if (rv != APR_SUCCESS)
+        return;
+    rv = work->engine(p, &open, &e, &err);
+    if (rv == APR_SUCCESS)
+        rv = e->vt->remove(e, p, hold->id, &err);
+    if (rv == APR_SUCCESS)
+        hold->id = "";
+    else
+        wh_log(WH_LOG_WARN, "WH0603", "a build's container of %s stays for now: %s",
+               work->job->slug, err.text);
+    apr_pool_destroy(p);
+}
