@@ -270,6 +270,11 @@ static apr_status_t register_worker(wh_identity_t *id, apr_pool_t *p, wh_api_t *
     call.bearer = enrolment;
     call.json = body;
     rv = wh_api_call(api, p, &call, &reply, err);
+    if (rv != APR_SUCCESS && err->http == 409)
+        return wh_err_set(err, 409, "name_taken",
+                          "%s; or, if this machine takes its place, enrol it with a token of "
+                          "`wh workers enroll --name %s --replace`",
+                          apr_pstrdup(p, err->text), conf->name);
     if (rv != APR_SUCCESS)
         return rv;
     wh_log(WH_LOG_INFO, NULL, "registered with %s as %s", conf->server_url, conf->name);
@@ -286,7 +291,7 @@ static apr_status_t not_enrolled(const wh_identity_t *id, apr_pool_t *p, wh_err_
 
     return wh_err_set(err, 401, "not_enrolled",
                       "the server does not know this worker, and %s; "
-                      "`wh-scheduler --enrolment-token` makes a token",
+                      "`wh-scheduler --enrolment-token` or `wh workers enroll` makes a token",
                       why);
 }
 
