@@ -12,7 +12,7 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
 use Time::HiRes qw(time sleep);
-our @EXPORT_OK = qw(median percentile http api run_cmd git platform stop_platform samples value ratio wait_until top out_dir free_port);
+our @EXPORT_OK = qw(median percentile http api run_cmd git platform stop_platform samples value ratio wait_until top out_dir free_port build);
 
 my $TOP = dirname(abs_path(__FILE__));
 $TOP = dirname($TOP);
@@ -158,6 +158,22 @@ sub wait_until {
 sub free_port {
     my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => 0) or die "port: $!";
     return $s->sockport;
+}
+
+# A build of its own, with the simulator; WH_BUILD and WH_INST name one that is there already.
+sub build {
+    return if $ENV{WH_BUILD} && $ENV{WH_INST};
+    my $dir = out_dir() . '/build';
+    my $log = out_dir() . '/build.log';
+    print "# building (log: bench/out/build.log)\n";
+    make_path($dir);
+    my $configured = -e "$dir/config.status" ? 'true' : "'$TOP/configure' --prefix='$dir/inst' --with-moddir='$dir/inst/modules'";
+    system("{ cd '$TOP' && { [ -x configure ] || autoreconf -i; } && cd '$dir' && $configured && make -j2 && make -j2 check TESTS= "
+            . "&& make install; } > '$log' 2>&1") == 0
+        or die "the build failed, see bench/out/build.log\n";
+    chmod 0755, $dir, out_dir();
+    @ENV{qw(WH_BUILD WH_INST top_builddir)} = ($dir, "$dir/inst", $dir);
+    return;
 }
 
 # Starts the platform as ./quickstart ships it, in a directory of its own.
