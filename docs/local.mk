@@ -8,4 +8,5 @@ EXTRA_DIST += \
 	docs/performance.md \
 	docs/protocol.md \
 	docs/security.md \
-	docs/webhooks.md
+	docs/webhooks.md \
+	docs/workers.md

@@ -27,6 +27,7 @@ libwh_libwh_la_SOURCES = \
 
 # The domain: protocol, names, models, states, routes.
 libwh_libwh_la_SOURCES += \
+	libwh/wh_address.c libwh/wh_address.h \
 	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
@@ -39,6 +40,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_model_app.c \
 	libwh/wh_model_deployment.c \
 	libwh/wh_model_hook.c \
+	libwh/wh_model_place.c \
 	libwh/wh_model_snapshot.c \
 	libwh/wh_model_worker.c \
 	libwh/wh_proto.c libwh/wh_proto.h libwh/wh_proto_msg.def \

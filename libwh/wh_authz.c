@@ -7,7 +7,7 @@
 #define K(kind) (1u << WH_ACTOR_##kind)
 #define ANY ((1u << WH_ACTOR_COUNT) - 1)
 
-typedef enum on_e { ON_NONE, ON_LIST, ON_APP, ON_WORKER, ON_HOOK } on_e;
+typedef enum on_e { ON_NONE, ON_LIST, ON_APP, ON_WORKER, ON_HOOK, ON_FLEET } on_e;
 
 typedef struct action_t {
     const char *text;
@@ -53,6 +53,8 @@ static int owns(const wh_actor_t *actor, on_e on, const wh_object_t *object)
     case ON_HOOK:
         return object->exists && actor->id && object->hook_id &&
                strcmp(actor->id, object->hook_id) == 0;
+    case ON_FLEET:
+        return object->exists;
     case ON_NONE:
     case ON_LIST:
         return 1;
@@ -80,7 +82,7 @@ wh_verdict_e wh_authz(const wh_actor_t *actor, wh_action_e action, const wh_obje
         return WH_ALLOW;
     if (a->scope && !(actor->scopes & (a->scope | WH_SCOPE_ADMIN)))
         return WH_DENY_403;
-    if (a->on == ON_NONE && actor->apps)
+    if ((a->on == ON_NONE || a->on == ON_FLEET) && actor->apps)
         return WH_DENY_403;
     return WH_ALLOW;
 }

@@ -5,6 +5,7 @@
 #include "libwh/wh_json.h"
 #include "libwh/wh_model.h"
 #include "libwh/wh_model_int.h"
+#include "libwh/wh_text.h"
 #include "libwh/wh_time.h"
 
 static const char *text_at(const char *const *texts, size_t n, size_t i)
@@ -135,4 +136,15 @@ apr_status_t wh_model_int_bad(const wh_json_at_t *at, const char *key, wh_err_t 
     char where[128];
 
     return wh_err_field(err, wh_json_pointer(at, key, where), "invalid_value", "%s", what);
+}
+
+apr_status_t wh_model_int_honest(const wh_json_at_t *at, const char *key, const char *text,
+                                 wh_err_t *err)
+{
+    char where[128];
+
+    if (wh_text_honest(text, WH_TEXT_NUL))
+        return APR_SUCCESS;
+    return wh_err_field(err, wh_json_pointer(at, key, where), "bad_characters",
+                        "no control character, and none that is invisible or turns text around");
 }

@@ -9,8 +9,8 @@
  * of the checks named. Strings of a decoded struct point into the body, which the pool keeps alive.
  * No function keeps state: thread-safe.
  *
- * Files: wh_model.c texts, wh_model_app.c, wh_model_snapshot.c, wh_model_deployment.c,
- * wh_model_worker.c, wh_model_hook.c. */
+ * Files: wh_model.c texts, wh_model_app.c, wh_model_place.c, wh_model_snapshot.c,
+ * wh_model_deployment.c, wh_model_worker.c, wh_model_hook.c. */
 #ifndef WH_MODEL_H
 #define WH_MODEL_H
 
@@ -104,6 +104,9 @@ apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app
                                  wh_app_t *app, wh_err_t *err)
     WH_MUST_CHECK;
 
+/* 1 when any of the three says where: worker, zone, labels as JSON text; each may be NULL. */
+int wh_model_placed(const char *worker, const char *zone, const char *labels);
+
 /* The app document; urls is an array of const char *, may be NULL. */
 json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_header_t *urls);
 
@@ -117,10 +120,12 @@ typedef struct wh_snapshot_t {
     const char *health_path;
     apr_int64_t replicas, cpu_millis, memory_bytes, pids;
     int spa;
+    const char *place_worker, *place_zone, *place_labels; /* as in wh_app_t */
 } wh_snapshot_t;
 
 /* {slug, kind, repository{url,branch,root_directory}, build{build_command|null, dockerfile,
- * output_directory}, run{port,health_path,replicas,cpu_millis,memory_bytes,pids}, spa} */
+ * output_directory}, run{port,health_path,replicas,cpu_millis,memory_bytes,pids}, spa,
+ * placement{worker,zone,labels} where one is given} */
 json_t *wh_model_snapshot_make(const wh_app_t *app);
 /* The same from the struct. */
 json_t *wh_model_snapshot_json(const wh_snapshot_t *snapshot);
@@ -167,12 +172,14 @@ typedef struct wh_model_deployment_view_t {
 json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
                                  const wh_model_deployment_view_t *view);
 
-/* Body of POST /v1/apps/{slug}/deployments: {environment?, ref? | commit?}; an absent or empty
- * body (NULL) is fine. Codes: both_ref_and_commit, ref_invalid, commit_invalid, ... */
+/* Body of POST /v1/apps/{slug}/deployments: {environment?, ref? | commit?, placement?}; an absent
+ * or empty body (NULL) is fine. Codes: both_ref_and_commit, ref_invalid, commit_invalid, ... */
 typedef struct wh_deploy_request_t {
     const char *environment; /* "production" unless named */
     const char *ref;         /* branch, "" unless named */
     const char *commit;      /* sha in lower case, "" unless named */
+    int placed;              /* a placement was named: for this deployment it replaces the app's */
+    const char *place_worker, *place_zone, *place_labels;
 } wh_deploy_request_t;
 apr_status_t wh_model_deploy_request_decode(apr_pool_t *p, json_t *body,
                                             wh_deploy_request_t *out, wh_err_t *err)
@@ -216,10 +223,10 @@ json_t *wh_model_worker_json(apr_pool_t *p, const wh_worker_t *w);
 
 /* Body of POST /v1/workers/register. */
 typedef struct wh_worker_register_t {
-    const char *name;    /* [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
+    const char *name;    /* wh_model_worker_name_ok */
     const char *api_key; /* 64 hex digits, lower case */
     apr_int64_t cpu_millis, memory_bytes;
-    const char *address; /* IP address or DNS name; default "127.0.0.1" */
+    const char *address; /* IP address or DNS name, not WH_ADDRESS_REFUSED; default "127.0.0.1" */
     const char *labels;  /* JSON text of an object of strings; default "{}" */
     const char *zone, *version;
 } wh_worker_register_t;
@@ -228,12 +235,19 @@ apr_status_t wh_model_worker_register_decode(apr_pool_t *p, json_t *body,
     WH_MUST_CHECK;
 
 /* Labels as they may be anywhere: an object of at most 32 strings, keys [A-Za-z0-9._-]{1,63},
- * values ≤ 255 bytes without control bytes; NULL counts as {}. Text in p. */
+ * values ≤ 255 bytes of wh_text_honest; NULL counts as {}. Text in p. */
 apr_status_t wh_model_labels_decode(apr_pool_t *p, json_t *labels, const char **text,
                                     wh_err_t *err) WH_MUST_CHECK;
 
-/* 1 for an IPv4 or IPv6 address or a DNS name. */
+/* 1 for an IPv4 or IPv6 address or a DNS name, whatever it stands for: wh_address.h. */
 int wh_model_address_ok(const char *address);
+
+/* 1 for what may be a worker's name. */
+#define WH_WORKER_NAME_MAX 63
+#define WH_WORKER_NAME_RULE                                                                       \
+    "a worker's name has 1 to 63 letters, digits, '.', '_' or '-', begins with a letter or digit, " \
+    "and is neither \"ws\" nor of the form of an id"
+int wh_model_worker_name_ok(const char *name);
 
 /* ---- instances, releases, names, tokens, hooks ---- */
 typedef struct wh_instance_t {

@@ -121,6 +121,9 @@ static void defaults(wh_app_t *app)
         .run_cpu_millis = WH_APP_CPU_DEFAULT,
         .run_memory_bytes = WH_APP_MEMORY_DEFAULT,
         .run_pids = WH_APP_PIDS_DEFAULT,
+        .place_worker = "",
+        .place_zone = "",
+        .place_labels = "{}",
         .desired = WH_DESIRED_RUNNING,
         .observed = WH_OBSERVED_UNKNOWN,
         .reason = "",
@@ -156,6 +159,8 @@ static apr_status_t settings(const wh_json_at_t *at, wh_app_t *app, wh_err_t *er
     const char *desired = NULL;
 
     TRY(wh_model_int_str(at, "name", 1, WH_APP_NAME_MAX, app->slug, &app->name, err));
+    if (wh_json_has(at, "name")) /* a patch of something else is not judged by it */
+        TRY(wh_model_int_honest(at, "name", app->name, err));
     TRY(wh_model_int_str(at, "desired", 1, 32, "running", &desired, err));
     if (desired && !wh_model_desired_of(desired, &app->desired))
         return wh_model_int_bad(at, "desired", err, "desired is \"running\" or \"stopped\"");
@@ -169,8 +174,8 @@ static apr_status_t settings(const wh_json_at_t *at, wh_app_t *app, wh_err_t *er
 apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app_opt_t *opt,
                                  wh_app_t *app, wh_err_t *err)
 {
-    static const char *const names[] = {"slug", "name", "kind", "repository",
-                                        "build", "run", "spa",  "desired"};
+    static const char *const names[] = {"slug", "name",      "kind", "repository", "build",
+                                        "run",  "placement", "spa",  "desired"};
     wh_json_at_t at = wh_json_root(wh_json_own(p, json_incref(body)));
     wh_model_int_parts_t parts = {
         .url = &app->repo_url,
@@ -187,6 +192,9 @@ apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app
         .health_path = &app->run_health_path,
     };
 
+    const wh_model_int_place_t place = {
+        .worker = &app->place_worker, .zone = &app->place_zone, .labels = &app->place_labels};
+
     if (!opt->patch)
         defaults(app);
     if (!json_is_object(body))
@@ -197,6 +205,7 @@ apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app
         app->name = app->slug;
     TRY(settings(&at, app, err));
     TRY(wh_model_int_parts(&at, 1, &parts, err));
+    TRY(wh_model_int_placement(p, &at, 1, &place, err));
     if (!*app->repo_url)
         return wh_err_field(err, "/repository/url", "missing_field",
                             "the address of the repository is required");
@@ -211,7 +220,7 @@ json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_he
     (void)p;
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:{s:o, s:s, s:s},"
-        " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:b, s:s, s:s, s:o, s:o, s:o, s:o}",
+        " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:o, s:b, s:s, s:s, s:o, s:o, s:o, s:o}",
         "id", app->id, "slug", app->slug, "name", app->name, "kind",
         wh_model_kind_text(app->kind), "repository", "url", app->repo_url, "branch",
         app->repo_branch, "root_directory", app->repo_root, "build", "build_command",
@@ -219,7 +228,9 @@ json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_he
         "output_directory", app->build_output, "run", "port", (json_int_t)app->run_port,
         "health_path", app->run_health_path, "replicas", (json_int_t)app->run_replicas,
         "cpu_millis", (json_int_t)app->run_cpu_millis, "memory_bytes",
-        (json_int_t)app->run_memory_bytes, "pids", (json_int_t)app->run_pids, "spa", app->spa,
+        (json_int_t)app->run_memory_bytes, "pids", (json_int_t)app->run_pids, "placement",
+        wh_model_int_placement_json(app->place_worker, app->place_zone, app->place_labels), "spa",
+        app->spa,
         "desired", wh_model_desired_text(app->desired), "observed",
         wh_model_observed_text(app->observed), "reason", wh_model_int_text(app->reason), "urls",
         wh_model_int_strings(urls), "created_at", wh_model_int_time(app->created_at),

@@ -36,12 +36,19 @@ json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
 apr_status_t wh_model_deploy_request_decode(apr_pool_t *p, json_t *body,
                                             wh_deploy_request_t *out, wh_err_t *err)
 {
-    static const char *const names[] = {"environment", "ref", "commit"};
+    static const char *const names[] = {"environment", "ref", "commit", "placement"};
+    const wh_model_int_place_t place = {
+        .worker = &out->place_worker, .zone = &out->place_zone, .labels = &out->place_labels};
     wh_json_at_t at;
     apr_status_t rv;
     char *commit;
 
-    *out = (wh_deploy_request_t){.environment = "production", .ref = "", .commit = ""};
+    *out = (wh_deploy_request_t){.environment = "production",
+                                 .ref = "",
+                                 .commit = "",
+                                 .place_worker = "",
+                                 .place_zone = "",
+                                 .place_labels = "{}"};
     if (!body)
         return APR_SUCCESS;
     if (!json_is_object(body))
@@ -53,8 +60,10 @@ apr_status_t wh_model_deploy_request_decode(apr_pool_t *p, json_t *body,
         (rv = wh_host_env_check(out->environment, err)) != APR_SUCCESS ||
         (rv = wh_model_int_str(&at, "ref", 1, WH_HOST_BRANCH_MAX, "", &out->ref, err)) !=
             APR_SUCCESS ||
-        (rv = wh_model_int_str(&at, "commit", 1, 64, "", &out->commit, err)) != APR_SUCCESS)
+        (rv = wh_model_int_str(&at, "commit", 1, 64, "", &out->commit, err)) != APR_SUCCESS ||
+        (rv = wh_model_int_placement(p, &at, 1, &place, err)) != APR_SUCCESS)
         return rv;
+    out->placed = wh_json_has(&at, "placement");
     if (*out->ref && *out->commit)
         return wh_err_field(err, "/commit", "both_ref_and_commit",
                             "name a ref or a commit, not both");

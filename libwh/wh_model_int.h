@@ -35,6 +35,21 @@ apr_status_t wh_model_int_num(const wh_json_at_t *at, const char *key, const wh_
 apr_status_t wh_model_int_bad(const wh_json_at_t *at, const char *key, wh_err_t *err,
                               const char *what);
 
+/* bad_characters at at/key unless wh_text_honest. */
+apr_status_t wh_model_int_honest(const wh_json_at_t *at, const char *key, const char *text,
+                                 wh_err_t *err) WH_MUST_CHECK;
+
+/* Where something may run. Reads "placement" of at: absent leaves all three as they are, null makes
+ * them defaults, a member alike; labels are replaced as a whole. strict refuses unknown members. */
+typedef struct wh_model_int_place_t {
+    const char **worker, **zone, **labels;
+} wh_model_int_place_t;
+apr_status_t wh_model_int_placement(apr_pool_t *p, const wh_json_at_t *at, int strict,
+                                    const wh_model_int_place_t *place, wh_err_t *err) WH_MUST_CHECK;
+
+/* {worker|null, zone|null, labels{}}; the texts may be NULL. */
+json_t *wh_model_int_placement_json(const char *worker, const char *zone, const char *labels);
+
 /* Build, run and repository parts, alike in app bodies and snapshots: where each is to go. */
 typedef struct wh_model_int_parts_t {
     const char **url, **branch, **root;

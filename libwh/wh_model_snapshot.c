@@ -7,7 +7,7 @@
 
 json_t *wh_model_snapshot_json(const wh_snapshot_t *s)
 {
-    return json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:{s:o, s:s, s:s},"
+    json_t *json = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:{s:o, s:s, s:s},"
                      " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:b}",
                      "slug", s->slug, "kind", wh_model_kind_text(s->kind), "repository", "url",
                      s->repo_url, "branch", s->repo_branch, "root_directory", s->repo_root,
@@ -17,6 +17,12 @@ json_t *wh_model_snapshot_json(const wh_snapshot_t *s)
                      (json_int_t)s->replicas, "cpu_millis", (json_int_t)s->cpu_millis,
                      "memory_bytes", (json_int_t)s->memory_bytes, "pids", (json_int_t)s->pids,
                      "spa", s->spa);
+
+    if (json && wh_model_placed(s->place_worker, s->place_zone, s->place_labels))
+        json_object_set_new(
+            json, "placement",
+            wh_model_int_placement_json(s->place_worker, s->place_zone, s->place_labels));
+    return json;
 }
 
 json_t *wh_model_snapshot_make(const wh_app_t *app)
@@ -37,6 +43,9 @@ json_t *wh_model_snapshot_make(const wh_app_t *app)
         .memory_bytes = app->run_memory_bytes,
         .pids = app->run_pids,
         .spa = app->spa,
+        .place_worker = app->place_worker,
+        .place_zone = app->place_zone,
+        .place_labels = app->place_labels,
     };
 
     return wh_model_snapshot_json(&s);
@@ -70,6 +79,8 @@ apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t
         .pids = &out->pids,
         .health_path = &out->health_path,
     };
+    const wh_model_int_place_t place = {
+        .worker = &out->place_worker, .zone = &out->place_zone, .labels = &out->place_labels};
     apr_status_t rv;
 
     *out = (wh_snapshot_t){
@@ -86,6 +97,9 @@ apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t
         .cpu_millis = WH_APP_CPU_DEFAULT,
         .memory_bytes = WH_APP_MEMORY_DEFAULT,
         .pids = WH_APP_PIDS_DEFAULT,
+        .place_worker = "",
+        .place_zone = "",
+        .place_labels = "{}",
     };
     if (!json_is_object(json))
         return wh_err_set(err, 400, "snapshot_invalid", "a snapshot is an object");
@@ -94,6 +108,7 @@ apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t
         (rv = wh_json_str(&at, "kind", WH_JSON_REQ(1, 32), &kind, err)) != APR_SUCCESS ||
         (rv = wh_json_bool(&at, "spa", 0, &out->spa, err)) != APR_SUCCESS ||
         (rv = wh_model_int_parts(&at, 0, &parts, err)) != APR_SUCCESS ||
+        (rv = wh_model_int_placement(p, &at, 0, &place, err)) != APR_SUCCESS ||
         (rv = wh_model_int_at(&at, "slug", wh_host_slug_check(out->slug, err), err)) !=
             APR_SUCCESS)
         return rv;

@@ -3,7 +3,9 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_address.h"
 #include "libwh/wh_host.h"
+#include "libwh/wh_id.h"
 #include "libwh/wh_model.h"
 #include "libwh/wh_model_int.h"
 #include "libwh/wh_sign.h"
@@ -17,15 +19,18 @@ json_t *wh_model_worker_json(apr_pool_t *p, const wh_worker_t *w)
 {
     (void)p;
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o,"
-        " s:o}",
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+        " s:o, s:b, s:b, s:o, s:o, s:o, s:o}",
         "id", w->public_id, "name", w->name, "status", wh_model_worker_status_text(w->status),
         "admin_state", wh_model_worker_admin_text(w->admin_state), "address", w->address, "zone",
         w->zone, "labels", wh_model_int_object(w->labels), "engine", wh_model_int_text(w->engine),
         "version", w->version, "cpu_millis", (json_int_t)w->cpu_millis, "memory_bytes",
         (json_int_t)w->memory_bytes, "used_cpu_millis", (json_int_t)w->used_cpu,
         "used_memory_bytes", (json_int_t)w->used_memory, "max_jobs", (json_int_t)w->max_jobs,
-        "disk_free_bytes", (json_int_t)w->disk_free_bytes, "last_heartbeat_at",
+        "jobs", (json_int_t)w->jobs, "apps_running", (json_int_t)w->apps, "disk_free_bytes",
+        (json_int_t)w->disk_free_bytes, "refuses", wh_model_int_text(w->refuses), "revoked",
+        w->revoked_at > 0, "rotating", w->rotate_at > 0, "draining_since",
+        wh_model_int_time(w->drain_at), "last_heartbeat_at",
         wh_model_int_time(w->last_heartbeat_at), "created_at", wh_model_int_time(w->created_at),
         "updated_at", wh_model_int_time(w->updated_at));
 }
@@ -38,65 +43,16 @@ static int word_ok(const char *s, size_t max)
            strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
 }
 
-static int v4_ok(const char *s)
-{
-    int part, dots = 0;
-    size_t n;
-
-    for (;; s++) {
-        n = strspn(s, "0123456789");
-        if (n == 0 || n > 3 || (n > 1 && s[0] == '0'))
-            return 0;
-        for (part = 0; n > 0; n--)
-            part = part * 10 + (*s++ - '0');
-        if (part > 255)
-            return 0;
-        if (*s == '\0')
-            return dots == 3;
-        if (*s != '.' || ++dots > 3)
-            return 0;
-    }
-}
-
-/* Groups of at most four hex digits, eight of them, or fewer with one "::". */
-static int v6_ok(const char *s)
-{
-    int groups = 0, gap = 0;
-
-    if (s[0] == ':' && s[1] != ':')
-        return 0;
-    while (*s) {
-        size_t n = strspn(s, "0123456789abcdefABCDEF");
-        if (n > 4)
-            return 0;
-        if (n > 0 && ++groups > 8)
-            return 0;
-        s += n;
-        if (*s == '\0')
-            break;
-        if (*s != ':')
-            return 0;
-        s++;
-        if (*s == ':') {
-            if (gap++)
-                return 0;
-            s++;
-        } else if (*s == '\0') {
-            return 0;
-        }
-    }
-    return gap ? groups < 8 : groups == 8;
-}
-
 int wh_model_address_ok(const char *address)
 {
-    size_t n = strlen(address);
+    return wh_address_of(address) != WH_ADDRESS_BAD;
+}
 
-    if (n == 0 || n > WH_HOST_NAME_MAX)
-        return 0;
-    if (strchr(address, ':'))
-        return v6_ok(address);
-    return v4_ok(address) || wh_host_domain_ok(address);
+int wh_model_worker_name_ok(const char *name)
+{
+    /* "ws" is a path of the API, and a name in the form of an id could be taken for one. */
+    return word_ok(name, WH_WORKER_NAME_MAX) && apr_isalnum(name[0]) && !wh_id_ok(name) &&
+           strcmp(name, "ws") != 0;
 }
 
 apr_status_t wh_model_labels_decode(apr_pool_t *p, json_t *labels, const char **text,
@@ -117,9 +73,10 @@ apr_status_t wh_model_labels_decode(apr_pool_t *p, json_t *labels, const char **
             return wh_err_field(err, "/labels", "invalid_value",
                                 "a label's name has 1 to 63 letters, digits, '.', '_' or '-'");
         if (!json_is_string(value) || json_string_length(value) > LABEL_VALUE_MAX ||
-            !wh_text_plain(json_string_value(value), json_string_length(value)))
+            !wh_text_honest(json_string_value(value), json_string_length(value)))
             return wh_err_field(err, "/labels", "invalid_value",
-                                "a label's value is a string of at most %d bytes",
+                                "a label's value is a string of at most %d bytes that hides "
+                                "nothing",
                                 LABEL_VALUE_MAX);
     }
     *text = wh_json_text(p, labels, NULL);
@@ -153,14 +110,24 @@ apr_status_t wh_model_worker_register_decode(apr_pool_t *p, json_t *body,
         (rv = wh_model_labels_decode(p, json_object_get(body, "labels"), &out->labels, err)) !=
             APR_SUCCESS)
         return rv;
-    if (!word_ok(out->name, 63) || !apr_isalnum(out->name[0]))
-        return wh_model_int_bad(&at, "name", err,
-                                "a worker's name has 1 to 63 letters, digits, '.', '_' or '-' "
-                                "and begins with a letter or digit");
+    if (!wh_model_worker_name_ok(out->name))
+        return wh_model_int_bad(&at, "name", err, WH_WORKER_NAME_RULE);
+    if ((rv = wh_model_int_honest(&at, "zone", out->zone, err)) != APR_SUCCESS ||
+        (rv = wh_model_int_honest(&at, "version", out->version, err)) != APR_SUCCESS)
+        return rv;
     if (!wh_sign_is_hex(out->api_key, 64))
         return wh_model_int_bad(&at, "api_key", err,
                                 "an API key is 64 lower-case hexadecimal digits");
-    if (!wh_model_address_ok(out->address))
+    switch (wh_address_of(out->address)) {
+    case WH_ADDRESS_BAD:
         return wh_model_int_bad(&at, "address", err, "an address is an IP address or a DNS name");
+    case WH_ADDRESS_REFUSED:
+        return wh_model_int_bad(&at, "address", err,
+                                "no unspecified, multicast, link-local or reserved address");
+    case WH_ADDRESS_NAME:
+    case WH_ADDRESS_HOST:
+    case WH_ADDRESS_LOOPBACK:
+        break;
+    }
     return APR_SUCCESS;
 }

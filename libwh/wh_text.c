@@ -92,6 +92,24 @@ int wh_text_plain(const char *s, size_t n)
     return 1;
 }
 
+int wh_text_honest(const char *s, size_t n)
+{
+    const unsigned char *u = (const unsigned char *)s;
+
+    if (n == WH_TEXT_NUL)
+        n = strlen(s);
+    for (size_t i = 0; i + 2 < n; i++) {
+        if (u[i] == 0xe2 && u[i + 1] == 0x80 &&
+            ((u[i + 2] >= 0x8b && u[i + 2] <= 0x8f) || (u[i + 2] >= 0xaa && u[i + 2] <= 0xae)))
+            return 0;
+        if (u[i] == 0xe2 && u[i + 1] == 0x81 && u[i + 2] >= 0xa6 && u[i + 2] <= 0xa9)
+            return 0;
+        if (u[i] == 0xef && u[i + 1] == 0xbb && u[i + 2] == 0xbf)
+            return 0;
+    }
+    return wh_text_plain(s, n);
+}
+
 void wh_text_tame(char *s)
 {
     size_t n = strlen(s);

@@ -51,6 +51,11 @@ void wh_text_tame(char *s);
 /* True when there is no control byte (C0, DEL, or C1 as UTF-8) in it. */
 int wh_text_plain(const char *s, size_t n);
 
+/* True when it is plain and nothing in it hides or turns text around: no zero-width character
+ * (U+200B..200D, U+FEFF), no mark or override of the writing direction (U+200E..200F, U+202A..202E,
+ * U+2066..2069). For names that people tell things apart by. */
+int wh_text_honest(const char *s, size_t n);
+
 /* Up to the first line end, without it. */
 const char *wh_text_first_line(apr_pool_t *p, const char *s);
 

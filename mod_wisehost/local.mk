@@ -30,8 +30,11 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_log.c \
 	mod_wisehost/wh_h_login.c \
 	mod_wisehost/wh_h_openapi.c \
+	mod_wisehost/wh_h_stats.c \
 	mod_wisehost/wh_h_webhook.c \
 	mod_wisehost/wh_h_worker.c \
+	mod_wisehost/wh_h_worker_admin.c \
+	mod_wisehost/wh_mod_address.c \
 	mod_wisehost/wh_h_ws.c \
 	mod_wisehost/wh_mod_api.c \
 	mod_wisehost/wh_mod_api.def \

@@ -81,22 +81,11 @@ static void optional_fn_retrieve(void)
     wh_mod_db_retrieve();
 }
 
-static int is_loopback(const apr_sockaddr_t *a)
-{
-#if APR_HAVE_IPV6
-    if (a->family == APR_INET6) {
-        const struct in6_addr *six = &a->sa.sin6.sin6_addr;
-        return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
-    }
-#endif
-    return a->family == APR_INET && (ntohl(a->sa.sin.sin_addr.s_addr) >> 24) == 127;
-}
-
 /* Tokens travel in the API: without TLS it is answered on loopback only, or when told to. */
 static int transport_ok(const request_rec *r)
 {
     return wh_mod_conf_insecure_http(r->server) || ap_ssl_conn_is_ssl(r->connection) ||
-           is_loopback(r->connection->local_addr) || strcmp(r->uri, "/health") == 0;
+           wh_mod_is_loopback(r->connection->local_addr) || strcmp(r->uri, "/health") == 0;
 }
 
 static int handler(request_rec *r)

@@ -134,6 +134,11 @@ int wh_mod_api_handler(request_rec *r);
 /* True when the API owns this path of r->uri (/v1, /v1/…, /health …). */
 int wh_mod_api_path(const char *uri);
 
+/* ---- addresses: wh_mod_address.c ------------------------------------------------------------ */
+
+/* 127.0.0.0/8, ::1 and the former inside IPv6. */
+int wh_mod_is_loopback(const apr_sockaddr_t *a);
+
 /* ---- upstreams: wh_mod_proxy.c ------------------------------------------------------------- */
 
 /* Forwards r to the scheduler's unix socket as "path_query" (with WebSocket upgrade when the client

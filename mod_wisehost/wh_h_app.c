@@ -8,6 +8,7 @@
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_name.h"
+#include "whdb/wh_db_worker.h"
 
 /* ---- URLs ----------------------------------------------------------------------------------- */
 
@@ -114,6 +115,20 @@ apr_status_t wh_h_app_list(wh_call_t *c)
     return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
 }
 
+/* The worker that a placement names has to be there; one that is as it was is not judged again. */
+static apr_status_t placement_ok(wh_call_t *c, const wh_app_t *app)
+{
+    wh_worker_t *w;
+    apr_status_t rv;
+
+    if (!*app->place_worker || (c->app && !strcmp(c->app->place_worker, app->place_worker))) {
+        return APR_SUCCESS;
+    }
+    rv = wh_db_worker_find(c->dbc, c->p, app->place_worker, &w, &c->err);
+    return rv == APR_NOTFOUND ? wh_mod_call_no_worker(c, "/placement/worker", app->place_worker)
+                              : rv;
+}
+
 /* ---- create, get, change, delete ------------------------------------------------------------ */
 
 apr_status_t wh_h_app_create(wh_call_t *c)
@@ -134,6 +149,7 @@ apr_status_t wh_h_app_create(wh_call_t *c)
         return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
     }
     rv = wh_mod_call_begin(c);
+    rv = rv ? rv : placement_ok(c, &app);
     rv = rv ? rv : wh_db_app_insert(c->dbc, c->p, &app, &c->err);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
@@ -168,6 +184,7 @@ apr_status_t wh_h_app_patch(wh_call_t *c)
 
     rv = rv ? rv : wh_model_app_decode(c->p, c->body, &opt, &app, &c->err);
     rv = rv ? rv : wh_mod_call_begin(c);
+    rv = rv ? rv : placement_ok(c, &app);
     rv = rv ? rv : moved(c, wh_db_app_update(c->dbc, c->p, &app, c->now, &c->err));
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {

@@ -71,6 +71,32 @@ apr_status_t wh_h_deployment_reply(wh_call_t *c, int status, const char *id)
 
 /* ---- making one ----------------------------------------------------------------------------- */
 
+/* Where it may run, and the row of the worker that is named. A worker may have been removed since
+ * the app was placed on it. */
+static apr_status_t place(wh_call_t *c, wh_app_t *app, const wh_h_deploy_t *what,
+                          wh_db_deployment_new_t *d)
+{
+    wh_worker_t *w;
+    apr_status_t rv;
+
+    if (what->place) {
+        app->place_worker = what->place->place_worker;
+        app->place_zone = what->place->place_zone;
+        app->place_labels = what->place->place_labels;
+    }
+    d->place_zone = app->place_zone;
+    d->place_labels = app->place_labels;
+    if (!*app->place_worker) {
+        return APR_SUCCESS;
+    }
+    rv = wh_db_worker_find(c->dbc, c->p, app->place_worker, &w, &c->err);
+    if (rv == APR_NOTFOUND) {
+        return wh_mod_call_no_worker(c, "/placement/worker", app->place_worker);
+    }
+    d->worker_id = rv ? 0 : w->id;
+    return rv;
+}
+
 apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h_deploy_t *what,
                                     const char **id)
 {
@@ -95,6 +121,7 @@ apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h
     if (!rv && app->deleted_at) {
         rv = wh_err_set(&c->err, 404, "not_found", "The app was deleted.");
     }
+    rv = rv ? rv : place(c, app, what, &d);
     if (rv) {
         return rv;
     }
@@ -124,6 +151,7 @@ apr_status_t wh_h_deployment_create(wh_call_t *c)
     what.environment = asked.environment;
     what.sha = asked.commit;
     what.ref = asked.ref;
+    what.place = asked.placed ? &asked : NULL;
     rv = wh_mod_call_begin(c);
     rv = rv ? rv : wh_h_deployment_insert(c, c->app->id, &what, &id);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);

@@ -17,7 +17,7 @@ static apr_status_t exchange(wh_call_t *c, const char *onetime, const wh_token_t
     const char *hash = wh_sign_sha256_hex(c->p, onetime, strlen(onetime));
     apr_status_t rv = wh_mod_call_begin(c);
 
-    rv = rv ? rv : wh_db_token_onetime_redeem(c->dbc, c->p, hash, "admin", c->now, &c->err);
+    rv = rv ? rv : wh_db_token_onetime_redeem(c->dbc, c->p, hash, "admin", c->now, NULL, &c->err);
     rv = rv ? rv : wh_db_token_insert(c->dbc, c->p, token, &c->err);
     return rv ? rv : wh_dbc_commit(c->dbc, &c->err);
 }

@@ -18,10 +18,11 @@ static const struct {
 };
 
 static const char *const objects[] = {
-    [WH_OBJ_NONE] = "none",    [WH_OBJ_APP] = "app",
-    [WH_OBJ_BODY_APP] = "app", [WH_OBJ_DEPLOYMENT] = "deployment",
-    [WH_OBJ_HOOK] = "hook",    [WH_OBJ_DELIVERY] = "delivery",
-    [WH_OBJ_BODY_JOB] = "job", [WH_OBJ_QUERY_JOB] = "job",
+    [WH_OBJ_NONE] = "none",     [WH_OBJ_APP] = "app",
+    [WH_OBJ_BODY_APP] = "app",  [WH_OBJ_DEPLOYMENT] = "deployment",
+    [WH_OBJ_HOOK] = "hook",     [WH_OBJ_DELIVERY] = "delivery",
+    [WH_OBJ_BODY_JOB] = "job",  [WH_OBJ_QUERY_JOB] = "job",
+    [WH_OBJ_WORKER] = "worker",
 };
 
 static json_t *caller_names(wh_action_e action)

@@ -86,6 +86,13 @@ apr_int64_t wh_mod_call_number(wh_call_t *c, const char *name, apr_int64_t dflt)
     return text ? apr_atoi64(text) : dflt; /* the table was checked: digits alone */
 }
 
+apr_status_t wh_mod_call_no_worker(wh_call_t *c, const char *pointer, const char *name)
+{
+    (void)!wh_err_field(&c->err, pointer, "no_such_worker", "There is no worker named %s.", name);
+    c->err.http = 422;
+    return APR_EGENERAL;
+}
+
 json_t *wh_mod_call_list(json_t *items, const char *next)
 {
     return json_pack("{s:o, s:s?}", "items", items, "next", next);
@@ -152,8 +159,8 @@ static int method_fits(const request_rec *r, const wh_api_route_t *route)
     return !strcmp(r->method, route->method) || (r->header_only && !strcmp(route->method, "GET"));
 }
 
-/* A literal route wins over one with a parameter ("/v1/workers/ws"): the table has no such pair
- * with one method, and the first fit is taken. */
+/* A literal route wins over one with a parameter ("/v1/workers/ws" over "/v1/workers/{id}"): it
+ * stands before it in the table, and the first fit is taken. */
 static apr_status_t find_route(wh_call_t *c)
 {
     const char *path = sent_path(c->r);

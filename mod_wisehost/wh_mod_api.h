@@ -33,7 +33,8 @@ typedef enum wh_api_object_e {
     WH_OBJ_HOOK,       /* {id}: the hook's app */
     WH_OBJ_DELIVERY,   /* {id}: the hook itself; a signature has to fit */
     WH_OBJ_BODY_JOB,   /* "job" and "epoch" of the body: a job of the calling worker */
-    WH_OBJ_QUERY_JOB   /* the same from the query */
+    WH_OBJ_QUERY_JOB,  /* the same from the query */
+    WH_OBJ_WORKER      /* {id}: a worker's public id or name */
 } wh_api_object_e;
 
 enum {
@@ -83,6 +84,7 @@ struct wh_call_t {
     wh_deployment_t *deployment;
     wh_db_hook_t *hook;
     wh_db_job_scope_t *job;
+    wh_worker_t *worker;
     wh_db_claim_t claim;
     int rc;
     wh_err_t err;
@@ -120,6 +122,14 @@ apr_status_t wh_mod_auth(wh_call_t *c) WH_MUST_CHECK;
 /* Counts a refused credential of this caller and gives the answer for it: 401, or 429. */
 apr_status_t wh_mod_auth_refuse(wh_call_t *c) WH_MUST_CHECK;
 
+/* 422 no_such_worker at pointer. Returns APR_EGENERAL. */
+apr_status_t wh_mod_call_no_worker(wh_call_t *c, const char *pointer, const char *name);
+
+/* Whether a worker may register with this address (wh_model_address_ok before): 400 at /address for
+ * one that nobody can have, and for loopback unless the request came over loopback. Names are
+ * looked up; the database is let go meanwhile. wh_mod_address.c */
+apr_status_t wh_mod_address_check(wh_call_t *c, const char *address) WH_MUST_CHECK;
+
 /* Finds what the route is about and tells it in *object; object->exists is 0 when there is no such
  * thing. Fails only when the database cannot tell. wh_mod_object.c */
 apr_status_t wh_mod_object(wh_call_t *c, wh_object_t *object) WH_MUST_CHECK;
@@ -133,6 +143,7 @@ typedef struct wh_h_deploy_t {
     wh_trigger_e trigger;
     const char *sha, *ref, *message, *author;
     apr_time_t at;
+    const wh_deploy_request_t *place; /* its placement instead of the app's; NULL = the app's */
 } wh_h_deploy_t;
 
 /* Makes a deployment of the app, with the snapshot of what the app is now, and its job; *id is the
@@ -169,6 +180,15 @@ apr_status_t wh_h_log_get(wh_call_t *c);
 apr_status_t wh_h_worker_list(wh_call_t *c);
 apr_status_t wh_h_worker_register(wh_call_t *c);
 apr_status_t wh_h_worker_refresh(wh_call_t *c);
+apr_status_t wh_h_worker_rotate(wh_call_t *c);
+apr_status_t wh_h_worker_get(wh_call_t *c);
+apr_status_t wh_h_worker_drain(wh_call_t *c);
+apr_status_t wh_h_worker_undrain(wh_call_t *c);
+apr_status_t wh_h_worker_revoke(wh_call_t *c);
+apr_status_t wh_h_worker_ask_rotate(wh_call_t *c);
+apr_status_t wh_h_worker_remove(wh_call_t *c);
+apr_status_t wh_h_worker_enrol(wh_call_t *c);
+apr_status_t wh_h_stats_get(wh_call_t *c);
 apr_status_t wh_h_ws(wh_call_t *c);
 apr_status_t wh_h_agent_release(wh_call_t *c);
 apr_status_t wh_h_agent_object(wh_call_t *c);

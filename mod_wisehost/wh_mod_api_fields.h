@@ -98,6 +98,16 @@ static const wh_mod_field_t run_fields[] = {
     NUMBER("pids", WH_APP_PIDS_MIN, WH_APP_PIDS_MAX, "process limit"),
     END};
 
+static const wh_mod_field_t placement_fields[] = {
+    TEXT("worker", 1, WH_WORKER_NAME_MAX, "name of the only worker that may have it"),
+    TEXT("zone", 0, 63, "the only zone that may have it"),
+    {.name = "labels",
+     .type = WH_FIELD_MAP,
+     .nullable = 1,
+     .max = 32,
+     .doc = "what the worker must have"},
+    END};
+
 static const wh_mod_field_t app_create_fields[] = {
     {.name = "slug",
      .type = WH_FIELD_STRING,
@@ -115,6 +125,7 @@ static const wh_mod_field_t app_create_fields[] = {
     {.name = "repository", .type = WH_FIELD_OBJECT, .required = 1, .fields = repository_fields},
     PART("build", build_fields),
     PART("run", run_fields),
+    PART("placement", placement_fields),
     SWITCH("spa", "answer unknown paths with index.html"),
     TEXT("desired", 1, 16, "running or stopped"),
     END};
@@ -126,6 +137,7 @@ static const wh_mod_field_t app_patch_fields[] = {
     PART("repository", repository_fields),
     PART("build", build_fields),
     PART("run", run_fields),
+    PART("placement", placement_fields),
     SWITCH("spa", "answer unknown paths with index.html"),
     TEXT("desired", 1, 16, "running or stopped"),
     END};
@@ -133,7 +145,8 @@ static const wh_mod_field_t app_patch_fields[] = {
 static const wh_mod_field_t deployment_fields[] = {
     TEXT("environment", 1, WH_HOST_ENV_MAX, "production unless named"),
     TEXT("ref", 1, WH_HOST_BRANCH_MAX, "a branch; the app's own unless named"),
-    TEXT("commit", 1, 64, "a commit instead of a branch: 40 or 64 hex digits"), END};
+    TEXT("commit", 1, 64, "a commit instead of a branch: 40 or 64 hex digits"),
+    PART("placement", placement_fields), END};
 
 static const wh_mod_field_t app_hook_fields[] = {{.name = "provider",
                                                   .type = WH_FIELD_STRING,
@@ -162,7 +175,7 @@ static const wh_mod_field_t register_fields[] = {
      .type = WH_FIELD_STRING,
      .required = 1,
      .min = 1,
-     .max = 63,
+     .max = WH_WORKER_NAME_MAX,
      .doc = "unique among workers"},
     {.name = "api_key",
      .type = WH_FIELD_STRING,
@@ -181,6 +194,22 @@ static const wh_mod_field_t register_fields[] = {
     TEXT("zone", 0, 63, "where it stands"),
     TEXT("version", 0, 63, "of the agent"),
     END};
+
+static const wh_mod_field_t rotate_fields[] = {{.name = "api_key",
+                                                .type = WH_FIELD_STRING,
+                                                .required = 1,
+                                                .min = 64,
+                                                .max = 64,
+                                                .doc = "the new key: 64 hex digits"},
+                                               END};
+
+static const wh_mod_field_t enrol_fields[] = {
+    TEXT("worker", 1, WH_WORKER_NAME_MAX, "the only name that the token registers"),
+    SWITCH("replaces", "that worker is there: it gets a new key and keeps its apps"),
+    NUMBER("expires_in", 60, 2592000, "seconds; 3600 unless named"), END};
+
+static const wh_mod_field_t remove_fields[] = {
+    {.name = "force", .type = WH_FIELD_BOOLEAN, .doc = "although apps have containers there"}, END};
 
 static const wh_mod_field_t manifest_fields[] = {
     {.name = "path", .type = WH_FIELD_STRING, .required = 1, .min = 1, .max = WH_MANIFEST_PATH_MAX},

@@ -90,8 +90,9 @@ static int same_secret(const char *bearer, const char *secret)
     return wh_sign_equal(a, b, WH_SHA256_LEN);
 }
 
-/* Looks whether an enrolment token would do, without using it up: the handler redeems it in the
- * transaction that registers the worker, so a failed registration costs no token. */
+/* Looks whether an enrolment token would do, by a read: a wrong one never waits for the write lock,
+ * and a good one is used up in the transaction that registers the worker alone, so that a failed
+ * registration costs no token. */
 static apr_status_t by_enrolment(wh_call_t *c, const char *hash)
 {
     apr_status_t rv;
@@ -100,12 +101,8 @@ static apr_status_t by_enrolment(wh_call_t *c, const char *hash)
         return APR_NOTFOUND;
     }
     rv = wh_mod_rate_room(c->r, WH_RATE_CREDENTIAL, "", &c->err);
-    rv = rv ? rv : wh_mod_call_begin(c);
-    if (rv) {
-        return rv;
-    }
-    rv = wh_db_token_onetime_redeem(c->dbc, c->p, hash, "enrolment", c->now, &c->err);
-    wh_dbc_rollback(c->dbc);
+    rv = rv ? rv : wh_mod_call_db(c);
+    rv = rv ? rv : wh_db_token_onetime_get(c->dbc, c->p, hash, "enrolment", c->now, &c->err);
     if (!rv) {
         c->actor.kind = WH_ACTOR_ENROLMENT;
         c->credential_hash = hash;

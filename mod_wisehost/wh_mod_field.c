@@ -216,6 +216,11 @@ static apr_status_t check_parameter(const wh_mod_field_t *f, const char *value, 
 {
     json_int_t n = (json_int_t)strlen(value);
 
+    if (f->type == WH_FIELD_BOOLEAN) {
+        return strcmp(value, "true") && strcmp(value, "false")
+                   ? bad_parameter(err, f->name, "must be true or false")
+                   : APR_SUCCESS;
+    }
     if (f->type == WH_FIELD_INTEGER && query_integer(value, &n)) {
         return bad_parameter(err, f->name, "must be a whole number");
     }

@@ -5,6 +5,7 @@
 #include "libwh/wh_json.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_worker.h"
 
 /* An id or slug that can name nothing is not even asked for. */
 static apr_status_t app_by_slug(wh_call_t *c, const char *slug)
@@ -39,6 +40,15 @@ static apr_status_t hook_by_id(wh_call_t *c)
     return rv ? rv : wh_db_app_by_id(c->dbc, c->p, c->hook->row.app_id, &c->app, &c->err);
 }
 
+/* By public id or name; the two have different forms. */
+static apr_status_t worker_by_id(wh_call_t *c)
+{
+    if (!wh_id_ok(c->param[0]) && !wh_model_worker_name_ok(c->param[0])) {
+        return APR_NOTFOUND;
+    }
+    return wh_db_worker_find(c->dbc, c->p, c->param[0], &c->worker, &c->err);
+}
+
 /* The worker is the caller, never what a body says; the statement itself asks for its own job. */
 static apr_status_t job_of_worker(wh_call_t *c, const char *job, apr_int64_t epoch)
 {
@@ -66,6 +76,8 @@ static apr_status_t find(wh_call_t *c)
                              json_integer_value(json_object_get(c->body, "epoch")));
     case WH_OBJ_QUERY_JOB:
         return job_of_worker(c, apr_table_get(c->query, "job"), wh_mod_call_number(c, "epoch", 0));
+    case WH_OBJ_WORKER:
+        return worker_by_id(c);
     case WH_OBJ_NONE:
         break;
     }

@@ -3,6 +3,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 #include <apr_strings.h>
+#include "libwh/wh_address.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_model.h"
@@ -239,8 +240,8 @@ apr_status_t wh_agent_conf_load(apr_pool_t *p, const char *path, wh_agent_conf_t
         rv = check_labels(p, conf, err);
     if (rv != APR_SUCCESS)
         return rv;
-    if (!wh_model_address_ok(conf->address) || strcmp(conf->address, "0.0.0.0") == 0 ||
-        strcmp(conf->address, "::") == 0)
+    if (wh_address_of(conf->address) == WH_ADDRESS_BAD ||
+        wh_address_of(conf->address) == WH_ADDRESS_REFUSED)
         return wh_err_set(err, 500, "bad_config",
                           "address: \"%s\" is not an address that containers may be published on",
                           conf->address);

@@ -240,6 +240,7 @@ static apr_status_t print_token(apr_pool_t *p, const wh_init_t *init, wh_dbc_t *
     const char *token = wh_rand_hex(p, init->rand, 32), *hash;
     unsigned char digest[WH_SHA256_LEN];
     apr_time_t now = wh_clock_now(init->clock);
+    wh_db_onetime_t row;
     apr_status_t rv;
 
     if (token == NULL) {
@@ -247,7 +248,13 @@ static apr_status_t print_token(apr_pool_t *p, const wh_init_t *init, wh_dbc_t *
     }
     wh_sign_sha256(token, strlen(token), digest);
     hash = wh_sign_hex(p, digest, sizeof(digest));
-    rv = wh_db_token_onetime_insert(dbc, p, hash, purpose, now, now + WH_INIT_TOKEN_LIFE_US, err);
+    row = (wh_db_onetime_t){.hash = hash,
+                            .purpose = purpose,
+                            .worker_name = init->worker,
+                            .replaces = init->replaces,
+                            .created_at = now,
+                            .expires_at = now + WH_INIT_TOKEN_LIFE_US};
+    rv = wh_db_token_onetime_insert(dbc, p, &row, err);
     if (rv == APR_SUCCESS) {
         fprintf(out, "%s_TOKEN=%s\n", strcmp(purpose, "admin") == 0 ? "ADMIN" : "ENROLMENT", token);
         fflush(out);

@@ -15,6 +15,8 @@ typedef struct wh_init_t {
     const wh_settings_t *settings;
     const char *user; /* the scheduler's; NULL = whoever runs this */
     const char *httpd_user;
+    const char *worker; /* --enrolment-token: for this worker's name alone; NULL = any */
+    int replaces;       /* … which may be there already, with another key */
     const wh_clock_t *clock;
     const wh_rand_t *rand;
 } wh_init_t;

@@ -21,6 +21,7 @@
 
 #include "libwh/wh_keys.h"
 #include "libwh/wh_log.h"
+#include "libwh/wh_model.h"
 #include "libwh/wh_sys.h"
 #include "wh-scheduler/check.h"
 #include "wh-scheduler/dbthread.h"
@@ -48,6 +49,8 @@ typedef enum action_e {
 typedef struct options_t {
     action_e action;
     const char *conf, *user, *httpd_user, *routes;
+    const char *worker; /* of --enrolment-token */
+    int replaces;
 } options_t;
 
 static volatile sig_atomic_t stop_wanted, reload_wanted;
@@ -87,11 +90,32 @@ static void usage(FILE *to)
         "      --migrate          bring the schema of the database up to date\n"
         "      --admin-token      print a new one-time token for the first login\n"
         "      --enrolment-token  print a new one-time token for registering an agent\n"
+        "        --worker NAME      it registers a worker of this name and no other\n"
+        "        --replaces         that worker may be there: it gets a new key and keeps its "
+        "apps\n"
         "      --dump-config      print the configuration in force\n"
         "      --reference        print every key with its meaning and default\n"
         "      --verify-routes D  look a route table directory through\n"
         "      --version, --help\n",
         to);
+}
+
+/* --worker and --replaces say what an enrolment token is for. */
+static int enrolment_ok(const options_t *o)
+{
+    if ((o->worker != NULL || o->replaces) && o->action != ACTION_ENROLMENT_TOKEN) {
+        fputs("wh-scheduler: --worker and --replaces go with --enrolment-token\n", stderr);
+        return 0;
+    }
+    if (o->replaces && o->worker == NULL) {
+        fputs("wh-scheduler: --replaces needs --worker NAME\n", stderr);
+        return 0;
+    }
+    if (o->worker != NULL && !wh_model_worker_name_ok(o->worker)) {
+        fputs("wh-scheduler: --worker: " WH_WORKER_NAME_RULE "\n", stderr);
+        return 0;
+    }
+    return 1;
 }
 
 /* Returns -1 to go on, else the exit code. */
@@ -106,6 +130,8 @@ static int parse(int argc, char **argv, options_t *o)
         {"migrate", no_argument, NULL, 'm'},
         {"admin-token", no_argument, NULL, 'a'},
         {"enrolment-token", no_argument, NULL, 'e'},
+        {"worker", required_argument, NULL, 'n'},
+        {"replaces", no_argument, NULL, 'p'},
         {"dump-config", no_argument, NULL, 'd'},
         {"reference", no_argument, NULL, 'r'},
         {"verify-routes", required_argument, NULL, 'y'},
@@ -133,6 +159,12 @@ static int parse(int argc, char **argv, options_t *o)
             break;
         case 'w':
             o->httpd_user = optarg;
+            break;
+        case 'n':
+            o->worker = optarg;
+            break;
+        case 'p':
+            o->replaces = 1;
             break;
         case 'h':
             usage(stdout);
@@ -162,7 +194,7 @@ static int parse(int argc, char **argv, options_t *o)
         fprintf(stderr, "wh-scheduler: \"%s\" is no option\n", argv[optind]);
         return EX_USAGE;
     }
-    return -1;
+    return enrolment_ok(o) ? -1 : EX_USAGE;
 }
 
 static int fail(const wh_err_t *err, int code)
@@ -178,6 +210,8 @@ static int act(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
     wh_err_t err = WH_ERR_INIT;
     wh_init_t init = {.settings = s,
                       .user = o->user,
+                      .worker = o->worker,
+                      .replaces = o->replaces,
                       .clock = wh_sys_clock(),
                       .rand = wh_sys_rand(),
                       .httpd_user = o->httpd_user != NULL ? o->httpd_user : s->httpd_user};

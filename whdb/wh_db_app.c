@@ -113,8 +113,8 @@ apr_status_t wh_db_app_update(wh_dbc_t *dbc, apr_pool_t *p, wh_app_t *a, apr_tim
                 WH_S(a->build_command), WH_S(a->build_dockerfile), WH_S(a->build_output),
                 WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas),
                 WH_I(a->run_cpu_millis), WH_I(a->run_memory_bytes), WH_I(a->run_pids),
-                WH_S(a->place_worker), WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0), WH_S(wh_model_desired_text(a->desired)), WH_I(now), WH_S(a->id),
-                WH_I(a->version)),
+                WH_S(a->place_worker), WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0),
+                WH_S(wh_model_desired_text(a->desired)), WH_I(now), WH_S(a->id), WH_I(a->version)),
         err);
 
     if (rv == APR_SUCCESS) {

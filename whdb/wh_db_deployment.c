@@ -114,6 +114,14 @@ apr_status_t wh_db_deployment_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
     return rv;
 }
 
+int wh_db_deployment_pinned(apr_pool_t *p, const wh_deployment_t *d)
+{
+    wh_snapshot_t snapshot;
+
+    return wh_model_snapshot_parse(p, d->snapshot, &snapshot, NULL) == APR_SUCCESS &&
+           *snapshot.place_worker != '\0';
+}
+
 apr_status_t wh_db_deployment_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                           apr_int64_t before, int limit, apr_array_header_t **out,
                                           wh_err_t *err)

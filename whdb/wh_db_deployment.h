@@ -41,6 +41,9 @@ apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_d
 apr_status_t wh_db_deployment_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                   wh_deployment_t **out, wh_err_t *err) WH_DB_CHECKED;
 
+/* Non-zero when its snapshot places it on one worker by name: no other will do. */
+int wh_db_deployment_pinned(apr_pool_t *p, const wh_deployment_t *d);
+
 /* Newest first, up to limit with number < before (0 = from the newest); array of
  * wh_deployment_t*. */
 apr_status_t wh_db_deployment_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,

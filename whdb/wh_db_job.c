@@ -227,15 +227,20 @@ apr_status_t wh_db_job_reassign(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id
                                 wh_err_t *err)
 {
     step_t step;
+    wh_deployment_t *d;
+    int keeps;
     apr_status_t rv = need_transaction(dbc, err);
 
     rv = rv == APR_SUCCESS ? step_of(dbc, p, job_id, WH_JOB_EV_RELEASE, &step, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_db_deployment_get(dbc, p, step.job->deployment_id, &d, err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = wh_dbc_cas(
-        dbc, p, WH_SQL_job_reassign,
-        WH_ARGS(step.to, WH_S(job_id), WH_I(epoch), step.from, WH_I(step.job->worker_id)), err);
+    keeps = step.job->kind == WH_JOB_KIND_STOP || wh_db_deployment_pinned(p, d);
+    rv = wh_dbc_cas(dbc, p, WH_SQL_job_reassign,
+                    WH_ARGS(step.to, WH_IN(keeps ? step.job->worker_id : 0), WH_S(job_id),
+                            WH_I(epoch), step.from, WH_I(step.job->worker_id)),
+                    err);
     return rv == APR_SUCCESS ? wh_db_worker_recount(dbc, p, step.job->worker_id, err) : rv;
 }
 
@@ -293,6 +298,19 @@ apr_status_t wh_db_job_list_by_worker_processing(wh_dbc_t *dbc, apr_pool_t *p,
     wh_rows_t rows;
     apr_status_t rv =
         wh_dbc_select(dbc, p, WH_SQL_job_worker_processing, WH_ARGS(WH_I(worker_id)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = job_array(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_job_list_by_worker_open(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                           apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_job_worker_open, WH_ARGS(WH_I(worker_id)), &rows, err);
 
     if (rv == APR_SUCCESS) {
         *out = job_array(p, &rows);

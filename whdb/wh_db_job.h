@@ -57,8 +57,9 @@ apr_status_t wh_db_job_abandon(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id,
                                wh_job_event_e event, apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
 /* assigned -> pending again (R10: its worker dropped before job_ack, so it has not begun), at the
- * epoch seen; a deploy job is free for any worker afterwards, a stop job keeps its own. Capacity
- * recounted. In the caller's transaction. */
+ * epoch seen; a deploy job is free for any worker afterwards unless its deployment was placed on
+ * this one by name (F144); a stop job keeps its own. Capacity recounted. In the caller's
+ * transaction. */
 apr_status_t wh_db_job_reassign(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id, apr_int64_t epoch,
                                 wh_err_t *err) WH_DB_CHECKED;
 
@@ -79,6 +80,10 @@ apr_status_t wh_db_job_list_by_worker_assigned(wh_dbc_t *dbc, apr_pool_t *p, apr
 apr_status_t wh_db_job_list_by_worker_processing(wh_dbc_t *dbc, apr_pool_t *p,
                                                  apr_int64_t worker_id, apr_array_header_t **out,
                                                  wh_err_t *err) WH_DB_CHECKED;
+
+/* All that wait for this worker, are assigned to it or run there, stop jobs too. */
+apr_status_t wh_db_job_list_by_worker_open(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                           apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
 /* Assigned and processing jobs with lease_until < lease_before, or deadline_at > 0 and < now;
  * array of wh_job_t*. For "unrenewed for 15 minutes" pass lease_before = now - 15 min (R24). */

@@ -56,17 +56,39 @@ apr_status_t wh_db_token_revoke(wh_dbc_t *dbc, apr_pool_t *p, const char *id, ap
     return wh_dbc_cas(dbc, p, WH_SQL_token_revoke, WH_ARGS(WH_I(now), WH_S(id)), err);
 }
 
-apr_status_t wh_db_token_onetime_insert(wh_dbc_t *dbc, apr_pool_t *p, const char *hash,
-                                        const char *purpose, apr_time_t now, apr_time_t expires_at,
+apr_status_t wh_db_token_onetime_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_onetime_t *t,
                                         wh_err_t *err)
 {
     return wh_dbc_query(dbc, p, WH_SQL_onetime_insert,
-                        WH_ARGS(WH_S(hash), WH_S(purpose), WH_I(now), WH_I(expires_at)), NULL, err);
+                        WH_ARGS(WH_S(t->hash), WH_S(t->purpose), WH_S(t->worker_name),
+                                WH_I(t->replaces != 0), WH_I(t->created_at), WH_I(t->expires_at)),
+                        NULL, err);
+}
+
+apr_status_t wh_db_token_onetime_get(wh_dbc_t *dbc, apr_pool_t *p, const char *hash,
+                                     const char *purpose, apr_time_t now, wh_err_t *err)
+{
+    wh_rows_t rows;
+
+    return wh_dbc_select_one(dbc, p, WH_SQL_onetime_get,
+                             WH_ARGS(WH_S(hash), WH_S(purpose), WH_I(now)), &rows, err);
 }
 
 apr_status_t wh_db_token_onetime_redeem(wh_dbc_t *dbc, apr_pool_t *p, const char *hash,
-                                        const char *purpose, apr_time_t now, wh_err_t *err)
+                                        const char *purpose, apr_time_t now, wh_db_onetime_t *out,
+                                        wh_err_t *err)
 {
-    return wh_dbc_cas(dbc, p, WH_SQL_onetime_redeem,
-                      WH_ARGS(WH_I(now), WH_S(hash), WH_S(purpose), WH_I(now)), err);
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select_one(dbc, p, WH_SQL_onetime_redeem,
+                          WH_ARGS(WH_I(now), WH_S(hash), WH_S(purpose), WH_I(now)), &rows, err);
+
+    if (rv == APR_SUCCESS && out != NULL) {
+        wh_row_t r = wh_dbc_row(&rows, 0);
+
+        *out = (wh_db_onetime_t){.hash = hash, .purpose = purpose};
+        out->worker_name = wh_dbc_text(&r);
+        out->replaces = wh_dbc_int(&r) != 0;
+    }
+    return rv;
 }

@@ -24,16 +24,28 @@ apr_status_t wh_db_token_touch(wh_dbc_t *dbc, apr_pool_t *p, const wh_token_t *t
 apr_status_t wh_db_token_revoke(wh_dbc_t *dbc, apr_pool_t *p, const char *id, apr_time_t now,
                                 wh_err_t *err) WH_DB_CHECKED;
 
-/* Stores the hash of a one-time token; purpose is "admin" or "enrolment". */
-apr_status_t wh_db_token_onetime_insert(wh_dbc_t *dbc, apr_pool_t *p, const char *hash,
-                                        const char *purpose, apr_time_t now, apr_time_t expires_at,
+/* A one-time token. */
+typedef struct wh_db_onetime_t {
+    const char *hash;
+    const char *purpose;     /* "admin" or "enrolment" */
+    const char *worker_name; /* enrolment: the only name that it registers; "" or NULL = any */
+    int replaces;            /* it may take that worker's place with a new key */
+    apr_time_t created_at, expires_at;
+} wh_db_onetime_t;
+
+apr_status_t wh_db_token_onetime_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_onetime_t *t,
                                         wh_err_t *err) WH_DB_CHECKED;
 
-/* Uses a one-time token up, by compare-and-set: of two callers one succeeds. APR_NOTFOUND alike for
- * unknown, used, expired and of another purpose. In the caller's transaction the use is undone when
- * that rolls back. */
+/* Looks whether it would do at now, without a write. APR_NOTFOUND as below. */
+apr_status_t wh_db_token_onetime_get(wh_dbc_t *dbc, apr_pool_t *p, const char *hash,
+                                     const char *purpose, apr_time_t now,
+                                     wh_err_t *err) WH_DB_CHECKED;
+
+/* Uses a one-time token up, by compare-and-set: of two callers one succeeds. *out (may be NULL)
+ * says what it is for (worker_name and replaces). APR_NOTFOUND alike for unknown, used, expired and
+ * of another purpose. In the caller's transaction the use is undone when that rolls back. */
 apr_status_t wh_db_token_onetime_redeem(wh_dbc_t *dbc, apr_pool_t *p, const char *hash,
-                                        const char *purpose, apr_time_t now,
+                                        const char *purpose, apr_time_t now, wh_db_onetime_t *out,
                                         wh_err_t *err) WH_DB_CHECKED;
 
 #endif

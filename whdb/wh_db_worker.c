@@ -31,6 +31,8 @@ static void worker_read(wh_row_t *r, wh_worker_t *w)
     w->drain_at = wh_dbc_int(r);
     w->created_at = wh_dbc_int(r);
     w->updated_at = wh_dbc_int(r);
+    w->jobs = wh_dbc_int(r); /* 0 where the statement does not count them */
+    w->apps = wh_dbc_int(r);
 }
 
 static wh_worker_t *worker_at(apr_pool_t *p, const wh_rows_t *rows, int i)
@@ -57,6 +59,19 @@ apr_status_t wh_db_worker_get(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id, wh_w
 {
     wh_rows_t rows;
     apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_worker_get, WH_ARGS(WH_I(id)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = worker_at(p, &rows, 0);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_worker_find(wh_dbc_t *dbc, apr_pool_t *p, const char *id_or_name,
+                               wh_worker_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_worker_find,
+                                        WH_ARGS(WH_S(id_or_name), WH_S(id_or_name)), &rows, err);
 
     if (rv == APR_SUCCESS) {
         *out = worker_at(p, &rows, 0);
@@ -140,6 +155,10 @@ static apr_status_t register_known(const wh_rows_t *rows, const wh_worker_t *w, 
     for (int i = 0; i < rows->n; i++) {
         wh_row_t r = wh_dbc_row(rows, i);
         worker_read(&r, had);
+        if (had->admin_state == WH_WORKER_REMOVED) {
+            return wh_err_set(err, 403, "worker_removed",
+                              "This worker was removed: it needs a new key to come back.");
+        }
         if (strcmp(had->name, w->name) != 0) {
             return wh_err_set(err, 409, "conflict",
                               "This key belongs to a worker of another name.");
@@ -147,11 +166,13 @@ static apr_status_t register_known(const wh_rows_t *rows, const wh_worker_t *w, 
         if (strcmp(had->key_hash, w->key_hash) != 0) {
             return wh_err_set(
                 err, 409, "conflict",
-                "A worker named %s is registered with another key: give this one another name.",
+                "A worker named %s is registered with another key: give this one another name, or "
+                "enrol it with a token that replaces the key.",
                 w->name);
         }
-        if (had->admin_state == WH_WORKER_REMOVED) {
-            return wh_err_set(err, 403, "worker_removed", "This worker was removed.");
+        if (had->revoked_at > 0) {
+            return wh_err_set(err, 403, "worker_revoked",
+                              "This worker's key was revoked: it needs a new one.");
         }
     }
     return APR_SUCCESS;

@@ -1,7 +1,7 @@
 #ifndef WH_DB_WORKER_H
 #define WH_DB_WORKER_H
 /* Workers: the machines that run agents. Written by the scheduler; the module writes only by
- * wh_db_worker_register. Error rules: wh_dbc.h.
+ * wh_db_worker_register and what wh_db_fleet.h has. Error rules: wh_dbc.h.
  *
  * used_cpu and used_memory are what open jobs and live instances hold: wh_db_job_assign adds under
  * a guard, wh_db_worker_recount brings them to the true sum, so no leak can last. */
@@ -14,11 +14,16 @@
 apr_status_t wh_db_worker_get(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id, wh_worker_t **out,
                               wh_err_t *err) WH_DB_CHECKED;
 
+/* By its public id or its name, jobs and apps counted; a removed worker is not found. */
+apr_status_t wh_db_worker_find(wh_dbc_t *dbc, apr_pool_t *p, const char *id_or_name,
+                               wh_worker_t **out, wh_err_t *err) WH_DB_CHECKED;
+
 /* By the hex SHA-256 of its API key, whatever its status (R31); a removed worker is not found. */
 apr_status_t wh_db_worker_by_key_hash(wh_dbc_t *dbc, apr_pool_t *p, const char *key_hash,
                                       wh_worker_t **out, wh_err_t *err) WH_DB_CHECKED;
 
-/* Up to limit workers with id > after, by id; array of wh_worker_t*. Removed ones are left out. */
+/* Up to limit workers with id > after, by id, jobs and apps counted; array of wh_worker_t*. Removed
+ * ones are left out. */
 apr_status_t wh_db_worker_list(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t after, int limit,
                                apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
@@ -32,8 +37,8 @@ apr_status_t wh_db_worker_roster(wh_dbc_t *dbc, apr_pool_t *p, apr_array_header_
  * capacity). From w are read: public_id (for a new row), name, key_hash, address, zone, labels
  * (JSON text), engine, version, cpu_millis, memory_bytes. *out is the row as it now stands,
  * *created (may be NULL) whether it is new. Call inside a transaction. Errors: conflict with the
- * text telling which: the name belongs to another key, or the key to another name; worker_removed
- * 403. */
+ * text telling which: the name belongs to another key, or the key to another name; worker_removed,
+ * worker_revoked 403. */
 apr_status_t wh_db_worker_register(wh_dbc_t *dbc, apr_pool_t *p, const wh_worker_t *w,
                                    apr_time_t now, wh_worker_t **out, int *created,
                                    wh_err_t *err) WH_DB_CHECKED;

@@ -20,7 +20,7 @@ my $api = WH::Api->new(global => 'WiseHostProxyTokenFile ' . $file->filename);
 my $root = $api->token;
 my $doc = $api->req(GET => '/v1/openapi.json')->{json};
 my ($mine, $yours) = map { $api->app($root, $_) } qw(mine yours);
-my ($w1, $w2) = map { $api->worker($_) } qw(w1 w2);
+my ($w1, $w2, $w3, $w4) = map { $api->worker($_) } qw(w1 w2 w3 w4); # the last two are for those who change workers
 my ($own_dep, $own_job) = $api->processing($root, 'mine', $w1);
 my ($foreign_dep, $foreign_job) = $api->processing($root, 'yours', $w2);
 my %hook = map { $_ => $api->req(POST => '/v1/hooks', token => $root, json => { app => $_, provider => 'github' })->{json} } qw(mine yours);
@@ -39,15 +39,18 @@ my %call = (
     create_app_hook => sub { (json => { provider => 'github' }) },
     register_worker => sub { (json => { name => 'w1', api_key => 'f' x 64, cpu_millis => 1, memory_bytes => 1 }) }, # a conflict
     refresh_token => sub { (json => {}) },
+    rotate_worker_key => sub { (json => { api_key => 'not hex ' x 8 }) }, # nothing that would be taken
+    enrol_worker => sub { (json => { worker => 'w3' }) },
+    (map { $_ => sub { (json => {}) } } qw(drain_worker undrain_worker revoke_worker ask_rotate_worker_key)),
     create_release => sub { (json => { job => $_[0]{job}, epoch => 1, manifest => $manifest }) },
     put_object => sub { (body => 'a', type => 'application/octet-stream', query => "?job=$_[0]{job}&epoch=1") },
     commit_release => sub { (json => { job => $_[0]{job}, epoch => 1 }) },
     deliver_github => sub { (body => '{}') },
 );
 my %object = (
-    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, job => $own_job },
-    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, job => $foreign_job },
-    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, job => '0' x 26 },
+    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, job => $own_job, worker => 'w3' },
+    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, job => $foreign_job, worker => $w4->{id} },
+    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, job => '0' x 26, worker => 'w9' },
 );
 
 my @ops;
@@ -56,7 +59,7 @@ for my $path (sort keys %{ $doc->{paths} }) {
         push @ops, { path => $path, method => uc $method, %{ $doc->{paths}{$path}{$method} } };
     }
 }
-cmp_ok(scalar @ops, '>=', 27, 'the document names the routes');
+cmp_ok(scalar @ops, '>=', 36, 'the document names the routes');
 for my $op (@ops) {
     ok($op->{operationId} && @{ $op->{'x-callers'} } && $op->{'x-action'} && $op->{responses}{default}, "$op->{method} $op->{path} is described");
     ok(!$op->{requestBody} || $call{ $op->{operationId} }, "and this test knows what to send to it");
@@ -72,7 +75,7 @@ for my $scopes ('read', 'deploy', 'write', 'read deploy', 'admin') {
 sub call {
     my ($op, $who, $object) = @_;
     my %with = $call{ $op->{operationId} } ? $call{ $op->{operationId} }->($object) : ();
-    my $id = $op->{'x-object'} =~ /^(?:hook|delivery)$/ ? $object->{hook} : $object->{deployment};
+    my $id = $op->{'x-object'} =~ /^(?:hook|delivery)$/ ? $object->{hook} : $object->{ $op->{'x-object'} eq 'worker' ? 'worker' : 'deployment' };
     $id = 'a' x 40 if $op->{operationId} eq 'commit_release';
     (my $path = $op->{path}) =~ s/\{slug\}/$object->{app}/;
     $path =~ s/\{id\}/$id/;
@@ -94,6 +97,8 @@ sub verdict {
         my $list = $op->{operationId} =~ /^list_(?:apps|hooks)$/;
         return !$has || ($kind eq 'token' && $apps ne '*' && !$list) ? 403 : undef;
     }
+    # A worker belongs to no app: it is everybody's who may see workers at all.
+    return !$has || $apps ne '*' ? 403 : $which eq 'missing' ? 404 : undef if $object eq 'worker';
     # Kind and scope are asked before the object is looked for.
     return 403 if !$has && $which ne 'own';
     return 404 if $which eq 'missing' || ($kind eq 'token' ? $apps ne '*' && $which eq 'foreign' : $which eq 'foreign');
@@ -136,6 +141,7 @@ for my $case (sort { ($a->[0]{method} eq 'DELETE') <=> ($b->[0]{method} eq 'DELE
     if ($op->{operationId} eq 'delete_hook') { # each one deletes its own
         $now{hook} = $api->req(POST => '/v1/hooks', token => $root, json => { app => $now{app}, provider => 'github' })->{json}{id};
     }
+    if ($op->{operationId} eq 'remove_worker') { $api->worker($now{worker} = 'short-lived') }
     my $got = call($op, $who, \%now);
     my $bad = $got->{status} >= 500 || $got->{status} =~ /^(?:401|403|404|405)$/;
     push @{ $wrong{"$op->{method} $op->{path}"} }, "$name: $got->{status} $got->{body}" if $bad;

@@ -106,11 +106,13 @@ static int do_onetime(apr_pool_t *p, char **argv)
     wh_err_t err = WH_ERR_INIT;
     const char *secret = wh_rand_hex(p, wh_sys_rand(), 32);
     const char *hash = wh_sign_sha256_hex(p, secret, strlen(secret));
-    apr_time_t until = now() + apr_time_from_sec(strtol(argv[3], NULL, 10));
+    wh_db_onetime_t token = {.hash = hash, .purpose = argv[2], .created_at = now()};
     wh_dbc_t *dbc;
 
+    token.expires_at = token.created_at + apr_time_from_sec(strtol(argv[3], NULL, 10));
+
     if (wh_dbc_open(p, argv[0], argv[1], &dbc, &err) ||
-        wh_db_token_onetime_insert(dbc, p, hash, argv[2], now(), until, &err)) {
+        wh_db_token_onetime_insert(dbc, p, &token, &err)) {
         return die(&err);
     }
     wh_dbc_close(dbc);

@@ -1,6 +1,7 @@
 # t/unit: C units with cmocka, TAP on stdout. A unit t/unit/test_<x>.c is two lines here: its name in
 # unit_tests, and its _SOURCES.
 unit_tests = \
+	t/unit/test_address \
 	t/unit/test_assertion \
 	t/unit/test_authz \
 	t/unit/test_backoff \
@@ -106,6 +107,8 @@ t_unit_test_db_worker_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_db_worker_LDADD = $(unit_db_libs)
 
 # The domain: protocol, names, models, states, routes.
+t_unit_test_address_SOURCES = t/unit/test_address.c $(unit_common)
+t_unit_test_address_LDADD = $(unit_libs)
 t_unit_test_authz_SOURCES = t/unit/test_authz.c $(unit_common)
 t_unit_test_authz_LDADD = $(unit_libs)
 t_unit_test_fsm_SOURCES = t/unit/test_fsm.c $(unit_common)

@@ -39,12 +39,14 @@ static void test_kinds(void **state)
 {
     const struct {
         wh_actor_kind_e kind;
-        wh_action_e may[4];
+        wh_action_e may[5];
         int n;
     } cases[] = {
-        {WH_ACTOR_CONTROL, {WH_ACT_WORKER_REGISTER}, 1},
+        {WH_ACTOR_CONTROL, {WH_ACT_WORKER_REGISTER, WH_ACT_STATS}, 2},
         {WH_ACTOR_ENROLMENT, {WH_ACT_WORKER_REGISTER}, 1},
-        {WH_ACTOR_WORKER_KEY, {WH_ACT_WORKER_REFRESH, WH_ACT_WORKER_CONNECT}, 2},
+        {WH_ACTOR_WORKER_KEY,
+         {WH_ACT_WORKER_REFRESH, WH_ACT_WORKER_CONNECT, WH_ACT_WORKER_ROTATE},
+         3},
         {WH_ACTOR_WORKER,
          {WH_ACT_WORKER_CONNECT, WH_ACT_AGENT_RELEASE, WH_ACT_AGENT_OBJECT, WH_ACT_AGENT_COMMIT},
          4},
@@ -115,6 +117,30 @@ static void test_named_apps(void **state)
     assert_true(wh_authz_sees_app(&all, OTHERS));
 }
 
+/* A worker belongs to no app: a token for named apps neither sees nor changes one. */
+static void test_fleet(void **state)
+{
+    const wh_action_e admin[] = {WH_ACT_WORKER_DRAIN, WH_ACT_WORKER_REVOKE,
+                                 WH_ACT_WORKER_ASK_ROTATE, WH_ACT_WORKER_REMOVE};
+    wh_actor_t reader = actor(*state, WH_ACTOR_TOKEN, WH_SCOPE_READ, 0);
+    wh_actor_t boss = actor(*state, WH_ACTOR_TOKEN, WH_SCOPE_ADMIN, 0);
+    wh_actor_t named = actor(*state, WH_ACTOR_TOKEN, WH_SCOPE_ALL, 1);
+    wh_object_t there = {.exists = 1}, gone = {.exists = 0};
+
+    assert_int_equal(wh_authz(&reader, WH_ACT_WORKER_READ, &there), WH_ALLOW);
+    assert_int_equal(wh_authz(&reader, WH_ACT_WORKER_READ, &gone), WH_DENY_404);
+    assert_int_equal(wh_authz(&named, WH_ACT_WORKER_READ, NULL), WH_DENY_403);
+    assert_int_equal(wh_authz(&named, WH_ACT_STATS, NULL), WH_DENY_403);
+    assert_int_equal(wh_authz(&reader, WH_ACT_STATS, NULL), WH_ALLOW);
+    assert_int_equal(wh_authz(&reader, WH_ACT_WORKER_ENROL, NULL), WH_DENY_403);
+    for (size_t i = 0; i < WH_ARRAY_LEN(admin); i++) {
+        assert_int_equal(wh_authz(&reader, admin[i], NULL), WH_DENY_403);
+        assert_int_equal(wh_authz(&named, admin[i], NULL), WH_DENY_403);
+        assert_int_equal(wh_authz(&boss, admin[i], &there), WH_ALLOW);
+        assert_int_equal(wh_authz(&boss, admin[i], &gone), WH_DENY_404);
+    }
+}
+
 static void test_own_things(void **state)
 {
     wh_actor_t worker = actor(*state, WH_ACTOR_WORKER, 0, 0);
@@ -173,6 +199,7 @@ int main(void)
         UNIT("every scope x every action x own, foreign and missing app", test_tokens),
         UNIT("a token for named apps makes none and sees no others", test_named_apps),
         UNIT("F96 a worker and a hook act on their own things alone", test_own_things),
+        UNIT("F49 workers belong to no app; what changes them wants admin", test_fleet),
         UNIT("scopes and apps as text", test_texts),
     };
 

@@ -237,13 +237,18 @@ static void test_cas(void **state)
     assert_int_equal(b->version, 1);
     assert_int_equal(wh_db_app_mark_deleted(other, t->p, a->id, 1, DB_T(3), &t->err), APR_NOTFOUND);
 
-    assert_ok(wh_db_token_onetime_insert(t->dbc, t->p, db_hash(t, 'a'), "admin", DB_T(1), DB_T(9),
+    assert_ok(wh_db_token_onetime_insert(t->dbc, t->p,
+                                         &(wh_db_onetime_t){.hash = db_hash(t, 'a'),
+                                                            .purpose = "admin",
+                                                            .created_at = DB_T(1),
+                                                            .expires_at = DB_T(9)},
                                          &t->err),
               &t->err);
-    assert_ok(wh_db_token_onetime_redeem(other, t->p, db_hash(t, 'a'), "admin", DB_T(2), &t->err),
-              &t->err);
+    assert_ok(
+        wh_db_token_onetime_redeem(other, t->p, db_hash(t, 'a'), "admin", DB_T(2), NULL, &t->err),
+        &t->err);
     assert_int_equal(
-        wh_db_token_onetime_redeem(t->dbc, t->p, db_hash(t, 'a'), "admin", DB_T(2), &t->err),
+        wh_db_token_onetime_redeem(t->dbc, t->p, db_hash(t, 'a'), "admin", DB_T(2), NULL, &t->err),
         APR_NOTFOUND);
 }
 

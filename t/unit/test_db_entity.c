@@ -42,26 +42,44 @@ static void test_onetime(void **state)
 {
     db_t *t = *state;
     const char *hash = db_hash(t, 'b');
+    const wh_db_onetime_t token = {.hash = hash,
+                                   .purpose = "enrolment",
+                                   .worker_name = "w1",
+                                   .replaces = 1,
+                                   .created_at = DB_T(1),
+                                   .expires_at = DB_T(5)};
+    wh_db_onetime_t got;
 
-    assert_ok(
-        wh_db_token_onetime_insert(t->dbc, t->p, hash, "enrolment", DB_T(1), DB_T(5), &t->err),
-        &t->err);
-    assert_int_equal(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "admin", DB_T(2), &t->err),
+    assert_ok(wh_db_token_onetime_insert(t->dbc, t->p, &token, &t->err), &t->err);
+    /* A look takes no write transaction and uses nothing up. */
+    assert_ok(wh_db_token_onetime_get(t->dbc, t->p, hash, "enrolment", DB_T(2), &t->err), &t->err);
+    assert_int_equal(wh_db_token_onetime_get(t->dbc, t->p, hash, "admin", DB_T(2), &t->err),
                      APR_NOTFOUND);
-    assert_int_equal(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(5), &t->err),
+    assert_int_equal(wh_db_token_onetime_get(t->dbc, t->p, hash, "enrolment", DB_T(5), &t->err),
                      APR_NOTFOUND);
     assert_int_equal(
-        wh_db_token_onetime_redeem(t->dbc, t->p, db_hash(t, 'c'), "enrolment", DB_T(2), &t->err),
+        wh_db_token_onetime_redeem(t->dbc, t->p, hash, "admin", DB_T(2), NULL, &t->err),
         APR_NOTFOUND);
+    assert_int_equal(
+        wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(5), NULL, &t->err),
+        APR_NOTFOUND);
+    assert_int_equal(wh_db_token_onetime_redeem(t->dbc, t->p, db_hash(t, 'c'), "enrolment", DB_T(2),
+                                                NULL, &t->err),
+                     APR_NOTFOUND);
     /* Used in a transaction that fails: not used. */
     assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
-    assert_ok(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(2), &t->err),
+    assert_ok(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(2), NULL, &t->err),
               &t->err);
     wh_dbc_rollback(t->dbc);
-    assert_ok(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(2), &t->err),
+    assert_ok(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(2), &got, &t->err),
               &t->err);
-    assert_int_equal(wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(2), &t->err),
+    assert_string_equal(got.worker_name, "w1");
+    assert_int_equal(got.replaces, 1);
+    assert_int_equal(wh_db_token_onetime_get(t->dbc, t->p, hash, "enrolment", DB_T(2), &t->err),
                      APR_NOTFOUND);
+    assert_int_equal(
+        wh_db_token_onetime_redeem(t->dbc, t->p, hash, "enrolment", DB_T(2), NULL, &t->err),
+        APR_NOTFOUND);
 }
 
 static void test_apps(void **state)

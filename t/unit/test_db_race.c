@@ -145,7 +145,8 @@ static void *redeem(void *data)
 
     for (int i = 0; i < ROUNDS && !r->failed; i++) {
         apr_status_t rv = wh_db_token_onetime_redeem(
-            r->t.dbc, r->t.p, apr_psprintf(r->t.p, "%064d", i), "enrolment", DB_T(2), &r->t.err);
+            r->t.dbc, r->t.p, apr_psprintf(r->t.p, "%064d", i), "enrolment", DB_T(2), NULL,
+            &r->t.err);
 
         r->won += rv == APR_SUCCESS;
         r->failed = rv != APR_SUCCESS && rv != APR_NOTFOUND;
@@ -160,9 +161,12 @@ static void test_redeem(void **state)
     int won = 0;
 
     for (int i = 0; i < ROUNDS; i++) {
-        assert_ok(wh_db_token_onetime_insert(t->dbc, t->p, apr_psprintf(t->p, "%064d", i),
-                                             "enrolment", DB_T(1), DB_T(9), &t->err),
-                  &t->err);
+        const wh_db_onetime_t token = {.hash = apr_psprintf(t->p, "%064d", i),
+                                       .purpose = "enrolment",
+                                       .created_at = DB_T(1),
+                                       .expires_at = DB_T(9)};
+
+        assert_ok(wh_db_token_onetime_insert(t->dbc, t->p, &token, &t->err), &t->err);
     }
     race(t, NULL, redeem, r);
     for (int i = 0; i < THREADS; i++)

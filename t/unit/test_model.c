@@ -74,8 +74,8 @@ static void test_app_defaults(void **state)
     "/srv/git/shop.git\",\"branch\":\"release/1\",\"root_directory\":\"web\"},\"build\":{\""       \
     "build_command\":\"make\\nmake install\",\"dockerfile\":\"c/Dockerfile\",\""                   \
     "output_directory\":\"dist\"},\"run\":{\"port\":3000,\"health_path\":\"/healthz?x=1\",\""      \
-    "replicas\":2,\"cpu_millis\":250,\"memory_bytes\":67108864,\"pids\":64},\"spa\":true,\""       \
-    "desired\":\"stopped\"}"
+    "replicas\":2,\"cpu_millis\":250,\"memory_bytes\":67108864,\"pids\":64},\"placement\":{\""      \
+    "worker\":\"w1\",\"labels\":{\"disk\":\"ssd\"}},\"spa\":true,\"desired\":\"stopped\"}"
 
 static void test_app_full(void **state)
 {
@@ -101,7 +101,8 @@ static void test_app_full(void **state)
         "\"root_directory\":\"web\"},\"build\":{\"build_command\":\"make\\nmake install\","
         "\"dockerfile\":\"c/Dockerfile\",\"output_directory\":\"dist\"},\"run\":{\"port\":3000,"
         "\"health_path\":\"/healthz?x=1\",\"replicas\":2,\"cpu_millis\":250,\"memory_bytes\":"
-        "67108864,\"pids\":64},\"spa\":true,\"desired\":\"stopped\",\"observed\":\"unknown\","
+        "67108864,\"pids\":64},\"placement\":{\"worker\":\"w1\",\"zone\":null,\"labels\":{\"disk\":"
+        "\"ssd\"}},\"spa\":true,\"desired\":\"stopped\",\"observed\":\"unknown\","
         "\"reason\":null,\"urls\":[\"http://shop.localhost:8080/\"],\"created_at\":"
         "\"2026-01-01T00:00:00.000001Z\",\"updated_at\":\"2026-01-01T00:00:00.000001Z\"}");
     /* What a deployment keeps is read back the same, from text and from the wire. */
@@ -117,6 +118,13 @@ static void test_app_full(void **state)
                                        &err), &err);
     assert_string_equal(again.repo_url, "/srv/git/shop.git");
     assert_int_equal(again.pids, 64);
+    assert_string_equal(again.place_worker, "w1");
+    assert_string_equal(again.place_zone, "");
+    assert_string_equal(again.place_labels, "{\"disk\":\"ssd\"}");
+    /* Without a placement there is none in the snapshot. */
+    app.place_worker = NULL;
+    app.place_labels = "{}";
+    assert_null(strstr(wh_model_snapshot_text(p, &app), "placement"));
 }
 
 static void test_app_refused(void **state)
@@ -154,6 +162,14 @@ static void test_app_refused(void **state)
          "/build/output_directory"},
         {NEW ",\"name\":\"\"}", "too_short", "/name"},
         {NEW ",\"name\":\"a\\u0007\"}", "bad_characters", "/name"},
+        {NEW ",\"name\":\"a\\u202eb\"}", "bad_characters", "/name"},
+        {NEW ",\"name\":\"a\\u200b\"}", "bad_characters", "/name"},
+        {NEW ",\"placement\":[]}", "wrong_type", "/placement"},
+        {NEW ",\"placement\":{\"colour\":1}}", "unknown_field", "/placement/colour"},
+        {NEW ",\"placement\":{\"worker\":\"a b\"}}", "invalid_value", "/placement/worker"},
+        {NEW ",\"placement\":{\"worker\":\"\"}}", "too_short", "/placement/worker"},
+        {NEW ",\"placement\":{\"zone\":\"a\\ufeff\"}}", "bad_characters", "/placement/zone"},
+        {NEW ",\"placement\":{\"labels\":{\"a\":1}}}", "invalid_value", "/placement/labels"},
         {NEW ",\"spa\":1}", "wrong_type", "/spa"},
         {NEW ",\"desired\":\"paused\"}", "invalid_value", "/desired"},
         {"{\"slug\":\"blog\",\"kind\":\"static\",\"repository\":{\"url\":\"ext::sh -c id\"}}",
@@ -204,6 +220,14 @@ static void test_app_patch(void **state)
     assert_code(decode(p, "{\"repository\":{\"url\":\"http://h/x\"}}", 1, &app, &err), &err,
                 "repository_refused");
     assert_code(decode(p, "{\"reason\":\"x\"}", 1, &app, &err), &err, "unknown_field");
+    assert_ok(decode(p, "{\"placement\":{\"zone\":\"a\"}}", 1, &app, &err), &err);
+    assert_string_equal(app.place_worker, "w1");
+    assert_string_equal(app.place_zone, "a");
+    assert_ok(decode(p, "{\"placement\":{\"worker\":null,\"labels\":{}}}", 1, &app, &err), &err);
+    assert_string_equal(app.place_worker, "");
+    assert_string_equal(app.place_labels, "{}");
+    assert_ok(decode(p, "{\"placement\":null}", 1, &app, &err), &err);
+    assert_false(wh_model_placed(app.place_worker, app.place_zone, app.place_labels));
     /* An app made before the local root was closed can still be changed. */
     app = before;
     assert_ok(wh_model_app_decode(p, load(p, "{\"spa\":false}"),
@@ -248,6 +272,7 @@ static void test_deploy_requests(void **state)
         {"{\"ref\":\"-x\"}", "ref_invalid"},
         {"{\"ref\":\"\"}", "too_short"},
         {"{\"ref\":7}", "wrong_type"},
+        {"{\"placement\":{\"worker\":7}}", "wrong_type"},
         {"{\"commit\":\"HEAD\"}", "commit_invalid"},
         {"{\"commit\":\"0000000000000000000000000000000000000000\"}", "commit_invalid"},
         {"{\"environment\":\"a/b\"}", "environment_invalid"},
@@ -286,6 +311,19 @@ static void test_workers(void **state)
         {WORKER ",\"address\":\"a b\"}", "invalid_value"},
         {WORKER ",\"address\":\"1.2.3\"}", "invalid_value"},
         {WORKER ",\"address\":\"::g\"}", "invalid_value"},
+        {WORKER ",\"address\":\"169.254.169.254\"}", "invalid_value"},
+        {WORKER ",\"address\":\"0.0.0.0\"}", "invalid_value"},
+        {WORKER ",\"address\":\"fe80::1\"}", "invalid_value"},
+        {WORKER ",\"zone\":\"a\\u202e\"}", "bad_characters"},
+        {WORKER ",\"version\":\"1\\u200b\"}", "bad_characters"},
+        {WORKER ",\"labels\":{\"a\":\"\\u2066\"}}", "invalid_value"},
+        {"{\"name\":\"ws\",\"api_key\":\"" KEY "\",\"cpu_millis\":1,\"memory_bytes\":1}",
+         "invalid_value"},
+        {"{\"name\":\"01hzx0000000000000000000aa\",\"api_key\":\"" KEY
+         "\",\"cpu_millis\":1,\"memory_bytes\":1}",
+         "invalid_value"},
+        {"{\"name\":\"w\",\"api_key\":\"" KEY "\",\"cpu_millis\":1,\"memory_bytes\":-1}",
+         "out_of_range"},
         {WORKER ",\"labels\":[]}", "invalid_value"},
         {WORKER ",\"labels\":{\"a b\":\"x\"}}", "invalid_value"},
         {WORKER ",\"labels\":{\"a\":1}}", "invalid_value"},
@@ -301,7 +339,8 @@ static void test_workers(void **state)
     wh_err_t err = WH_ERR_INIT;
     wh_worker_register_t r;
     wh_worker_t w = {.id = 7, .public_id = "pub", .name = "w", .key_hash = "SECRET", .address = "::1",
-                     .zone = "", .labels = "{\"a\":\"b\"}", .engine = "", .version = "1"};
+                     .zone = "", .labels = "{\"a\":\"b\"}", .engine = "", .version = "1",
+                     .refuses = "disk full", .revoked_at = 5, .jobs = 2, .apps = 3};
     char *text;
 
     assert_ok(wh_model_worker_register_decode(p, load(p, WORKER ",\"labels\":{\"gpu\":\"no\"}}"), &r,
@@ -322,6 +361,8 @@ static void test_workers(void **state)
     assert_non_null(text);
     assert_null(strstr(text, "SECRET"));
     assert_non_null(strstr(text, "\"id\":\"pub\""));
+    assert_non_null(strstr(text, "\"jobs\":2,\"apps_running\":3"));
+    assert_non_null(strstr(text, "\"refuses\":\"disk full\",\"revoked\":true,\"rotating\":false"));
 }
 
 static void test_hooks_and_logins(void **state)

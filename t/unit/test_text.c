@@ -181,6 +181,34 @@ static void test_small(void **state)
     assert_string_equal(wh_text_mask(*state, NULL), "***");
 }
 
+static void test_honest(void **state)
+{
+    static const char *const hidden[] = {
+        "bl\xe2\x80\x8bog", /* U+200B zero width space */
+        "a\xe2\x80\x8f",    /* U+200F right-to-left mark */
+        "\xe2\x80\xaa"
+        "a", /* U+202A */
+        "a\xe2\x80\xae"
+        "b",             /* U+202E right-to-left override */
+        "a\xe2\x81\xa6", /* U+2066 */
+        "a\xe2\x81\xa9"
+        "b", /* U+2069 */
+        "\xef\xbb\xbf"
+        "a", /* U+FEFF */
+        "a\nb",
+        "a\x7f",
+        "a\xc2\x9fz",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < WH_ARRAY_LEN(hidden); i++)
+        assert_false(wh_text_honest(hidden[i], WH_TEXT_NUL));
+    assert_true(wh_text_honest("", 0));
+    assert_true(
+        wh_text_honest("caf\xc3\xa9 \xe2\x80\x90 \xe2\x81\xa5 \xf0\x9f\x98\x80", WH_TEXT_NUL));
+    assert_true(wh_text_honest("\xe2\x80\xa9\xef\xbb\xbe", WH_TEXT_NUL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +221,7 @@ int main(void)
         UNIT("F105 first and last max/2 bytes with the marker between", test_middle),
         UNIT("log text is escaped, never cut inside an escape", test_escape),
         UNIT("UTF-8 is what the Unicode standard says", test_utf8_ok),
+        UNIT("names hide nothing and turn nothing around", test_honest),
         UNIT("F177 F178 short ids, first lines, masked secrets", test_small),
     };
 

@@ -1,0 +1,65 @@
+#include "mod_wisehost/wh_mod_api.h"
+
+#include <netinet/in.h>
+
+#include <apr_network_io.h>
+
+#include "libwh/wh_address.h"
+
+int wh_mod_is_loopback(const apr_sockaddr_t *a)
+{
+#if APR_HAVE_IPV6
+    if (a->family == APR_INET6) {
+        const struct in6_addr *six = &a->sa.sin6.sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+    }
+#endif
+    return a->family == APR_INET && (ntohl(a->sa.sin.sin_addr.s_addr) >> 24) == 127;
+}
+
+static apr_status_t refuse(wh_call_t *c, const char *what)
+{
+    return wh_err_field(&c->err, "/address", "invalid_value", "%s", what);
+}
+
+/* Visitors of the worker's apps are led to its address from this very machine: loopback would be
+ * the server's own, so it is for those who are here themselves. */
+static apr_status_t judge(wh_call_t *c, wh_address_e kind)
+{
+    if (kind == WH_ADDRESS_REFUSED) {
+        return refuse(c, "no unspecified, multicast, link-local or reserved address, nor a name of "
+                         "one");
+    }
+    if (kind == WH_ADDRESS_LOOPBACK && !(wh_mod_is_loopback(c->r->useragent_addr) &&
+                                         wh_mod_is_loopback(c->r->connection->client_addr))) {
+        return refuse(c, "a loopback address is for a worker on the server's own machine: set the "
+                         "agent's address to where this server reaches it");
+    }
+    return APR_SUCCESS;
+}
+
+/* A name that nobody knows yet may be made later; one that is known is judged by all it stands for.
+ */
+apr_status_t wh_mod_address_check(wh_call_t *c, const char *address)
+{
+    wh_address_e kind = wh_address_of(address);
+    apr_sockaddr_t *sa = NULL;
+    apr_status_t rv = judge(c, kind);
+
+    if (rv || kind != WH_ADDRESS_NAME) {
+        return rv;
+    }
+    wh_mod_db_release(c->r); /* a slow resolver must not hold a connection of the pool */
+    c->dbc = NULL;
+    if (apr_sockaddr_info_get(&sa, address, APR_UNSPEC, 0, 0, c->p) != APR_SUCCESS) {
+        return APR_SUCCESS;
+    }
+    for (; sa && !rv; sa = sa->next) {
+        char *text = NULL;
+
+        if (apr_sockaddr_ip_get(&text, sa) == APR_SUCCESS && text) {
+            rv = judge(c, wh_address_of(text));
+        }
+    }
+    return rv;
+}
