@@ -20,14 +20,14 @@ my $count = 0;
 # new(dir => where a server of its own would live, file => of SQLite, own_server => 1)
 sub new {
     my ($class, %o) = @_;
-    my $self = bless { kind => $o{kind} // db_kind(), owner => $$ }, $class;
+    my $self = bless { kind => $o{kind} || db_kind(), owner => $$ }, $class;
     if ($self->{kind} eq 'sqlite') {
         $self->{params} = $o{file} // croak 'file?';
         return $self;
     }
     my $server = $ENV{WH_TEST_PG};
     if ($o{own_server} || !$server) {
-        $self->{pg} = WH::Pg->new($o{dir} // croak 'dir?')->start;
+        $self->{pg} = WH::Pg->new($o{dir} // croak 'dir?')->start(options => $o{pg_options});
         $server = $self->{pg}->params;
     }
     $self->{name} = sprintf 'wh_%d_%d', $$, ++$count;

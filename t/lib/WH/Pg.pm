@@ -42,12 +42,13 @@ sub new {
     return $self;
 }
 
+# options => more of them for the server: what stands there wins.
 sub start {
-    my $self = shift;
+    my ($self, %o) = @_;
     my ($dir, $bin) = @$self{qw(dir bin)};
     _quiet($dir, "$bin/pg_ctl", '-D', "$dir/data", '-l', "$dir/server.log", '-w', '-t', 30, '-o',
         "-c listen_addresses= -c unix_socket_directories=$dir -c fsync=off -c max_connections=60"
-            . ' -c shared_buffers=16MB', 'start')
+            . ' -c shared_buffers=16MB ' . ($o{options} // ''), 'start')
         or croak "PostgreSQL did not start: see $dir/server.log";
     return $self;
 }

@@ -56,7 +56,8 @@ sub new {
         system('useradd', '--system', '--user-group', '--no-create-home', '--home-dir', '/nonexistent',
             '--shell', '/usr/sbin/nologin', 'wisehost');
     }
-    $self->{db} = WH::DB->new(file => "$dir/state/db/wisehost.db", dir => "$dir/pg", own_server => $o{own_server});
+    $self->{db} = WH::DB->new(file => "$dir/state/db/wisehost.db", dir => "$dir/pg", own_server => $o{own_server},
+        kind => $o{db_kind}, pg_options => $o{pg_options});
     $self->write_conf;
     return $self;
 }
