@@ -8,7 +8,7 @@ use Guard qw(files code slurp root);
 use Test::More;
 
 my $def = slurp('whdb/wh_sql.def');
-my @labels = $def =~ /^WH_SQL(?:_2|_EACH)?\((\w+),/mg;
+my @labels = $def =~ /^WH_SQL(?:_2|_EACH|_AMONG)?\((\w+),/mg;
 cmp_ok(scalar(@labels), '>', 50, 'the list has statements');
 my %twice;
 $twice{$_}++ for @labels;
