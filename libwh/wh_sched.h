@@ -168,6 +168,7 @@ apr_interval_time_t wh_sched_phase_left(wh_phase_e phase, const wh_sched_limits_
 /* 1 when an online worker is to be called offline: its last heartbeat is older than two minutes,
  * and so is the scheduler's own start (F150, R9). In microseconds of one clock, and not of one
  * that somebody can set. */
-int wh_sched_worker_stale(apr_int64_t now, apr_int64_t last_heartbeat, apr_int64_t scheduler_start);
+int wh_sched_worker_stale(apr_int64_t now, apr_int64_t last_heartbeat,
+                          apr_int64_t scheduler_start);
 
 #endif

@@ -43,3 +43,6 @@ ALTER TABLE deployments DROP COLUMN trigger_kind_3;
 
 -- Goes up with every change of what the names answer with: who publishes elsewhere looks at it.
 INSERT INTO counters (name, value) VALUES ('routes', 0);
+
+-- What owners stopped is looked at every few seconds.
+CREATE INDEX apps_stopped ON apps (id) WHERE desired = 'stopped';

@@ -9,6 +9,8 @@
 #ifndef WH_CORE_H
 #define WH_CORE_H
 
+#include <apr_hash.h>
+
 #include "libwh/wh_clock.h"
 #include "libwh/wh_idmap.h"
 #include "libwh/wh_proto_msg.h"
@@ -34,6 +36,7 @@ typedef struct wh_peer_t {
     int ready;             /* its hello was answered: frames may go out */
     const char *public_id; /* in the struct's own memory */
     wh_mono_t heard;       /* its hello or last heartbeat, or when it came */
+    int tell;              /* what should run there has changed: desired.c */
     wh_mono_t offer_again; /* it refused a job: when to ask again, 0 = it did not */
     int faults;            /* frames that were answered by an error */
     wh_bucket_t logs;      /* F66, F67 */
@@ -70,7 +73,9 @@ typedef struct wh_core_t {
     int plan_behind;        /* the look behind the head of a long queue goes on after this job */
     wh_sched_job_t plan_after;
     char plan_after_id[32];
-    wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at, roster_at;
+    apr_hash_t *stopped; /* apps that their owners stopped, as of the last look; in stopped_p */
+    apr_pool_t *stopped_p;
+    wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at, desired_at, roster_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

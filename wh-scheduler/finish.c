@@ -6,6 +6,7 @@
 #include "libwh/wh_log.h"
 #include "whdb/wh_db_instance.h"
 #include "whdb/wh_db_job.h"
+#include "wh-scheduler/desired.h"
 #include "wh-scheduler/finish_switch.h"
 
 static wh_db_claim_t claim_of(const wh_finish_ref_t *ref)
@@ -119,6 +120,10 @@ static apr_status_t late(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *
 
     if (wanted) {
         core->unfinished = 1; /* perhaps the first time was cut off before the switch */
+        wh_log(WH_LOG_INFO, NULL,
+               "job %s: worker %" APR_INT64_T_FMT
+               " told its result again (%s), which changes nothing",
+               r->job, ref->worker, wh_model_outcome_text(r->outcome));
         return APR_SUCCESS;
     }
     wh_log(WH_LOG_WARN, "WH0451",
@@ -160,7 +165,11 @@ static apr_status_t stopped(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_
                ref->deployment, r->cause_detail);
         rv = stop_again(core, p, ref, now, err);
     }
-    return end(core, rv, err);
+    rv = end(core, rv, err);
+    if (rv == APR_SUCCESS) {
+        wh_desired_changed(core, ref->worker); /* what it stopped must not be started again */
+    }
+    return rv;
 }
 
 static apr_status_t not_succeeded(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,

@@ -11,11 +11,11 @@
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_name.h"
 #include "whdb/wh_db_worker.h"
+#include "wh-scheduler/desired.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/routes.h"
 
 #define ID_DIGITS_MAX 12
-#define PORT_MIN 1024 /* below are the services of the machine, never what an agent publishes */
 
 /* What a switch works on. */
 typedef struct switch_t {
@@ -174,10 +174,10 @@ static apr_status_t check_instances(const switch_t *s, wh_err_t *err)
                               "a container is at %s, but its worker was registered with %s",
                               in->address, worker->address);
         }
-        if (in->port < PORT_MIN) {
+        if (in->port < WH_FINISH_PORT_MIN) {
             return wh_err_set(err, 422, "bad_result",
                               "a container is at port %" APR_INT64_T_FMT ", below %d", in->port,
-                              PORT_MIN);
+                              WH_FINISH_PORT_MIN);
         }
     }
     return rv;
@@ -252,6 +252,7 @@ static apr_status_t drain_old(wh_core_t *core, apr_pool_t *p, const wh_deploymen
         if (rv == APR_SUCCESS || rv == APR_NOTFOUND) {
             rv = wh_db_job_insert_stop(core->dbc, p, id != NULL ? id : "", old->deployment_id,
                                        old->worker_id, now + WH_CORE_GRACE_US, now, err);
+            wh_desired_changed(core, old->worker_id);
         }
     }
     return rv;

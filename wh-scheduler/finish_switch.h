@@ -5,6 +5,9 @@
 
 #include "wh-scheduler/core.h"
 
+/* Below are the services of the machine, never what an agent publishes. */
+#define WH_FINISH_PORT_MIN 1024
+
 /* One transaction: commit and release of the deployment, its instances, its names, the job; the
  * deployment is in `finalize` afterwards. For an app that was deleted meanwhile the deployment is
  * canceled instead and its containers get a stop job. */

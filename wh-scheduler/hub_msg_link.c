@@ -11,6 +11,8 @@
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_name.h"
 #include "whdb/wh_db_worker.h"
+#include "wh-scheduler/desired.h"
+#include "wh-scheduler/finish_switch.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/routes.h"
@@ -76,8 +78,32 @@ static apr_status_t observe(const wh_hub_msg_in_t *in, const wh_db_observation_t
     return rv == APR_SUCCESS ? show_app(in, o->deployment_id, err) : rv;
 }
 
+/* Where the container is to be reached may be new: then the names follow. The rules are those of a
+ * result (finish_switch.c). */
+static apr_status_t take_place(const wh_hub_msg_in_t *in, const wh_msg_container_t *c,
+                               wh_err_t *err)
+{
+    wh_db_place_at_t at = {.deployment_id = c->deployment,
+                           .container = c->container,
+                           .address = c->address,
+                           .port = c->port};
+    apr_status_t rv;
+
+    if (c->port < WH_FINISH_PORT_MIN) {
+        return APR_SUCCESS;
+    }
+    rv = wh_db_instance_set_place(in->core->dbc, in->p, in->peer->worker, &at, err);
+    if (rv == APR_SUCCESS) {
+        wh_log(WH_LOG_INFO, NULL,
+               "deployment %s: its container answers at %s:%" APR_INT64_T_FMT " now", c->deployment,
+               c->address, c->port);
+        in->core->republish = 1;
+    }
+    return rv;
+}
+
 /* The inventory: what is there is observed; a container that is not ours any more, or not yet, is
- * none of this function's business (see wh_recover_desired). */
+ * none of this function's business (see wh_desired_list). */
 static apr_status_t take_inventory(const wh_hub_msg_in_t *in, const wh_msg_hello_t *hello,
                                    wh_err_t *err)
 {
@@ -92,6 +118,7 @@ static apr_status_t take_inventory(const wh_hub_msg_in_t *in, const wh_msg_hello
                                  .restarts = 0};
 
         rv = observe(in, &o, err);
+        rv = rv == APR_SUCCESS ? take_place(in, c, err) : rv;
         rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
     }
     return rv;
@@ -120,7 +147,7 @@ apr_status_t wh_hub_msg_hello(const wh_hub_msg_in_t *in, wh_err_t *err)
     rv = wh_db_worker_set_online(core->dbc, in->p, in->peer->worker, &said, in->now, err);
     rv = rv == APR_SUCCESS ? take_inventory(in, &hello, err) : rv;
     rv = rv == APR_SUCCESS
-             ? wh_recover_desired(core, in->p, in->peer->worker, &hello, &welcome.desired, err)
+             ? wh_desired_list(core, in->p, in->peer->worker, &hello, &welcome.desired, err)
              : rv;
     if (rv != APR_SUCCESS) {
         return rv;
@@ -128,6 +155,7 @@ apr_status_t wh_hub_msg_hello(const wh_hub_msg_in_t *in, wh_err_t *err)
     in->peer->heard = wh_clock_mono(core->clock);
     wh_core_send(core, in->peer, WH_MSG_WELCOME, wh_proto_msg_welcome_encode(&welcome));
     in->peer->ready = 1;
+    in->peer->tell = 0;
     return wh_recover_worker(core, in->p, in->peer, &hello, in->now, err);
 }
 

@@ -9,6 +9,7 @@
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_worker.h"
 #include "wh-scheduler/assign.h"
+#include "wh-scheduler/desired.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/routes.h"
 
@@ -51,8 +52,10 @@ apr_status_t wh_recover_unfinished(wh_core_t *core, apr_pool_t *p, apr_time_t no
 
 apr_status_t wh_recover_start(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
 {
-    apr_status_t rv = wh_routes_publish_all(core, p, err);
+    /* In this order: what is stopped or started after the look is seen by the next one. */
+    apr_status_t rv = wh_desired_look(core, p, 0, now, err);
 
+    rv = rv == APR_SUCCESS ? wh_routes_publish_all(core, p, err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -156,85 +159,6 @@ apr_status_t wh_recover_worker(wh_core_t *core, apr_pool_t *p, const wh_peer_t *
     }
     core->plan_again = 1;
     return rv;
-}
-
-/* ---- Desired state ---- */
-
-static void want(apr_array_header_t *out, const char *deployment, const char *app,
-                 wh_desired_e desired)
-{
-    for (int i = 0; i < out->nelts; i++) {
-        wh_msg_desired_t *have = &APR_ARRAY_IDX(out, i, wh_msg_desired_t);
-
-        if (strcmp(have->deployment, deployment) == 0) {
-            if (desired == WH_DESIRED_RUNNING) {
-                have->desired = desired;
-            }
-            return;
-        }
-    }
-    if (out->nelts < WH_MSG_DESIRED_MAX) {
-        APR_ARRAY_PUSH(out, wh_msg_desired_t) =
-            (wh_msg_desired_t){.deployment = deployment, .app = app, .desired = desired};
-    }
-}
-
-static int under_way(const apr_array_header_t *jobs, const char *deployment)
-{
-    for (int i = 0; i < jobs->nelts; i++) {
-        const wh_job_t *job = APR_ARRAY_IDX(jobs, i, wh_job_t *);
-
-        if (job->kind == WH_JOB_KIND_DEPLOY && strcmp(job->deployment_id, deployment) == 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* Containers that the agent reports and no live instance stands for: of a deployment that ended
- * otherwise than we wanted, or was stopped while the agent was away. */
-static apr_status_t unwanted(wh_core_t *core, apr_pool_t *p, const wh_msg_hello_t *hello,
-                             const apr_array_header_t *jobs, apr_array_header_t *out, wh_err_t *err)
-{
-    apr_status_t rv = APR_SUCCESS;
-
-    for (int i = 0; rv == APR_SUCCESS && i < hello->instances->nelts; i++) {
-        const wh_msg_container_t *c = &APR_ARRAY_IDX(hello->instances, i, wh_msg_container_t);
-        wh_deployment_t *d;
-
-        if (under_way(jobs, c->deployment)) {
-            continue;
-        }
-        rv = wh_db_deployment_get(core->dbc, p, c->deployment, &d, err);
-        if (rv == APR_SUCCESS) {
-            want(out, d->id, d->app_id, WH_DESIRED_STOPPED);
-        }
-        rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
-    }
-    return rv;
-}
-
-apr_status_t wh_recover_desired(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
-                                const wh_msg_hello_t *hello, apr_array_header_t **out,
-                                wh_err_t *err)
-{
-    apr_array_header_t *live, *jobs, *list = apr_array_make(p, 16, sizeof(wh_msg_desired_t));
-    apr_status_t rv = wh_db_job_list_by_worker_processing(core->dbc, p, worker, &jobs, err);
-
-    rv = rv == APR_SUCCESS ? wh_db_instance_list_by_worker(core->dbc, p, worker, &live, err) : rv;
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    for (int i = 0; i < live->nelts; i++) {
-        const wh_instance_t *instance = APR_ARRAY_IDX(live, i, wh_instance_t *);
-
-        if (!under_way(jobs, instance->deployment_id)) {
-            want(list, instance->deployment_id, instance->app_id,
-                 instance->state == WH_INSTANCE_RUNNING ? WH_DESIRED_RUNNING : WH_DESIRED_STOPPED);
-        }
-    }
-    *out = list;
-    return unwanted(core, p, hello, jobs, list, err);
 }
 
 /* ---- A worker goes ---- */

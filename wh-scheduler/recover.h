@@ -21,12 +21,6 @@ apr_status_t wh_recover_worker(wh_core_t *core, apr_pool_t *p, const wh_peer_t *
                                const wh_msg_hello_t *hello, apr_time_t now,
                                wh_err_t *err) WH_MUST_CHECK;
 
-/* What this worker should run: every deployment that it or we know of (array of wh_msg_desired_t).
- * One whose job is under way is left out: that is the job's business. */
-apr_status_t wh_recover_desired(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
-                                const wh_msg_hello_t *hello, apr_array_header_t **out,
-                                wh_err_t *err) WH_MUST_CHECK;
-
 /* A worker has gone: offline, its assigned jobs wait for another (R10), its apps are observed
  * `stopped` with reason worker_offline (R9). Names and routes stay. */
 apr_status_t wh_recover_drop(wh_core_t *core, apr_pool_t *p, apr_int64_t worker, apr_time_t now,

@@ -144,6 +144,26 @@ apr_status_t wh_db_app_list_deleted(wh_dbc_t *dbc, apr_pool_t *p, int limit,
     return rv;
 }
 
+apr_status_t wh_db_app_list_stopped(wh_dbc_t *dbc, apr_pool_t *p, apr_array_header_t **out,
+                                    wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_array_header_t *ids;
+    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_app_list_stopped, WH_NOARGS, &rows, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    ids = apr_array_make(p, rows.n, sizeof(const char *));
+    for (int i = 0; i < rows.n; i++) {
+        wh_row_t r = wh_dbc_row(&rows, i);
+
+        APR_ARRAY_PUSH(ids, const char *) = wh_dbc_text(&r);
+    }
+    *out = ids;
+    return APR_SUCCESS;
+}
+
 apr_status_t wh_db_app_set_observed(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                     wh_observed_e observed, const char *reason, apr_time_t now,
                                     wh_err_t *err)

@@ -43,6 +43,10 @@ apr_status_t wh_db_app_mark_deleted(wh_dbc_t *dbc, apr_pool_t *p, const char *id
 apr_status_t wh_db_app_list_deleted(wh_dbc_t *dbc, apr_pool_t *p, int limit,
                                     apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
+/* Live apps that their owners stopped; array of const char *, by id. */
+apr_status_t wh_db_app_list_stopped(wh_dbc_t *dbc, apr_pool_t *p, apr_array_header_t **out,
+                                    wh_err_t *err) WH_DB_CHECKED;
+
 /* Observed state and its reason (one sentence or ""); the version stays, for an owner's If-Match
  * must not fail because a container restarted. Same values: nothing is written, APR_SUCCESS. */
 apr_status_t wh_db_app_set_observed(wh_dbc_t *dbc, apr_pool_t *p, const char *id,

@@ -89,6 +89,41 @@ apr_status_t wh_db_instance_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char
     return rv;
 }
 
+apr_status_t wh_db_instance_list_wanted(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                        apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_array_header_t *list;
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_instance_wanted, WH_ARGS(WH_I(worker_id)), &rows, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    list = apr_array_make(p, rows.n, sizeof(wh_db_wanted_t));
+    for (int i = 0; i < rows.n; i++) {
+        wh_db_wanted_t *w = &APR_ARRAY_PUSH(list, wh_db_wanted_t);
+        wh_row_t r = wh_dbc_row(&rows, i);
+
+        w->deployment_id = wh_dbc_text(&r);
+        w->app_id = wh_dbc_text(&r);
+        (void)wh_model_instance_state_of(wh_dbc_text(&r), &w->state);
+        (void)wh_model_desired_of(wh_dbc_text(&r), &w->desired);
+    }
+    *out = list;
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_db_instance_set_place(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                      const wh_db_place_at_t *at, wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_instance_place,
+                      WH_ARGS(WH_S(at->address), WH_I(at->port), WH_I(worker_id),
+                              WH_S(at->container), WH_S(at->deployment_id), WH_S(at->address),
+                              WH_I(at->port), WH_S(at->address), WH_I(worker_id)),
+                      err);
+}
+
 apr_status_t wh_db_instance_set_state(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                       wh_instance_state_e from, wh_instance_state_e to,
                                       apr_time_t now, wh_err_t *err)

@@ -27,6 +27,27 @@ apr_status_t wh_db_instance_list_by_worker(wh_dbc_t *dbc, apr_pool_t *p, apr_int
 apr_status_t wh_db_instance_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                         apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
+/* A live instance, and whether its app's owner wants it to run. */
+typedef struct wh_db_wanted_t {
+    const char *deployment_id, *app_id;
+    wh_instance_state_e state;
+    wh_desired_e desired;
+} wh_db_wanted_t;
+
+/* Array of wh_db_wanted_t, a worker's live ones. */
+apr_status_t wh_db_instance_list_wanted(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                        apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* Where a live container of this worker is to be reached now. APR_NOTFOUND: as before, or there is
+ * no such container, or the address is not the one that the worker was registered with. */
+typedef struct wh_db_place_at_t {
+    const char *deployment_id, *container, *address;
+    apr_int64_t port;
+} wh_db_place_at_t;
+
+apr_status_t wh_db_instance_set_place(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                      const wh_db_place_at_t *at, wh_err_t *err) WH_DB_CHECKED;
+
 /* from -> to of running -> draining -> stopped (running -> stopped too); APR_NOTFOUND: not in from.
  * With stopped, stopped_at = now; follow it with wh_db_worker_recount. */
 apr_status_t wh_db_instance_set_state(wh_dbc_t *dbc, apr_pool_t *p, const char *id,

@@ -77,19 +77,15 @@ void sched_end(sched_t *s)
 
 void sched_restart(sched_t *s)
 {
-    wh_core_t old;
+    wh_core_t *core = &s->core;
 
     forget(s);
-    old = s->core;
-    s->core = (wh_core_t){.settings = old.settings,
-                          .clock = old.clock,
-                          .rand = old.rand,
-                          .box = old.box,
-                          .pool = old.pool,
-                          .dbc = old.dbc,
-                          .publish = old.publish,
-                          .logs = old.logs,
-                          .started = wh_clock_mono(old.clock)};
+    core->started = wh_clock_mono(core->clock);
+    memset(&core->times, 0, sizeof(core->times));
+    memset(&core->declines, 0, sizeof(core->declines));
+    core->plan_again = core->unfinished = core->republish = core->plan_behind = 0;
+    core->cancels_at.us = core->health_at.us = core->tend_at.us = core->check_at.us = 0;
+    core->deleted_at.us = core->desired_at.us = core->roster_at.us = 0;
     assert_ok(wh_recover_start(&s->core, s->t->p, s->clock.now, &s->t->err), &s->t->err);
 }
 
@@ -220,6 +216,23 @@ apr_status_t sched_result(sched_t *s, apr_int64_t worker, const char *job, apr_i
     return sched_say(s, worker, WH_MSG_JOB_RESULT, p);
 }
 
+/* " d1+ d2-": what should run, and what should not. */
+static const char *desired_text(sched_t *s, const json_t *payload)
+{
+    const char *text = "";
+    json_t *d;
+    size_t i;
+
+    json_array_foreach(json_object_get(payload, "desired"), i, d)
+    {
+        const char *is = json_string_value(json_object_get(d, "desired"));
+
+        text = apr_pstrcat(s->t->p, text, " ", json_string_value(json_object_get(d, "deployment")),
+                           strcmp(is, "running") == 0 ? "+" : "-", NULL);
+    }
+    return text;
+}
+
 const char *sched_out(sched_t *s)
 {
     wh_post_t *next, *post = wh_mailbox_posts(s->core.box);
@@ -232,10 +245,11 @@ const char *sched_out(sched_t *s)
         if (post->kind == WH_POST_FRAME) {
             const char *job = json_string_value(json_object_get(post->payload, "job"));
 
-            one = job == NULL ? post->type
-                              : apr_psprintf(s->t->p, "%s %s %d", post->type, job,
-                                             (int)json_integer_value(
-                                                 json_object_get(post->payload, "epoch")));
+            one = job == NULL
+                      ? apr_pstrcat(s->t->p, post->type, desired_text(s, post->payload), NULL)
+                      : apr_psprintf(
+                            s->t->p, "%s %s %d", post->type, job,
+                            (int)json_integer_value(json_object_get(post->payload, "epoch")));
         } else if (post->kind == WH_POST_CLOSE) {
             one = apr_psprintf(s->t->p, "close %d", post->code);
         }

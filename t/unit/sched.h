@@ -44,7 +44,7 @@ apr_status_t sched_result(sched_t *s, apr_int64_t worker, const char *job, apr_i
 json_t *sched_refs(json_t *list, const char *job, apr_int64_t epoch);
 
 /* What went out since the last call: "type job epoch@conn; ..." (job frames, go, cancel, ack; other
- * types by name alone). */
+ * types by name; welcome and settings with what should run: " d1+ d2-"). */
 const char *sched_out(sched_t *s);
 
 /* status/conclusion/cause of a deployment, status of a job. */

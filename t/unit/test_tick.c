@@ -488,6 +488,100 @@ static void test_full(void **state)
     sched_end(s);
 }
 
+/* ---- what should run ---- */
+
+static const char *names(sched_t *s)
+{
+    return db_value(s->t, "SELECT COUNT(*) FROM names");
+}
+
+static void test_desired(void **state)
+{
+    db_t *t = *state;
+    sched_t *s = sched_make(t);
+    wh_worker_t *w = db_worker(t, 1);
+    wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
+    const char *d1 = db_id(t, 'd', 1), *d2 = db_id(t, 'd', 2), *j2 = db_id(t, 'j', 2);
+
+    sched_tick(s);
+    sched_up(s, w, NULL);
+    begin(s, w, a, 1);
+    assert_int_equal(sched_result(s, w->id, db_id(t, 'j', 1), 1, "succeeded"), APR_SUCCESS);
+    sched_tick(s);
+    (void)sched_out(s);
+
+    db_sql(t, "UPDATE apps SET desired = 'stopped'");
+    sched_tick(s);
+    assert_string_equal(sched_out(s), apr_psprintf(t->p, "settings %s-@1", d1));
+    sched_tick(s);
+    assert_string_equal(sched_out(s), "");
+    sched_up(s, w, NULL);
+    assert_string_equal(sched_out(s), apr_psprintf(t->p, "welcome %s-@2", d1));
+    db_sql(t, "UPDATE apps SET desired = 'running'");
+    sched_tick(s);
+    assert_string_equal(sched_out(s), apr_psprintf(t->p, "settings %s+@2", d1));
+
+    /* Superseded: the old one runs on until its stop job comes, and is gone from the list then. */
+    begin(s, w, a, 2);
+    assert_int_equal(sched_result(s, w->id, j2, 1, "succeeded"), APR_SUCCESS);
+    (void)sched_out(s);
+    sched_tick(s);
+    assert_string_equal(sched_out(s), apr_psprintf(t->p, "settings %s+ %s+@2", d1, d2));
+    sched_pass(s, 11);
+    sched_tick(s);
+    (void)sched_out(s);
+    assert_int_equal(sched_ack(s, w->id, db_value(t, "SELECT id FROM jobs WHERE kind = 'stop'"), 1),
+                     APR_SUCCESS);
+    assert_int_equal(sched_result(s, w->id, db_value(t, "SELECT id FROM jobs WHERE kind = 'stop'"),
+                                  1, "succeeded"),
+                     APR_SUCCESS);
+    (void)sched_out(s);
+    sched_tick(s);
+    assert_string_equal(sched_out(s), apr_psprintf(t->p, "settings %s+@2", d2));
+    assert_string_equal(names(s), "4");
+    sched_end(s);
+}
+
+/* Whoever comes back with its container at another port has its names moved there. */
+static void test_place(void **state)
+{
+    db_t *t = *state;
+    sched_t *s = sched_make(t);
+    wh_worker_t *w = db_worker(t, 1);
+    wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
+    const char *place = "SELECT address || ':' || port FROM instances";
+    const char *format = "{s:s,s:s,s:i,s:i,s:{},s:s,s:i,s:[],s:[],s:[{s:s,s:s,s:s,s:i,s:s}]}";
+    const struct {
+        const char *address;
+        int port;
+        const char *then;
+        int moved;
+    } rows[] = {
+        {"127.0.0.1", 20001, "127.0.0.1:20001", 0},
+        {"127.0.0.1", 20009, "127.0.0.1:20009", 1},
+        {"127.0.0.1", 80, "127.0.0.1:20009", 0},
+        {"10.0.0.9", 20010, "127.0.0.1:20009", 0},
+    };
+
+    sched_tick(s);
+    sched_up(s, w, NULL);
+    begin(s, w, a, 1);
+    assert_int_equal(sched_result(s, w->id, db_id(t, 'j', 1), 1, "succeeded"), APR_SUCCESS);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        sched_tick(s);
+        (void)sched_say(s, w->id, WH_MSG_HELLO,
+                        json_pack(format, "version", "0.1.0", "name", w->name, "cpu_millis", 4000,
+                                  "memory_bytes", 1 << 30, "labels", "engine", w->engine,
+                                  "max_jobs", 2, "running", "results", "instances", "deployment",
+                                  db_id(t, 'd', 1), "container",
+                                  apr_psprintf(t->p, "c-%s-1", db_id(t, 'j', 1)), "address",
+                                  rows[i].address, "port", rows[i].port, "state", "running"));
+        assert_string_equal(db_value(t, place), rows[i].then);
+        assert_int_equal(s->core.republish, rows[i].moved);
+    }
+    sched_end(s);
+}
+
 int main(void)
 {
     const db_case_t cases[] = {
@@ -510,6 +604,8 @@ int main(void)
         DB_CASE("F10 F11 hold: it waits for its worker, for fifteen minutes", test_hold),
         DB_CASE("a job that is refused again and again goes elsewhere", test_refused),
         DB_CASE("XE14 stale, repeated and contradicting results", test_result_twice),
+        DB_CASE("an owner stops and starts an app: the worker is told", test_desired),
+        DB_CASE("R9 a container that came back elsewhere: names follow", test_place),
         DB_CASE("the grace of a replaced container holds nobody up", test_full),
     };
 
