@@ -150,7 +150,7 @@ static inline apr_int64_t wh_sched_adds(apr_int64_t live, apr_int64_t open, apr_
 }
 
 /* What it needs there once it has taken the place of all that is live: less than that, or less than
- * nothing, where two deployments of its app are live because the older one has its last requests. */
+ * nothing, where two deployments of its app are live since the older has its last requests. */
 static inline apr_int64_t wh_sched_needs(apr_int64_t live, apr_int64_t open, apr_int64_t own)
 {
     return live > open ? open + own - live : own;

@@ -145,8 +145,7 @@ ok(!-d $s->state . '/routes.1', 'older directories are removed');
 
 # ---- a deployment that nobody can read, a worker that has no place ----
 $w->up;
-my $bad = $s->deployment($s->app('bad'));
-$s->sql("UPDATE deployments SET snapshot = '{}' WHERE id = '$bad->{id}'");
+my $bad = $s->deployment($s->app('bad'), snapshot => '{}');
 $d = $s->deployment($app);
 $s->poke;
 status_is($bad, 'completed/failed/internal', 'a deployment whose snapshot cannot be read fails');

@@ -172,7 +172,7 @@ sub app {
 }
 
 my %numbers;
-# deployment($app, environment => …, ref => …): prepare with its pending job
+# deployment($app, environment => …, ref => …, snapshot => text): prepare with its pending job
 sub deployment {
     my ($self, $app, %o) = @_;
     my $now = now_us();
@@ -180,7 +180,8 @@ sub deployment {
     my $container = $app->{kind} eq 'container' ? 1 : 0;
     $self->insert('deployments', id => $d{id}, app_id => $app->{id}, number => ++$numbers{ $app->{id} },
         environment => $o{environment} // 'production', status => 'prepare', trigger_kind => 'api',
-        commit_ref => $o{ref} // '', snapshot => snapshot($app->{slug}, $app->{kind}, %o), created_at => $now);
+        commit_ref => $o{ref} // '', snapshot => $o{snapshot} // snapshot($app->{slug}, $app->{kind}, %o),
+        created_at => $now);
     $self->insert('jobs', id => $d{job}, kind => 'deploy', app_id => $app->{id}, deployment_id => $d{id},
         status => 'pending', created_at => $now, needs_engine => $container,
         cpu_millis => $container ? 100 : 0, memory_bytes => $container ? 67108864 : 0);
