@@ -52,4 +52,4 @@ EXTRA_DIST += wh-scheduler/README.md
 # An agent's end of the channel for the tests.
 check_PROGRAMS += t/tools/wh-test-worker
 t_tools_wh_test_worker_SOURCES = t/tools/wh-test-worker.c
-t_tools_wh_test_worker_LDADD = libwh/libwh.la $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
+t_tools_wh_test_worker_LDADD = libwh/libwh.la $(JANSSON_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)

@@ -7,9 +7,14 @@
  *
  * stdin, one object a line:
  *   {"do":"connect"}     "assertion":"text" or null, "nonce":"text" or null, "protocol":"text" or
- * null, "origin":"text", "action":"text", "exp":seconds
+ * null, "origin":"text", "action":"text", "exp":seconds, "bearer":"text" (and no assertion),
+ * "port":n (127.0.0.1 instead of the socket), "tls":true, "tls_max":"1.2", "upgrade":null,
+ * "rcvbuf":bytes
  *   {"do":"send","type":"hello","p":{…}}   "mac":"bad", "dir":"wrong", "seq":n, "skew":seconds,
- * "pieces":n
+ * "pieces":n, "size":bytes (the whole frame, padded)
+ *   {"do":"signed","body":"{…"}   any text up to the MAC, with the right MAC
+ *   {"do":"frame","opcode":n,"fin":0,"bytes":n,"times":n}   frames of the protocol below
+ *   {"do":"reflect"}     the last frame that the hub has sent, back to it
  *   {"do":"again"}       the bytes of the last sent frame once more
  *   {"do":"text","text":"…"}   {"do":"big","bytes":n}   {"do":"binary"}   {"do":"bytes","hex":"…"}
  *   {"do":"deaf"} {"do":"listen"}   stop reading, read again
@@ -26,10 +31,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <apr_general.h>
 #include <apr_strings.h>
 #include <jansson.h>
+#include <openssl/ssl.h>
 
 #include "libwh/wh_assertion.h"
 #include "libwh/wh_keys.h"
@@ -46,12 +55,16 @@ typedef struct worker_t {
     wh_keys_t keys;
     wh_proto_link_t link;
     int fd, deaf;
+    SSL_CTX *tls;
+    SSL *ssl;          /* NULL without TLS */
     unsigned char *in; /* bytes from the hub not yet taken apart */
     size_t in_len;
     char *message; /* fragments joined */
     size_t message_len;
     char *last; /* the last sealed frame */
     size_t last_len;
+    char *theirs; /* the last one of the hub */
+    size_t theirs_len;
 } worker_t;
 
 static void say(json_t *event)
@@ -64,11 +77,20 @@ static void say(json_t *event)
     json_decref(event);
 }
 
+static void drop(worker_t *w)
+{
+    SSL_free(w->ssl);
+    w->ssl = NULL;
+    if (w->fd >= 0) {
+        close(w->fd);
+    }
+    w->fd = -1;
+}
+
 static void hang_up(worker_t *w, int code)
 {
     if (w->fd >= 0) {
-        close(w->fd);
-        w->fd = -1;
+        drop(w);
         say(json_pack("{s:s,s:i}", "event", "closed", "code", code));
     }
     w->in_len = w->message_len = 0;
@@ -79,7 +101,8 @@ static void put(worker_t *w, const void *data, size_t n)
     const char *at = data;
 
     while (n > 0 && w->fd >= 0) {
-        ssize_t done = send(w->fd, at, n, MSG_NOSIGNAL);
+        ssize_t done = w->ssl != NULL ? SSL_write(w->ssl, at, n > 16384 ? 16384 : (int)n)
+                                      : send(w->fd, at, n, MSG_NOSIGNAL);
 
         if (done <= 0) {
             return; /* the hub has closed: what it said is still to be read */
@@ -131,7 +154,8 @@ static int read_answer(worker_t *w, char *buf, size_t size)
     size_t n = 0;
 
     while (n + 1 < size) {
-        ssize_t got = read(w->fd, buf + n, 1); /* one by one: what follows is not ours to take */
+        /* One by one: what follows is not ours to take. */
+        ssize_t got = w->ssl != NULL ? SSL_read(w->ssl, buf + n, 1) : read(w->fd, buf + n, 1);
 
         if (got <= 0) {
             break;
@@ -145,45 +169,84 @@ static int read_answer(worker_t *w, char *buf, size_t size)
     return n > 12 ? (int)strtol(buf + 9, NULL, 10) : 0;
 }
 
-static void connect_hub(worker_t *w, json_t *cmd)
+/* A socket to wherever the command says; w->fd is -1 when there is none. */
+static void reach(worker_t *w, json_t *cmd)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct sockaddr_in in4 = {.sin_family = AF_INET};
+    int port = (int)json_integer_value(json_object_get(cmd, "port")), one = 1, rc;
+
+    w->fd = socket(port != 0 ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    in4.sin_port = htons((uint16_t)port);
+    in4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    apr_cpystrn(addr.sun_path, w->socket_path, sizeof(addr.sun_path));
+    if (json_object_get(cmd, "rcvbuf") != NULL) {
+        int size = (int)json_integer_value(json_object_get(cmd, "rcvbuf"));
+
+        (void)setsockopt(w->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    }
+    rc = port != 0 ? connect(w->fd, (struct sockaddr *)&in4, sizeof(in4))
+                   : connect(w->fd, (struct sockaddr *)&addr, sizeof(addr));
+    if (port != 0) {
+        (void)setsockopt(w->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    }
+    if (rc == 0 && json_is_true(json_object_get(cmd, "tls"))) {
+        if (w->tls == NULL) {
+            w->tls = SSL_CTX_new(TLS_client_method());
+        }
+        w->ssl = SSL_new(w->tls);
+        SSL_set_max_proto_version(w->ssl, json_object_get(cmd, "tls_max") != NULL ? TLS1_2_VERSION
+                                                                                  : TLS1_3_VERSION);
+        SSL_set_fd(w->ssl, w->fd);
+        rc = SSL_connect(w->ssl) == 1 ? 0 : -1;
+        errno = rc == 0 ? errno : EPROTO;
+    }
+    if (rc != 0) {
+        drop(w);
+    }
+}
+
+static void connect_hub(worker_t *w, json_t *cmd)
+{
     apr_pool_t *p = w->scratch;
     apr_time_t now = wh_clock_now(wh_sys_clock());
     apr_int64_t exp = json_integer_value(json_object_get(cmd, "exp"));
     const char *nonce = text_of(cmd, "nonce", wh_rand_hex(p, wh_sys_rand(), 16));
+    const char *bearer = text_of(cmd, "bearer", NULL);
     const char *assertion =
-        text_of(cmd, "assertion",
-                wh_assertion_make(p, w->keys.hub_assertion, apr_pstrcat(p, "worker:", w->id, NULL),
-                                  text_of(cmd, "action", "worker.connect"), "hub",
-                                  now + (exp != 0 ? exp : WH_ASSERTION_TTL_S) * APR_USEC_PER_SEC));
+        bearer != NULL || json_object_get(cmd, "port") != NULL
+            ? NULL
+            : text_of(cmd, "assertion",
+                      wh_assertion_make(
+                          p, w->keys.hub_assertion, apr_pstrcat(p, "worker:", w->id, NULL),
+                          text_of(cmd, "action", "worker.connect"), "hub",
+                          now + (exp != 0 ? exp : WH_ASSERTION_TTL_S) * APR_USEC_PER_SEC));
     char answer[8192], *request, *found;
     unsigned char sha[32];
     int status;
 
     hang_up(w, -1);
-    w->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    apr_cpystrn(addr.sun_path, w->socket_path, sizeof(addr.sun_path));
-    if (connect(w->fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
-        close(w->fd);
-        w->fd = -1;
+    reach(w, cmd);
+    if (w->fd < 0) {
         say(json_pack("{s:s,s:i,s:s}", "event", "refused", "status", 0, "error", strerror(errno)));
         return;
     }
     request = apr_pstrcat(
-        p,
-        "GET /v1/workers/ws HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\n"
+        p, "GET ", text_of(cmd, "path", "/v1/workers/ws"), " HTTP/1.1\r\n",
+        header(p, "Host", text_of(cmd, "host", "127.0.0.1")),
+        header(p, "Upgrade", text_of(cmd, "upgrade", "websocket")),
         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+        header(p, "Sec-WebSocket-Extensions", text_of(cmd, "extensions", NULL)),
+        bearer != NULL ? apr_pstrcat(p, "Authorization: Bearer ", bearer, "\r\n", NULL) : "",
         header(p, "Sec-WebSocket-Protocol", text_of(cmd, "protocol", "wisehost.v1")),
         header(p, "X-Wisehost-Assertion", assertion), header(p, "X-Wisehost-Nonce", nonce),
         header(p, "Origin", text_of(cmd, "origin", NULL)), "\r\n", NULL);
     put(w, request, strlen(request));
     status = read_answer(w, answer, sizeof(answer));
     if (status != 101) {
-        close(w->fd);
-        w->fd = -1;
-        say(json_pack("{s:s,s:i}", "event", "refused", "status", status));
+        drop(w);
+        say(json_pack("{s:s,s:i,s:s}", "event", "refused", "status", status, "head", answer));
         return;
     }
     memset(&w->link, 0, sizeof(w->link));
@@ -191,13 +254,14 @@ static void connect_hub(worker_t *w, json_t *cmd)
     wh_sign_sha256(w->api_key, strlen(w->api_key), sha);
     wh_keys_worker_mac(sha, w->link.key);
     apr_cpystrn(w->link.agent_nonce, nonce != NULL ? nonce : "", sizeof(w->link.agent_nonce));
-    found = strstr(answer, "x-wisehost-nonce: ");
+    found = strcasestr(answer, "x-wisehost-nonce: ");
     if (found != NULL) {
         apr_cpystrn(w->link.hub_nonce, found + 18, sizeof(w->link.hub_nonce));
     }
     w->in_len = w->message_len = 0;
     w->deaf = 0;
-    say(json_pack("{s:s,s:b}", "event", "connected", "hub_nonce", found != NULL));
+    say(json_pack("{s:s,s:b,s:s}", "event", "connected", "hub_nonce", found != NULL, "head",
+                  answer));
 }
 
 /* ---- Sending ---- */
@@ -214,12 +278,80 @@ static void put_text(worker_t *w, const char *text, size_t n, int pieces)
     }
 }
 
+/* The same frame, padded to a whole size. */
+static char *padded(worker_t *w, wh_proto_link_t *link, json_t *cmd, const char *id, apr_time_t now,
+                    json_t *payload, char *text, size_t *n)
+{
+    size_t size = (size_t)json_integer_value(json_object_get(cmd, "size"));
+    char *pad;
+
+    if (text == NULL || size < *n + 9) {
+        return text;
+    }
+    pad = apr_palloc(w->scratch, size);
+    memset(pad, 'x', size);
+    json_object_set_new(payload, "pad",
+                        json_stringn(pad, size - *n - (json_object_size(payload) > 0 ? 9 : 8)));
+    link->out_seq--;
+    return wh_proto_seal(w->scratch, link, text_of(cmd, "type", "hello"), id, now, payload, n);
+}
+
+static void keep(char **to, size_t *to_len, const char *text, size_t n)
+{
+    free(*to);
+    *to = malloc(n + 1);
+    memcpy(*to, text, n);
+    *to_len = n;
+}
+
+static void mac_part(wh_sign_ctx_t *ctx, const char *data, size_t n)
+{
+    unsigned char len[4] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16),
+                            (unsigned char)(n >> 8), (unsigned char)n};
+
+    wh_sign_hmac_add(ctx, len, 4);
+    wh_sign_hmac_add(ctx, data, n);
+}
+
+/* Whatever the body is, its MAC is right. */
+static void send_signed(worker_t *w, const char *body)
+{
+    wh_sign_ctx_t *ctx = wh_sign_hmac_begin(w->scratch, w->link.key, sizeof(w->link.key));
+    unsigned char mac[32];
+    char *text;
+
+    mac_part(ctx, WH_PROTO_SUBPROTOCOL, strlen(WH_PROTO_SUBPROTOCOL));
+    mac_part(ctx, "a>h", 3);
+    mac_part(ctx, w->link.hub_nonce, strlen(w->link.hub_nonce));
+    mac_part(ctx, w->link.agent_nonce, strlen(w->link.agent_nonce));
+    mac_part(ctx, body, strlen(body));
+    wh_sign_hmac_end(ctx, mac);
+    text =
+        apr_pstrcat(w->scratch, body, ",\"h\":\"", wh_sign_hex(w->scratch, mac, 32), "\"}", NULL);
+    put_text(w, text, strlen(text), 1);
+}
+
+static void send_raw_frames(worker_t *w, json_t *cmd)
+{
+    json_int_t times = json_integer_value(json_object_get(cmd, "times"));
+    size_t n = (size_t)json_integer_value(json_object_get(cmd, "bytes"));
+    int fin =
+        json_object_get(cmd, "fin") == NULL || json_integer_value(json_object_get(cmd, "fin"));
+    int opcode = (int)json_integer_value(json_object_get(cmd, "opcode"));
+    char *data = memset(apr_palloc(w->scratch, n + 1), 'x', n + 1);
+
+    for (json_int_t i = 0; (i == 0 || i < times) && w->fd >= 0; i++) {
+        put_frame(w, opcode, fin, data, n);
+    }
+}
+
 static void send_frame(worker_t *w, json_t *cmd)
 {
     apr_time_t now = wh_clock_now(wh_sys_clock()) +
                      json_integer_value(json_object_get(cmd, "skew")) * APR_USEC_PER_SEC;
     wh_proto_link_t other = w->link, *link = &w->link;
     json_t *payload = json_object_get(cmd, "p");
+    const char *id;
     size_t n = 0;
     char *text;
 
@@ -231,8 +363,9 @@ static void send_frame(worker_t *w, json_t *cmd)
         link->out_seq = (apr_uint64_t)(json_integer_value(json_object_get(cmd, "seq")) - 1);
     }
     payload = payload != NULL ? json_incref(payload) : json_object();
-    text = wh_proto_seal(w->scratch, link, text_of(cmd, "type", "hello"),
-                         wh_rand_hex(w->scratch, wh_sys_rand(), 16), now, payload, &n);
+    id = wh_rand_hex(w->scratch, wh_sys_rand(), 16);
+    text = wh_proto_seal(w->scratch, link, text_of(cmd, "type", "hello"), id, now, payload, &n);
+    text = padded(w, link, cmd, id, now, payload, text, &n);
     json_decref(payload);
     if (text == NULL) {
         say(json_pack("{s:s}", "event", "cannot_seal"));
@@ -241,10 +374,7 @@ static void send_frame(worker_t *w, json_t *cmd)
     if (json_object_get(cmd, "mac") != NULL) {
         text[n - 4] = text[n - 4] == '0' ? '1' : '0';
     }
-    free(w->last);
-    w->last = malloc(n);
-    memcpy(w->last, text, n);
-    w->last_len = n;
+    keep(&w->last, &w->last_len, text, n);
     put_text(w, text, n, (int)json_integer_value(json_object_get(cmd, "pieces")));
 }
 
@@ -272,6 +402,12 @@ static int command(worker_t *w, const char *line)
         send_frame(w, cmd);
     } else if (strcmp(what, "again") == 0) {
         put_text(w, w->last, w->last_len, 1);
+    } else if (strcmp(what, "reflect") == 0) {
+        put_text(w, w->theirs, w->theirs_len, 1);
+    } else if (strcmp(what, "signed") == 0) {
+        send_signed(w, text_of(cmd, "body", ""));
+    } else if (strcmp(what, "frame") == 0) {
+        send_raw_frames(w, cmd);
     } else if (strcmp(what, "text") == 0) {
         put_text(w, text_of(cmd, "text", ""), strlen(text_of(cmd, "text", "")), 1);
     } else if (strcmp(what, "big") == 0) {
@@ -299,6 +435,7 @@ static void took_message(worker_t *w)
     wh_proto_msg_t msg;
     wh_err_t err = WH_ERR_INIT;
 
+    keep(&w->theirs, &w->theirs_len, w->message, w->message_len);
     if (wh_proto_open(w->scratch, &w->link, w->message, w->message_len,
                       wh_clock_now(wh_sys_clock()), &msg, &err) == APR_SUCCESS) {
         say(json_pack("{s:s,s:s,s:I,s:s,s:O}", "event", "frame", "type", msg.type_name, "seq",
@@ -362,14 +499,17 @@ static void take_apart(worker_t *w)
 
 static void receive(worker_t *w)
 {
-    ssize_t n = read(w->fd, w->in + w->in_len, ROOM - w->in_len);
+    do {
+        ssize_t n = w->ssl != NULL ? SSL_read(w->ssl, w->in + w->in_len, (int)(ROOM - w->in_len))
+                                   : read(w->fd, w->in + w->in_len, ROOM - w->in_len);
 
-    if (n <= 0) {
-        hang_up(w, 0);
-        return;
-    }
-    w->in_len += (size_t)n;
-    take_apart(w);
+        if (n <= 0) {
+            hang_up(w, 0);
+            return;
+        }
+        w->in_len += (size_t)n;
+        take_apart(w);
+    } while (w->ssl != NULL && SSL_pending(w->ssl) > 0);
 }
 
 static void loop(worker_t *w)
@@ -425,6 +565,9 @@ int main(int argc, char **argv)
     free(w.in);
     free(w.message);
     free(w.last);
+    free(w.theirs);
+    drop(&w);
+    SSL_CTX_free(w.tls);
     apr_pool_destroy(w.pool);
     apr_terminate();
     return 0;
