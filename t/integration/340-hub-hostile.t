@@ -231,6 +231,7 @@ for my $way (qw(httpd tls)) {
     ok($w->wait('error', 30), "$way: XE16 4000 frames at once are all taken");
     cmp_ok(time - $from, '>', 3, sprintf "$way: XE16 but not at once (%.1f s): who says too much is not read for a while", time - $from);
     cmp_ok($slowest, '<', 1, sprintf "$way: XE16 and keeps nobody waiting (%.3f s)", $slowest);
+    next if $way eq 'tls'; # the kernel's own buffers take in more than is worth waiting for
     my $slow = worker($way);
     try_in($slow, rcvbuf => 4096);
     $slow->hello;
