@@ -75,7 +75,8 @@ extern const wh_cli_option_t wh_cli_common[];
 /* Reads the command line into cli. Returns -1 to go on, or an exit code when all is said (help,
  * version, a wrong option). */
 int wh_cli_opts_parse(wh_cli_t *cli, int argc, const char *const *argv);
-/* The value of an option, "" for a switch, NULL when it was not given. */
+/* The value of an option, the last one when it was given again; "" for a switch, NULL when it was
+ * not given. */
 const char *wh_cli_opts_get(const wh_cli_t *cli, const char *name);
 /* The value of an option as an integer within [min, max] into *out, which stays as it is when the
  * option was not given. Returns 0, or WH_EXIT_USAGE after it has said what is wrong. */
@@ -148,6 +149,31 @@ void wh_cli_table_begin(const wh_cli_t *cli, wh_cli_table_t *table, int columns,
                         const char *const *titles);
 void wh_cli_table_add(wh_cli_table_t *table, const char *cell);
 void wh_cli_table_print(const wh_cli_table_t *table);
+
+/* --- wh_cli_worker.c --- */
+
+/* "/v1/workers/NAME" and what follows. */
+const char *wh_cli_worker_path(wh_cli_t *cli, const char *name, const char *action);
+/* "online", "offline, draining, revoked"… */
+const char *wh_cli_worker_state(const wh_cli_t *cli, const json_t *worker);
+/* "used/all" of two members at dotted paths, in units. */
+const char *wh_cli_worker_share(wh_cli_t *cli, const json_t *object, const char *used,
+                                const char *all, json_int_t unit);
+/* "k=v k=v", "" for none. */
+const char *wh_cli_worker_labels(const wh_cli_t *cli, const json_t *labels);
+/* What becomes of an entry of drain.left, in words. */
+const char *wh_cli_worker_left(const wh_cli_t *cli, const json_t *left);
+/* POST of an action on the worker that the first argument names; done says what it is now. */
+int wh_cli_worker_change(wh_cli_t *cli, const char *action, const char *done);
+/* Puts "placement" into body as the options below say; nothing when none was given. Returns 0 or
+ * WH_EXIT_USAGE after it has said what is wrong. */
+int wh_cli_worker_placement(const wh_cli_t *cli, json_t *body) __attribute__((warn_unused_result));
+#define WH_CLI_PLACEMENT                                                                           \
+    {"worker", 0, "NAME", "only this worker may have it"},                                         \
+        {"zone", 0, "ZONE", "only workers of this zone may have it"},                              \
+    {                                                                                              \
+        "label", 0, "KEY=VALUE", "only workers with this label may have it; may be given again"    \
+    }
 
 /* --- wh_cli_watch.c --- */
 

@@ -102,7 +102,7 @@ static int option_take(wh_cli_t *cli, const wh_cli_cmd_t *cmd, const char *const
         }
         value = argv[++*i];
     }
-    apr_table_setn(cli->opts, option->name, value != NULL ? value : "");
+    apr_table_addn(cli->opts, option->name, value != NULL ? value : "");
     return 0;
 }
 
@@ -188,7 +188,12 @@ int wh_cli_opts_parse(wh_cli_t *cli, int argc, const char *const *argv)
 
 const char *wh_cli_opts_get(const wh_cli_t *cli, const char *name)
 {
-    return apr_table_get(cli->opts, name);
+    const apr_array_header_t *all = apr_table_elts(cli->opts);
+    const apr_table_entry_t *list = (const apr_table_entry_t *)(const void *)all->elts;
+    for (int i = all->nelts; i > 0; i--)
+        if (strcmp(list[i - 1].key, name) == 0)
+            return list[i - 1].val;
+    return NULL;
 }
 
 int wh_cli_opts_int(const wh_cli_t *cli, const char *name, apr_int64_t min, apr_int64_t max,
@@ -244,7 +249,7 @@ void wh_cli_opts_help(const wh_cli_cmd_t *cmd)
     }
     wh_cli_out("wh COMMAND [ARGUMENTS] [OPTIONS]: the command line of Wisehost\n\n");
     for (int i = 0; wh_cli_commands[i] != NULL; i++)
-        wh_cli_out("  %-14s %s\n", wh_cli_commands[i]->words, wh_cli_commands[i]->doc);
+        wh_cli_out("  %-18s %s\n", wh_cli_commands[i]->words, wh_cli_commands[i]->doc);
     wh_cli_out("\nOptions of every command:\n");
     options_help(wh_cli_common);
     wh_cli_out(

@@ -68,6 +68,8 @@ static int body_make(wh_cli_t *cli, json_t *body)
     json_object_set_new(body, "kind", json_string("static"));
     for (size_t i = 0; rc == 0 && i < sizeof(members) / sizeof(members[0]); i++)
         rc = member_set(cli, body, i);
+    if (rc == 0)
+        rc = wh_cli_worker_placement(cli, body);
     if (rc == 0 && wh_cli_opts_get(cli, "spa") != NULL)
         json_object_set_new(body, "spa", json_true());
     return rc;
@@ -106,6 +108,7 @@ static const wh_cli_option_t options[] = {
     {"cpu", 0, "MILLIS", "limit: thousandths of a core (1000)"},
     {"memory", 0, "BYTES", "limit (536870912)"},
     {"pids", 0, "N", "limit of processes (256)"},
+    WH_CLI_PLACEMENT,
     {"spa", 0, NULL, "unknown paths answer with /index.html"},
     {NULL, 0, NULL, NULL},
 };

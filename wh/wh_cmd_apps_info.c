@@ -19,6 +19,8 @@ static const struct {
     {"root", "repository.root_directory"},
     {"build", "build.build_command"},
     {"output", "build.output_directory"},
+    {"worker", "placement.worker"},
+    {"zone", "placement.zone"},
     {"created", "created_at"},
 };
 
@@ -55,6 +57,10 @@ static int run(wh_cli_t *cli)
     wh_cli_out("%s\n", wh_cli_get(cli, reply.body, "slug"));
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         line_say(cli, reply.body, lines[i].title, lines[i].path);
+    const char *labels = wh_cli_worker_labels(
+        cli, json_object_get(json_object_get(reply.body, "placement"), "labels"));
+    if (*labels != '\0')
+        wh_cli_out("  %-13s %s\n", "labels", labels);
     int container = strcmp(wh_cli_get(cli, reply.body, "kind"), "container") == 0;
     for (size_t i = 0; container && i < sizeof(container_lines) / sizeof(container_lines[0]); i++)
         line_say(cli, reply.body, container_lines[i].title, container_lines[i].path);

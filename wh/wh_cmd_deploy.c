@@ -22,7 +22,7 @@ static int body_make(const wh_cli_t *cli, json_t *body)
         wh_cli_error("give --ref or --commit, not both");
         return WH_EXIT_USAGE;
     }
-    return 0;
+    return wh_cli_worker_placement(cli, body);
 }
 
 /* The last lines of the log: with --quiet they were not seen before. */
@@ -146,6 +146,7 @@ static const wh_cli_option_t options[] = {
     {"ref", 0, "BRANCH", "another branch or tag than the app's"},
     {"commit", 0, "SHA", "this very commit"},
     {"environment", 'e', "ENV", "the environment (production)"},
+    WH_CLI_PLACEMENT,
     {NULL, 0, NULL, NULL},
 };
 

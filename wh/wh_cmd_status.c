@@ -73,15 +73,6 @@ static void apps_say(wh_cli_t *cli, const json_t *apps)
     wh_cli_table_print(&table);
 }
 
-/* What is promised to apps of what there is. */
-static const char *promised(wh_cli_t *cli, const json_t *worker, const char *used, const char *all,
-                            json_int_t unit)
-{
-    return apr_psprintf(cli->p, "%" APR_INT64_T_FMT "/%" APR_INT64_T_FMT,
-                        (apr_int64_t)(json_integer_value(json_object_get(worker, used)) / unit),
-                        (apr_int64_t)(json_integer_value(json_object_get(worker, all)) / unit));
-}
-
 static void workers_say(wh_cli_t *cli, const json_t *workers)
 {
     static const char *const titles[] = {"WORKER", "STATUS",     "ENGINE",
@@ -93,10 +84,11 @@ static void workers_say(wh_cli_t *cli, const json_t *workers)
     json_array_foreach(workers, i, one)
     {
         wh_cli_table_add(&table, wh_cli_get(cli, one, "name"));
-        wh_cli_table_add(&table, wh_cli_get(cli, one, "status"));
+        wh_cli_table_add(&table, wh_cli_worker_state(cli, one));
         wh_cli_table_add(&table, wh_cli_get(cli, one, "engine"));
-        wh_cli_table_add(&table, promised(cli, one, "used_cpu_millis", "cpu_millis", 1));
-        wh_cli_table_add(&table, promised(cli, one, "used_memory_bytes", "memory_bytes", 1048576));
+        wh_cli_table_add(&table, wh_cli_worker_share(cli, one, "used_cpu_millis", "cpu_millis", 1));
+        wh_cli_table_add(
+            &table, wh_cli_worker_share(cli, one, "used_memory_bytes", "memory_bytes", 1048576));
         wh_cli_table_add(&table, wh_cli_get(cli, one, "version"));
     }
     wh_cli_table_print(&table);
