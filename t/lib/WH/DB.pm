@@ -78,7 +78,7 @@ my @tables = qw(apps deployments jobs names releases instances hooks deliveries 
 sub dump_all {
     my ($self, @only) = @_;
     my %volatile = (
-        workers => 'id, public_id, name, key_hash, address, zone, labels',
+        workers => 'id, public_id, name, key_hash, admin_state, address, zone, labels, cpu_millis, memory_bytes, revoked_at, rotate_at, drain_at',
         tokens  => 'id, name, hash, scopes, apps, created_at, expires_at, revoked_at',
     );
     return join '', map {
