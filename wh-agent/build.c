@@ -14,6 +14,7 @@
 
 #define DOCKERFILE_MAX WH_MIB
 #define FILES_MAX 200000
+#define BUILD_TRIES 4
 
 apr_array_header_t *wh_work_labels(const wh_work_t *work)
 {
@@ -266,6 +267,35 @@ static apr_status_t stream_and_build(wh_work_t *work, wh_engine_t *engine,
     return rv;
 }
 
+static apr_status_t build_once(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
+                               wh_engine_build_t *build, int runs, const char **image,
+                               wh_err_t *err)
+{
+    wh_hold_t hold = {.work = work, .id = "", .pid_ns = ""};
+    apr_status_t rv = runs ? wh_hold_begin(work, engine, &hold, err) : APR_SUCCESS;
+
+    build->pid_ns = hold.pid_ns;
+    build->over_baton = &hold;
+    if (rv == APR_SUCCESS)
+        rv = stream_and_build(work, engine, source, build, image, err);
+    wh_hold_end(&hold);
+    return rv;
+}
+
+/* Podman, looking among its images for layers that it could use again, gives the whole build up
+ * when one of them is removed at that very moment (buildah 5615, 5674): then nothing was wrong with
+ * it. */
+static int stumbled(const wh_err_t *err)
+{
+    static const char *const words[] = {"layer not known", "image not known",
+                                        "locating item named \"manifest\""};
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(words); i++)
+        if (strstr(err->text, words[i]) != NULL)
+            return 1;
+    return 0;
+}
+
 apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
                             const char **image, wh_err_t *err)
 {
@@ -273,7 +303,6 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     words_t *words = apr_pcalloc(work->p, sizeof(*words));
     stream_t stream = {
         .work = work, .deadline = source->opts.deadline, .bytes_max = 2 * source->opts.max_bytes};
-    wh_hold_t hold = {.work = work, .id = "", .pid_ns = ""};
     wh_engine_build_t build = {
         .dockerfile = job->snapshot.build_dockerfile,
         .tag = apr_pstrcat(work->p, "localhost/wisehost/", job->app, ":", job->deployment, NULL),
@@ -285,7 +314,6 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         .text_baton = words,
         .deadline = source->opts.deadline,
         .over = end_hold,
-        .over_baton = &hold,
         .settled = &work->settled};
     wh_dockerfile_t dockerfile;
     apr_status_t rv = check_tree(work, source, &dockerfile, err);
@@ -293,12 +321,14 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     words->logs = work->logs;
     if (rv == APR_SUCCESS)
         rv = wh_base_check(work, engine, &dockerfile, build.deadline, err);
-    if (rv == APR_SUCCESS && dockerfile.runs)
-        rv = wh_hold_begin(work, engine, &hold, err);
-    build.pid_ns = hold.pid_ns;
     if (rv == APR_SUCCESS)
-        rv = stream_and_build(work, engine, source, &build, image, err);
-    wh_hold_end(&hold);
+        rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
+    for (int n = 1; rv != APR_SUCCESS && n < BUILD_TRIES && stumbled(err); n++) {
+        wh_logs_say(work->logs, "the engine stumbled over an image that was just removed; again");
+        wh_err_clear(err);
+        stream.bytes = 0;
+        rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
+    }
     return outcome(&stream, job->build_s, rv, err);
 }
 

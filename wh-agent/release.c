@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
+#include "libwh/wh_backoff.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_manifest.h"
 #include "libwh/wh_sign.h"
@@ -16,6 +17,8 @@
 #define WARNINGS_MAX 20
 #define KEEP_MAX (2 * WH_MIB)  /* of contents held between hashing and sending, all together */
 #define SPOOL_MIN (1 * WH_MIB) /* a larger object goes through a file */
+#define TRY_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC) /* that long a call is said again */
+#define TRY_PAUSE_MAX_US ((apr_interval_time_t)4 * APR_USEC_PER_SEC)
 
 typedef struct file_t {
     const char *path;
@@ -226,15 +229,45 @@ static json_t *job_ref(const wh_work_t *work)
     return json_pack("{s:s, s:I}", "job", work->job->job, "epoch", (json_int_t)work->job->epoch);
 }
 
+/* The server, its database or the line may be away for a moment: every call here may be said twice.
+ */
+static int may_pass(const wh_err_t *err)
+{
+    return err->http == 502 || err->http == 503 || err->http == 504;
+}
+
+/* Waits before the next try; false when there is to be none. */
+static int try_again(const release_t *r, wh_backoff_t *backoff, wh_mono_t end)
+{
+    const wh_work_t *work = r->work;
+    apr_interval_time_t wait = wh_backoff_next(backoff, wh_rand_jitter(work->rnd));
+    apr_interval_time_t left = wh_mono_diff(end, wh_clock_mono(work->clock));
+
+    if (wait > TRY_PAUSE_MAX_US)
+        wait = TRY_PAUSE_MAX_US;
+    return left > wait && !wh_cancel_wait(work->cancel, wait);
+}
+
 /* Every call asks for the token anew: one that is about to end is refreshed on the way. */
 static apr_status_t call(release_t *r, apr_pool_t *p, wh_api_call_t *c, json_t **reply,
                          wh_err_t *err)
 {
-    apr_status_t rv = wh_identity_token(r->work->identity, p, 0, &c->bearer, err);
+    const wh_work_t *work = r->work;
+    wh_mono_t end = wh_mono_add(wh_clock_mono(work->clock), TRY_US);
+    wh_backoff_t backoff = {0};
+    apr_status_t rv;
 
+    if (wh_mono_diff(r->source->opts.deadline, end) < 0)
+        end = r->source->opts.deadline;
     c->timeout_us = (apr_interval_time_t)300 * APR_USEC_PER_SEC;
-    if (rv == APR_SUCCESS)
-        rv = wh_api_call(r->api, p, c, reply, err);
+    do {
+        wh_err_clear(err);
+        if (c->fd >= 0 && lseek(c->fd, 0, SEEK_SET) != 0)
+            return wh_err_wrap(err, errno, 500, "internal", "cannot read a temporary file");
+        rv = wh_identity_token(work->identity, p, 0, &c->bearer, err);
+        if (rv == APR_SUCCESS)
+            rv = wh_api_call(r->api, p, c, reply, err);
+    } while (rv != APR_SUCCESS && may_pass(err) && try_again(r, &backoff, end));
     return rv;
 }
 
@@ -275,12 +308,8 @@ static int spool_begin(sending_t *s, const wh_catfile_object_t *o)
 static int spool_end(sending_t *s, const wh_catfile_object_t *o)
 {
     wh_api_call_t c = {.data = s->data, .fd = s->fd, .n = s->have};
-    apr_status_t rv;
+    apr_status_t rv = put(s->r, s->scratch, s->hashes[o->index], &c, &s->err);
 
-    if (s->fd >= 0 && lseek(s->fd, 0, SEEK_SET) != 0)
-        rv = wh_err_wrap(&s->err, errno, 500, "internal", "cannot read a temporary file");
-    else
-        rv = put(s->r, s->scratch, s->hashes[o->index], &c, &s->err);
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;

@@ -78,6 +78,26 @@ sub fails {
         'a build command without an engine', qr/build commands need a container engine; this worker has none/);
 }
 
+# --- a server that is away for a moment costs nobody a deployment; what it refuses is refused ---
+{
+    my $id = new_app();
+    my $repo = $agent->repo('away');
+    $repo->commit({ 'index.html' => "one\n", 'big.bin' => 'x' x 1_500_000 });
+    $agent->requests;
+    # The token, the announcement, an object (of two: one through a file), the commit.
+    $agent->faults(503, 0, 503, 'drop', 0, 502, 0, 503, 0, 503);
+    my $got = $agent->run(app => $id, url => $repo->path);
+    ok_release($got, 'big.bin index.html', 'a server that answers 502 and 503 and drops connections now and then');
+    my @requests = map { (split / /)[0] } grep { !/refresh-token/ } $agent->requests;
+    cmp_ok(scalar @requests, '>', 4, "it was asked again: @requests");
+    $repo->commit({ 'index.html' => "two\n" });
+    $agent->faults(0, 409);
+    $got = $agent->run(app => $id, url => $repo->path);
+    fails($got, 'upload_failed', 'a server that says no');
+    is(scalar(grep { !/refresh-token/ } $agent->requests), 1, 'no is not asked again');
+    $agent->faults;
+}
+
 # --- what is in a tree, but not a file ---
 {
     my $repo = $agent->repo('links');

@@ -1,5 +1,5 @@
-/* The program of the kill rounds' containers. Before it serves anything it writes its start into the
- * test's ledger and waits until that is on disk: what ever answered a request is in the ledger.
+/* The program of the kill rounds' containers. Before it serves anything it writes its start into
+ * the test's ledger and waits until that is on disk: what ever answered a request is in the ledger.
  *
  * /collector  "address port" of the ledger     /word  what this deployment is told by
  * Every request is answered with "word id", the id being drawn anew at each start. */

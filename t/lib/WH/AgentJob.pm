@@ -207,10 +207,30 @@ sub _serve {
         open my $log, '>>', "$self->{dir}/log/api";
         print {$log} "$method $path ", length($body), "\n";
         close $log;
-        my ($status, $reply) = $self->_answer($method, $path, $body, \%h);
+        my $fault = $self->_fault;
+        return if $fault eq 'drop';
+        my ($status, $reply) = $fault ? ($fault, '{"code":"fault","detail":"as told"}') : $self->_answer($method, $path, $body, \%h);
         print {$c} "HTTP/1.1 $status X\r\nContent-Type: application/json\r\nContent-Length: ", length($reply), "\r\n\r\n$reply";
     }
     return;
+}
+
+# What the next requests get instead of an answer: a status each, 'drop' = the connection ends, 0 = the answer.
+sub faults {
+    my ($self, @faults) = @_;
+    open my $fh, '>', "$self->{dir}/faults" or croak "faults: $!";
+    print {$fh} "@faults";
+    close $fh;
+    return;
+}
+
+sub _fault {
+    my $self = shift;
+    open my $fh, '<', "$self->{dir}/faults" or return 0;
+    my ($first, @rest) = split / /, <$fh> // '';
+    close $fh;
+    $self->faults(@rest);
+    return $first // 0;
 }
 
 sub _answer {

@@ -12,7 +12,7 @@ use Time::HiRes ();
 use WH::Netns qw(cuts);
 use WH::Wait qw(try_for now_s);
 
-our @EXPORT_OK = qw(kill_rounds);
+our @EXPORT_OK = qw(kill_rounds deploy_all);
 
 use constant {
     PATIENCE_S => 60,     # after the last restart nothing may be open for longer
@@ -106,6 +106,20 @@ sub _top_up {
     return;
 }
 
+# One deployment of every app with nothing killed: all are taken, and all succeed.
+sub deploy_all {
+    my ($stack, $apps, $acked, $what) = @_;
+    my %before = %$acked;
+    is(scalar(grep { _ask($stack, $_, $acked) } @$apps), scalar @$apps, "$what every app takes a deployment");
+    try_for { !%{ _open($stack) } } 120;
+    my %how = map { $_->[0] => "$_->[1] $_->[2] $_->[3]" }
+        $stack->db->rows('SELECT id, conclusion, cause_code, cause_detail FROM deployments');
+    my @wrong = map {"$acked->{$_}{slug} $_: " . ($how{$_} // 'lost')}
+        grep { !$before{$_} && ($how{$_} // '') !~ /^succeeded/ } sort keys %$acked;
+    is(join("\n", @wrong), '', "$what all of them succeed");
+    return;
+}
+
 # --- one round, one batch ---
 
 sub _round {
@@ -192,6 +206,7 @@ sub _why {
 
 # kill_rounds($stack, rounds => 200, parts => […], apps => sub { the apps of the batch that begins with this
 # round: [{slug, commits => [{sha, word}…]}…] }) -> {acked, conclusions, done, failures}
+# acked => what was acknowledged before
 sub kill_rounds {
     my ($stack, %o) = @_;
     my $seed = $ENV{WH_SEED} // int(now_s() * 1000) % 1_000_000;

@@ -7,6 +7,7 @@ use warnings;
 use Exporter qw(import);
 use JSON::PP ();
 use Test::More;
+use WH::Kill qw(deploy_all);
 use WH::Wait qw(try_for now_s);
 
 our @EXPORT_OK = qw(judge);
@@ -268,26 +269,6 @@ sub _database_whole {
 
 # --- all of it ---
 
-# One deployment of every app with nothing killed: all succeed. What the rounds left is tidied by it too.
-sub _last_one {
-    my ($stack, $got, $apps) = @_;
-    my %id;
-    for my $app (@$apps) {
-        my $c = shift @{ $app->{commits} };
-        my $r = $stack->api(POST => "/v1/apps/$app->{slug}/deployments", { commit => $c->{sha} });
-        next unless $r->{status} == 202;
-        $id{ $r->{json}{id} } = $app->{slug};
-        $got->{acked}{ $r->{json}{id} } = { %$c, slug => $app->{slug} };
-    }
-    my $open = sub { $stack->db->value("SELECT COUNT(*) FROM deployments WHERE status <> 'completed'") };
-    try_for { $open->() == 0 } 120;
-    my %how = map { $_->[0] => "$_->[1] $_->[2] $_->[3]" }
-        $stack->db->rows('SELECT id, conclusion, cause_code, cause_detail FROM deployments');
-    is(scalar keys %id, scalar @$apps, 'at the end every app takes a deployment');
-    _none('and all of them succeed', map {"$id{$_}: $how{$_}"} grep { $how{$_} !~ /^succeeded/ } sort keys %id);
-    return;
-}
-
 # judge($stack, $ledger, what kill_rounds returned, images_kept => n, apps => [...])
 sub judge {
     my ($stack, $ledger, $got, %o) = @_;
@@ -296,7 +277,8 @@ sub judge {
     ok($settled, 'no job of any kind is open 60 s later') or diag(map {"@$_\n"} $stack->db->rows(
         "SELECT id, kind, status, epoch, worker_id FROM jobs WHERE status IN ('pending', 'assigned', 'processing')"));
     note(sprintf 'the last stop was done %.1f s after the last check', now_s() - $since);
-    _last_one($stack, $got, $o{apps});
+    # What the rounds left is tidied by it, too.
+    deploy_all($stack, $o{apps}, $got->{acked}, 'at the end');
     try_for { $stack->db->value("SELECT COUNT(*) FROM jobs WHERE status IN ('pending', 'assigned', 'processing')") == 0 } 60;
     my ($d, $jobs) = _books($stack);
     _nothing_lost($d, $jobs, $got->{acked});

@@ -6,7 +6,7 @@ use warnings;
 use Carp qw(croak);
 use Exporter qw(import);
 use Test::More;
-use WH::Kill qw(kill_rounds);
+use WH::Kill qw(deploy_all kill_rounds);
 use WH::KillJudge qw(judge);
 use WH::Ledger;
 use WH::Stack;
@@ -106,7 +106,10 @@ sub run_kill_rounds {
     $stack->start;
     my ($boxes, $pages, $more) = _apps($stack, $ledger, \%o);
     my $all = $o{all_every};
-    my $got = kill_rounds($stack, %o, apps => sub {
+    my %acked;
+    deploy_all($stack, [ @$boxes, @$pages, @$more ], \%acked, 'at the beginning');
+    $stack->steady_bridges;
+    my $got = kill_rounds($stack, %o, acked => \%acked, apps => sub {
         my $round = shift;
         return $all && $round % $all == 0 ? [ @$boxes, @$more ] : [ @$boxes, @$pages ];
     });

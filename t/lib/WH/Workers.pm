@@ -1,12 +1,14 @@
 package WH::Workers;
 # A complete Wisehost with several agents, each behind a cable of its own (WH::Netns) that can be cut while
 # its containers go on: the engine is one for all and is reached by its socket, and what an agent publishes
-# is at the near end of its cable. WH::Stack's options, and: workers => 2, app_bytes and the like in agent_conf.
+# is at the near end of its cable. The first agent's channel leads through httpd, the last one's to the
+# scheduler's own TLS listener. WH::Stack's options, and: workers => 2.
 use strict;
 use warnings;
 use parent -norequire, 'WH::Stack';
 use Carp qw(croak);
 use File::Path qw(make_path);
+use IO::Socket::INET;
 use WH::Netns;
 use WH::Stack;
 use WH::Wait qw(wait_for);
@@ -27,7 +29,26 @@ sub new {
     $self->{agents} = [ sort keys %{ $self->{netns} } ];
     $self->{httpd_extra} = join '', $self->{httpd_extra} // '',
         map { $self->_near_host($_->near_address) } values %{ $self->{netns} };
+    $self->_listener($self->netns(($self->agents)[-1])->near_address);
     return $self;
+}
+
+# A certificate for that address, the scheduler's listener there.
+sub _listener {
+    my ($self, $address) = @_;
+    my $port = IO::Socket::INET->new(LocalAddr => $address, LocalPort => 0, Listen => 1, ReuseAddr => 1)->sockport;
+    my $tls = "$self->{dir}/conf/listen";
+    my ($rc, $said) = $self->run_cmd(qw(openssl req -x509 -newkey rsa:2048 -nodes -days 2 -batch -subj /CN=hub),
+        '-addext', "subjectAltName=IP:$address", '-keyout', "$tls.key", '-out', "$tls.pem");
+    croak "openssl: $said" if $rc != 0;
+    chmod 0755, "$self->{dir}/conf";
+    chmod 0644, "$tls.pem";
+    chmod 0600, "$tls.key";
+    chown((getpwnam 'wisehost')[2, 3], "$tls.key");
+    $self->{scheduler_conf} = { listen => "$address:$port", listen_cert => "$tls.pem", listen_key => "$tls.key",
+        %{ $self->{scheduler_conf} // {} } };
+    $self->{hub_url} = "wss://$address:$port";
+    return;
 }
 
 sub netns { my ($self, $name) = @_; return $self->{netns}{$name} }
@@ -53,6 +74,7 @@ sub configure {
         my %keys = (state_dir => "$self->{dir}/$name", server_url => "http://$at:$self->{port}", name => $name,
             enrolment_token_file => "$self->{dir}/conf/enrolment-$name", local_repo_root => "$self->{dir}/repos",
             address => $at, $self->{engine} ? (engine_socket => "$self->{dir}/engine/podman.sock") : (),
+            $name eq ($self->agents)[-1] ? (hub_url => $self->{hub_url}, ca_file => "$self->{dir}/conf/listen.pem") : (),
             %{ $self->{agent_conf} // {} });
         $self->_write("$name.conf", join('', map {"$_ = $keys{$_}\n"} sort keys %keys), 'wisehost-agent');
     }
@@ -87,6 +109,23 @@ sub start_engine {
         close $conf or croak "$engine/containers.conf: $!";
     }
     return $self->SUPER::start_engine;
+}
+
+# A bridge takes the lowest of its ports' addresses as its own: when a container stops, it may change, and the
+# others on it still send to the old one. Docker, and Podman's netavark from 1.9, give it one for good; Debian 12's
+# does not. What comes from outside this machine heals that at once, and so does what comes from 127.0.0.1, but
+# here httpd sends from the near end of a cable. So the bridges are told to say that they have changed.
+sub steady_bridges {
+    my $self = shift;
+    my ($rc, $names) = $self->podman(qw(network ls --format), '{{.Name}}');
+    for my $net (grep {/^wisehost-/} split /\n/, $names) {
+        my ($rc2, $bridge) = $self->podman(qw(network inspect --format), '{{.NetworkInterface}}', $net);
+        chomp $bridge;
+        open my $file, '>', "/proc/sys/net/ipv4/conf/$bridge/arp_notify" or next;
+        print {$file} "1\n";
+        close $file;
+    }
+    return;
 }
 
 sub online {
