@@ -38,12 +38,15 @@ apr_status_t wh_dbthread_open(wh_core_t *core, apr_pool_t *p, int *active, wh_er
     const wh_settings_t *s = core->settings;
     apr_pool_t *ptemp;
     int from = 0, to = 0;
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
 
-    apr_pool_create(&core->dbc_pool, p);
-    apr_pool_tag(core->dbc_pool, "database");
+    if (core->dbc == NULL || wh_dbc_gone(core->dbc)) {
+        close_db(core);
+        apr_pool_create(&core->dbc_pool, p);
+        apr_pool_tag(core->dbc_pool, "database");
+        rv = wh_dbc_open(core->dbc_pool, s->db_driver, s->db_params, &core->dbc, err);
+    }
     apr_pool_create(&ptemp, core->dbc_pool);
-    rv = wh_dbc_open(core->dbc_pool, s->db_driver, s->db_params, &core->dbc, err);
     rv = rv == APR_SUCCESS ? wh_db_lock_scheduler(core->dbc, ptemp, active, err) : rv;
     if (rv == APR_SUCCESS && *active) {
         rv = wh_db_schema_migrate(core->dbc, ptemp, wh_clock_now(core->clock), &from, &to, err);
@@ -52,7 +55,7 @@ apr_status_t wh_dbthread_open(wh_core_t *core, apr_pool_t *p, int *active, wh_er
         wh_log(WH_LOG_INFO, NULL, "schema migrated from %d to %d", from, to);
     }
     apr_pool_destroy(ptemp);
-    if (rv != APR_SUCCESS || !*active) {
+    if (rv != APR_SUCCESS) {
         close_db(core);
     }
     return rv;

@@ -7,9 +7,10 @@
 
 typedef struct wh_dbthread_t wh_dbthread_t;
 
-/* Opens the database, brings the schema up to date and, with PostgreSQL, tries for the lock of the
- * active scheduler: *active = 0 when another has it (nothing stays open then). Called in the main
- * thread before wh_dbthread_start. core->dbc is set. Errors: those of whdb; db_gone may pass. */
+/* Opens the database where it is not open yet, brings the schema up to date and, with PostgreSQL,
+ * tries for the lock of the active scheduler: *active = 0 when another has it (core->dbc may be
+ * read from, and the next call asks again). Called in the main thread before wh_dbthread_start.
+ * core->dbc is set. Errors: those of whdb, and nothing is open then; db_gone may pass. */
 apr_status_t wh_dbthread_open(wh_core_t *core, apr_pool_t *p, int *active,
                               wh_err_t *err) WH_MUST_CHECK;
 

@@ -37,6 +37,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/roster.c wh-scheduler/roster.h \
 	wh-scheduler/routes.c wh-scheduler/routes.h \
 	wh-scheduler/settings.c wh-scheduler/settings.h \
+	wh-scheduler/standby.c wh-scheduler/standby.h \
 	wh-scheduler/tick.c wh-scheduler/tick.h \
 	wh-scheduler/times.c wh-scheduler/times.h \
 	wh-scheduler/tls.c wh-scheduler/tls.h \

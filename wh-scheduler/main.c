@@ -29,10 +29,10 @@
 #include "wh-scheduler/init.h"
 #include "wh-scheduler/lock.h"
 #include "wh-scheduler/notify.h"
+#include "wh-scheduler/standby.h"
 #include "wh-scheduler/user.h"
 
 #define SELF "/proc/self/exe"
-#define STANDBY_US 2000000
 
 typedef enum action_e {
     ACTION_RUN,
@@ -254,42 +254,6 @@ static int verify_routes(apr_pool_t *p, const char *dir)
 
 /* ---- Running ---- */
 
-/* Locks and database. Until they are ours we stand by (PostgreSQL), or leave (SQLite). -1 = go on.
- */
-static int become_active(apr_pool_t *p, wh_core_t *core)
-{
-    int sqlite = core->settings->sqlite_file != NULL, have_file = 0, said = 0;
-
-    while (!stop_wanted) {
-        wh_err_t err = WH_ERR_INIT;
-        long pid = 0;
-        int active = 0;
-        apr_status_t rv = APR_SUCCESS;
-
-        if (!have_file) {
-            rv = wh_lock_file(p, core->settings->lock_file, &pid, &err);
-            have_file = rv == APR_SUCCESS;
-        }
-        if (have_file) {
-            rv = wh_dbthread_open(core, core->pool, &active, &err);
-        }
-        if (rv == APR_SUCCESS && active) {
-            return -1;
-        }
-        if (rv != APR_SUCCESS &&
-            (sqlite || !(wh_err_is(&err, "lock_held") || wh_core_may_retry(&err)))) {
-            return fail(&err, wh_err_is(&err, "lock_held") ? EX_UNAVAILABLE : EX_CONFIG);
-        }
-        if (said++ == 0) {
-            wh_log(WH_LOG_INFO, NULL, "standing by: %s",
-                   rv != APR_SUCCESS ? err.text : "another scheduler is active on this database");
-            wh_notify("READY=1\nSTATUS=standing by");
-        }
-        usleep(STANDBY_US);
-    }
-    return 0;
-}
-
 static apr_status_t read_keys(apr_pool_t *p, const wh_settings_t *s, wh_hub_opt_t *opt,
                               wh_err_t *err)
 {
@@ -355,12 +319,10 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
     wh_dbthread_t *thread;
     wh_hub_t *hub;
     wh_err_t err = WH_ERR_INIT;
-    int fresh = 0, deposed;
+    int deposed;
 
     apr_pool_create(&t.p, p);
-    if (wh_publish_open(core->pool, core->settings->routes, SELF, &core->publish, &fresh, &err) !=
-            APR_SUCCESS ||
-        wh_hub_start(p, opt, &hub, &err) != APR_SUCCESS) {
+    if (wh_hub_start(p, opt, &hub, &err) != APR_SUCCESS) {
         return fail(&err, EX_CONFIG);
     }
     t.hub = hub;
@@ -411,8 +373,11 @@ static int run(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
     opt.httpd_gid = httpd.gid;
     apr_pool_create(&core.pool, p);
     apr_pool_tag(core.pool, "core");
-    code = become_active(p, &core);
-    return code >= 0 ? code : serve(p, o, &core, &opt);
+    code = wh_standby_run(&core, p, SELF, &stop_wanted, &err);
+    if (code >= 0) {
+        return code > 0 ? fail(&err, code) : 0;
+    }
+    return serve(p, o, &core, &opt);
 }
 
 int main(int argc, char **argv)

@@ -121,14 +121,17 @@ apr_status_t wh_db_app_update(wh_dbc_t *dbc, apr_pool_t *p, wh_app_t *a, apr_tim
         a->version++;
         a->updated_at = now;
     }
-    return rv;
+    return wh_dbc_then_moved(dbc, rv, err);
 }
 
 apr_status_t wh_db_app_mark_deleted(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                     apr_int64_t version, apr_time_t now, wh_err_t *err)
 {
-    return wh_dbc_cas(dbc, p, WH_SQL_app_mark_deleted,
-                      WH_ARGS(WH_I(now), WH_I(now), WH_S(id), WH_I(version)), err);
+    return wh_dbc_then_moved(dbc,
+                             wh_dbc_cas(dbc, p, WH_SQL_app_mark_deleted,
+                                        WH_ARGS(WH_I(now), WH_I(now), WH_S(id), WH_I(version)),
+                                        err),
+                             err);
 }
 
 apr_status_t wh_db_app_list_deleted(wh_dbc_t *dbc, apr_pool_t *p, int limit,

@@ -15,12 +15,15 @@ apr_status_t wh_db_instance_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_cla
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    return wh_dbc_cas(dbc, p, WH_SQL_instance_insert,
-                      WH_ARGS(WH_S(i->id), WH_S(i->container), WH_S(i->address), WH_I(i->port),
-                              WH_I(snap.cpu_millis), WH_I(snap.memory_bytes), WH_I(i->created_at),
-                              WH_S(i->deployment_id), WH_S(c->job_id), WH_I(c->worker_id),
-                              WH_I(c->epoch)),
-                      err);
+    return wh_dbc_then_moved(
+        dbc,
+        wh_dbc_cas(dbc, p, WH_SQL_instance_insert,
+                   WH_ARGS(WH_S(i->id), WH_S(i->container), WH_S(i->address), WH_I(i->port),
+                           WH_I(snap.cpu_millis), WH_I(snap.memory_bytes), WH_I(i->created_at),
+                           WH_S(i->deployment_id), WH_S(c->job_id), WH_I(c->worker_id),
+                           WH_I(c->epoch)),
+                   err),
+        err);
 }
 
 static apr_array_header_t *instance_array(apr_pool_t *p, const wh_rows_t *rows)
@@ -132,19 +135,24 @@ apr_status_t wh_db_instance_set_state(wh_dbc_t *dbc, apr_pool_t *p, const char *
         return wh_err_set(err, 500, "db_check", "An instance cannot go from %s to %s.",
                           wh_model_instance_state_text(from), wh_model_instance_state_text(to));
     }
-    return wh_dbc_cas(dbc, p, WH_SQL_instance_state,
-                      WH_ARGS(WH_S(wh_model_instance_state_text(to)),
-                              WH_I(to == WH_INSTANCE_STOPPED ? now : 0), WH_S(id),
-                              WH_S(wh_model_instance_state_text(from))),
-                      err);
+    return wh_dbc_then_moved(dbc,
+                             wh_dbc_cas(dbc, p, WH_SQL_instance_state,
+                                        WH_ARGS(WH_S(wh_model_instance_state_text(to)),
+                                                WH_I(to == WH_INSTANCE_STOPPED ? now : 0), WH_S(id),
+                                                WH_S(wh_model_instance_state_text(from))),
+                                        err),
+                             err);
 }
 
 apr_status_t wh_db_instance_stop_all(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
                                      const char *deployment_id, apr_time_t now, int *n,
                                      wh_err_t *err)
 {
-    return wh_dbc_query(dbc, p, WH_SQL_instance_stop_all,
-                        WH_ARGS(WH_I(now), WH_I(worker_id), WH_S(deployment_id)), n, err);
+    return wh_dbc_then_moved(dbc,
+                             wh_dbc_query(dbc, p, WH_SQL_instance_stop_all,
+                                          WH_ARGS(WH_I(now), WH_I(worker_id), WH_S(deployment_id)),
+                                          n, err),
+                             err);
 }
 
 apr_status_t wh_db_instance_set_observed(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,

@@ -16,6 +16,19 @@ apr_status_t wh_db_name_claim(wh_dbc_t *dbc, apr_pool_t *p, const wh_name_t *n, 
     if (rv == APR_SUCCESS && touched == 0) {
         return wh_err_set(err, 409, "name_taken", "The name %s belongs to another app.", n->label);
     }
+    return wh_dbc_then_moved(dbc, rv, err);
+}
+
+apr_status_t wh_db_name_changes(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t *out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    wh_row_t r;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_routes_seen, WH_NOARGS, &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        r = wh_dbc_row(&rows, 0);
+        *out = wh_dbc_int(&r);
+    }
     return rv;
 }
 
@@ -48,7 +61,8 @@ apr_status_t wh_db_name_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *ap
 apr_status_t wh_db_name_delete_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id, int *n,
                                       wh_err_t *err)
 {
-    return wh_dbc_query(dbc, p, WH_SQL_name_delete_by_app, WH_ARGS(WH_S(app_id)), n, err);
+    return wh_dbc_then_moved(
+        dbc, wh_dbc_query(dbc, p, WH_SQL_name_delete_by_app, WH_ARGS(WH_S(app_id)), n, err), err);
 }
 
 /* A label with several instances comes as several rows, one after the other. */

@@ -51,4 +51,9 @@ typedef struct wh_db_route_t {
 apr_status_t wh_db_name_routes(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
+/* A number that has gone up by every transaction after which a name may answer otherwise: names,
+ * what an app is to do, running instances. Who publishes on another machine looks at it. */
+apr_status_t wh_db_name_changes(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t *out,
+                                wh_err_t *err) WH_DB_CHECKED;
+
 #endif

@@ -21,6 +21,7 @@ struct wh_dbc_t {
     unsigned gone : 1;
     unsigned in_tx : 1;
     unsigned tx_failed : 1;
+    unsigned names_moved : 1; /* the commit bumps the counter of the routes */
 };
 
 /* What a return code of the driver means. */
@@ -108,6 +109,13 @@ apr_status_t wh_dbc_query(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_ar
 /* The same for a compare-and-set: no row touched is APR_NOTFOUND. */
 apr_status_t wh_dbc_cas(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args, int nargs,
                         wh_err_t *err) WH_DB_CHECKED;
+
+/* After a write by which a name may answer otherwise: the counter of the routes goes up, by which who
+ * publishes elsewhere sees it. As the last thing of the transaction: nobody waits for anything while
+ * he holds that row, so it can be in no circle of locks. */
+apr_status_t wh_dbc_names_moved(wh_dbc_t *dbc, wh_err_t *err) WH_DB_CHECKED;
+/* The same once rv is APR_SUCCESS; returns rv, or what went wrong. */
+apr_status_t wh_dbc_then_moved(wh_dbc_t *dbc, apr_status_t rv, wh_err_t *err) WH_DB_CHECKED;
 
 /* The rows of a statement, copied into p. */
 typedef struct wh_rows_t {

@@ -78,6 +78,28 @@ apr_status_t wh_dbc_begin(wh_dbc_t *dbc, apr_pool_t *p, wh_err_t *err)
     return APR_SUCCESS;
 }
 
+static apr_status_t bump_routes(wh_dbc_t *dbc, wh_err_t *err)
+{
+    apr_pool_t *p;
+    apr_status_t rv;
+
+    apr_pool_create(&p, dbc->pool);
+    rv = wh_dbc_query(dbc, p, WH_SQL_routes_bump, WH_NOARGS, NULL, err);
+    apr_pool_destroy(p);
+    return rv;
+}
+
+apr_status_t wh_dbc_names_moved(wh_dbc_t *dbc, wh_err_t *err)
+{
+    dbc->names_moved = dbc->in_tx;
+    return dbc->in_tx ? APR_SUCCESS : bump_routes(dbc, err);
+}
+
+apr_status_t wh_dbc_then_moved(wh_dbc_t *dbc, apr_status_t rv, wh_err_t *err)
+{
+    return rv == APR_SUCCESS ? wh_dbc_names_moved(dbc, err) : rv;
+}
+
 /* Forgets the transaction, which is over in the database. */
 static void tx_over(wh_dbc_t *dbc)
 {
@@ -87,6 +109,7 @@ static void tx_over(wh_dbc_t *dbc)
     }
     dbc->in_tx = 0;
     dbc->tx_failed = 0;
+    dbc->names_moved = 0;
 }
 
 int wh_dbc_state_agrees(const wh_dbc_t *dbc)
@@ -133,6 +156,10 @@ apr_status_t wh_dbc_commit(wh_dbc_t *dbc, wh_err_t *err)
     if (dbc->gone) {
         wh_dbc_rollback(dbc);
         return wh_err_set(err, 503, "db_gone", "The database cannot be reached at present.");
+    }
+    if (dbc->names_moved && !dbc->tx_failed && bump_routes(dbc, err) != APR_SUCCESS) {
+        wh_dbc_rollback(dbc);
+        return APR_EGENERAL;
     }
     if (dbc->tx_failed || !wh_dbc_state_agrees(dbc)) {
         wh_dbc_rollback(dbc);
