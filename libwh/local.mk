@@ -29,6 +29,7 @@ libwh_libwh_la_SOURCES = \
 libwh_libwh_la_SOURCES += \
 	libwh/wh_address.c libwh/wh_address.h \
 	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
+	libwh/wh_drain.c libwh/wh_drain.h \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
 	libwh/wh_hook.c libwh/wh_hook.h \

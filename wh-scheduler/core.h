@@ -73,9 +73,10 @@ typedef struct wh_core_t {
     int plan_behind;        /* the look behind the head of a long queue goes on after this job */
     wh_sched_job_t plan_after;
     char plan_after_id[32];
+    apr_int64_t removed; /* workers that were removed, as of the last look */
     apr_hash_t *stopped; /* apps that their owners stopped, as of the last look; in stopped_p */
     apr_pool_t *stopped_p;
-    wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at, desired_at, roster_at;
+    wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at, desired_at, drain_at, roster_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

@@ -12,6 +12,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/dbthread.c wh-scheduler/dbthread.h \
 	wh-scheduler/decline.c wh-scheduler/decline.h \
 	wh-scheduler/desired.c wh-scheduler/desired.h \
+	wh-scheduler/drain.c wh-scheduler/drain.h \
 	wh-scheduler/finish.c wh-scheduler/finish.h \
 	wh-scheduler/finish_switch.c wh-scheduler/finish_switch.h \
 	wh-scheduler/health.c wh-scheduler/health.h \

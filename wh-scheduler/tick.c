@@ -11,6 +11,7 @@
 #include "whdb/wh_db_name.h"
 #include "wh-scheduler/assign.h"
 #include "wh-scheduler/desired.h"
+#include "wh-scheduler/drain.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/health.h"
 #include "wh-scheduler/recover.h"
@@ -21,6 +22,7 @@
 #define ROSTER_US APR_INT64_C(5000000)  /* XD8 */
 #define DELETED_US APR_INT64_C(5000000)
 #define DESIRED_US APR_INT64_C(5000000)
+#define DRAIN_US APR_INT64_C(5000000)
 #define TEND_US APR_INT64_C(60000000)
 #define CHECK_US APR_INT64_C(3600000000)
 #define LIST_LIMIT 100
@@ -234,6 +236,9 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     }
     if (rv == APR_SUCCESS && (due(&core->desired_at, mono, DESIRED_US) || poked)) {
         rv = wh_desired_look(core, p, 1, now, err);
+    }
+    if (rv == APR_SUCCESS && (due(&core->drain_at, mono, DRAIN_US) || poked)) {
+        rv = wh_drain_look(core, p, now, err);
     }
     if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
         rv = wh_health_check(core, p, now, err);

@@ -8,6 +8,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_app.c whdb/wh_db_app.h \
 	whdb/wh_db_deployment.c whdb/wh_db_deployment.h \
 	whdb/wh_db_fleet.c whdb/wh_db_fleet.h \
+	whdb/wh_db_drain.c whdb/wh_db_drain.h \
 	whdb/wh_db_hook.c whdb/wh_db_hook.h \
 	whdb/wh_db_instance.c whdb/wh_db_instance.h \
 	whdb/wh_db_job.c whdb/wh_db_job.h \

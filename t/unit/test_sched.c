@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include "t/unit/unit.h"
+#include "libwh/wh_drain.h"
 #include "libwh/wh_sched.h"
 
 #define S(seconds) ((apr_time_t)(seconds)*1000000)
@@ -482,6 +483,26 @@ static void test_many(void **state)
     assert_int_equal(out.actions->nelts, N - 200);
 }
 
+static void test_drain_rows(void **state)
+{
+    wh_drain_app_t a = {.app_id = "a", .environment = "production", .since = T0};
+    wh_drain_app_t b = a;
+
+    (void)state;
+    b.environment = "staging";
+    assert_int_equal(wh_drain_judge(&a, NULL), WH_DRAIN_MOVE);
+    assert_int_equal(wh_drain_judge(&a, &b), WH_DRAIN_MOVE);
+    assert_int_equal(wh_drain_judge(&a, &a), WH_DRAIN_SAME);
+    a.failed_at = T0 - 1;
+    assert_int_equal(wh_drain_judge(&a, NULL), WH_DRAIN_MOVE);
+    a.failed_at = T0;
+    assert_int_equal(wh_drain_judge(&a, NULL), WH_DRAIN_FAILED);
+    a.open = 1;
+    assert_int_equal(wh_drain_judge(&a, NULL), WH_DRAIN_WAIT);
+    a.desired = WH_DESIRED_STOPPED;
+    assert_int_equal(wh_drain_judge(&a, NULL), WH_DRAIN_STOPPED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +523,7 @@ int main(void)
         UNIT("F148 R24 fifteen minutes without renewal is lost, never within", test_lost),
         UNIT("F148 each phase that is over leaves less for the rest", test_phases),
         UNIT("a worker that did not take a job is the last to be asked again", test_avoid),
+        UNIT("what is done about an app on a draining worker", test_drain_rows),
         UNIT("F148 beyond all deadlines and a minute it is failed", test_deadline),
         UNIT("F12 F14 F137 what failed is never run again by itself", test_never_again),
         UNIT("F150 R9 offline after two minutes, counted from the scheduler's start too",
