@@ -60,6 +60,7 @@ CONF
 # ---- wrong values: one line, with the name, the value and the range ----
 for my $case (
     ['WiseHostEngine maybe',             qr/WiseHostEngine must be On or Off/],
+    ['WiseHostAllowRawKey maybe',        qr/WiseHostAllowRawKey must be On or Off/],
     ['WiseHostAPI',                      qr/WiseHostAPI/],
     ['WiseHostBaseDomain "x y"',         qr/WiseHostBaseDomain: "x y" is not a valid domain name/],
     ['WiseHostBaseDomain -a.example',    qr/WiseHostBaseDomain: "-a.example" is not a valid domain name/],

@@ -111,7 +111,10 @@ $api->is_problem(refresh($key), 401, undef, 'XD8 and the key itself');
 $api->sql("UPDATE workers SET admin_state = 'removed' WHERE name = 'w2'");
 $api->is_problem(probe($api->jwt(\%other)), 401, undef, 'XD8 a removed worker');
 $api->is_problem(refresh($key2), 401, undef, 'XD8 and its key');
-$api->sql("UPDATE workers SET key_hash = '" . sha256_hex($key) . "' WHERE name = 'w1'", "UPDATE workers SET admin_state = 'active' WHERE name = 'w2'");
+$api->sql("UPDATE workers SET admin_state = 'active', revoked_at = 1 WHERE name = 'w2'");
+$api->is_problem(probe($api->jwt(\%other)), 401, undef, 'XD8 a revoked worker');
+$api->is_problem(refresh($key2), 401, undef, 'XD8 and its key');
+$api->sql("UPDATE workers SET key_hash = '" . sha256_hex($key) . "' WHERE name = 'w1'", "UPDATE workers SET revoked_at = 0 WHERE name = 'w2'");
 
 # ---- the upgrade -----------------------------------------------------------------------------------
 my $nonce = 'ab' x 16;
@@ -190,6 +193,22 @@ is(refresh($key)->{status}, 200, 'a right one is not');
 @status = map { $api->req(POST => '/v1/login', json => { token => "guess $_" })->{status} } 1 .. 25;
 is($status[-1], 429, 'wrong logins too');
 ok($api->req(POST => '/v1/login', json => { token => 'x' })->{headers}{'retry-after'} > 0, 'with Retry-After');
+
+# ---- tokens only -----------------------------------------------------------------------------------
+{
+    my $strict = WH::Api->new(conf => "WiseHostAllowRawKey Off\n");
+    my $raw = sha256_hex('strict');
+    my $in = $strict->req(POST => '/v1/workers/register', token => $strict->{control}, json => body('s1', $raw));
+    my $open = sub {
+        return $strict->raw(join("\r\n", 'GET /v1/workers/ws HTTP/1.1', 'Host: 127.0.0.1', 'Upgrade: websocket', 'Connection: Upgrade',
+            'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Protocol: wisehost.v1',
+            "X-Wisehost-Nonce: $nonce", "Authorization: Bearer $_[0]", '', ''), head => 1);
+    };
+    $strict->is_problem($open->($raw), 401, undef, 'WiseHostAllowRawKey Off: the key opens no channel');
+    is($open->($in->{json}{token})->{status}, 503, 'the token does: it is the hub that is not there');
+    is($strict->req(POST => '/v1/workers/refresh-token', token => $raw, body => '')->{status}, 200, 'R31 F45 the key still gets a token');
+    is($strict->unexpected('WH0163', 'AH02454', 'AH01079', 'AH01114'), '', 'nothing else is in the log');
+}
 
 is($api->unexpected('WH0163', 'AH00957', 'AH01102', 'AH02454', 'AH01079', 'AH01114'), '', 'the error log has nothing but what was announced');
 done_testing();

@@ -22,6 +22,7 @@ unit_tests = \
 	t/unit/test_hook \
 	t/unit/test_host \
 	t/unit/test_hub \
+	t/unit/test_hub_auth \
 	t/unit/test_id \
 	t/unit/test_idmap \
 	t/unit/test_json \
@@ -139,6 +140,8 @@ t_unit_test_stats_SOURCES = t/unit/test_stats.c $(unit_common)
 t_unit_test_stats_LDADD = $(unit_libs)
 
 # Pieces of the scheduler.
+t_unit_test_hub_auth_SOURCES = t/unit/test_hub_auth.c $(unit_common)
+t_unit_test_hub_auth_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 t_unit_test_idmap_SOURCES = t/unit/test_idmap.c $(unit_common)
 t_unit_test_idmap_LDADD = $(unit_libs)
 t_unit_test_roster_SOURCES = t/unit/test_roster.c $(unit_common)
