@@ -16,6 +16,7 @@ unit_tests = \
 	t/unit/test_db_schema \
 	t/unit/test_db_sql \
 	t/unit/test_db_worker \
+	t/unit/test_drain \
 	t/unit/test_err \
 	t/unit/test_fsm \
 	t/unit/test_giturl \
@@ -153,6 +154,9 @@ t_unit_test_logseg_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 # The database thread's work, on both databases and with a clock that is moved by hand.
 unit_sched = t/unit/sched.c t/unit/sched.h $(unit_db)
 unit_sched_libs = wh-scheduler/libsched.la $(unit_db_libs)
+t_unit_test_drain_SOURCES = t/unit/test_drain.c $(unit_sched)
+t_unit_test_drain_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_drain_LDADD = $(unit_sched_libs)
 t_unit_test_tick_SOURCES = t/unit/test_tick.c $(unit_sched)
 t_unit_test_tick_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_tick_LDADD = $(unit_sched_libs)

@@ -7,6 +7,7 @@
 
 #include "libwh/wh_log.h"
 #include "libwh/wh_sys.h"
+#include "whdb/wh_db_worker.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/tick.h"
@@ -273,4 +274,27 @@ const char *sched_deployment(sched_t *s, const char *id)
 const char *sched_job(sched_t *s, const char *id)
 {
     return db_value(s->t, apr_psprintf(s->t->p, "SELECT status FROM jobs WHERE id = '%s'", id));
+}
+
+const char *sched_observed(sched_t *s, const wh_app_t *a)
+{
+    return db_value(s->t, apr_psprintf(s->t->p,
+                                       "SELECT observed || '/' || reason || '/' || desired"
+                                       " FROM apps WHERE id = '%s'",
+                                       a->id));
+}
+
+/* A job that runs: deployment n of app on w, epoch 1. */
+void sched_begin(sched_t *s, const wh_worker_t *w, const wh_app_t *a, int n)
+{
+    (void)db_deployment(s->t, a, n);
+    sched_tick(s);
+    assert_int_equal(sched_ack(s, w->id, db_id(s->t, 'j', n), 1), APR_SUCCESS);
+    assert_string_equal(sched_job(s, db_id(s->t, 'j', n)), "processing");
+}
+
+void sched_away(sched_t *s, const wh_worker_t *w)
+{
+    assert_ok(wh_db_worker_set_offline(s->t->dbc, s->t->p, w->id, s->clock.now, &s->t->err),
+              &s->t->err);
 }

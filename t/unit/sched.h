@@ -51,4 +51,12 @@ const char *sched_out(sched_t *s);
 const char *sched_deployment(sched_t *s, const char *id);
 const char *sched_job(sched_t *s, const char *id);
 
+/* observed/reason/desired of an app. */
+const char *sched_observed(sched_t *s, const wh_app_t *a);
+
+/* Deployment n of the app runs on w: placed, taken, gone for, at epoch 1. */
+void sched_begin(sched_t *s, const wh_worker_t *w, const wh_app_t *a, int n);
+/* Its row says that it is not online. */
+void sched_away(sched_t *s, const wh_worker_t *w);
+
 #endif

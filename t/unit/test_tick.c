@@ -14,14 +14,6 @@ static const char *worker_status(sched_t *s, const wh_worker_t *w)
                     apr_psprintf(s->t->p, "SELECT status FROM workers WHERE id = %d", (int)w->id));
 }
 
-static const char *app_observed(sched_t *s, const wh_app_t *a)
-{
-    return db_value(s->t, apr_psprintf(s->t->p,
-                                       "SELECT observed || '/' || reason || '/' || desired"
-                                       " FROM apps WHERE id = '%s'",
-                                       a->id));
-}
-
 /* Ticks for so long, second by second at first, then up to the last one exactly. The worker says
  * it is alive every 30 s, as an agent does, while beat is set. */
 static void live(sched_t *s, int seconds, const wh_worker_t *beat, const char *job)
@@ -35,15 +27,6 @@ static void live(sched_t *s, int seconds, const wh_worker_t *beat, const char *j
             sched_tick(s);
         }
     }
-}
-
-/* A job that runs: deployment n of app on w, epoch 1. */
-static void begin(sched_t *s, const wh_worker_t *w, const wh_app_t *a, int n)
-{
-    (void)db_deployment(s->t, a, n);
-    sched_tick(s);
-    assert_int_equal(sched_ack(s, w->id, db_id(s->t, 'j', n), 1), APR_SUCCESS);
-    assert_string_equal(sched_job(s, db_id(s->t, 'j', n)), "processing");
 }
 
 static void test_silent(void **state)
@@ -113,7 +96,7 @@ static void test_lost(void **state)
     s->settings.clone_s = s->settings.build_s = s->settings.start_s = 100;
     sched_tick(s);
     sched_up(s, w, NULL);
-    begin(s, w, a, 1);
+    sched_begin(s, w, a, 1);
     assert_string_equal(db_value(t, used), "1000");
     live(s, 90, w, db_id(t, 'j', 1)); /* its lease now ends 60 s after the 90th */
     sched_down(s, w->id);
@@ -135,7 +118,7 @@ static void test_lost_edge(void **state)
     s->settings.build_s = 900 - 300 - 120 - 60 + 30; /* 930 s in all */
     sched_tick(s);
     sched_up(s, w, NULL);
-    begin(s, w, a, 1);
+    sched_begin(s, w, a, 1);
     sched_down(s, w->id);
     live(s, 900, NULL, NULL);
     assert_string_equal(sched_deployment(s, d), "deploy//"); /* within its deadlines: not stuck */
@@ -167,7 +150,7 @@ static void test_phase(void **state)
 
     sched_tick(s);
     sched_up(s, w, NULL);
-    begin(s, w, a, 1);
+    sched_begin(s, w, a, 1);
     live(s, 10, w, j);
     assert_int_equal(sched_say(s, w->id, WH_MSG_JOB_STATUS,
                                json_pack("{s:s,s:i,s:s,s:i}", "job", j, "epoch", 1, "phase",
@@ -194,7 +177,7 @@ static void jump(db_t *t, apr_interval_time_t step)
 
     sched_tick(s);
     sched_up(s, w, NULL);
-    begin(s, w, a, 1);
+    sched_begin(s, w, a, 1);
     sched_up(s, idle, NULL);
     live(s, 200, w, j);
     sched_up(s, idle, NULL);
@@ -257,7 +240,7 @@ static void down(db_t *t, apr_interval_time_t step)
 
     sched_tick(s);
     sched_up(s, w, NULL);
-    begin(s, w, a, 1);
+    sched_begin(s, w, a, 1);
     live(s, 30, w, j);
     wh_clock_fake_step(&s->clock, step);
     sched_restart(s);
@@ -296,7 +279,7 @@ static void test_held_up(void **state)
 
     sched_tick(s);
     sched_up(s, w, NULL);
-    begin(s, w, a, 1);
+    sched_begin(s, w, a, 1);
     sched_pass(s, 1800);
     sched_tick(s);
     assert_string_equal(worker_status(s, w), "online");
@@ -305,12 +288,6 @@ static void test_held_up(void **state)
 }
 
 /* ---- a worker that drops ---- */
-
-static void away(sched_t *s, const wh_worker_t *w)
-{
-    assert_ok(wh_db_worker_set_offline(s->t->dbc, s->t->p, w->id, s->clock.now, &s->t->err),
-              &s->t->err);
-}
 
 static void test_cascade(void **state)
 {
@@ -322,21 +299,21 @@ static void test_cascade(void **state)
 
     sched_tick(s);
     sched_up(s, w, NULL);
-    begin(s, w, a, 1);
+    sched_begin(s, w, a, 1);
     assert_int_equal(sched_result(s, w->id, db_id(t, 'j', 1), 1, "succeeded"), APR_SUCCESS);
-    assert_string_equal(app_observed(s, a), "running//running");
+    assert_string_equal(sched_observed(s, a), "running//running");
     sched_down(s, w->id);
     assert_string_equal(worker_status(s, w), "offline"); /* F8: at once */
-    assert_string_equal(app_observed(s, a), "stopped/worker_offline/running");
+    assert_string_equal(sched_observed(s, a), "stopped/worker_offline/running");
     assert_string_equal(db_value(t, "SELECT state FROM instances"), "running");
     sched_up(s, w, NULL);
-    assert_string_equal(app_observed(s, a), "stopped/worker_offline/running");
+    assert_string_equal(sched_observed(s, a), "stopped/worker_offline/running");
     assert_int_equal(sched_say(s, w->id, WH_MSG_APP_STATUS,
                                json_pack("{s:s,s:s,s:s,s:s,s:s,s:i}", "app", a->id, "deployment",
                                          db_id(t, 'd', 1), "container", up, "state", "running",
                                          "reason", "", "restarts", 0)),
                      APR_SUCCESS);
-    assert_string_equal(app_observed(s, a), "running//running");
+    assert_string_equal(sched_observed(s, a), "running//running");
     sched_end(s);
 }
 
@@ -350,7 +327,7 @@ static void test_reassign(void **state)
 
     sched_tick(s);
     sched_up(s, w, NULL);
-    away(s, other);
+    sched_away(s, other);
     (void)db_deployment(t, a, 1);
     sched_tick(s);
     assert_non_null(strstr(sched_out(s), apr_psprintf(t->p, "job %s 1@1", j)));
@@ -378,7 +355,7 @@ static void test_hold(void **state)
     s->settings.job_on_worker_loss = "hold";
     sched_tick(s);
     sched_up(s, w, NULL);
-    away(s, other);
+    sched_away(s, other);
     (void)db_deployment(t, a, 1);
     sched_tick(s);
     sched_up(s, other, NULL);
@@ -415,7 +392,7 @@ static void test_refused(void **state)
 
     sched_tick(s);
     sched_up(s, w, NULL);
-    away(s, other);
+    sched_away(s, other);
     (void)db_deployment(t, a, 1);
     sched_tick(s);
     sched_up(s, other, NULL);
@@ -454,7 +431,7 @@ static void test_result_twice(void **state)
 
     sched_tick(s);
     sched_up(s, w, NULL);
-    begin(s, w, a, 1);
+    sched_begin(s, w, a, 1);
     assert_int_equal(sched_result(s, w->id, j, 2, "succeeded"), APR_SUCCESS); /* not its epoch */
     assert_string_equal(sched_job(s, j), "processing");
     assert_int_equal(sched_result(s, w->id, j, 1, "failed"), APR_SUCCESS);
@@ -478,7 +455,7 @@ static void test_full(void **state)
     sched_tick(s);
     sched_up(s, w, NULL);
     for (int n = 1; n <= 3; n++) {
-        begin(s, w, a, n);
+        sched_begin(s, w, a, n);
         assert_int_equal(sched_result(s, w->id, db_id(t, 'j', n), 1, "succeeded"), APR_SUCCESS);
         assert_string_equal(sched_deployment(s, db_id(t, 'd', n)), "completed/succeeded/");
     }
@@ -486,239 +463,6 @@ static void test_full(void **state)
     (void)db_deployment(t, db_app(t, 2, WH_KIND_CONTAINER), 4);
     sched_tick(s);
     assert_string_equal(sched_deployment(s, db_id(t, 'd', 4)), "prepare//no_room");
-    sched_end(s);
-}
-
-/* ---- what should run ---- */
-
-static const char *names(sched_t *s)
-{
-    return db_value(s->t, "SELECT COUNT(*) FROM names");
-}
-
-static void test_desired(void **state)
-{
-    db_t *t = *state;
-    sched_t *s = sched_make(t);
-    wh_worker_t *w = db_worker(t, 1);
-    wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
-    const char *d1 = db_id(t, 'd', 1), *d2 = db_id(t, 'd', 2), *j2 = db_id(t, 'j', 2);
-
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    begin(s, w, a, 1);
-    assert_int_equal(sched_result(s, w->id, db_id(t, 'j', 1), 1, "succeeded"), APR_SUCCESS);
-    sched_tick(s);
-    (void)sched_out(s);
-
-    db_sql(t, "UPDATE apps SET desired = 'stopped'");
-    sched_tick(s);
-    assert_string_equal(sched_out(s), apr_psprintf(t->p, "settings %s-@1", d1));
-    sched_tick(s);
-    assert_string_equal(sched_out(s), "");
-    sched_up(s, w, NULL);
-    assert_string_equal(sched_out(s), apr_psprintf(t->p, "welcome %s-@2", d1));
-    db_sql(t, "UPDATE apps SET desired = 'running'");
-    sched_tick(s);
-    assert_string_equal(sched_out(s), apr_psprintf(t->p, "settings %s+@2", d1));
-
-    /* Superseded: the old one runs on until its stop job comes, and is gone from the list then. */
-    sched_pass(s, 1);
-    begin(s, w, a, 2);
-    assert_int_equal(sched_result(s, w->id, j2, 1, "succeeded"), APR_SUCCESS);
-    (void)sched_out(s);
-    sched_tick(s);
-    assert_string_equal(sched_out(s), apr_psprintf(t->p, "settings %s+ %s+@2", d1, d2));
-    sched_pass(s, 11);
-    sched_tick(s);
-    (void)sched_out(s);
-    assert_int_equal(sched_ack(s, w->id, db_value(t, "SELECT id FROM jobs WHERE kind = 'stop'"), 1),
-                     APR_SUCCESS);
-    assert_int_equal(sched_result(s, w->id, db_value(t, "SELECT id FROM jobs WHERE kind = 'stop'"),
-                                  1, "succeeded"),
-                     APR_SUCCESS);
-    (void)sched_out(s);
-    sched_tick(s);
-    assert_string_equal(sched_out(s), apr_psprintf(t->p, "settings %s+@2", d2));
-    assert_string_equal(names(s), "4");
-    sched_end(s);
-}
-
-/* Whoever comes back with its container at another port has its names moved there. */
-static void test_place(void **state)
-{
-    db_t *t = *state;
-    sched_t *s = sched_make(t);
-    wh_worker_t *w = db_worker(t, 1);
-    wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
-    const char *place = "SELECT address || ':' || port FROM instances";
-    const char *format = "{s:s,s:s,s:i,s:i,s:{},s:s,s:i,s:[],s:[],s:[{s:s,s:s,s:s,s:i,s:s}]}";
-    const struct {
-        const char *address;
-        int port;
-        const char *then;
-        int moved;
-    } rows[] = {
-        {"127.0.0.1", 20001, "127.0.0.1:20001", 0},
-        {"127.0.0.1", 20009, "127.0.0.1:20009", 1},
-        {"127.0.0.1", 80, "127.0.0.1:20009", 0},
-        {"10.0.0.9", 20010, "127.0.0.1:20009", 0},
-    };
-
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    begin(s, w, a, 1);
-    assert_int_equal(sched_result(s, w->id, db_id(t, 'j', 1), 1, "succeeded"), APR_SUCCESS);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        sched_tick(s);
-        (void)sched_say(s, w->id, WH_MSG_HELLO,
-                        json_pack(format, "version", "0.1.0", "name", w->name, "cpu_millis", 4000,
-                                  "memory_bytes", 1 << 30, "labels", "engine", w->engine,
-                                  "max_jobs", 2, "running", "results", "instances", "deployment",
-                                  db_id(t, 'd', 1), "container",
-                                  apr_psprintf(t->p, "c-%s-1", db_id(t, 'j', 1)), "address",
-                                  rows[i].address, "port", rows[i].port, "state", "running"));
-        assert_string_equal(db_value(t, place), rows[i].then);
-        assert_int_equal(s->core.republish, rows[i].moved);
-    }
-    sched_end(s);
-}
-
-/* ---- emptying a worker ---- */
-
-/* The newest deployment of an app: "id job trigger status/conclusion/cause". */
-static const char *newest(sched_t *s, const wh_app_t *a, const char *what)
-{
-    return db_value(
-        s->t, apr_psprintf(s->t->p,
-                           "SELECT %s FROM deployments d JOIN jobs j ON j.deployment_id = d.id"
-                           " AND j.kind = 'deploy' WHERE d.app_id = '%s'"
-                           " ORDER BY d.number DESC LIMIT 1",
-                           what, a->id));
-}
-
-static void admin(sched_t *s, const wh_worker_t *w, const char *state)
-{
-    db_sql(s->t,
-           apr_psprintf(s->t->p,
-                        "UPDATE workers SET admin_state = '%s', drain_at = %" APR_INT64_T_FMT
-                        " WHERE id = %d",
-                        state, strcmp(state, "draining") == 0 ? s->clock.now : 0, (int)w->id));
-}
-
-/* Two workers, an app that runs on the first. */
-static sched_t *with_app(db_t *t, wh_worker_t **w, wh_worker_t **other, wh_app_t **a)
-{
-    sched_t *s = sched_make(t);
-
-    *w = db_worker(t, 1);
-    *other = db_worker(t, 2);
-    *a = db_app(t, 1, WH_KIND_CONTAINER);
-    sched_tick(s);
-    sched_up(s, *w, NULL);
-    away(s, *other);
-    begin(s, *w, *a, 1);
-    assert_int_equal(sched_result(s, (*w)->id, db_id(t, 'j', 1), 1, "succeeded"), APR_SUCCESS);
-    db_sql(t, "UPDATE deployments SET commit_sha = 'abc'");
-    sched_tick(s);
-    (void)sched_out(s);
-    sched_pass(s, 1);
-    return s;
-}
-
-static void test_drain(void **state)
-{
-    db_t *t = *state;
-    wh_worker_t *w, *other;
-    wh_app_t *a;
-    sched_t *s = with_app(t, &w, &other, &a);
-    const char *job;
-
-    admin(s, w, "draining");
-    sched_tick(s);
-    assert_string_equal(newest(s, a, "d.trigger_kind"), "drain");
-    assert_string_equal(newest(s, a, "d.commit_sha"), "abc");
-    assert_string_equal(newest(s, a, "d.status"), "prepare");
-    assert_string_equal(newest(s, a, "d.cause_code"), "no_worker"); /* and says why it stays */
-    sched_tick(s);
-    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM deployments"), "2");
-    (void)sched_out(s);
-
-    sched_up(s, other, NULL);
-    sched_tick(s);
-    job = newest(s, a, "j.id");
-    assert_non_null(strstr(sched_out(s), apr_psprintf(t->p, "job %s 1@2", job)));
-    assert_int_equal(sched_ack(s, other->id, job, 1), APR_SUCCESS);
-    assert_string_equal(db_value(t, "SELECT state FROM instances"), "running");
-    sched_pass(s, 1);
-    assert_int_equal(sched_result(s, other->id, job, 1, "succeeded"), APR_SUCCESS);
-    /* Start-first: the old one goes ten seconds after the switch. */
-    assert_string_equal(db_value(t, "SELECT state FROM instances ORDER BY worker_id"), "draining");
-    assert_string_equal(db_value(t, "SELECT status || worker_id FROM jobs WHERE kind = 'stop'"),
-                        "pending1");
-    sched_pass(s, 11);
-    sched_tick(s);
-    assert_string_equal(db_value(t, "SELECT status || worker_id FROM jobs WHERE kind = 'stop'"),
-                        "assigned1");
-    sched_tick(s);
-    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM deployments"), "2");
-    sched_end(s);
-}
-
-static void test_undrain(void **state)
-{
-    db_t *t = *state;
-    wh_worker_t *w, *other;
-    wh_app_t *a;
-    sched_t *s = with_app(t, &w, &other, &a);
-
-    admin(s, w, "draining");
-    sched_tick(s);
-    assert_string_equal(newest(s, a, "d.status"), "prepare");
-    admin(s, w, "active");
-    sched_tick(s);
-    assert_string_equal(newest(s, a, "d.conclusion || '/' || d.cause_code"), "skipped/undrained");
-    assert_string_equal(db_value(t, "SELECT state FROM instances"), "running");
-    assert_string_equal(app_observed(s, a), "running//running");
-
-    /* A move that fails is made once in a drain, and again in the next one. */
-    sched_pass(s, 1);
-    sched_up(s, other, NULL);
-    admin(s, w, "draining");
-    sched_tick(s);
-    assert_int_equal(sched_ack(s, other->id, newest(s, a, "j.id"), 1), APR_SUCCESS);
-    assert_int_equal(sched_result(s, other->id, newest(s, a, "j.id"), 1, "failed"), APR_SUCCESS);
-    sched_tick(s);
-    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM deployments"), "3");
-    sched_pass(s, 1);
-    admin(s, w, "draining");
-    sched_tick(s);
-    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM deployments"), "4");
-    sched_end(s);
-}
-
-static void test_removed(void **state)
-{
-    db_t *t = *state;
-    wh_worker_t *w, *other, *row;
-    wh_app_t *a;
-    sched_t *s = with_app(t, &w, &other, &a);
-    const char *job;
-
-    assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
-    assert_ok(wh_db_worker_get(t->dbc, t->p, w->id, &row, &t->err), &t->err);
-    assert_ok(wh_db_fleet_remove(t->dbc, t->p, row, s->clock.now, &t->err), &t->err);
-    assert_ok(wh_dbc_commit(t->dbc, &t->err), &t->err);
-    assert_string_equal(app_observed(s, a), "stopped/worker_removed/running");
-    sched_up(s, other, NULL);
-    sched_tick(s);
-    job = newest(s, a, "j.id");
-    assert_string_equal(newest(s, a, "d.trigger_kind || j.status"), "drainassigned");
-    assert_int_equal(sched_ack(s, other->id, job, 1), APR_SUCCESS);
-    assert_int_equal(sched_result(s, other->id, job, 1, "succeeded"), APR_SUCCESS);
-    assert_string_equal(app_observed(s, a), "running//running");
-    sched_tick(s);
-    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM deployments"), "2");
     sched_end(s);
 }
 
@@ -744,11 +488,6 @@ int main(void)
         DB_CASE("F10 F11 hold: it waits for its worker, for fifteen minutes", test_hold),
         DB_CASE("a job that is refused again and again goes elsewhere", test_refused),
         DB_CASE("XE14 stale, repeated and contradicting results", test_result_twice),
-        DB_CASE("an owner stops and starts an app: the worker is told", test_desired),
-        DB_CASE("R9 a container that came back elsewhere: names follow", test_place),
-        DB_CASE("drain: an app moves start-first, or says why it stays", test_drain),
-        DB_CASE("undrain: what has not begun is taken back", test_undrain),
-        DB_CASE("the apps of a removed worker move as well", test_removed),
         DB_CASE("the grace of a replaced container holds nobody up", test_full),
     };
 
