@@ -100,6 +100,7 @@ main()
     serve)
         export CONTAINERS_CONF=$ENGINE/containers.conf
         rm -f "$ENGINE/podman.sock"
+        cd "$ENGINE" # conmon leaves a mark where it was started when a container is killed for want of memory
         exec podman --root "$ENGINE/storage" --runroot "$RUNROOT" \
             system service --time 0 "unix://$ENGINE/podman.sock"
         ;;

@@ -8,20 +8,12 @@
 #include "wh-agent/thread.h"
 
 #define LOOK_US ((apr_interval_time_t)30 * APR_USEC_PER_SEC)
+#define KEEP_US ((apr_interval_time_t)600 * APR_USEC_PER_SEC)
+#define LOOK_EVENT_US ((apr_interval_time_t)200000)
 #define LOOK_SOON_US ((apr_interval_time_t)1500000)
 #define FLUSH_US ((apr_interval_time_t)60000)
 #define REPLACED_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
 #define STOP_PATIENCE_US ((apr_interval_time_t)20 * APR_USEC_PER_SEC)
-#define REST_FIRST_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
-#define REST_MAX_US ((apr_interval_time_t)960 * APR_USEC_PER_SEC)
-#define REST_KEPT 256
-
-/* A container that ended again soon after it was started. */
-typedef struct rest_t {
-    char container[80];
-    apr_interval_time_t pause;
-    wh_mono_t until;
-} rest_t;
 
 static void look(wh_agent_t *agent);
 static void prepare(wh_agent_t *agent);
@@ -33,11 +25,12 @@ typedef struct pass_t {
     apr_pool_t *p;
     wh_reconcile_in_t in;
     int acting; /* in is to be followed, else only look */
+    int keep;   /* keep house, too */
     int clear;  /* first remove what a former life left */
     int want_token, force_token;
     const char *token;
     apr_array_header_t *seen;
-    const char *engine_name;
+    const char *engine_name, *engine_root; /* root: only asked before a connection */
     wh_err_t err, engine_err;
     int ok;
 } pass_t;
@@ -104,6 +97,22 @@ static void run_pass(pass_t *pass)
         pass->seen = NULL;
         pass->engine_name = "";
     }
+    if (a->engine != NULL && pass->want_token && pass->seen != NULL)
+        (void)wh_reconcile_engine_root(pass->p, &opts, &pass->engine_root);
+}
+
+/* While nothing is deployed: an image that was just built has no container yet. */
+static void keep_house(pass_t *pass)
+{
+    const wh_agent_t *a = pass->agent;
+    wh_keep_opts_t opts = {.conf = &a->conf,
+                           .clock = a->clock,
+                           .engine = a->engine,
+                           .agent = wh_identity_agent_id(a->identity)};
+    wh_err_t err = WH_ERR_INIT;
+
+    if (wh_keep_run(pass->p, &opts, &err) != APR_SUCCESS)
+        wh_log(WH_LOG_WARN, "WH0682", "old images stay: %s", err.text);
 }
 
 static pass_t *make_pass(wh_agent_t *agent)
@@ -114,6 +123,7 @@ static pass_t *make_pass(wh_agent_t *agent)
     if (pass != NULL) {
         pass->agent = agent;
         pass->p = p;
+        pass->engine_root = "";
     }
     return pass;
 }
@@ -131,35 +141,15 @@ static const wh_reconcile_seen_t *seen_before(const wh_agent_t *agent, const cha
     return NULL;
 }
 
-/* A container that had to be started again: if it is down again, twice as long until the next try.
- */
-static void rest(wh_agent_t *agent, const wh_reconcile_seen_t *s)
-{
-    wh_mono_t now = wh_clock_mono(agent->clock);
-    rest_t *r = NULL;
-
-    for (int i = 0; i < agent->rest->nelts; i++)
-        if (strcmp(APR_ARRAY_IDX(agent->rest, i, rest_t).container, s->container) == 0)
-            r = &APR_ARRAY_IDX(agent->rest, i, rest_t);
-    if (r == NULL && agent->rest->nelts >= REST_KEPT)
-        apr_array_clear(agent->rest);
-    if (r == NULL) {
-        r = &APR_ARRAY_PUSH(agent->rest, rest_t);
-        *r = (rest_t){.pause = REST_FIRST_US / 2};
-        apr_cpystrn(r->container, s->container, sizeof(r->container));
-    } else if (!wh_mono_reached(now, r->until)) {
-        return;
-    }
-    r->pause = r->pause * 2 < REST_MAX_US ? r->pause * 2 : REST_MAX_US;
-    r->until = wh_mono_add(now, r->pause);
-}
-
 static void take_seen(wh_agent_t *agent, const pass_t *pass, int tell_all)
 {
     apr_pool_t *p;
     apr_array_header_t *now;
 
     apr_cpystrn(agent->engine_name, pass->engine_name, sizeof(agent->engine_name));
+    if (pass->engine_root[0] != '\0')
+        apr_cpystrn(agent->machine.engine_root, pass->engine_root,
+                    sizeof(agent->machine.engine_root));
     if (pass->seen == NULL || (p = wh_pool_make("seen")) == NULL)
         return;
     now = apr_array_make(p, pass->seen->nelts + 1, sizeof(wh_reconcile_seen_t));
@@ -172,12 +162,13 @@ static void take_seen(wh_agent_t *agent, const pass_t *pass, int tell_all)
         s.container = apr_pstrdup(p, s.container);
         s.address = apr_pstrdup(p, s.address);
         s.reason = apr_pstrdup(p, s.reason);
+        s.violation = apr_pstrdup(p, s.violation);
         APR_ARRAY_PUSH(now, wh_reconcile_seen_t) = s;
-        if (!s.busy &&
+        if (!s.busy && s.app[0] != '\0' && s.deployment[0] != '\0' &&
             (tell_all || old == NULL || old->state != s.state || old->restarts != s.restarts))
             wh_link_conn_app_status(agent, &s);
-        if (s.started)
-            rest(agent, &s);
+        if (s.violation[0] != '\0')
+            wh_link_conn_violation(agent, &s);
     }
     if (agent->seen_p != NULL)
         apr_pool_destroy(agent->seen_p);
@@ -197,10 +188,13 @@ static void on_looked(void *owner, void *data)
     if (pass->engine_err.rv != APR_SUCCESS)
         wh_log(WH_LOG_WARN, "WH0671", "the container engine: %s", pass->engine_err.text);
     take_seen(agent, pass, pass->in.may_remove);
-    if (came_back)
+    if (came_back && agent->connected)
         wh_link_close(agent->link, 1000); /* the next hello tells of the engine */
-    if (agent->welcomed && agent->reconcile_due)
-        look(agent);
+    wh_link_timer(
+        agent->link, WH_LINK_T_LOOK,
+        wh_restarts_wait(agent->restarts, wh_clock_mono(agent->clock),
+                         agent->look_again || agent->reconcile_due ? LOOK_EVENT_US : LOOK_US));
+    agent->look_again = 0;
     (void)malloc_trim(0);
 }
 
@@ -209,14 +203,14 @@ static void look_thread(void *data)
     pass_t *pass = data;
 
     run_pass(pass);
+    if (pass->keep && pass->seen != NULL)
+        keep_house(pass);
     wh_box_post(pass->agent->box, pass->p, on_looked, pass);
 }
 
 static void copy_desired(wh_agent_t *agent, pass_t *pass)
 {
     apr_array_header_t *desired = apr_array_make(pass->p, 8, sizeof(wh_msg_desired_t));
-    apr_array_header_t *resting = apr_array_make(pass->p, 4, sizeof(const char *));
-    wh_mono_t now = wh_clock_mono(agent->clock);
 
     for (int i = 0; agent->desired != NULL && i < agent->desired->nelts; i++) {
         wh_msg_desired_t d = APR_ARRAY_IDX(agent->desired, i, wh_msg_desired_t);
@@ -225,14 +219,8 @@ static void copy_desired(wh_agent_t *agent, pass_t *pass)
         d.app = apr_pstrdup(pass->p, d.app);
         APR_ARRAY_PUSH(desired, wh_msg_desired_t) = d;
     }
-    for (int i = 0; i < agent->rest->nelts; i++) {
-        const rest_t *r = &APR_ARRAY_IDX(agent->rest, i, rest_t);
-
-        if (!wh_mono_reached(now, r->until))
-            APR_ARRAY_PUSH(resting, const char *) = apr_pstrdup(pass->p, r->container);
-    }
     pass->in.desired = desired;
-    pass->in.resting = resting;
+    pass->in.restarts = agent->restarts;
     pass->in.busy = wh_jobs_busy(agent->jobs, pass->p);
     pass->in.asked_at = agent->desired_at;
 }
@@ -242,7 +230,9 @@ static void look(wh_agent_t *agent)
     pass_t *pass;
     wh_err_t err = WH_ERR_INIT;
 
-    if (agent->engine == NULL || !agent->welcomed || agent->looking || agent->stopping)
+    /* What should run is known from the first welcome on, and goes on to be seen to while the hub
+     * is away. */
+    if (agent->engine == NULL || agent->desired_at == 0 || agent->looking || agent->stopping)
         return;
     wh_link_timer(agent->link, WH_LINK_T_LOOK, LOOK_US);
     pass = make_pass(agent);
@@ -251,6 +241,10 @@ static void look(wh_agent_t *agent)
     copy_desired(agent, pass);
     pass->acting = 1;
     pass->in.may_remove = agent->reconcile_due;
+    pass->keep = wh_jobs_count_running(agent->jobs) == 0 &&
+                 wh_mono_reached(wh_clock_mono(agent->clock), agent->keep_at);
+    if (pass->keep)
+        agent->keep_at = wh_mono_add(wh_clock_mono(agent->clock), KEEP_US);
     agent->reconcile_due = 0;
     agent->looking = 1;
     if (wh_thread_start(look_thread, pass, &err) == APR_SUCCESS)
@@ -263,6 +257,58 @@ static void look(wh_agent_t *agent)
 void wh_agent_look_soon(wh_agent_t *agent)
 {
     wh_link_timer(agent->link, WH_LINK_T_LOOK, agent->reconcile_due ? 1 : LOOK_SOON_US);
+}
+
+static void on_event(void *owner, void *data)
+{
+    wh_agent_t *agent = owner;
+
+    (void)data;
+    agent->look_again = 1; /* if a look is under way: it may have come too early */
+    if (!agent->looking)
+        wh_link_timer(agent->link, WH_LINK_T_LOOK, LOOK_EVENT_US);
+}
+
+/* On the events' thread. */
+static void happened(void *baton)
+{
+    wh_agent_t *agent = baton;
+    apr_pool_t *p = wh_pool_make("event");
+
+    if (p != NULL)
+        wh_box_post(agent->box, p, on_event, NULL);
+}
+
+static void begin_events(wh_agent_t *agent)
+{
+    wh_events_opts_t opts = {.conf = &agent->conf,
+                             .clock = agent->clock,
+                             .engine = agent->engine,
+                             .agent = wh_identity_agent_id(agent->identity),
+                             .happened = happened,
+                             .baton = agent};
+    wh_err_t err = WH_ERR_INIT;
+
+    if (agent->engine != NULL &&
+        wh_events_start(agent->p, &opts, &agent->events, &err) != APR_SUCCESS)
+        wh_log(WH_LOG_ERROR, "WH0680", "containers that end are seen late: %s", err.text);
+}
+
+const char *wh_agent_refuses(wh_agent_t *agent)
+{
+    wh_room_look_t now;
+
+    wh_machine_room(&agent->machine, agent->conf.state_dir);
+    now = (wh_room_look_t){.disk_free = agent->machine.disk_free_bytes,
+                           .disk_floor = agent->conf.disk_floor_bytes,
+                           .memory_free = agent->machine.memory_free_bytes,
+                           .memory_floor = agent->conf.memory_floor_bytes};
+    if (wh_room_judge(&agent->room, &now))
+        wh_log(WH_LOG_WARN, "WH0681", "%s%s",
+               agent->room.refuses[0] != '\0' ? "no new deployments are taken: "
+                                              : "deployments are taken again",
+               agent->room.refuses);
+    return agent->room.refuses;
 }
 
 /* ---- prepare: before a connection ---- */
@@ -374,6 +420,7 @@ static void begin_stop(wh_agent_t *agent)
     if (agent->stopping)
         return;
     agent->stopping = 1;
+    wh_events_stop(agent->events);
     wh_log(WH_LOG_INFO, NULL, "going down; %d jobs run", wh_jobs_count_running(agent->jobs));
     wh_link_timer(agent->link, WH_LINK_T_QUIT, STOP_PATIENCE_US);
     stop_if_idle(agent);
@@ -543,7 +590,6 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
     wh_jobs_opts_t jobs;
     apr_status_t rv;
 
-    agent->rest = apr_array_make(p, 8, sizeof(rest_t));
     agent->desired_p = wh_pool_make("desired");
     if (agent->desired_p == NULL)
         return wh_err_set(err, 500, "internal", "out of memory");
@@ -555,6 +601,8 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
         rv = wh_results_open(p, agent->conf.state_dir, &agent->results, err);
     if (rv == APR_SUCCESS)
         rv = make_loop(agent, err);
+    if (rv == APR_SUCCESS)
+        rv = wh_restarts_make(p, wh_clock_now(agent->clock), &agent->restarts, err);
     if (rv != APR_SUCCESS)
         return rv;
     link.loop = agent->loop;
@@ -579,7 +627,11 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
 void wh_agent_run(wh_agent_t *agent)
 {
     prepare(agent);
+    begin_events(agent);
     wh_link_loop_run(agent->loop);
+    wh_events_stop(agent->events);
+    for (int i = 0; i < 100 && wh_thread_running() > 0; i++)
+        (void)wh_cancel_wait(NULL, 10000);
 }
 
 void wh_agent_free(wh_agent_t *agent)

@@ -10,10 +10,13 @@
 
 #include "libwh/wh_backoff.h"
 #include "wh-agent/box.h"
+#include "wh-agent/events.h"
 #include "wh-agent/job.h"
+#include "wh-agent/keep.h"
 #include "wh-agent/link.h"
 #include "wh-agent/machine.h"
 #include "wh-agent/reconcile.h"
+#include "wh-agent/room.h"
 
 typedef struct wh_agent_t wh_agent_t;
 
@@ -31,6 +34,7 @@ struct wh_agent_t {
     wh_link_loop_t *loop;
     wh_link_t *link;
     wh_machine_t machine;
+    wh_room_t room;
     wh_backoff_t backoff;
 
     /* the connection */
@@ -51,7 +55,10 @@ struct wh_agent_t {
     int reconcile_due; /* desired is new: act, and remove what is in none of it */
     apr_pool_t *seen_p;
     apr_array_header_t *seen; /* wh_reconcile_seen_t */
-    apr_array_header_t *rest; /* rest_t: containers that keep ending */
+    wh_restarts_t *restarts;
+    wh_events_t *events;
+    int look_again;    /* something happened */
+    wh_mono_t keep_at; /* when house is kept next */
     char engine_name[64];
 
     int cleared;   /* the left-overs of a former life are gone */
@@ -71,6 +78,9 @@ void wh_agent_free(wh_agent_t *agent);
 
 /* Signal handlers: end in order. */
 void wh_agent_quit(wh_agent_t *agent);
+
+/* Look whether there is room for new builds; why not, "" = there is. */
+const char *wh_agent_refuses(wh_agent_t *agent);
 
 /* Desired state has changed: look and act soon. */
 void wh_agent_look_soon(wh_agent_t *agent);

@@ -18,6 +18,16 @@ int wh_base_name_foreign(const char *name, const char *app)
     return strncmp(rest, app, n) != 0 || (rest[n] != '\0' && rest[n] != ':' && rest[n] != '@');
 }
 
+int wh_base_name_bad(const char *name)
+{
+    static const char good[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/@";
+
+    return strspn(name, good) != strlen(name) || name[0] == '-' || name[0] == '/' ||
+           strstr(name, "..") != NULL || strstr(name, "//") != NULL || strstr(name, ":/") != NULL ||
+           strlen(name) > 512;
+}
+
 static apr_status_t refuse_foreign(const char *name, wh_err_t *err)
 {
     return wh_err_set(err, 422, "build_failed",
@@ -54,6 +64,8 @@ static apr_status_t check_one(wh_work_t *work, wh_engine_t *e, const char *name,
     const char *whose;
     apr_status_t rv;
 
+    if (wh_base_name_bad(name))
+        return wh_err_set(err, 422, "build_failed", "%.200s is no name of an image", name);
     if (wh_base_name_foreign(name, work->job->app))
         return refuse_foreign(name, err);
     rv = e->vt->image(e, work->p, name, &image, err);

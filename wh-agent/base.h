@@ -12,6 +12,10 @@
 apr_status_t wh_base_check(wh_work_t *work, wh_engine_t *engine, wh_dockerfile_t *dockerfile,
                            wh_mono_t deadline, wh_err_t *err) WH_MUST_CHECK;
 
+/* Whether it cannot be the name or id of an image in a registry or an engine: transports
+ * ("docker-archive:/…"), paths and the like. Pure. */
+int wh_base_name_bad(const char *name);
+
 /* Whether an image's name says that it is of an app other than `app`. Pure. */
 int wh_base_name_foreign(const char *name, const char *app);
 

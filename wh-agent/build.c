@@ -308,6 +308,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         .tag = apr_pstrcat(work->p, "localhost/wisehost/", job->app, ":", job->deployment, NULL),
         .labels = image_labels(work),
         .memory_bytes = work->conf->build_memory_bytes,
+        .cpu_weight = work->conf->build_cpu_weight,
         .read = read_tar,
         .read_baton = &stream,
         .text = take_text,
@@ -330,31 +331,4 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
     }
     return outcome(&stream, job->build_s, rv, err);
-}
-
-static int newest_first(const void *a, const void *b)
-{
-    const wh_engine_item_t *x = a, *y = b;
-
-    return x->created_at == y->created_at ? 0 : x->created_at < y->created_at ? 1 : -1;
-}
-
-void wh_build_prune(wh_work_t *work, wh_engine_t *engine)
-{
-    apr_array_header_t *labels = image_labels(work), *items;
-    wh_err_t err = WH_ERR_INIT;
-    apr_status_t rv = engine->vt->images(
-        engine, work->p, &APR_ARRAY_IDX(labels, 0, wh_engine_label_t), &items, &err);
-
-    if (rv == APR_SUCCESS)
-        qsort(items->elts, (size_t)items->nelts, sizeof(wh_engine_item_t), newest_first);
-    for (int i = (int)work->conf->images_kept; rv == APR_SUCCESS && i < items->nelts; i++) {
-        const wh_engine_item_t *item = &APR_ARRAY_IDX(items, i, wh_engine_item_t);
-
-        for (int t = 0; rv == APR_SUCCESS && t < item->tags->nelts; t++)
-            rv = engine->vt->image_remove(engine, work->p,
-                                          APR_ARRAY_IDX(item->tags, t, const char *), &err);
-    }
-    if (rv != APR_SUCCESS)
-        wh_log(WH_LOG_WARN, "WH0601", "old images of %s stay: %s", work->job->slug, err.text);
 }

@@ -10,8 +10,4 @@
 apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
                             const char **image, wh_err_t *err) WH_MUST_CHECK;
 
-/* Keep the newest images of the app and those in use, remove the others of ours. Failures are
- * logged only. */
-void wh_build_prune(wh_work_t *work, wh_engine_t *engine);
-
 #endif

@@ -5,6 +5,7 @@
 #include "wh-agent/build.h"
 #include "wh-agent/cause.h"
 #include "wh-agent/deploy.h"
+#include "wh-agent/keep.h"
 #include "wh-agent/release.h"
 #include "wh-agent/run.h"
 
@@ -203,10 +204,15 @@ static const char *undo(wh_work_t *work)
 
 static void prune(wh_work_t *work)
 {
-    wh_engine_t *engine;
+    wh_keep_opts_t opts = {.conf = work->conf,
+                           .clock = work->clock,
+                           .engine = work->engine,
+                           .agent = wh_identity_agent_id(work->identity),
+                           .app = work->job->app};
+    wh_err_t err = WH_ERR_INIT;
 
-    if (open_engine(work, NULL, &engine, NULL) == APR_SUCCESS)
-        wh_build_prune(work, engine);
+    if (wh_keep_run(work->p, &opts, &err) != APR_SUCCESS)
+        wh_log(WH_LOG_WARN, "WH0601", "old images of %s stay: %s", work->job->slug, err.text);
 }
 
 void wh_deploy_run(wh_work_t *work, wh_msg_job_result_t *result)

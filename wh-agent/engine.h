@@ -70,6 +70,8 @@ typedef struct wh_engine_item_t {
     apr_time_t created_at;
     apr_array_header_t *labels; /* wh_engine_label_t */
     apr_array_header_t *tags;   /* const char *; of images */
+    const char *image;          /* of containers: "sha256:…" */
+    apr_int64_t bytes;          /* of images */
 } wh_engine_item_t;
 
 typedef struct wh_engine_image_t {
@@ -84,11 +86,14 @@ typedef apr_ssize_t wh_engine_read_fn(void *baton, char *buf, size_t n);
 /* Bytes of a log or of a build's output. */
 typedef void wh_engine_text_fn(void *baton, wh_stream_e stream, const char *buf, size_t n);
 
+/* A container has ended; which one is to be looked up. */
+typedef void wh_engine_event_fn(void *baton);
+
 typedef struct wh_engine_build_t {
     const char *dockerfile; /* inside the stream */
     const char *tag;
     const apr_array_header_t *labels;
-    apr_int64_t memory_bytes;
+    apr_int64_t memory_bytes, cpu_weight;
     const char *pid_ns; /* the steps' process namespace: a path; "" = a new one each */
     wh_engine_read_fn *read;
     void *read_baton;
@@ -139,11 +144,18 @@ typedef struct wh_engine_vt_t {
     apr_status_t (*stop)(wh_engine_t *e, apr_pool_t *p, const char *id, int grace_s, wh_err_t *err);
     /* Kill and remove. Fine when it is not there. */
     apr_status_t (*remove)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err);
-    /* All containers, running or not, that carry the label with that value; wh_engine_item_t. */
+    /* Where it keeps its things, "" = it does not say. */
+    apr_status_t (*root)(wh_engine_t *e, apr_pool_t *p, const char **dir, wh_err_t *err);
+    /* All containers, running or not, that carry the label with that value, NULL for any value;
+     * wh_engine_item_t. */
     apr_status_t (*list)(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
                          apr_array_header_t **items, wh_err_t *err);
     apr_status_t (*images)(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
                            apr_array_header_t **items, wh_err_t *err);
+    /* Stay until the stream breaks off or the session is told to stop; fn for each container with
+     * that label that ended or was killed for want of memory. */
+    apr_status_t (*events)(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
+                           wh_engine_event_fn *fn, void *baton, wh_err_t *err);
     /* What a name or an id means here now; APR_NOTFOUND when nothing. */
     apr_status_t (*image)(wh_engine_t *e, apr_pool_t *p, const char *name, wh_engine_image_t *image,
                           wh_err_t *err);

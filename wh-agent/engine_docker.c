@@ -129,10 +129,10 @@ static const char *build_path(apr_pool_t *p, const docker_t *d, const wh_engine_
     return apr_psprintf(
         p,
         "/build?dockerfile=%s&t=%s&labels=%s&rm=1&forcerm=1&memory=%" APR_INT64_T_FMT
-        "&memswap=%" APR_INT64_T_FMT "&nsoptions=%s%s",
+        "&memswap=%" APR_INT64_T_FMT "&cpushares=%" APR_INT64_T_FMT "&nsoptions=%s%s",
         wh_engine_http_escape(p, build->dockerfile), wh_engine_http_escape(p, build->tag),
         wh_engine_http_escape(p, wh_json_text(p, labels, NULL)), build->memory_bytes,
-        build->memory_bytes, namespaces(p, build), cpu_limit(p, d, left_us));
+        build->memory_bytes, build->cpu_weight, namespaces(p, build), cpu_limit(p, d, left_us));
 }
 
 static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_build_t *build,
@@ -346,7 +346,8 @@ static apr_status_t list_of(wh_engine_t *e, apr_pool_t *p, const char *path,
                             const wh_engine_label_t *with, apr_array_header_t **items,
                             wh_err_t *err)
 {
-    const char *label = apr_pstrcat(p, with->key, "=", with->value, NULL);
+    const char *label =
+        with->value != NULL ? apr_pstrcat(p, with->key, "=", with->value, NULL) : with->key;
     json_t *filters = wh_json_own(p, json_pack("{s:[s]}", "label", label));
     wh_engine_call_t call = {.method = "GET"};
     wh_engine_reply_t reply;
@@ -360,6 +361,19 @@ static apr_status_t list_of(wh_engine_t *e, apr_pool_t *p, const char *path,
     if (reply.status != 200)
         return refused(p, "list what it has", &reply, err);
     return wh_engine_json_list(p, reply.body, reply.n, items, err);
+}
+
+static apr_status_t docker_root(wh_engine_t *e, apr_pool_t *p, const char **dir, wh_err_t *err)
+{
+    wh_engine_call_t call = {.method = "GET", .path = "/info"};
+    wh_engine_reply_t reply;
+    apr_status_t rv = call_api(docker_of(e), p, &call, &reply, err);
+
+    if (rv == APR_SUCCESS && reply.status != 200)
+        rv = refused(p, "describe itself", &reply, err);
+    if (rv == APR_SUCCESS)
+        *dir = wh_engine_json_str(p, reply.body, reply.n, "DockerRootDir");
+    return rv;
 }
 
 static apr_status_t docker_list(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
@@ -385,6 +399,60 @@ static apr_status_t docker_image_remove(wh_engine_t *e, apr_pool_t *p, const cha
 
     if (rv == APR_SUCCESS && reply.status >= 500)
         rv = refused(p, "remove the image", &reply, err);
+    return rv;
+}
+
+/* Lines of JSON; of one that is longer than any event of ours the rest is left out. */
+typedef struct events_t {
+    apr_pool_t *p;
+    wh_engine_event_fn *fn;
+    void *baton;
+    size_t n;
+    char line[8192];
+} events_t;
+
+static int feed_event(void *baton, const char *buf, size_t n)
+{
+    events_t *ev = baton;
+
+    for (size_t i = 0; i < n; i++) {
+        if (buf[i] != '\n') {
+            if (ev->n < sizeof(ev->line))
+                ev->line[ev->n++] = buf[i];
+            continue;
+        }
+        if (wh_engine_json_is_end(ev->p, ev->line, ev->n))
+            ev->fn(ev->baton);
+        apr_pool_clear(ev->p);
+        ev->n = 0;
+    }
+    return 0;
+}
+
+static apr_status_t docker_events(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
+                                  wh_engine_event_fn *fn, void *baton, wh_err_t *err)
+{
+    docker_t *d = docker_of(e);
+    events_t *ev = apr_pcalloc(p, sizeof(*ev));
+    const char *label = apr_pstrcat(p, with->key, "=", with->value, NULL);
+    json_t *filters =
+        wh_json_own(p, json_pack("{s:[s], s:[s]}", "type", "container", "label", label));
+    wh_engine_call_t call = {.method = "GET",
+                             .sink = feed_event,
+                             .sink_baton = ev,
+                             .timeout_us = (apr_interval_time_t)86400 * APR_USEC_PER_SEC};
+    wh_engine_reply_t reply;
+    apr_status_t rv = apr_pool_create(&ev->p, p);
+
+    if (rv != APR_SUCCESS)
+        return wh_err_wrap(err, rv, 500, "internal", "no pool");
+    ev->fn = fn;
+    ev->baton = baton;
+    call.path = apr_pstrcat(
+        p, "/events?filters=", wh_engine_http_escape(p, wh_json_text(p, filters, NULL)), NULL);
+    rv = call_api(d, p, &call, &reply, err);
+    if (rv == APR_SUCCESS && reply.status != 200)
+        rv = refused(p, "tell what happens", &reply, err);
     return rv;
 }
 
@@ -467,8 +535,10 @@ static const wh_engine_vt_t docker_vt = {
     .logs = docker_logs,
     .stop = docker_stop,
     .remove = docker_remove,
+    .root = docker_root,
     .list = docker_list,
     .images = docker_images,
+    .events = docker_events,
     .image = docker_image,
     .pull = docker_pull,
     .image_remove = docker_image_remove,

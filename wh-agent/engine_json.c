@@ -16,7 +16,6 @@ static const char *const capabilities[] = {"CHOWN",  "DAC_OVERRIDE", "FOWNER",  
 
 #define NOFILE 1024
 #define NPROC 4096
-#define RESTARTS 5
 #define LABEL_BYTES_MAX 16384
 
 json_t *wh_engine_json_labels(const apr_array_header_t *labels)
@@ -52,10 +51,9 @@ static json_t *json_host_config(const wh_engine_spec_t *spec, const char *port_k
         "NanoCpus", (json_int_t)spec->cpu_millis * 1000000, "PidsLimit", (json_int_t)spec->pids,
         "CapDrop", "ALL", "CapAdd", json_capabilities(), "SecurityOpt", "no-new-privileges",
         "NetworkMode", spec->network[0] != '\0' ? spec->network : "bridge", "PortBindings",
-        port_key, "HostIp", spec->publish_address, "HostPort", port, "RestartPolicy", "Name",
-        "on-failure", "MaximumRetryCount", RESTARTS, "Tmpfs", "/tmp",
-        "rw,nosuid,nodev,size=67108864", "Ulimits", "Name", "nofile", "Soft", NOFILE, "Hard",
-        NOFILE, "Name", "nproc", "Soft", NPROC, "Hard", NPROC);
+        port_key, "HostIp", spec->publish_address, "HostPort", port, "RestartPolicy", "Name", "no",
+        "MaximumRetryCount", 0, "Tmpfs", "/tmp", "rw,nosuid,nodev,size=67108864", "Ulimits", "Name",
+        "nofile", "Soft", NOFILE, "Hard", NOFILE, "Name", "nproc", "Soft", NPROC, "Hard", NPROC);
 }
 
 /* A place for a build's steps: one process, nothing else. */
@@ -210,6 +208,8 @@ apr_status_t wh_engine_json_list(apr_pool_t *p, const char *body, size_t n,
                                .running = strcmp(str_of(item, "State"), "running") == 0,
                                .created_at = created > 0 ? apr_time_from_sec(created) : 0,
                                .labels = labels_of(p, json_object_get(item, "Labels")),
+                               .image = apr_pstrdup(p, str_of(item, "ImageID")),
+                               .bytes = int_of(item, "Size") > 0 ? int_of(item, "Size") : 0,
                                .tags = tags_of(p, json_object_get(item, "RepoTags"))};
     }
     return APR_SUCCESS;
@@ -253,6 +253,19 @@ apr_status_t wh_engine_json_history(apr_pool_t *p, const char *body, size_t n,
             APR_ARRAY_PUSH(onbuild, const char *) = apr_pstrdup(p, by + 8);
     }
     return APR_SUCCESS;
+}
+
+int wh_engine_json_is_end(apr_pool_t *p, const char *line, size_t n)
+{
+    json_t *obj;
+    const char *what;
+
+    if (wh_json_load(p, line, n, &limits, &obj, NULL) != APR_SUCCESS)
+        return 0;
+    what = str_of(obj, "status");
+    if (what[0] == '\0')
+        what = str_of(obj, "Action");
+    return strcmp(what, "die") == 0 || strcmp(what, "died") == 0 || strcmp(what, "oom") == 0;
 }
 
 /* "1.41" as 1041; -1 for anything else. */

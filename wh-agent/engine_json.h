@@ -30,6 +30,9 @@ apr_status_t wh_engine_json_image(apr_pool_t *p, const char *body, size_t n,
 apr_status_t wh_engine_json_history(apr_pool_t *p, const char *body, size_t n,
                                     apr_array_header_t *onbuild, wh_err_t *err) WH_MUST_CHECK;
 
+/* Whether a line of the events says that a container ended, or was killed for want of memory. */
+int wh_engine_json_is_end(apr_pool_t *p, const char *line, size_t n);
+
 /* {"message":"…"} of a refusal, as one clean line; "" when there is none. In p. */
 const char *wh_engine_json_message(apr_pool_t *p, const char *body, size_t n);
 

@@ -80,6 +80,7 @@ static apr_status_t build_image(wh_work_t *work, wh_engine_t *e, const wh_engine
                            "localhost/wisehost/hold:", wh_identity_agent_id(work->identity), NULL),
         .labels = labels,
         .memory_bytes = 64 * WH_MIB,
+        .cpu_weight = work->conf->build_cpu_weight,
         .pid_ns = "",
         .read = read_tar,
         .read_baton = &tar,

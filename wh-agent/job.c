@@ -94,6 +94,17 @@ static int count(const wh_jobs_t *jobs, wh_job_kind_e kind)
     return n;
 }
 
+/* Two deployments of one app never run at once: whoever sends them, and whatever it thinks of the
+ * first. */
+static int app_is_busy(const wh_jobs_t *jobs, const task_t *task)
+{
+    for (const task_t *t = jobs->first; t != NULL; t = t->next)
+        if (t->state != TASK_DONE && t->msg.kind == WH_JOB_KIND_DEPLOY &&
+            strcmp(t->msg.app, task->msg.app) == 0)
+            return 1;
+    return 0;
+}
+
 static task_t *make_task(wh_jobs_t *jobs, json_t *payload, wh_err_t *err)
 {
     apr_pool_t *p = wh_pool_make("task");
@@ -147,6 +158,10 @@ const char *wh_jobs_offer(wh_jobs_t *jobs, json_t *payload)
         wh_cancel_set(&old->cancel);
         forget(jobs, task);
         return "an earlier run of this job has not ended yet";
+    }
+    if (!is_stop && app_is_busy(jobs, task)) {
+        forget(jobs, task);
+        return "busy";
     }
     if (count(jobs, task->msg.kind) >= (is_stop ? STOPS_MAX : (int)jobs->opts.conf->max_jobs)) {
         forget(jobs, task);

@@ -19,7 +19,7 @@ static apr_array_header_t *inventory(wh_agent_t *agent, apr_pool_t *p)
     for (int i = 0; agent->seen != NULL && i < agent->seen->nelts; i++) {
         const wh_reconcile_seen_t *s = &APR_ARRAY_IDX(agent->seen, i, wh_reconcile_seen_t);
 
-        if (s->port < 1)
+        if (s->port < 1 || s->app[0] == '\0' || s->deployment[0] == '\0')
             continue;
         APR_ARRAY_PUSH(out, wh_msg_container_t) = (wh_msg_container_t){.deployment = s->deployment,
                                                                        .container = s->container,
@@ -43,6 +43,7 @@ void wh_link_conn_opened(wh_agent_t *agent)
 
     if (p == NULL)
         return;
+    hello.refuses = wh_agent_refuses(agent);
     hello.running = wh_jobs_running(agent->jobs, p);
     hello.results = wh_results_refs(agent->results, p);
     hello.instances = inventory(agent, p);
@@ -65,6 +66,7 @@ void wh_link_conn_heartbeat(wh_agent_t *agent)
     beat = (wh_msg_heartbeat_t){.cpu_used_millis = agent->machine.cpu_used_millis,
                                 .memory_used_bytes = agent->machine.memory_used_bytes,
                                 .disk_free_bytes = agent->machine.disk_free_bytes,
+                                .refuses = wh_agent_refuses(agent),
                                 .running = wh_jobs_running(agent->jobs, p)};
     wh_link_send(agent->link, WH_MSG_HEARTBEAT, wh_proto_msg_heartbeat_encode(&beat));
     apr_pool_destroy(p);
@@ -82,6 +84,18 @@ void wh_link_conn_app_status(wh_agent_t *agent, const wh_reconcile_seen_t *seen)
 
     if (agent->welcomed)
         wh_link_send(agent->link, WH_MSG_APP_STATUS, wh_proto_msg_app_status_encode(&status));
+}
+
+void wh_link_conn_violation(wh_agent_t *agent, const wh_reconcile_seen_t *seen)
+{
+    wh_msg_violation_t violation = {.app = seen->app,
+                                    .deployment = seen->deployment,
+                                    .container = seen->container,
+                                    .rule = WH_RULE_OOM,
+                                    .detail = seen->violation};
+
+    if (agent->welcomed)
+        wh_link_send(agent->link, WH_MSG_VIOLATION, wh_proto_msg_violation_encode(&violation));
 }
 
 /* ---- what waits ---- */
@@ -175,7 +189,11 @@ static apr_status_t on_job(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_
 
     if (rv != APR_SUCCESS)
         return rv;
-    why = agent->stopping ? "the agent is going down" : wh_jobs_offer(agent->jobs, msg->p);
+    why = agent->stopping ? "the agent is going down" : NULL;
+    if (why == NULL && job.kind == WH_JOB_KIND_DEPLOY && wh_agent_refuses(agent)[0] != '\0')
+        why = agent->room.refuses;
+    if (why == NULL)
+        why = wh_jobs_offer(agent->jobs, msg->p);
     ack = (wh_msg_job_ack_t){.job = job.job,
                              .epoch = job.epoch,
                              .accepted = why == NULL,

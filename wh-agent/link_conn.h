@@ -21,4 +21,7 @@ void wh_link_conn_heartbeat(wh_agent_t *agent);
 /* Tell the state of one container. */
 void wh_link_conn_app_status(wh_agent_t *agent, const wh_reconcile_seen_t *seen);
 
+/* Say that it broke a rule of its plan. */
+void wh_link_conn_violation(wh_agent_t *agent, const wh_reconcile_seen_t *seen);
+
 #endif

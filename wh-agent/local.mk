@@ -21,6 +21,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/engine_docker.c \
 	wh-agent/engine_http.c wh-agent/engine_http.h \
 	wh-agent/engine_json.c wh-agent/engine_json.h \
+	wh-agent/events.c wh-agent/events.h \
 	wh-agent/frames.c wh-agent/frames.h \
 	wh-agent/fsutil.c wh-agent/fsutil.h \
 	wh-agent/gitenv.c wh-agent/gitenv.h \
@@ -29,6 +30,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/identity.c wh-agent/identity.h \
 	wh-agent/jail.c wh-agent/jail.h \
 	wh-agent/job.c wh-agent/job.h \
+	wh-agent/keep.c wh-agent/keep.h \
 	wh-agent/link.c wh-agent/link.h \
 	wh-agent/link_conn.c wh-agent/link_conn.h \
 	wh-agent/logs.c wh-agent/logs.h \
@@ -40,8 +42,10 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/proc.c wh-agent/proc.h \
 	wh-agent/reconcile.c wh-agent/reconcile.h \
 	wh-agent/release.c wh-agent/release.h \
+	wh-agent/restart.c wh-agent/restart.h \
 	wh-agent/results.c wh-agent/results.h \
 	wh-agent/rotate.c wh-agent/rotate.h \
+	wh-agent/room.c wh-agent/room.h \
 	wh-agent/run.c wh-agent/run.h \
 	wh-agent/source.c wh-agent/source.h \
 	wh-agent/thread.c wh-agent/thread.h \
@@ -71,8 +75,8 @@ t_tools_wh_agent_job_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la
 
 # Its units; t/unit/local.mk, which comes later, names the common parts.
-agent_units = t/unit/test_agent_cause t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job \
-	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_run t/unit/test_agent_state
+agent_units = t/unit/test_agent_cause t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep \
+	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state
 agent_unit_libs = wh-agent/libwhagent.la $(unit_libs)
 t_unit_test_agent_cause_SOURCES = t/unit/test_agent_cause.c $(unit_common)
 t_unit_test_agent_cause_LDADD = $(agent_unit_libs)
@@ -84,10 +88,14 @@ t_unit_test_agent_git_SOURCES = t/unit/test_agent_git.c $(unit_common)
 t_unit_test_agent_git_LDADD = $(agent_unit_libs)
 t_unit_test_agent_job_SOURCES = t/unit/test_agent_job.c $(unit_common)
 t_unit_test_agent_job_LDADD = $(agent_unit_libs)
+t_unit_test_agent_keep_SOURCES = t/unit/test_agent_keep.c $(unit_common)
+t_unit_test_agent_keep_LDADD = $(agent_unit_libs)
 t_unit_test_agent_logs_SOURCES = t/unit/test_agent_logs.c $(unit_common)
 t_unit_test_agent_logs_LDADD = $(agent_unit_libs)
 t_unit_test_agent_proc_SOURCES = t/unit/test_agent_proc.c $(unit_common)
 t_unit_test_agent_proc_LDADD = $(agent_unit_libs)
+t_unit_test_agent_restart_SOURCES = t/unit/test_agent_restart.c $(unit_common)
+t_unit_test_agent_restart_LDADD = $(agent_unit_libs)
 t_unit_test_agent_run_SOURCES = t/unit/test_agent_run.c t/unit/fake_engine.c t/unit/fake_engine.h $(unit_common)
 t_unit_test_agent_run_LDADD = $(agent_unit_libs)
 t_unit_test_agent_state_SOURCES = t/unit/test_agent_state.c $(unit_common)

@@ -56,14 +56,38 @@ static void look_memory(wh_machine_t *m)
     available = kib_of(buf, "MemAvailable:");
     if (total > 0 && available >= 0 && available <= total)
         m->memory_used_bytes = (total - available) * WH_KIB;
+    if (available >= 0)
+        m->memory_free_bytes = available * WH_KIB;
+}
+
+void wh_machine_room(wh_machine_t *m, const char *state_dir)
+{
+    struct statvfs fs;
+    apr_int64_t engine;
+
+    look_memory(m);
+    if (statvfs(state_dir, &fs) == 0)
+        m->disk_free_bytes = (apr_int64_t)fs.f_bavail * (apr_int64_t)fs.f_frsize;
+    if (m->engine_root[0] == '\0' || statvfs(m->engine_root, &fs) != 0)
+        return; /* it may be shut to the agent's user: then only our own disk is known */
+    engine = (apr_int64_t)fs.f_bavail * (apr_int64_t)fs.f_frsize;
+    if (engine < m->disk_free_bytes)
+        m->disk_free_bytes = engine;
 }
 
 void wh_machine_look(wh_machine_t *m, const char *state_dir)
 {
-    struct statvfs fs;
-
     look_cpu(m);
-    look_memory(m);
-    if (statvfs(state_dir, &fs) == 0)
-        m->disk_free_bytes = (apr_int64_t)fs.f_bavail * (apr_int64_t)fs.f_frsize;
+    wh_machine_room(m, state_dir);
+}
+
+apr_int64_t wh_machine_oom_kills(void)
+{
+    char buf[16384];
+    const char *at;
+
+    if (read_text("/proc/vmstat", buf, sizeof(buf)) != 0 ||
+        (at = strstr(buf, "\noom_kill ")) == NULL)
+        return -1;
+    return apr_atoi64(at + 10);
 }

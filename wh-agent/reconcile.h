@@ -7,6 +7,7 @@
 #include "libwh/wh_proto_msg.h"
 #include "wh-agent/conf.h"
 #include "wh-agent/engine.h"
+#include "wh-agent/restart.h"
 
 typedef enum wh_reconcile_act_e {
     WH_RECONCILE_KEEP,  /* as it should be, or not ours to judge now */
@@ -20,6 +21,7 @@ typedef struct wh_reconcile_in_t {
     const apr_array_header_t
         *busy; /* const char *: jobs that run or whose result is not acknowledged */
     const apr_array_header_t *resting; /* const char *: containers that are not started again yet */
+    wh_restarts_t *restarts;           /* NULL = what should run is started at once, always */
     apr_time_t asked_at;               /* when desired was true: younger containers are kept */
     int may_remove;                    /* desired is complete: what is not in it may go */
 } wh_reconcile_in_t;
@@ -33,6 +35,7 @@ typedef struct wh_reconcile_seen_t {
     apr_int64_t port;
     wh_observed_e state;
     const char *reason;
+    const char *violation; /* what it has done this time, "" = nothing new */
     apr_int64_t restarts;
     int started; /* this pass had to start it, whatever came of that */
     int busy; /* of a job whose result the hub does not have yet: it does not know the container */
@@ -52,6 +55,10 @@ typedef struct wh_reconcile_opts_t {
 apr_status_t wh_reconcile_pass(apr_pool_t *p, const wh_reconcile_opts_t *opts,
                                apr_array_header_t **seen, const char **engine_name,
                                wh_err_t *err) WH_MUST_CHECK;
+
+/* Where the engine keeps its things; *dir stays as it is when it does not say. Blocks. */
+apr_status_t wh_reconcile_engine_root(apr_pool_t *p, const wh_reconcile_opts_t *opts,
+                                      const char **dir);
 
 /* Remove everything that these jobs (const char *) made: for a new life of the agent. */
 apr_status_t wh_reconcile_clear_jobs(apr_pool_t *p, const wh_reconcile_opts_t *opts,

@@ -61,7 +61,7 @@ is($http->get("http://127.0.0.1:$instance->{port}/")->{content}, "hello\n", 'F21
         'D3 these capabilities and no others');
     ok((grep {/no-new-privileges/} @{ $h->{SecurityOpt} }), 'D3 no new privileges');
     ok(!$h->{Privileged} && !@{ $h->{Binds} // [] } && $h->{NetworkMode} ne 'host', 'D3 not privileged, nothing of the host mounted, no host network');
-    is($h->{RestartPolicy}{Name}, 'on-failure', 'the engine starts it again when it falls');
+    is($h->{RestartPolicy}{Name} // '', 'no', 'the agent starts it again, not the engine');
     is($c->{Config}{Labels}{'wisehost.app'}, $app, 'F215 it carries the labels');
     is($c->{Config}{Labels}{'wisehost.deployment'}, '01hz0000000000000000000dp1', 'F215 of its deployment');
     like(join(' ', keys %{ $c->{NetworkSettings}{Networks} }), qr/^wisehost-$app$/, 'it has a network of its app');

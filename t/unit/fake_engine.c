@@ -178,6 +178,14 @@ static apr_status_t fake_remove(wh_engine_t *e, apr_pool_t *p, const char *id, w
     return rv;
 }
 
+static apr_status_t fake_root(wh_engine_t *e, apr_pool_t *p, const char **dir, wh_err_t *err)
+{
+    (void)e;
+    (void)p;
+    *dir = "";
+    return called("root", err);
+}
+
 static apr_status_t fake_list(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
                               apr_array_header_t **items, wh_err_t *err)
 {
@@ -206,6 +214,17 @@ static apr_status_t fake_images(wh_engine_t *e, apr_pool_t *p, const wh_engine_l
     (void)with;
     *items = apr_array_make(p, 1, sizeof(wh_engine_item_t));
     return called("images", err);
+}
+
+static apr_status_t fake_events(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
+                                wh_engine_event_fn *fn, void *baton, wh_err_t *err)
+{
+    (void)e;
+    (void)p;
+    (void)with;
+    (void)fn;
+    (void)baton;
+    return called("events", err);
 }
 
 static apr_status_t fake_image(wh_engine_t *e, apr_pool_t *p, const char *name,
@@ -248,8 +267,10 @@ static const wh_engine_vt_t vt = {.version = fake_version,
                                   .logs = fake_logs,
                                   .stop = fake_stop,
                                   .remove = fake_remove,
+                                  .root = fake_root,
                                   .list = fake_list,
                                   .images = fake_images,
+                                  .events = fake_events,
                                   .image = fake_image,
                                   .pull = fake_pull,
                                   .image_remove = fake_image_remove};

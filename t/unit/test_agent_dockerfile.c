@@ -142,7 +142,13 @@ static void test_foreign(void **state)
     static const char *const fine[] = {"node:22", "localhost/wisehost/app1:1", "wisehost/app1",
                                        "docker.io/library/alpine", "localhost/other"};
 
+    static const char *const bad[] = {"a/../b", "a//b", "/a",       "-a", "a?b",
+                                      "a%2f",   "a b",  "dir:/etc", ""};
+
     (void)state;
+    for (size_t i = 0; i + 1 < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_true(wh_base_name_bad(bad[i]));
+    assert_false(wh_base_name_bad("registry.example:5000/team/app:1.2@sha256:00"));
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
         assert_true(wh_base_name_foreign(foreign[i], "app1"));
     for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)

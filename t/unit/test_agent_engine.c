@@ -45,7 +45,7 @@ static void test_spec(void **state)
         "\"PortBindings\":{\"8080/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"20001\"}]}"));
     assert_non_null(strstr(wh_json_text(p, body, NULL), "\"Env\":[\"PORT=8080\"]"));
     assert_non_null(
-        strstr(wh_json_text(p, body, NULL), "\"Name\":\"on-failure\",\"MaximumRetryCount\":5"));
+        strstr(wh_json_text(p, body, NULL), "\"Name\":\"no\",\"MaximumRetryCount\":0"));
     /* D3: what must never be asked has no place to be asked in. */
     for (const char *const *key =
              (const char *const[]){"Privileged", "Binds", "Mounts", "PidMode", "IpcMode", "UTSMode",

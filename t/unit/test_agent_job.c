@@ -49,12 +49,13 @@ static void set_up(apr_pool_t *p)
     changes = 0;
 }
 
-static json_t *offer_of(apr_pool_t *p, const char *job, apr_int64_t epoch, const char *kind)
+static json_t *offer_app(apr_pool_t *p, const char *job, apr_int64_t epoch, const char *kind,
+                         const char *app)
 {
     json_t *offer =
         json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:{s:n, s:n}, s:{s:i, s:i, s:i, s:i}}",
-                  "job", job, "epoch", (json_int_t)epoch, "kind", kind, "app", ID(a), "slug",
-                  "hello", "deployment", ID(d), "environment", "production", "commit", "sha", "ref",
+                  "job", job, "epoch", (json_int_t)epoch, "kind", kind, "app", app, "slug", "hello",
+                  "deployment", ID(d), "environment", "production", "commit", "sha", "ref",
                   "deadlines", "clone_s", 5, "build_s", 5, "start_s", 5, "check_s", 5);
     json_t *snapshot = json_pack(
         "{s:s, s:s, s:{s:s, s:s, s:s}, s:{s:n, s:s, s:s}, s:{s:i, s:s, s:i, s:i, s:i, s:i}, s:b}",
@@ -65,6 +66,27 @@ static json_t *offer_of(apr_pool_t *p, const char *job, apr_int64_t epoch, const
 
     json_object_set_new(offer, "snapshot", snapshot);
     return wh_json_own(p, offer);
+}
+
+/* Each of an app of its own. */
+static json_t *offer_of(apr_pool_t *p, const char *job, apr_int64_t epoch, const char *kind)
+{
+    return offer_app(p, job, epoch, kind, job);
+}
+
+static void test_busy(void **state)
+{
+    apr_pool_t *p = *state;
+
+    set_up(p);
+    assert_null(wh_jobs_offer(jobs, offer_app(p, ID(1), 1, "deploy", ID(a))));
+    assert_string_equal(wh_jobs_offer(jobs, offer_app(p, ID(2), 1, "deploy", ID(a))), "busy");
+    /* The same job anew takes the place of what waited; a stop of the app is no deployment. */
+    assert_null(wh_jobs_offer(jobs, offer_app(p, ID(1), 2, "deploy", ID(a))));
+    assert_null(wh_jobs_offer(jobs, offer_app(p, ID(3), 1, "stop", ID(a))));
+    assert_null(wh_jobs_offer(jobs, offer_app(p, ID(4), 1, "deploy", ID(b))));
+    assert_string_equal(wh_jobs_offer(jobs, offer_app(p, ID(5), 1, "deploy", ID(b))), "busy");
+    wh_jobs_free(jobs);
 }
 
 static void test_offer(void **state)
@@ -176,6 +198,7 @@ static void test_cancel(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("two deployments of one app never run at once", test_busy),
         UNIT("nothing starts before its go; what only waited goes with the connection", test_offer),
         UNIT("a job runs once, its result is repeated until acknowledged", test_run),
         UNIT("a cancel of what never began is answered at once", test_cancel),

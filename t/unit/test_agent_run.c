@@ -319,15 +319,26 @@ static void test_pass(void **state)
     assert_string_equal(s->address, "127.0.0.1");
     assert_int_equal(s->port, 20005);
     assert_int_equal(s->state, WH_OBSERVED_RUNNING);
-    /* Down, after the engine has given it up. */
+    /* Down, with nobody saying what should run: only said. */
     fake.all[0].running = 0;
-    fake.all[0].restarts = 5;
     fake.all[0].exit_status = 2;
     opts.in = NULL;
     assert_ok(wh_reconcile_pass(p, &opts, &seen, &name, &err), &err);
     s = &APR_ARRAY_IDX(seen, 0, wh_reconcile_seen_t);
-    assert_int_equal(s->state, WH_OBSERVED_CRASHLOOP);
+    assert_int_equal(s->state, WH_OBSERVED_STOPPED);
     assert_string_equal(s->reason, "it exited with status 2");
+    /* With a memory of ends: seen running, then down, it waits for its second. */
+    fake.all[0].running = 1;
+    opts.in = &in;
+    assert_ok(wh_restarts_make(p, apr_time_now(), &in.restarts, &err), &err);
+    assert_ok(wh_reconcile_pass(p, &opts, &seen, &name, &err), &err);
+    fake.all[0].running = 0;
+    assert_ok(wh_reconcile_pass(p, &opts, &seen, &name, &err), &err);
+    s = &APR_ARRAY_IDX(seen, 0, wh_reconcile_seen_t);
+    assert_int_equal(s->state, WH_OBSERVED_STARTING);
+    assert_string_equal(s->reason, "it exited with status 2");
+    assert_false(fake.all[0].running);
+    assert_true(wh_restarts_wait(in.restarts, wh_clock_mono(wh_sys_clock()), 30000000) <= 1000000);
 }
 
 int main(void)

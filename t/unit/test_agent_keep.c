@@ -1,0 +1,160 @@
+#include <string.h>
+#include <apr_strings.h>
+#include "t/unit/unit.h"
+#include "wh-agent/keep.h"
+#include "wh-agent/room.h"
+
+#define MIB ((apr_int64_t)1048576)
+
+/* ---- room ---- */
+
+static int look(wh_room_t *room, apr_int64_t disk, apr_int64_t memory)
+{
+    wh_room_look_t l = {.disk_free = disk * MIB,
+                        .disk_floor = 1000 * MIB,
+                        .memory_free = memory * MIB,
+                        .memory_floor = 100 * MIB};
+    (void)wh_room_judge(room, &l);
+    return room->refuses[0] == '\0';
+}
+
+static void test_room(void **state)
+{
+    wh_room_t room = {0};
+    wh_room_look_t off = {.disk_free = 0, .memory_free = 0};
+    wh_room_look_t unknown = {
+        .disk_free = -1, .disk_floor = 5, .memory_free = -1, .memory_floor = 5};
+
+    (void)state;
+    assert_true(look(&room, 1000, 100));
+    assert_false(look(&room, 999, 100));
+    assert_non_null(strstr(room.refuses, "disk"));
+    assert_false(look(&room, 1000, 100)); /* a tenth more is needed to begin again */
+    assert_false(look(&room, 1099, 100));
+    assert_true(look(&room, 1100, 100));
+    assert_true(look(&room, 1000, 100));
+    assert_false(look(&room, 5000, 99));
+    assert_non_null(strstr(room.refuses, "memory"));
+    assert_false(look(&room, 5000, 109));
+    assert_true(look(&room, 5000, 110));
+    assert_false(look(&room, 0, 0));
+    assert_int_equal(wh_room_judge(&room, &off), 1);
+    assert_string_equal(room.refuses, "");
+    assert_int_equal(wh_room_judge(&room, &unknown), 0);
+}
+
+/* ---- images ---- */
+
+typedef struct set_t {
+    apr_pool_t *p;
+    wh_keep_in_t in;
+    apr_array_header_t *images, *containers;
+} set_t;
+
+static void add(set_t *s, const char *id, const char *label, apr_int64_t age, apr_int64_t mib)
+{
+    apr_array_header_t *labels = apr_array_make(s->p, 1, sizeof(wh_engine_label_t));
+    apr_array_header_t *tags = apr_array_make(s->p, 1, sizeof(const char *));
+
+    APR_ARRAY_PUSH(labels, wh_engine_label_t) = (wh_engine_label_t){WH_ENGINE_LABEL_IMAGE, label};
+    if (id[0] != '-')
+        APR_ARRAY_PUSH(tags, const char *) = id;
+    APR_ARRAY_PUSH(s->images, wh_engine_item_t) =
+        (wh_engine_item_t){.id = apr_pstrcat(s->p, "sha256:", id, NULL),
+                           .labels = labels,
+                           .tags = tags,
+                           .bytes = mib * MIB,
+                           .created_at = 1000000 - age};
+}
+
+static void use(set_t *s, const char *id)
+{
+    APR_ARRAY_PUSH(s->containers, wh_engine_item_t) =
+        (wh_engine_item_t){.id = "c", .image = apr_pstrdup(s->p, id)};
+}
+
+static void expect(set_t *s, const char *want)
+{
+    apr_int64_t bytes;
+    apr_array_header_t *go;
+    char got[256] = "";
+
+    s->in.images = s->images;
+    s->in.containers = s->containers;
+    go = wh_keep_plan(s->p, &s->in, &bytes);
+    for (int i = 0; i < go->nelts; i++) {
+        strcat(got, APR_ARRAY_IDX(go, i, const wh_engine_item_t *)->id + 7);
+        strcat(got, " ");
+    }
+    assert_string_equal(got, want);
+}
+
+static set_t make(apr_pool_t *p, apr_int64_t kept, apr_int64_t quota_mib)
+{
+    return (set_t){.p = p,
+                   .in = {.agent = "me", .kept = kept, .quota = quota_mib * MIB},
+                   .images = apr_array_make(p, 8, sizeof(wh_engine_item_t)),
+                   .containers = apr_array_make(p, 8, sizeof(wh_engine_item_t))};
+}
+
+static void test_kept(void **state)
+{
+    set_t s = make(*state, 2, 0);
+
+    add(&s, "a1", "me.a", 1, 10);
+    add(&s, "a2", "me.a", 2, 10);
+    add(&s, "a3", "me.a", 3, 10);
+    add(&s, "a4", "me.a", 4, 10);
+    add(&s, "b9", "me.b", 9, 10);
+    add(&s, "you", "you.a", 99, 10);
+    add(&s, "me2", "me2.a", 99, 10);
+    add(&s, "none", "", 99, 10);
+    expect(&s, "a4 a3 ");
+    use(&s, "sha256:a4"); /* what runs stays, however old */
+    expect(&s, "a3 ");
+}
+
+static void test_nameless(void **state)
+{
+    set_t s = make(*state, 5, 0);
+
+    add(&s, "a1", "me.a", 1, 10);
+    add(&s, "-x", "me.a", 0, 10);
+    add(&s, "-y", "me.a", 5, 10);
+    add(&s, "-z", "you.a", 5, 10);
+    use(&s, "-y");
+    expect(&s, "-x ");
+}
+
+static void test_quota(void **state)
+{
+    set_t s = make(*state, 5, 50);
+
+    add(&s, "a1", "me.a", 1, 20);
+    add(&s, "a2", "me.a", 2, 20);
+    add(&s, "b3", "me.b", 3, 20);
+    add(&s, "b4", "me.b", 4, 20);
+    add(&s, "a5", "me.a", 5, 20);
+    add(&s, "you", "you.a", 9, 900);
+    use(&s, "b4");
+    expect(&s, "a5 a2 "); /* 100 → 60 MiB; b3, a1 are the newest of theirs, b4 runs */
+    s.in.quota = 60 * MIB;
+    expect(&s, "a5 a2 ");
+    s.in.quota = 80 * MIB;
+    expect(&s, "a5 ");
+    s.in.quota = 100 * MIB;
+    expect(&s, "");
+    s.in.quota = 1;
+    expect(&s, "a5 a2 ");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT("below a floor builds are refused until a tenth more is free", test_room),
+        UNIT("so many images of each app are kept, and what runs", test_kept),
+        UNIT("images without a name go", test_nameless),
+        UNIT("over the quota the oldest go first", test_quota),
+    };
+    return UNIT_RUN(tests);
+}

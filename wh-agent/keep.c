@@ -1,0 +1,143 @@
+#include <stdlib.h>
+#include <string.h>
+#include <apr_strings.h>
+#include "libwh/wh_log.h"
+#include "wh-agent/keep.h"
+
+/* ---- the plan ---- */
+
+typedef struct candidate_t {
+    const wh_engine_item_t *image;
+    const char *app; /* after the agent's id in the label */
+    int in_use, goes;
+    int rank; /* among its app's, 0 = the newest */
+} candidate_t;
+
+static int newest_first(const void *a, const void *b)
+{
+    const candidate_t *x = a, *y = b;
+
+    if (x->image->created_at != y->image->created_at)
+        return x->image->created_at < y->image->created_at ? 1 : -1;
+    return strcmp(x->image->id, y->image->id);
+}
+
+static const char *without_kind(const char *id)
+{
+    return strncmp(id, "sha256:", 7) == 0 ? id + 7 : id;
+}
+
+static int runs_from(const wh_keep_in_t *in, const wh_engine_item_t *image)
+{
+    for (int i = 0; i < in->containers->nelts; i++) {
+        const wh_engine_item_t *c = &APR_ARRAY_IDX(in->containers, i, wh_engine_item_t);
+
+        if (strcmp(without_kind(c->image), without_kind(image->id)) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static apr_array_header_t *candidates(apr_pool_t *p, const wh_keep_in_t *in)
+{
+    apr_array_header_t *all = apr_array_make(p, in->images->nelts + 1, sizeof(candidate_t));
+    size_t n = strlen(in->agent);
+
+    for (int i = 0; i < in->images->nelts; i++) {
+        const wh_engine_item_t *image = &APR_ARRAY_IDX(in->images, i, wh_engine_item_t);
+        const char *label = wh_engine_label(image->labels, WH_ENGINE_LABEL_IMAGE);
+
+        if (strncmp(label, in->agent, n) == 0 && label[n] == '.' &&
+            (in->app == NULL || strcmp(label + n + 1, in->app) == 0))
+            APR_ARRAY_PUSH(all, candidate_t) =
+                (candidate_t){.image = image, .app = label + n + 1, .in_use = runs_from(in, image)};
+    }
+    qsort(all->elts, (size_t)all->nelts, sizeof(candidate_t), newest_first);
+    return all;
+}
+
+/* An image is counted among its app's by name; one without belongs to no deployment any more. */
+static void rank(apr_array_header_t *all, apr_int64_t kept)
+{
+    for (int i = 0; i < all->nelts; i++) {
+        candidate_t *c = &APR_ARRAY_IDX(all, i, candidate_t);
+
+        for (int k = 0; k < i; k++) {
+            const candidate_t *newer = &APR_ARRAY_IDX(all, k, candidate_t);
+
+            c->rank += newer->image->tags->nelts > 0 && strcmp(newer->app, c->app) == 0;
+        }
+        c->goes = !c->in_use && (c->image->tags->nelts == 0 || c->rank >= kept);
+    }
+}
+
+apr_array_header_t *wh_keep_plan(apr_pool_t *p, const wh_keep_in_t *in, apr_int64_t *bytes)
+{
+    apr_array_header_t *all = candidates(p, in);
+    apr_array_header_t *go = apr_array_make(p, 8, sizeof(const wh_engine_item_t *));
+
+    rank(all, in->kept);
+    *bytes = 0;
+    for (int i = 0; i < all->nelts; i++)
+        if (!APR_ARRAY_IDX(all, i, candidate_t).goes)
+            *bytes += APR_ARRAY_IDX(all, i, candidate_t).image->bytes;
+    for (int i = all->nelts - 1; i >= 0; i--) {
+        candidate_t *c = &APR_ARRAY_IDX(all, i, candidate_t);
+
+        if (!c->goes && in->quota > 0 && *bytes > in->quota && !c->in_use && c->rank > 0) {
+            c->goes = 1;
+            *bytes -= c->image->bytes;
+        }
+        if (c->goes)
+            APR_ARRAY_PUSH(go, const wh_engine_item_t *) = c->image;
+    }
+    return go;
+}
+
+/* ---- doing it ---- */
+
+static apr_status_t remove_one(wh_engine_t *e, apr_pool_t *p, const wh_engine_item_t *image,
+                               wh_err_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    wh_log(WH_LOG_DEBUG, NULL,
+           "keeping house: the image %.19s of %s goes (%" APR_INT64_T_FMT " MiB)", image->id,
+           wh_engine_label(image->labels, WH_ENGINE_LABEL_IMAGE), image->bytes / WH_MIB);
+    for (int t = 0; rv == APR_SUCCESS && t < image->tags->nelts; t++)
+        rv = e->vt->image_remove(e, p, APR_ARRAY_IDX(image->tags, t, const char *), err);
+    if (rv == APR_SUCCESS && image->tags->nelts == 0)
+        rv = e->vt->image_remove(e, p, without_kind(image->id), err);
+    return rv;
+}
+
+apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *err)
+{
+    wh_engine_open_t open = {.socket = opts->conf->engine_socket, .clock = opts->clock};
+    wh_engine_label_t any = {WH_ENGINE_LABEL_IMAGE, NULL},
+                      ours = {WH_ENGINE_LABEL_AGENT, opts->agent};
+    wh_keep_in_t in = {.agent = opts->agent,
+                       .app = opts->app,
+                       .kept = opts->conf->images_kept,
+                       .quota = opts->app == NULL ? opts->conf->storage_quota_bytes : 0};
+    apr_array_header_t *images, *containers, *go;
+    apr_int64_t bytes;
+    wh_engine_t *e;
+    apr_status_t rv = opts->engine(p, &open, &e, err);
+
+    if (rv == APR_SUCCESS)
+        rv = e->vt->images(e, p, &any, &images, err);
+    if (rv == APR_SUCCESS)
+        rv = e->vt->list(e, p, &ours, &containers, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    in.images = images;
+    in.containers = containers;
+    go = wh_keep_plan(p, &in, &bytes);
+    for (int i = 0; rv == APR_SUCCESS && i < go->nelts; i++)
+        rv = remove_one(e, p, APR_ARRAY_IDX(go, i, const wh_engine_item_t *), err);
+    wh_log(WH_LOG_DEBUG, NULL,
+           "keeping house: %d of %d images with our label went, %" APR_INT64_T_FMT " MiB are kept",
+           go->nelts, images->nelts, bytes / WH_MIB);
+    return rv;
+}
