@@ -1,0 +1,61 @@
+#!/usr/bin/perl
+# How many may come: a warning before it is full, a refusal when it is, and no busy loop where there are fewer
+# descriptors than workers were promised.
+# db: sqlite
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use IO::Socket::UNIX;
+use Test::More;
+use Time::HiRes qw(sleep);
+use WH::Sched;
+
+my $s = WH::Sched->new(conf => { max_workers => 5 });
+$s->init;
+$s->start;
+my @w = map { $s->worker } 1 .. 6;
+my $warnings = sub { return scalar(() = $s->log =~ /WH0407 (\d+) of 5 workers/g) };
+ok($w[$_]->up, "worker $_ is let in") for 0 .. 2;
+is($warnings->(), 0, 'three of five: nothing is said');
+$w[3]->up;
+is($warnings->(), 1, 'at 80 % the log warns');
+$w[4]->up;
+is($warnings->(), 1, 'once');
+my $full = $w[5]->connect;
+is($full->{status}, 503, 'one too many: 503');
+like($full->{head}, qr/^retry-after: \d/mi, 'come again later');
+$w[4]->do('drop');
+ok($s->soon(sub { $w[4]->connect->{event} eq 'connected' }), 'there is room again');
+is($warnings->(), 1, 'a worker that comes and goes at the edge makes no lines');
+$_->do('drop') for @w[2 .. 4];
+ok($s->soon(sub { $s->value("SELECT count(*) FROM workers WHERE status = 'online'") == 2 }), 'two are left');
+$w[$_]->up for 2, 3;
+is($warnings->(), 2, 'after it was calm it warns anew');
+is($s->unexpected('WH0407'), '', 'nothing else is in the log');
+is($s->stop, 0, 'the end');
+$_->do('quit') for @w;
+
+# 160 descriptors for 1000 workers.
+my ($soft, $hard) = map { /Max open files\s+(\S+)\s+(\S+)/ ? ($1, $2) : () } do { local (@ARGV, $/) = "/proc/$$/limits"; <> };
+system('prlimit', '--pid', $$, '--nofile=160:160') == 0 or die 'prlimit';
+my $poor = WH::Sched->new(conf => { max_workers => 1000 });
+$poor->init;
+$poor->start;
+system('prlimit', '--pid', $$, "--nofile=$soft:$hard") == 0 or die 'prlimit';
+like($poor->log, qr/WH0408 only 160 files may be open: there is room for 64 connections/, 'G13 the log says that there are too few descriptors');
+my $worker = $poor->worker;
+ok($worker->up, 'a worker is let in');
+my $cpu = sub { my @f = split ' ', do { local (@ARGV, $/) = '/proc/' . $poor->pid . '/stat'; <> }; return $f[13] + $f[14] };
+my @knock = map { IO::Socket::UNIX->new(Peer => $poor->state . '/run/hub.sock') } 1 .. 300;
+my $before = $cpu->();
+sleep 2;
+cmp_ok($cpu->() - $before, '<', 40, 'G13 three hundred at the door: less than 20 % of a processor');
+cmp_ok(scalar(() = glob '/proc/' . $poor->pid . '/fd/*'), '<', 160, 'G13 and descriptors are left');
+$worker->send('nonsense', {});
+ok($worker->wait('error'), 'who is in is served');
+@knock = ();
+ok($poor->soon(sub { my $w = $poor->worker; $w->up }), 'and when they have gone others come in');
+is($poor->unexpected('WH0408'), '', 'nothing else is in the log');
+is($poor->stop, 0, 'the end');
+done_testing();
