@@ -196,7 +196,7 @@ static apr_status_t make_context(wh_hub_t *hub, wh_err_t *err)
     info.max_http_header_data = 8192;
     info.max_http_header_pool = WH_HUB_WAYS * WH_HUB_HALF_MAX;
     info.pt_serv_buf_size = 16384;
-    info.timeout_secs = 5;
+    info.timeout_secs = 4; /* a step of the handshake; a TLS peer that does not answer our end */
     info.user = hub;
     hub->context = lws_create_context(&info);
     return hub->context != NULL
@@ -210,8 +210,8 @@ static void fill(struct lws_context_creation_info *info, const char *name)
     info->protocols = wh_hub_protocols;
     info->vhost_name = name;
     info->retry_and_idle_policy = &wh_hub_idle_policy;
-    info->timeout_secs_ah_idle = 5;
-    info->keepalive_timeout = 5;
+    info->timeout_secs_ah_idle = 4;
+    info->keepalive_timeout = 4;
     info->options = LWS_SERVER_OPTION_VALIDATE_UTF8;
 }
 
