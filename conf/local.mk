@@ -6,3 +6,16 @@ EXTRA_DIST += conf/quickstart-httpd.conf.in conf/engine.sh \
 
 # Every directive of the module with its default, commented.
 dist_pkgdata_DATA = conf/wisehost.conf
+
+# The units, with the places of this installation in them; who packages them puts them where systemd
+# looks.
+units = conf/wisehost-scheduler.service conf/wisehost-agent.service
+nodist_pkgdata_DATA = $(units)
+CLEANFILES += $(units)
+EXTRA_DIST += conf/wisehost-scheduler.service.in conf/wisehost-agent.service.in
+unit_places = sed -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+	-e 's|@docdir[@]|$(docdir)|g'
+conf/wisehost-scheduler.service: conf/wisehost-scheduler.service.in conf/local.mk
+	$(AM_V_GEN)$(MKDIR_P) conf && $(unit_places) $(srcdir)/conf/wisehost-scheduler.service.in >$@.tmp && mv $@.tmp $@
+conf/wisehost-agent.service: conf/wisehost-agent.service.in conf/local.mk
+	$(AM_V_GEN)$(MKDIR_P) conf && $(unit_places) $(srcdir)/conf/wisehost-agent.service.in >$@.tmp && mv $@.tmp $@

@@ -21,6 +21,7 @@
 #include "wh-scheduler/mailbox.h"
 #include "wh-scheduler/publish.h"
 #include "wh-scheduler/settings.h"
+#include "wh-scheduler/watchdog.h"
 #include "whdb/wh_dbc.h"
 
 #define WH_CORE_GRACE_US APR_INT64_C(10000000) /* a replaced container's last requests */
@@ -56,6 +57,7 @@ typedef struct wh_core_t {
     const wh_clock_t *clock;
     const wh_rand_t *rand;
     wh_mailbox_t *box;
+    wh_watchdog_t *dog;   /* NULL = nobody watches */
     apr_pool_t *pool;     /* the thread's */
     apr_pool_t *dbc_pool; /* of the connection in hand */
     wh_dbc_t *dbc;        /* NULL while there is none */

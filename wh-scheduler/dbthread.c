@@ -90,6 +90,7 @@ static int connected(wh_dbthread_t *t)
         if (said++ % 30 == 0) {
             wh_log(WH_LOG_WARN, "WH0482", "database: %s", err.text);
         }
+        wh_watchdog_mark(core->dog, wh_clock_mono(core->clock));
         if (wh_mailbox_pause(core->box, RECONNECT_US)) {
             return 0;
         }
@@ -212,7 +213,10 @@ static void *run(void *baton)
         wh_mono_t now = wh_clock_mono(core->clock);
         apr_interval_time_t wait = wh_mono_diff(next, now);
         int poked = 0;
-        wh_work_t *work = wh_mailbox_take(core->box, core->plan_again ? 0 : wait, &poked, &stopped);
+        wh_work_t *work;
+
+        wh_watchdog_mark(core->dog, now);
+        work = wh_mailbox_take(core->box, core->plan_again ? 0 : wait, &poked, &stopped);
 
         while (work != NULL) {
             int more = 0;

@@ -42,7 +42,8 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/tick.c wh-scheduler/tick.h \
 	wh-scheduler/times.c wh-scheduler/times.h \
 	wh-scheduler/tls.c wh-scheduler/tls.h \
-	wh-scheduler/user.c wh-scheduler/user.h
+	wh-scheduler/user.c wh-scheduler/user.h \
+	wh-scheduler/watchdog.c wh-scheduler/watchdog.h
 wh_scheduler_libsched_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
 	$(LWS_LIBS) $(LMDB_LIBS) $(JANSSON_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) -lpthread
 

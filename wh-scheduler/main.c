@@ -290,15 +290,20 @@ typedef struct turn_t {
     const char *conf;
     apr_pool_t *p;
     wh_hub_t *hub;
+    const wh_clock_t *clock;
+    wh_watchdog_t dog;
 } turn_t;
 
-/* SIGHUP: log level and certificate are read anew; a file with a mistake in it changes nothing. */
+/* The watchdog is fed. SIGHUP: log level and certificate are read anew; a file with a mistake in it changes nothing. */
 static void turn(void *baton)
 {
     turn_t *t = baton;
     wh_settings_t s;
     wh_err_t err = WH_ERR_INIT;
 
+    if (wh_watchdog_due(&t->dog, wh_clock_mono(t->clock))) {
+        wh_notify("WATCHDOG=1");
+    }
     if (!reload_wanted) {
         return;
     }
@@ -315,13 +320,16 @@ static void turn(void *baton)
 
 static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hub_opt_t *opt)
 {
-    turn_t t = {.conf = o->conf};
+    turn_t t = {.conf = o->conf, .clock = core->clock};
     wh_dbthread_t *thread;
     wh_hub_t *hub;
     wh_err_t err = WH_ERR_INIT;
     int deposed;
 
     apr_pool_create(&t.p, p);
+    wh_watchdog_init(&t.dog, getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), (long)getpid(),
+                     wh_clock_mono(core->clock));
+    core->dog = &t.dog;
     if (wh_hub_start(p, opt, &hub, &err) != APR_SUCCESS) {
         return fail(&err, EX_CONFIG);
     }

@@ -9,6 +9,7 @@
 #include "wh-scheduler/hub_conn.h"
 #include "wh-scheduler/hub_dispatch.h"
 #include "wh-scheduler/mailbox.h"
+#include "wh-scheduler/watchdog.h"
 
 #define HUB_NONCE "00112233445566778899aabbccddeeff"
 #define AGENT_NONCE "ffeeddccbbaa99887766554433221100"
@@ -78,6 +79,28 @@ static void test_close_once(void **state)
     assert_int_equal(wh_hub_conn_close(conn, 4001), 0);
     assert_int_equal(conn->close_code, 4009);
     wh_hub_conn_free(conn);
+}
+
+/* Both threads have to come round: the loop by asking, the other by its mark. */
+static void test_watchdog(void **state)
+{
+    wh_watchdog_t dog;
+    wh_mono_t t = {1000};
+
+    (void)state;
+    wh_watchdog_init(&dog, NULL, NULL, 7, t);
+    assert_int_equal(wh_watchdog_due(&dog, wh_mono_add(t, 90)), 0);
+    wh_watchdog_init(&dog, "400", "8", 7, t);
+    assert_int_equal(wh_watchdog_due(&dog, wh_mono_add(t, 90)), 0);
+    wh_watchdog_init(&dog, "400", "7", 7, t);
+    assert_int_equal(wh_watchdog_due(&dog, t), 1);
+    assert_int_equal(wh_watchdog_due(&dog, wh_mono_add(t, 99)), 0);
+    assert_int_equal(wh_watchdog_due(&dog, wh_mono_add(t, 100)), 1);
+    assert_int_equal(wh_watchdog_due(&dog, wh_mono_add(t, 200)), 1);
+    assert_int_equal(wh_watchdog_due(&dog, wh_mono_add(t, 300)), 0); /* no mark for 300 */
+    wh_watchdog_mark(&dog, wh_mono_add(t, 350));
+    assert_int_equal(wh_watchdog_due(&dog, wh_mono_add(t, 400)), 1);
+    wh_watchdog_mark(NULL, t);
 }
 
 /* ---- frames ---- */
@@ -280,6 +303,7 @@ static void test_mailbox(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("the watchdog is fed while both threads come round", test_watchdog),
         UNIT("messages are joined, and 2 MiB is the end", test_join),
         UNIT("XE9 a queue holds 256 frames", test_queue),
         UNIT("R14 a queue holds 4 MiB, and a frame waits 5 s at most", test_queue_bytes),
