@@ -132,7 +132,9 @@ typedef struct wh_engine_vt_t {
     /* APR_NOTFOUND when there is none. */
     apr_status_t (*inspect)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_seen_t *seen,
                             wh_err_t *err);
-    apr_status_t (*start)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err);
+    /* limit_s: how long it may take; 0 = two minutes. */
+    apr_status_t (*start)(wh_engine_t *e, apr_pool_t *p, const char *id, apr_int64_t limit_s,
+                          wh_err_t *err);
     /* Begin to listen for the next end of a container; one at a time in a session. */
     apr_status_t (*wait_begin)(wh_engine_t *e, const char *id, wh_err_t *err);
     /* Sleep for at most us, less when it ended (*ended, *exit_status) or on cancel. */

@@ -9,6 +9,7 @@
 #include "wh-agent/engine_json.h"
 #include "wh-agent/frames.h"
 
+#define START_LIMIT_S 120
 #define LINGER_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
 
 /* Any engine with the Docker API: Docker itself, Podman's service. */
@@ -268,11 +269,13 @@ static apr_status_t docker_inspect(wh_engine_t *e, apr_pool_t *p, const char *id
     return wh_engine_json_seen(p, reply.body, reply.n, seen, err);
 }
 
-static apr_status_t docker_start(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err)
+static apr_status_t docker_start(wh_engine_t *e, apr_pool_t *p, const char *id, apr_int64_t limit_s,
+                                 wh_err_t *err)
 {
     wh_engine_call_t call = {.method = "POST",
                              .path = container_path(p, id, "/start"),
-                             .timeout_us = (apr_interval_time_t)120 * APR_USEC_PER_SEC};
+                             .timeout_us =
+                                 apr_time_from_sec(limit_s > 0 ? limit_s : START_LIMIT_S)};
 
     return simple(docker_of(e), p, call, "start the container", 0, err);
 }

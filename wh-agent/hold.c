@@ -139,7 +139,7 @@ static apr_status_t start(wh_hold_t *hold, wh_engine_t *e, const wh_engine_spec_
     if (rv == APR_SUCCESS)
         rv = e->vt->create(e, p, spec, &hold->id, err);
     if (rv == APR_SUCCESS)
-        rv = e->vt->start(e, p, hold->id, err);
+        rv = e->vt->start(e, p, hold->id, hold->work->job->start_s, err);
     if (rv == APR_SUCCESS)
         rv = e->vt->inspect(e, p, hold->id, &seen, err);
     if (rv != APR_SUCCESS)

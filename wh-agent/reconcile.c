@@ -147,7 +147,7 @@ static int act(apr_pool_t *p, wh_engine_t *e, wh_reconcile_act_e what, wh_engine
 
     if (what == WH_RECONCILE_START) {
         wh_log(WH_LOG_INFO, NULL, "starting the container %.12s of %s again", item->id, slug);
-        rv = e->vt->start(e, p, item->id, &err);
+        rv = e->vt->start(e, p, item->id, 0, &err);
         item->running = rv == APR_SUCCESS;
     } else if (what == WH_RECONCILE_STOP) {
         wh_log(WH_LOG_INFO, NULL, "stopping the container %.12s of %s", item->id, slug);

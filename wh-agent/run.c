@@ -238,7 +238,7 @@ static apr_status_t start_once(wh_work_t *work, wh_engine_t *e, const char *imag
     if (rv == APR_SUCCESS)
         rv = e->vt->wait_begin(e, c->id, err);
     if (rv == APR_SUCCESS)
-        rv = e->vt->start(e, work->p, c->id, err);
+        rv = e->vt->start(e, work->p, c->id, work->job->start_s, err);
     c->started = wh_clock_mono(work->clock);
     return rv;
 }

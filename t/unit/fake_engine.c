@@ -109,13 +109,17 @@ static apr_status_t fake_inspect(wh_engine_t *e, apr_pool_t *p, const char *id,
     return APR_SUCCESS;
 }
 
-static apr_status_t fake_start(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err)
+static apr_status_t fake_start(wh_engine_t *e, apr_pool_t *p, const char *id, apr_int64_t limit_s,
+                               wh_err_t *err)
 {
     apr_status_t rv = called("start", err);
     fake_container_t *c = find(id);
 
     (void)e;
     (void)p;
+    fake.start_limit_s = limit_s;
+    if (rv == APR_SUCCESS && fake.start_hangs)
+        return wh_err_set(err, 504, "deadline", "the engine took too long");
     if (rv == APR_SUCCESS && c != NULL)
         c->running = 1;
     fake.starts++;

@@ -25,7 +25,9 @@ typedef struct fake_engine_t {
     int exit_at_check;  /* the n-th wait_check says that it ended, 0 = never */
     int checks;
     apr_int64_t exit_status;
-    const char *forbidden; /* what inspect finds */
+    int start_hangs;
+    apr_int64_t start_limit_s; /* of the last start */
+    const char *forbidden;     /* what inspect finds */
     int starts, removes, stops, networks_removed;
     char log[1024]; /* what was called, in order */
 } fake_engine_t;

@@ -101,6 +101,21 @@ static void test_never_listens(void **state)
     assert_int_equal(fake.removes, 1);
 }
 
+static void test_start_hangs(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_run_t run;
+    wh_err_t err = WH_ERR_INIT;
+
+    set_up(p);
+    fake.start_hangs = 1;
+    assert_code(wh_run_container(&work, &fake.engine, "sha256:x", &run, &err), &err,
+                "start_failed");
+    assert_int_equal(fake.start_limit_s, work.job->start_s);
+    assert_non_null(strstr(err.text, "in time"));
+    assert_int_equal(fake.removes, 1);
+}
+
 static void test_differs(void **state)
 {
     apr_pool_t *p = *state;
@@ -346,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT("F219 F224 a container that exits fails the deployment and is removed", test_exits),
         UNIT("F219 one that never listens: said with its port and time", test_never_listens),
+        UNIT("a start has the job's own deadline", test_start_hangs),
         UNIT("D3 a container that differs from what was asked is never started", test_differs),
         UNIT("G14 each failing call of the engine leaves nothing", test_every_failure),
         UNIT("F218 F220 it answers from outside: up", test_comes_up),
