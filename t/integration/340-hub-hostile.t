@@ -302,7 +302,10 @@ for my $way (qw(httpd tls)) {
 ok(soon(sub { fds() <= $fds }, 15), 'no descriptor is left open') or diag(fds() . " of $fds");
 my $grown = proc_status('VmRSS') - $rss;
 note("$rss KiB before");
-cmp_ok($grown, '<', 16 * 1024, "no memory to speak of ($grown KiB more)") unless proc_status('VmRSS') > 300_000;
+SKIP: {
+    skip 'a sanitizer keeps what was freed', 1 if WH::Stack::slurp('/proc/' . $scheduler->pid . '/maps') =~ /libasan/;
+    cmp_ok($grown, '<', 16 * 1024, "no memory to speak of ($grown KiB more)");
+}
 is(content(), $before, 'the database says what it said');
 $holder->send('job_ack', { job => $job->{p}{job}, epoch => $job->{p}{epoch}, accepted => $T });
 ok($holder->wait('job_go'), 'F90 the bystander\'s job goes on');
