@@ -334,9 +334,10 @@ static void on_prepared(void *owner, void *data)
         return;
     if (!pass->ok) {
         wh_log(WH_LOG_WARN, "WH0673", "no worker token: %s", pass->err.text);
-        try_later(agent, 0);
+        try_later(agent, agent->revoked ? REPLACED_US : 0);
         return;
     }
+    agent->revoked = 0;
     if (pass->engine_err.rv != APR_SUCCESS)
         wh_log(WH_LOG_WARN, "WH0674", "the container engine: %s", pass->engine_err.text);
     agent->force_token = 0;
@@ -469,7 +470,7 @@ static apr_interval_time_t say_why(wh_agent_t *agent, const wh_link_end_t *end)
         wh_log(WH_LOG_ERROR, "WH0710",
                "the hub takes this worker no more: it was removed, or its key was revoked; enrol "
                "it anew (`wh workers enroll`); trying again in a minute");
-        agent->force_token = 1;
+        agent->force_token = agent->revoked = 1;
         return REPLACED_US;
     }
     if (agent->rekeyed)

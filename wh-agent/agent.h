@@ -45,6 +45,7 @@ struct wh_agent_t {
     int flush_due;          /* a timer is set to send what waits */
     int force_token;        /* the server refused the present one */
     int refused;            /* since the last welcome */
+    int revoked;            /* the hub said so, and no token was had since */
     int rotating;           /* a thread changes the key */
     int rekeyed;            /* it did, or may have: the line comes back with the key that counts */
 

@@ -322,6 +322,9 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         if (n >= 2)
             link->end.code = ((const unsigned char *)in)[0] << 8 | ((const unsigned char *)in)[1];
+        /* libwebsockets 4.1 knows no 1012 and makes "protocol error" of it, which no hub says. */
+        if (link->end.code == LWS_CLOSE_STATUS_PROTOCOL_ERR)
+            link->end.code = WH_CLOSE_RESTART;
         return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         failed(link, wsi, in, n);

@@ -23,10 +23,11 @@ static void on_changed(void *owner, void *data)
      */
     if (!change->ok && change->err.http < 500)
         return;
-    agent->rekeyed = 1;
     agent->force_token |= !change->ok;
-    if (agent->connected)
-        wh_link_close(agent->link, 1000);
+    if (!agent->connected)
+        return; /* it is on its way back already */
+    agent->rekeyed = 1;
+    wh_link_close(agent->link, 1000);
 }
 
 static void change_thread(void *data)

@@ -7,6 +7,7 @@
 #include "libwh/wh_log.h"
 #include "libwh/wh_sign.h"
 #include "whdb/wh_db_worker.h"
+#include "wh-scheduler/beats.h"
 
 wh_peer_t *wh_core_peer(wh_core_t *core, apr_int64_t worker)
 {
@@ -77,6 +78,7 @@ int wh_core_peer_drop(wh_core_t *core, apr_uint64_t conn)
     if (peer->next != NULL) {
         peer->next->at = peer->at;
     }
+    wh_beats_forget(core, peer);
     free(peer);
     return 1;
 }
@@ -144,6 +146,18 @@ static wh_roster_row_t roster_row(const wh_worker_t *w)
     return row;
 }
 
+/* A worker that is to have a new key is told so, once a request and connection: it comes back on a
+ * new one with the new key, or is told again then. */
+static void ask_for_key(wh_core_t *core, const wh_worker_t *w)
+{
+    wh_peer_t *peer = w->rotate_at > 0 ? wh_core_peer(core, w->id) : NULL;
+
+    if (peer != NULL && peer->ready && peer->rekey_asked != w->rotate_at) {
+        peer->rekey_asked = w->rotate_at;
+        wh_core_send(core, peer, WH_MSG_ROTATE_KEY, json_object());
+    }
+}
+
 apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
 {
     apr_array_header_t *workers;
@@ -158,6 +172,7 @@ apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
     rows = apr_palloc(p, (size_t)(workers->nelts + 1) * sizeof(*rows));
     for (int i = 0; i < workers->nelts; i++) {
         rows[i] = roster_row(&APR_ARRAY_IDX(workers, i, wh_worker_t));
+        ask_for_key(core, &APR_ARRAY_IDX(workers, i, wh_worker_t));
     }
     roster = wh_roster_make(rows, (size_t)workers->nelts);
     if (roster == NULL || wh_roster_same(roster, core->roster)) {

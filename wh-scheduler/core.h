@@ -28,19 +28,23 @@
 #define WH_CORE_HEARTBEAT_S 30
 #define WH_CORE_STOP_AGAIN_US APR_INT64_C(60000000) /* a stop job that failed is tried again */
 
+typedef struct wh_beat_t wh_beat_t; /* beats.c */
+
 /* A connected worker. */
 typedef struct wh_peer_t {
     struct wh_peer_t *next, **at; /* list of all; *at is this one */
     wh_idmap_link_t by_worker, by_conn;
     apr_int64_t worker;
     apr_uint64_t conn;
-    int ready;             /* its hello was answered: frames may go out */
-    const char *public_id; /* in the struct's own memory */
-    wh_mono_t heard;       /* its hello or last heartbeat, or when it came */
-    int tell;              /* what should run there has changed: desired.c */
-    wh_mono_t offer_again; /* it refused a job: when to ask again, 0 = it did not */
-    int faults;            /* frames that were answered by an error */
-    wh_bucket_t logs;      /* F66, F67 */
+    int ready;              /* its hello was answered: frames may go out */
+    const char *public_id;  /* in the struct's own memory */
+    wh_mono_t heard;        /* its hello or last heartbeat, or when it came */
+    int tell;               /* what should run there has changed: desired.c */
+    wh_mono_t offer_again;  /* it refused a job: when to ask again, 0 = it did not */
+    wh_beat_t *beat;        /* its heartbeat that waits to be written, NULL = none */
+    apr_time_t rekey_asked; /* workers.rotate_at of the request that it was told of, 0 = none */
+    int faults;             /* frames that were answered by an error */
+    wh_bucket_t logs;       /* F66, F67 */
     char id_text[32];
 } wh_peer_t;
 
@@ -69,6 +73,8 @@ typedef struct wh_core_t {
     wh_mono_t started; /* nobody is called offline before a whole timeout has passed since (R9) */
     wh_core_times_t times;  /* times.c */
     wh_declines_t declines; /* decline.c */
+    int beats;              /* how many wait, of all peers */
+    wh_mono_t beats_at;     /* when they may be written */
     int plan_again;         /* something changed that may let a waiting job go */
     int unfinished;         /* some deployment may be left in finalize: look */
     int republish;          /* the whole table is to be written */

@@ -11,6 +11,7 @@
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_name.h"
 #include "whdb/wh_db_worker.h"
+#include "wh-scheduler/beats.h"
 #include "wh-scheduler/desired.h"
 #include "wh-scheduler/finish_switch.h"
 #include "wh-scheduler/hub_msg.h"
@@ -173,21 +174,7 @@ apr_status_t wh_hub_msg_heartbeat(const wh_hub_msg_in_t *in, wh_err_t *err)
         return APR_SUCCESS;
     }
     in->peer->heard = mono;
-    rv =
-        wh_db_worker_heartbeat(core->dbc, in->p, in->peer->worker, m.disk_free_bytes, in->now, err);
-    for (int i = 0; rv == APR_SUCCESS && i < m.running->nelts; i++) {
-        const wh_msg_ref_t *ref = &APR_ARRAY_IDX(m.running, i, wh_msg_ref_t);
-        wh_db_claim_t claim = {
-            .worker_id = in->peer->worker, .job_id = ref->job, .epoch = ref->epoch};
-
-        rv = wh_db_job_renew_lease(core->dbc, in->p, &claim, in->now + WH_SCHED_LEASE_US, err);
-        if (rv == APR_NOTFOUND) {
-            /* It runs what is over or another's: a cancel was left for it (R24). */
-            wh_core_send_ref(core, in->peer, WH_MSG_JOB_CANCEL, ref->job, ref->epoch);
-            rv = APR_SUCCESS;
-        }
-    }
-    return rv;
+    return wh_beats_note(core, in->p, in->peer, &m, in->now, err);
 }
 
 apr_status_t wh_hub_msg_app_status(const wh_hub_msg_in_t *in, wh_err_t *err)

@@ -7,6 +7,7 @@ wh_scheduler_libsched_la_CPPFLAGS = $(AM_CPPFLAGS) $(LWS_CFLAGS) $(LMDB_CFLAGS)
 wh_scheduler_libsched_la_CFLAGS = $(AM_CFLAGS)
 wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/assign.c wh-scheduler/assign.h \
+	wh-scheduler/beats.c wh-scheduler/beats.h \
 	wh-scheduler/check.c wh-scheduler/check.h \
 	wh-scheduler/core.c wh-scheduler/core.h \
 	wh-scheduler/dbthread.c wh-scheduler/dbthread.h \

@@ -10,6 +10,7 @@
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_name.h"
 #include "wh-scheduler/assign.h"
+#include "wh-scheduler/beats.h"
 #include "wh-scheduler/desired.h"
 #include "wh-scheduler/drain.h"
 #include "wh-scheduler/finish.h"
@@ -224,6 +225,7 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     apr_time_t now;
     apr_status_t rv = wh_times_look(core, p, &now, err);
 
+    rv = rv == APR_SUCCESS ? wh_beats_write(core, p, err) : rv;
     if (rv == APR_SUCCESS && (due(&core->roster_at, mono, ROSTER_US) || poked)) {
         rv = wh_core_roster(core, p, err);
         core->roster_at = rv == APR_SUCCESS ? core->roster_at : mono;

@@ -123,6 +123,7 @@ apr_status_t wh_db_worker_roster(wh_dbc_t *dbc, apr_pool_t *p, apr_array_header_
         w.key_hash = wh_dbc_text(&r);
         (void)wh_model_worker_admin_of(wh_dbc_text(&r), &w.admin_state);
         w.revoked_at = wh_dbc_int(&r);
+        w.rotate_at = wh_dbc_int(&r);
         APR_ARRAY_PUSH(*out, wh_worker_t) = w;
     }
     return APR_SUCCESS;

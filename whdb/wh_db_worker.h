@@ -28,7 +28,7 @@ apr_status_t wh_db_worker_list(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t after, 
                                apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
 /* Every worker, removed ones too, by id: array of wh_worker_t of which only id, key_hash,
- * admin_state and revoked_at are set. */
+ * admin_state, revoked_at and rotate_at are set. */
 apr_status_t wh_db_worker_roster(wh_dbc_t *dbc, apr_pool_t *p, apr_array_header_t **out,
                                  wh_err_t *err) WH_DB_CHECKED;
 
