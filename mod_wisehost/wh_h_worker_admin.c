@@ -180,8 +180,8 @@ static apr_status_t nothing_left(wh_call_t *c)
         names = apr_psprintf(c->p, "%s and %d more", names, left->nelts - NAMED_MAX);
     }
     return wh_err_set(&c->err, 409, "worker_in_use",
-                      "These still have containers there: %s. Drain it first, or stop them with "
-                      "?force=true.",
+                      "These still have containers there: %s. Drain it first; ?force=true gives "
+                      "the containers up.",
                       names);
 }
 

@@ -1,6 +1,9 @@
 #include "whdb/wh_db_deployment.h"
 #include "libwh/wh_fsm.h"
+#include "whdb/wh_db_worker.h"
 #include "whdb/wh_dbc_priv.h"
+
+#include <string.h>
 
 static wh_deployment_t *deployment_at(apr_pool_t *p, const wh_rows_t *rows, int i)
 {
@@ -114,12 +117,21 @@ apr_status_t wh_db_deployment_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
     return rv;
 }
 
-int wh_db_deployment_pinned(apr_pool_t *p, const wh_deployment_t *d)
+apr_status_t wh_db_deployment_pinned(wh_dbc_t *dbc, apr_pool_t *p, const wh_deployment_t *d,
+                                     apr_int64_t worker_id, int *pinned, wh_err_t *err)
 {
     wh_snapshot_t snapshot;
+    wh_worker_t *w;
+    apr_status_t rv;
 
-    return wh_model_snapshot_parse(p, d->snapshot, &snapshot, NULL) == APR_SUCCESS &&
-           *snapshot.place_worker != '\0';
+    *pinned = 0;
+    if (wh_model_snapshot_parse(p, d->snapshot, &snapshot, NULL) != APR_SUCCESS ||
+        *snapshot.place_worker == '\0' || worker_id == 0) {
+        return APR_SUCCESS;
+    }
+    rv = wh_db_worker_get(dbc, p, worker_id, &w, err);
+    *pinned = rv == APR_SUCCESS && strcmp(w->name, snapshot.place_worker) == 0;
+    return rv;
 }
 
 apr_status_t wh_db_deployment_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,

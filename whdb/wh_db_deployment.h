@@ -41,8 +41,11 @@ apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_d
 apr_status_t wh_db_deployment_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                   wh_deployment_t **out, wh_err_t *err) WH_DB_CHECKED;
 
-/* Non-zero when its snapshot places it on one worker by name: no other will do. */
-int wh_db_deployment_pinned(apr_pool_t *p, const wh_deployment_t *d);
+/* *pinned = whether its snapshot places it on this worker by name: no other will do (F144). A move
+ * away from a draining worker keeps the snapshot, but is not pinned to where it comes from. */
+apr_status_t wh_db_deployment_pinned(wh_dbc_t *dbc, apr_pool_t *p, const wh_deployment_t *d,
+                                     apr_int64_t worker_id, int *pinned,
+                                     wh_err_t *err) WH_DB_CHECKED;
 
 /* Newest first, up to limit with number < before (0 = from the newest); array of
  * wh_deployment_t*. */

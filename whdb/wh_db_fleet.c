@@ -69,9 +69,13 @@ static apr_status_t fence_deploy(wh_dbc_t *dbc, apr_pool_t *p, const wh_job_t *j
                                         .cause_code = "worker_removed",
                                         .cause_detail = REMOVED_DETAIL};
     wh_deployment_t *d;
+    int pinned = 0;
     apr_status_t rv = wh_db_deployment_get(dbc, p, job->deployment_id, &d, err);
 
-    if (rv == APR_SUCCESS && job->status == WH_JOB_ASSIGNED && !wh_db_deployment_pinned(p, d)) {
+    if (rv == APR_SUCCESS) {
+        rv = wh_db_deployment_pinned(dbc, p, d, job->worker_id, &pinned, err);
+    }
+    if (rv == APR_SUCCESS && job->status == WH_JOB_ASSIGNED && !pinned) {
         return wh_db_job_reassign(dbc, p, job->id, job->epoch, err);
     }
     rv = rv == APR_SUCCESS ? end_job(dbc, p, job, now, err) : rv;
@@ -111,9 +115,10 @@ apr_status_t wh_db_fleet_remove(wh_dbc_t *dbc, apr_pool_t *p, const wh_worker_t 
         rv = wh_dbc_query(dbc, p, WH_SQL_worker_stop_instances, WH_ARGS(WH_I(now), WH_I(w->id)),
                           NULL, err);
     }
-    return rv == APR_SUCCESS ? wh_dbc_cas(dbc, p, WH_SQL_worker_remove,
-                                          WH_ARGS(WH_S(name), WH_I(now), WH_I(w->id)), err)
-                             : rv;
+    rv = rv == APR_SUCCESS ? wh_dbc_cas(dbc, p, WH_SQL_worker_remove,
+                                        WH_ARGS(WH_S(name), WH_I(now), WH_I(w->id)), err)
+                           : rv;
+    return wh_dbc_then_moved(dbc, rv, err);
 }
 
 /* ---- what is left, and the sums ---- */

@@ -228,17 +228,19 @@ apr_status_t wh_db_job_reassign(wh_dbc_t *dbc, apr_pool_t *p, const char *job_id
 {
     step_t step;
     wh_deployment_t *d;
-    int keeps;
+    int pinned;
     apr_status_t rv = need_transaction(dbc, err);
 
     rv = rv == APR_SUCCESS ? step_of(dbc, p, job_id, WH_JOB_EV_RELEASE, &step, err) : rv;
     rv = rv == APR_SUCCESS ? wh_db_deployment_get(dbc, p, step.job->deployment_id, &d, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_db_deployment_pinned(dbc, p, d, step.job->worker_id, &pinned, err)
+                           : rv;
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    keeps = step.job->kind == WH_JOB_KIND_STOP || wh_db_deployment_pinned(p, d);
+    pinned |= step.job->kind == WH_JOB_KIND_STOP;
     rv = wh_dbc_cas(dbc, p, WH_SQL_job_reassign,
-                    WH_ARGS(step.to, WH_IN(keeps ? step.job->worker_id : 0), WH_S(job_id),
+                    WH_ARGS(step.to, WH_IN(pinned ? step.job->worker_id : 0), WH_S(job_id),
                             WH_I(epoch), step.from, WH_I(step.job->worker_id)),
                     err);
     return rv == APR_SUCCESS ? wh_db_worker_recount(dbc, p, step.job->worker_id, err) : rv;

@@ -201,6 +201,7 @@ static void test_assign(void **state)
     wh_worker_t *v = db_worker(t, 2);
     apr_int64_t epoch = 0;
     wh_db_claim_t c;
+    wh_job_t *j;
 
     for (int i = 0; i < 5; i++) {
         a[i] = db_app(t, i, WH_KIND_CONTAINER);
@@ -228,6 +229,18 @@ static void test_assign(void **state)
     OK(t, wh_db_job_cancel_request(t->dbc, t->p, db_id(t, 'd', 4), DB_T(14), &t->err));
     NOTFOUND(assign(t, db_id(t, 'j', 4), v->id, 0, &epoch));
     assert_int_equal(used_cpu(t, v->id), 0);
+
+    /* F144 R10: what was placed on this worker by name waits for it; a copy of that snapshot which
+     * went elsewhere (a move away from a draining worker) does not wait there. */
+    db_sql(t, "UPDATE deployments SET snapshot = replace(snapshot, '\"spa\"',"
+              " '\"placement\":{\"worker\":\"worker-1\"},\"spa\"') WHERE app_id = (SELECT id FROM apps WHERE slug = 'app1')");
+    BEGIN(t);
+    OK(t, wh_db_job_reassign(t->dbc, t->p, db_id(t, 'j', 1), 1, &t->err));
+    COMMIT(t);
+    OK(t, wh_db_job_get(t->dbc, t->p, db_id(t, 'j', 1), &j, &t->err));
+    assert_int_equal(j->worker_id, w->id);
+    NOTFOUND(assign(t, db_id(t, 'j', 1), v->id, 1, &epoch));
+    OK(t, assign(t, db_id(t, 'j', 1), w->id, 1, &epoch));
 
     /* R10: back to pending, capacity free, the former worker's ack finds nothing. */
     c = (wh_db_claim_t){.worker_id = w->id, .job_id = db_id(t, 'j', 0), .epoch = 1};
