@@ -294,7 +294,8 @@ typedef struct turn_t {
     wh_watchdog_t dog;
 } turn_t;
 
-/* The watchdog is fed. SIGHUP: log level and certificate are read anew; a file with a mistake in it changes nothing. */
+/* The watchdog is fed. SIGHUP: log level and certificate are read anew; a file with a mistake in it
+ * changes nothing. */
 static void turn(void *baton)
 {
     turn_t *t = baton;

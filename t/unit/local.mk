@@ -29,6 +29,7 @@ unit_tests = \
 	t/unit/test_json \
 	t/unit/test_jwt \
 	t/unit/test_keys \
+	t/unit/test_life \
 	t/unit/test_log \
 	t/unit/test_logseg \
 	t/unit/test_lru \
@@ -157,6 +158,9 @@ unit_sched_libs = wh-scheduler/libsched.la $(unit_db_libs)
 t_unit_test_drain_SOURCES = t/unit/test_drain.c $(unit_sched)
 t_unit_test_drain_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_drain_LDADD = $(unit_sched_libs)
+t_unit_test_life_SOURCES = t/unit/test_life.c $(unit_sched)
+t_unit_test_life_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_life_LDADD = $(unit_sched_libs)
 t_unit_test_tick_SOURCES = t/unit/test_tick.c $(unit_sched)
 t_unit_test_tick_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_tick_LDADD = $(unit_sched_libs)
