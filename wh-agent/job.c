@@ -429,16 +429,9 @@ void wh_jobs_log_acked(wh_jobs_t *jobs, const char *job, apr_int64_t seq)
 
 void wh_jobs_disconnected(wh_jobs_t *jobs)
 {
-    task_t *t = jobs->first;
-
-    while (t != NULL) {
-        task_t *next = t->next;
-
+    for (task_t *t = jobs->first; t != NULL; t = t->next) {
         t->status_unsent = t->status != NULL;
         wh_logs_rewind(t->logs);
-        if (t->state == TASK_WAITING)
-            forget(jobs, t);
-        t = next;
     }
     wh_results_rewind(jobs->opts.results);
 }
@@ -451,6 +444,19 @@ apr_array_header_t *wh_jobs_running(const wh_jobs_t *jobs, apr_pool_t *p)
 
     for (const task_t *t = jobs->first; t != NULL; t = t->next)
         if (t->state == TASK_RUNNING)
+            APR_ARRAY_PUSH(refs, wh_msg_ref_t) =
+                (wh_msg_ref_t){.job = apr_pstrdup(p, t->msg.job), .epoch = t->msg.epoch};
+    return refs;
+}
+
+/* What waits is named, too: its go may have been on the way when the line broke, and then the hub,
+ * which holds it for begun, says it again; what the hub gave to another meanwhile it cancels. */
+apr_array_header_t *wh_jobs_held(const wh_jobs_t *jobs, apr_pool_t *p)
+{
+    apr_array_header_t *refs = wh_jobs_running(jobs, p);
+
+    for (const task_t *t = jobs->first; t != NULL; t = t->next)
+        if (t->state == TASK_WAITING)
             APR_ARRAY_PUSH(refs, wh_msg_ref_t) =
                 (wh_msg_ref_t){.job = apr_pstrdup(p, t->msg.job), .epoch = t->msg.epoch};
     return refs;

@@ -3,7 +3,7 @@
  * box.
  *
  *     offered --ack--> WAITING --go--> RUNNING --done--> DONE --result_ack--> forgotten
- *                         |  connection lost: forgotten (it never began)
+ *                         |  canceled: forgotten (it never began)
  *
  * A result is stored before it is said that the job is done; it is sent, on each connection, until
  * it is acknowledged. */
@@ -59,11 +59,13 @@ int wh_jobs_acked(wh_jobs_t *jobs, apr_pool_t *p, const wh_msg_ref_t *ref,
 
 void wh_jobs_log_acked(wh_jobs_t *jobs, const char *job, apr_int64_t seq);
 
-/* The connection is gone: what only waited is forgotten, logs will be handed out again. */
+/* The connection is gone: phases, logs and results will be handed out again. */
 void wh_jobs_disconnected(wh_jobs_t *jobs);
 
 /* Jobs that run: wh_msg_ref_t in p. */
 apr_array_header_t *wh_jobs_running(const wh_jobs_t *jobs, apr_pool_t *p);
+/* And those that wait for their go: what a hello names. */
+apr_array_header_t *wh_jobs_held(const wh_jobs_t *jobs, apr_pool_t *p);
 int wh_jobs_count_running(const wh_jobs_t *jobs);
 
 /* Running or unacknowledged: const char * ids in p. */

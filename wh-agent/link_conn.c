@@ -44,7 +44,7 @@ void wh_link_conn_opened(wh_agent_t *agent)
     if (p == NULL)
         return;
     hello.refuses = wh_agent_refuses(agent);
-    hello.running = wh_jobs_running(agent->jobs, p);
+    hello.running = wh_jobs_held(agent->jobs, p);
     hello.results = wh_results_refs(agent->results, p);
     hello.instances = inventory(agent, p);
     agent->connected = 1;

@@ -111,7 +111,7 @@ sub deploy_all {
     my ($stack, $apps, $acked, $what) = @_;
     my %before = %$acked;
     is(scalar(grep { _ask($stack, $_, $acked) } @$apps), scalar @$apps, "$what every app takes a deployment");
-    try_for { !%{ _open($stack) } } 120;
+    _all_end($stack);
     my %how = map { $_->[0] => "$_->[1] $_->[2] $_->[3]" }
         $stack->db->rows('SELECT id, conclusion, cause_code, cause_detail FROM deployments');
     my @wrong = map {"$acked->{$_}{slug} $_: " . ($how{$_} // 'lost')}
@@ -132,7 +132,7 @@ sub _round {
     Time::HiRes::sleep(rand(DOWN_S)) if $part ne 'link';
     $undo->();
     note(sprintf 'round %d: %s%s, %d deployments of %d apps open', $round, $part, defined $what ? " $what" : '',
-        eval { my $n = 0; $n += $_ for values %$open; $n }, scalar keys %$open);
+        _count($open), scalar keys %$open);
     $o->{done}{$part}++;
     return $part;
 }
@@ -186,14 +186,33 @@ sub _batch {
     my $apps = $o->{apps}->($first);
     my @parts = map { _round($stack, $o, $apps, $_) } $first .. $first + $hits - 1;
     my $what = $hits == 1 ? "round $first (@parts)" : "rounds $first-" . ($first + $hits - 1) . " (@parts)";
-    my ($restarted, $open) = (now_s());
-    my $done = try_for { $open = _open($stack); !%$open } PATIENCE_S;
-    ok($done, "$what: no deployment is open " . PATIENCE_S . ' s after the last restart') or diag(_why($stack));
+    my $restarted = now_s();
+    my $done = _all_end($stack);
+    ok($done, "$what: no deployment is open " . PATIENCE_S . ' s after the last restart, or after the one before it')
+        or diag(_why($stack));
     note(sprintf '%s: all completed %.1f s after the last restart; %s', $what, now_s() - $restarted,
         _conclusions($stack, $o, $o->{seen}, $what, @parts));
     _live($stack, $apps, $o->{acked}, $what);
     return $done;
 }
+
+# PATIENCE_S after the last restart all have ended. Where the machine cannot do the work of the batch in that
+# time, they must go on ending: what is in a phase has until that phase's deadline, what waits has its turn. So
+# time is given for as long as the last end was not PATIENCE_S ago.
+sub _all_end {
+    my ($stack) = @_;
+    my $open = _count(_open($stack));
+    my $since = now_s();
+    while ($open > 0 && now_s() - $since < PATIENCE_S) {
+        Time::HiRes::sleep(0.1);
+        my $now = _count(_open($stack));
+        $since = now_s() if $now < $open;
+        $open = $now;
+    }
+    return $open == 0;
+}
+
+sub _count { my $n = 0; $n += $_ for values %{ $_[0] }; return $n }
 
 # What hangs, for people.
 sub _why {
