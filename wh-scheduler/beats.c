@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_text.h"
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_worker.h"
 
@@ -14,6 +15,7 @@ typedef struct ref_t {
 struct wh_beat_t {
     apr_int64_t disk_free_bytes;
     apr_time_t at;
+    char refuses[WH_CORE_REFUSES_MAX + 1];
     int n;
     ref_t running[];
 };
@@ -37,6 +39,8 @@ apr_status_t wh_beats_note(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
     }
     beat->disk_free_bytes = m->disk_free_bytes;
     beat->at = now;
+    apr_cpystrn(beat->refuses, wh_text_clean_line(p, m->refuses, WH_TEXT_NUL, WH_CORE_REFUSES_MAX),
+                sizeof(beat->refuses));
     beat->n = m->running->nelts;
     for (int i = 0; i < beat->n; i++) {
         const wh_msg_ref_t *ref = &APR_ARRAY_IDX(m->running, i, wh_msg_ref_t);
@@ -53,8 +57,8 @@ apr_status_t wh_beats_note(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
 static apr_status_t write_one(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer, wh_err_t *err)
 {
     wh_beat_t *beat = peer->beat;
-    apr_status_t rv =
-        wh_db_worker_heartbeat(core->dbc, p, peer->worker, beat->disk_free_bytes, beat->at, err);
+    apr_status_t rv = wh_db_worker_heartbeat(core->dbc, p, peer->worker, beat->disk_free_bytes,
+                                             beat->refuses, beat->at, err);
 
     for (int i = 0; rv == APR_SUCCESS && i < beat->n; i++) {
         wh_db_claim_t claim = {.worker_id = peer->worker,

@@ -9,6 +9,16 @@
 #include "whdb/wh_db_worker.h"
 #include "wh-scheduler/beats.h"
 
+void wh_core_intake(wh_core_t *core)
+{
+    core->log_writer = wh_segment_make(core->pool);
+    core->logs = wh_logseg_make(core->pool, core->settings->logs_dir, core->log_writer);
+    core->app_logs = wh_applog_make(core->pool, core->settings->logs_dir, core->log_writer);
+    core->claims = wh_claims_make(core->pool);
+    core->stats = wh_stats_make(core->pool, WH_STATS_PARTS_MAX);
+    wh_claims_watch(core->claims, core->dbc);
+}
+
 wh_peer_t *wh_core_peer(wh_core_t *core, apr_int64_t worker)
 {
     if (core->peers == NULL) {

@@ -16,6 +16,9 @@
 #include "libwh/wh_proto_msg.h"
 #include "libwh/wh_rand.h"
 #include "libwh/wh_sched.h"
+#include "libwh/wh_stats.h"
+#include "wh-scheduler/applog.h"
+#include "wh-scheduler/claims.h"
 #include "wh-scheduler/decline.h"
 #include "wh-scheduler/logseg.h"
 #include "wh-scheduler/mailbox.h"
@@ -26,6 +29,7 @@
 
 #define WH_CORE_GRACE_US APR_INT64_C(10000000) /* a replaced container's last requests */
 #define WH_CORE_HEARTBEAT_S 30
+#define WH_CORE_REFUSES_MAX 200 /* bytes of a worker's reason that are kept */
 #define WH_CORE_STOP_AGAIN_US APR_INT64_C(60000000) /* a stop job that failed is tried again */
 
 typedef struct wh_beat_t wh_beat_t; /* beats.c */
@@ -41,6 +45,7 @@ typedef struct wh_peer_t {
     wh_mono_t heard;        /* its hello or last heartbeat, or when it came */
     int tell;               /* what should run there has changed: desired.c */
     wh_mono_t offer_again;  /* it refused a job: when to ask again, 0 = it did not */
+    wh_mono_t last_stats;   /* when its app_stats were last looked at */
     wh_beat_t *beat;        /* its heartbeat that waits to be written, NULL = none */
     apr_time_t rekey_asked; /* workers.rotate_at of the request that it was told of, 0 = none */
     int faults;             /* frames that were answered by an error */
@@ -66,7 +71,13 @@ typedef struct wh_core_t {
     apr_pool_t *dbc_pool; /* of the connection in hand */
     wh_dbc_t *dbc;        /* NULL while there is none */
     wh_publish_t *publish;
-    wh_logseg_t *logs;
+    wh_segment_t *log_writer;
+    wh_logseg_t *logs;      /* of builds */
+    wh_applog_t *app_logs;  /* of running apps */
+    wh_claims_t *claims;    /* who may write which */
+    wh_stats_t *stats;      /* live figures of apps: wh_stats_get, in this thread */
+    wh_mono_t notes_at;     /* when the logs may say again what they lost */
+    apr_int64_t late_lines; /* of jobs and apps that are over: dropped */
     wh_peer_t *peers;
     wh_idmap_t peers_by_worker, peers_by_conn; /* made with the first peer */
     wh_roster_t *roster;                       /* what the event loop was told last */
@@ -87,6 +98,10 @@ typedef struct wh_core_t {
     wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at, desired_at, drain_at, roster_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
+
+/* Makes what logs and figures need, from core->pool and core->settings, for the connection
+ * core->dbc. */
+void wh_core_intake(wh_core_t *core);
 
 /* ---- peers ---- */
 wh_peer_t *wh_core_peer(wh_core_t *core, apr_int64_t worker);

@@ -78,6 +78,7 @@ static int connected(wh_dbthread_t *t)
 
         if (rv == APR_SUCCESS && active) {
             wh_log(WH_LOG_INFO, NULL, "the database is back");
+            wh_claims_watch(core->claims, core->dbc);
             core->unfinished = 1;
             wh_times_blind(core);
             return 1;

@@ -15,6 +15,8 @@ static handler_fn *const handlers[WH_MSG_COUNT] = {
     [WH_MSG_JOB_ACK] = wh_hub_msg_job_ack,       [WH_MSG_JOB_STATUS] = wh_hub_msg_job_status,
     [WH_MSG_JOB_RESULT] = wh_hub_msg_job_result, [WH_MSG_BUILD_LOG] = wh_hub_msg_build_log,
     [WH_MSG_APP_STATUS] = wh_hub_msg_app_status, [WH_MSG_ERROR] = wh_hub_msg_error,
+    [WH_MSG_APP_STATS] = wh_hub_msg_app_stats,   [WH_MSG_RUNTIME_LOG] = wh_hub_msg_runtime_log,
+    [WH_MSG_VIOLATION] = wh_hub_msg_violation,
 };
 
 apr_status_t wh_hub_msg_connect(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,

@@ -33,7 +33,15 @@ apr_status_t wh_hub_msg_disconnect(wh_core_t *core, apr_pool_t *p, apr_uint64_t 
 /* Any frame, by its type. Before its hello a worker may say nothing else. */
 apr_status_t wh_hub_msg_handle(const wh_hub_msg_in_t *in, wh_err_t *err) WH_MUST_CHECK;
 
-/* The types, for the table: hub_msg_link.c, hub_msg_job.c, hub_msg_log.c. */
+/* What the logs have to say of lost lines: with every tick. */
+void wh_hub_msg_notes(wh_core_t *core, apr_pool_t *p, apr_time_t now);
+
+/* After an instance of this deployment was observed: the app shows it, if the deployment is behind
+ * one of its main names. */
+apr_status_t wh_hub_msg_show_app(const wh_hub_msg_in_t *in, const char *deployment,
+                                 wh_err_t *err) WH_MUST_CHECK;
+
+/* The types, for the table: hub_msg_link.c, hub_msg_app.c, hub_msg_job.c, hub_msg_log.c. */
 apr_status_t wh_hub_msg_hello(const wh_hub_msg_in_t *in, wh_err_t *err);
 apr_status_t wh_hub_msg_heartbeat(const wh_hub_msg_in_t *in, wh_err_t *err);
 apr_status_t wh_hub_msg_error(const wh_hub_msg_in_t *in, wh_err_t *err);
@@ -42,5 +50,8 @@ apr_status_t wh_hub_msg_job_ack(const wh_hub_msg_in_t *in, wh_err_t *err);
 apr_status_t wh_hub_msg_job_status(const wh_hub_msg_in_t *in, wh_err_t *err);
 apr_status_t wh_hub_msg_job_result(const wh_hub_msg_in_t *in, wh_err_t *err);
 apr_status_t wh_hub_msg_build_log(const wh_hub_msg_in_t *in, wh_err_t *err);
+apr_status_t wh_hub_msg_runtime_log(const wh_hub_msg_in_t *in, wh_err_t *err);
+apr_status_t wh_hub_msg_app_stats(const wh_hub_msg_in_t *in, wh_err_t *err);
+apr_status_t wh_hub_msg_violation(const wh_hub_msg_in_t *in, wh_err_t *err);
 
 #endif

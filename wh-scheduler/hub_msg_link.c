@@ -45,7 +45,7 @@ static wh_observed_e summary(const apr_array_header_t *instances, const char **r
 }
 
 /* The app shows what the deployment behind its production or environment name shows. */
-static apr_status_t show_app(const wh_hub_msg_in_t *in, const char *deployment, wh_err_t *err)
+apr_status_t wh_hub_msg_show_app(const wh_hub_msg_in_t *in, const char *deployment, wh_err_t *err)
 {
     wh_dbc_t *dbc = in->core->dbc;
     apr_array_header_t *names, *instances;
@@ -76,7 +76,7 @@ static apr_status_t observe(const wh_hub_msg_in_t *in, const wh_db_observation_t
 {
     apr_status_t rv = wh_db_instance_set_observed(in->core->dbc, in->p, in->peer->worker, o, err);
 
-    return rv == APR_SUCCESS ? show_app(in, o->deployment_id, err) : rv;
+    return rv == APR_SUCCESS ? wh_hub_msg_show_app(in, o->deployment_id, err) : rv;
 }
 
 /* Where the container is to be reached may be new: then the names follow. The rules are those of a
@@ -142,6 +142,8 @@ apr_status_t wh_hub_msg_hello(const wh_hub_msg_in_t *in, wh_err_t *err)
     said.version = hello.version;
     said.engine = hello.engine;
     said.labels = hello.labels;
+    said.zone = hello.zone;
+    said.refuses = wh_text_clean_line(in->p, hello.refuses, WH_TEXT_NUL, WH_CORE_REFUSES_MAX);
     said.cpu_millis = hello.cpu_millis;
     said.memory_bytes = hello.memory_bytes;
     said.max_jobs = hello.max_jobs;

@@ -1,92 +1,110 @@
-/* build_log: lines of a build, stored and acknowledged. */
+/* build_log, runtime_log: lines, stored; those of a build are acknowledged too. */
 #include <string.h>
-#include <apr_strings.h>
 
 #include "libwh/wh_log.h"
-#include "whdb/wh_db_job.h"
 #include "wh-scheduler/hub_msg.h"
 
-static void acknowledge(const wh_hub_msg_in_t *in, const char *job, apr_int64_t seq)
+#define NOTES_US APR_INT64_C(1000000)
+
+static void acknowledge(wh_core_t *core, const wh_peer_t *peer, const char *job, apr_int64_t seq)
 {
     wh_msg_log_ack_t m = {.job = job, .seq = seq};
 
-    wh_core_send(in->core, in->peer, WH_MSG_LOG_ACK, wh_proto_msg_log_ack_encode(&m));
+    wh_core_send(core, peer, WH_MSG_LOG_ACK, wh_proto_msg_log_ack_encode(&m));
 }
 
-static apr_int64_t bytes_of(const apr_array_header_t *lines)
+/* XE18: of what is over. Counted here, and nowhere stored. */
+static void too_late(const wh_hub_msg_in_t *in, const char *what, const char *id, int lines)
 {
-    apr_int64_t n = 0;
-
-    for (int i = 0; i < lines->nelts; i++) {
-        n += (apr_int64_t)strlen(APR_ARRAY_IDX(lines, i, wh_msg_line_t).text) + 1;
-    }
-    return n;
-}
-
-/* The log that this job may write to. The claim is asked of the database once and then remembered
- * with the open log; whatever ends the job closes the log. */
-static apr_status_t find_log(const wh_hub_msg_in_t *in, const wh_msg_build_log_t *m,
-                             wh_logseg_log_t **out, wh_err_t *err)
-{
-    wh_core_t *core = in->core;
-    wh_db_claim_t claim = {.worker_id = in->peer->worker, .job_id = m->job, .epoch = m->epoch};
-    wh_db_job_scope_t *scope;
-    apr_status_t rv;
-
-    *out = wh_logseg_of_job(core->logs, m->job, m->epoch, in->peer->worker);
-    if (*out != NULL) {
-        return APR_SUCCESS;
-    }
-    rv = wh_db_job_check_processing(core->dbc, in->p, &claim, &scope, err);
-    if (rv == APR_SUCCESS) {
-        rv = wh_logseg_open(core->logs, in->p, scope->deployment_id, wh_clock_mono(core->clock),
-                            out, err);
-    }
-    if (rv == APR_SUCCESS) {
-        apr_cpystrn((*out)->job, m->job, sizeof((*out)->job));
-        (*out)->epoch = m->epoch;
-        (*out)->worker = in->peer->worker;
-    }
-    return rv;
+    in->core->late_lines += lines;
+    wh_log(WH_LOG_INFO, NULL,
+           "%s %s: %d log lines of worker %" APR_INT64_T_FMT " came too late and are dropped", what,
+           id, lines, in->peer->worker);
 }
 
 apr_status_t wh_hub_msg_build_log(const wh_hub_msg_in_t *in, wh_err_t *err)
 {
     wh_core_t *core = in->core;
-    wh_mono_t mono = wh_clock_mono(core->clock);
+    wh_lograte_now_t rate = {.connection = &in->peer->logs, .now = wh_clock_mono(core->clock)};
+    wh_db_claim_t claim = {.worker_id = in->peer->worker};
     wh_msg_build_log_t m;
     wh_logseg_log_t *log;
-    apr_int64_t bytes, last;
-    int allow;
+    const char *deployment;
     apr_status_t rv = wh_proto_msg_build_log_decode(in->p, in->msg->p, &m, err);
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    last = m.lines->nelts > 0 ? APR_ARRAY_IDX(m.lines, m.lines->nelts - 1, wh_msg_line_t).seq : 0;
-    rv = find_log(in, &m, &log, err);
+    claim.job_id = m.job;
+    claim.epoch = m.epoch;
+    rv = wh_claims_job(core->claims, core->dbc, in->p, &claim, rate.now, &deployment, err);
     if (rv == APR_NOTFOUND) {
-        /* XE18: of a job that is over. Acknowledged, so that it does not come again; counted here.
-         */
-        wh_log(WH_LOG_INFO, NULL,
-               "job %s: %d log lines of worker %" APR_INT64_T_FMT " came too late and are dropped",
-               m.job, m.lines->nelts, in->peer->worker);
-        acknowledge(in, m.job, last);
+        /* Acknowledged, so that it does not come again. */
+        too_late(in, "job", m.job, m.lines->nelts);
+        acknowledge(
+            core, in->peer, m.job,
+            m.lines->nelts > 0 ? APR_ARRAY_IDX(m.lines, m.lines->nelts - 1, wh_msg_line_t).seq : 0);
         wh_err_clear(err);
         return APR_SUCCESS;
     }
+    rv =
+        rv == APR_SUCCESS ? wh_logseg_open(core->logs, in->p, deployment, rate.now, &log, err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    bytes = bytes_of(m.lines);
-    allow =
-        wh_bucket_take(&in->peer->logs, bytes, mono) && wh_bucket_take(&log->bucket, bytes, mono);
-    if (m.dropped > 0) {
-        log->refused += m.dropped;
-    }
-    rv = wh_logseg_append(log, core->logs, in->p, m.lines, allow, err);
+    memcpy(log->job, m.job, WH_ID_LEN + 1);
+    log->worker = in->peer->worker;
+    rv = wh_logseg_append(log, core->logs, in->p, m.lines, &rate, err);
     if (rv == APR_SUCCESS) {
-        acknowledge(in, m.job, log->last);
+        acknowledge(core, in->peer, m.job, log->stored);
     }
     return rv;
+}
+
+apr_status_t wh_hub_msg_runtime_log(const wh_hub_msg_in_t *in, wh_err_t *err)
+{
+    wh_core_t *core = in->core;
+    wh_lograte_now_t rate = {.connection = &in->peer->logs, .now = wh_clock_mono(core->clock)};
+    wh_db_held_e held = WH_DB_HELD_NOT;
+    wh_msg_runtime_log_t m;
+    apr_status_t rv = wh_proto_msg_runtime_log_decode(in->p, in->msg->p, &m, err);
+
+    rv = rv == APR_SUCCESS ? wh_claims_app(core->claims, core->dbc, in->p, in->peer->worker, m.app,
+                                           m.deployment, rate.now, &held, err)
+                           : rv;
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    switch (held) {
+    case WH_DB_HELD_LIVE:
+        return wh_applog_append(core->app_logs, in->p, &m, &rate, rate.now, err);
+    case WH_DB_HELD_OVER:
+        too_late(in, "app", m.app, m.lines->nelts);
+        return APR_SUCCESS;
+    case WH_DB_HELD_NOT:
+        break;
+    }
+    return wh_err_set(err, 403, "not_yours", "This worker has nothing of app %s.", m.app);
+}
+
+static void told(void *baton, const wh_logseg_log_t *log)
+{
+    wh_core_t *core = baton;
+    const wh_peer_t *peer = wh_core_peer(core, log->worker);
+
+    if (peer != NULL && peer->ready) {
+        acknowledge(core, peer, log->job, log->stored);
+    }
+}
+
+void wh_hub_msg_notes(wh_core_t *core, apr_pool_t *p, apr_time_t now)
+{
+    wh_mono_t mono = wh_clock_mono(core->clock);
+
+    if (!wh_mono_reached(mono, core->notes_at)) {
+        return; /* one note a second of a log at most */
+    }
+    core->notes_at = wh_mono_add(mono, NOTES_US);
+    wh_logseg_tell(core->logs, p, now, told, core);
+    wh_applog_tell(core->app_logs, p, now);
 }

@@ -6,9 +6,12 @@ noinst_LTLIBRARIES += wh-scheduler/libsched.la
 wh_scheduler_libsched_la_CPPFLAGS = $(AM_CPPFLAGS) $(LWS_CFLAGS) $(LMDB_CFLAGS)
 wh_scheduler_libsched_la_CFLAGS = $(AM_CFLAGS)
 wh_scheduler_libsched_la_SOURCES = \
+	wh-scheduler/applog.c wh-scheduler/applog.h \
+	wh-scheduler/applog_file.c wh-scheduler/applog_file.h \
 	wh-scheduler/assign.c wh-scheduler/assign.h \
 	wh-scheduler/beats.c wh-scheduler/beats.h \
 	wh-scheduler/check.c wh-scheduler/check.h \
+	wh-scheduler/claims.c wh-scheduler/claims.h \
 	wh-scheduler/core.c wh-scheduler/core.h \
 	wh-scheduler/dbthread.c wh-scheduler/dbthread.h \
 	wh-scheduler/decline.c wh-scheduler/decline.h \
@@ -23,6 +26,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/hub_dispatch.c wh-scheduler/hub_dispatch.h \
 	wh-scheduler/hub_listen.c wh-scheduler/hub_lws.h \
 	wh-scheduler/hub_msg.c wh-scheduler/hub_msg.h \
+	wh-scheduler/hub_msg_app.c \
 	wh-scheduler/hub_msg_job.c \
 	wh-scheduler/hub_msg_link.c \
 	wh-scheduler/hub_msg_log.c \
@@ -30,6 +34,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/hub_upgrade.c \
 	wh-scheduler/init.c wh-scheduler/init.h \
 	wh-scheduler/lock.c wh-scheduler/lock.h \
+	wh-scheduler/lograte.c wh-scheduler/lograte.h \
 	wh-scheduler/logseg.c wh-scheduler/logseg.h \
 	wh-scheduler/mailbox.c wh-scheduler/mailbox.h \
 	wh-scheduler/notify.c wh-scheduler/notify.h \
@@ -38,6 +43,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/recover.c wh-scheduler/recover.h \
 	wh-scheduler/roster.c wh-scheduler/roster.h \
 	wh-scheduler/routes.c wh-scheduler/routes.h \
+	wh-scheduler/segment.c wh-scheduler/segment.h \
 	wh-scheduler/settings.c wh-scheduler/settings.h \
 	wh-scheduler/standby.c wh-scheduler/standby.h \
 	wh-scheduler/tick.c wh-scheduler/tick.h \

@@ -336,7 +336,7 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
     }
     t.hub = hub;
     core->box = wh_hub_mailbox(hub);
-    core->logs = wh_logseg_make(core->pool, core->settings->logs_dir);
+    wh_core_intake(core);
     core->started = wh_clock_mono(core->clock);
     if (wh_dbthread_start(p, core, &thread, &err) != APR_SUCCESS) {
         wh_hub_destroy(hub);

@@ -15,6 +15,7 @@
 #include "wh-scheduler/drain.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/health.h"
+#include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/routes.h"
 #include "wh-scheduler/times.h"
@@ -225,6 +226,7 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     apr_time_t now;
     apr_status_t rv = wh_times_look(core, p, &now, err);
 
+    wh_hub_msg_notes(core, p, wh_clock_now(core->clock));
     rv = rv == APR_SUCCESS ? wh_beats_write(core, p, err) : rv;
     if (rv == APR_SUCCESS && (due(&core->roster_at, mono, ROSTER_US) || poked)) {
         rv = wh_core_roster(core, p, err);

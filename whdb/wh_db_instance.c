@@ -135,6 +135,9 @@ apr_status_t wh_db_instance_set_state(wh_dbc_t *dbc, apr_pool_t *p, const char *
         return wh_err_set(err, 500, "db_check", "An instance cannot go from %s to %s.",
                           wh_model_instance_state_text(from), wh_model_instance_state_text(to));
     }
+    if (to == WH_INSTANCE_STOPPED) {
+        wh_dbc_ended(dbc, "", 0, "");
+    }
     return wh_dbc_then_moved(dbc,
                              wh_dbc_cas(dbc, p, WH_SQL_instance_state,
                                         WH_ARGS(WH_S(wh_model_instance_state_text(to)),
@@ -148,11 +151,43 @@ apr_status_t wh_db_instance_stop_all(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t w
                                      const char *deployment_id, apr_time_t now, int *n,
                                      wh_err_t *err)
 {
+    wh_dbc_ended(dbc, "", worker_id, deployment_id);
     return wh_dbc_then_moved(dbc,
                              wh_dbc_query(dbc, p, WH_SQL_instance_stop_all,
                                           WH_ARGS(WH_I(now), WH_I(worker_id), WH_S(deployment_id)),
                                           n, err),
                              err);
+}
+
+apr_status_t wh_db_instance_set_violated(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                         const char *app_id, const wh_db_observation_t *o,
+                                         wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_instance_violated,
+                      WH_ARGS(WH_S(o->reason), WH_I(worker_id), WH_S(o->container),
+                              WH_S(o->deployment_id), WH_S(app_id)),
+                      err);
+}
+
+apr_status_t wh_db_instance_held(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
+                                 const char *app_id, const char *deployment_id,
+                                 wh_db_held_e *out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select_one(
+        dbc, p, WH_SQL_instance_held,
+        WH_ARGS(WH_I(worker_id), WH_S(deployment_id), WH_S(app_id), WH_I(worker_id),
+                WH_S(deployment_id), WH_S(app_id), WH_I(worker_id), WH_S(deployment_id),
+                WH_S(app_id)),
+        &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        wh_row_t r = wh_dbc_row(&rows, 0);
+        apr_int64_t live = wh_dbc_int(&r), at_work = wh_dbc_int(&r), over = wh_dbc_int(&r);
+
+        *out = live + at_work > 0 ? WH_DB_HELD_LIVE : over > 0 ? WH_DB_HELD_OVER : WH_DB_HELD_NOT;
+    }
+    return rv;
 }
 
 apr_status_t wh_db_instance_set_observed(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,

@@ -202,6 +202,9 @@ apr_status_t wh_db_job_finish(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_claim_t 
                                 WH_I(c->epoch), step.from),
                         err);
     }
+    if (rv == APR_SUCCESS) {
+        wh_dbc_ended(dbc, c->job_id, c->worker_id, step.job->deployment_id);
+    }
     return rv == APR_SUCCESS ? wh_db_worker_recount(dbc, p, c->worker_id, err) : rv;
 }
 

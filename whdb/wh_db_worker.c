@@ -213,9 +213,10 @@ apr_status_t wh_db_worker_set_online(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t i
                                      const wh_worker_t *w, apr_time_t now, wh_err_t *err)
 {
     return wh_dbc_cas(dbc, p, WH_SQL_worker_online,
-                      WH_ARGS(WH_S(w->version), WH_S(w->engine), WH_S(w->labels),
-                              WH_I(w->cpu_millis), WH_I(w->memory_bytes), WH_I(w->max_jobs),
-                              WH_I(now), WH_I(now), WH_I(id)),
+                      WH_ARGS(WH_S(w->version), WH_S(w->engine), WH_S(w->labels), WH_S(w->zone),
+                              WH_S(w->zone), WH_S(w->refuses), WH_I(w->cpu_millis),
+                              WH_I(w->memory_bytes), WH_I(w->max_jobs), WH_I(now), WH_I(now),
+                              WH_I(id)),
                       err);
 }
 
@@ -232,10 +233,11 @@ apr_status_t wh_db_worker_all_offline(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t n
 }
 
 apr_status_t wh_db_worker_heartbeat(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id,
-                                    apr_int64_t disk_free_bytes, apr_time_t now, wh_err_t *err)
+                                    apr_int64_t disk_free_bytes, const char *refuses,
+                                    apr_time_t now, wh_err_t *err)
 {
     return wh_dbc_cas(dbc, p, WH_SQL_worker_heartbeat,
-                      WH_ARGS(WH_I(now), WH_I(disk_free_bytes), WH_I(id)), err);
+                      WH_ARGS(WH_I(now), WH_I(disk_free_bytes), WH_S(refuses), WH_I(id)), err);
 }
 
 apr_status_t wh_db_worker_list_silent(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t before, int limit,

@@ -44,7 +44,8 @@ apr_status_t wh_db_worker_register(wh_dbc_t *dbc, apr_pool_t *p, const wh_worker
                                    wh_err_t *err) WH_DB_CHECKED;
 
 /* The hello of its connection: online, with what the agent says of itself; from w: version, engine,
- * labels, cpu_millis, memory_bytes, max_jobs. Counts as a heartbeat. */
+ * labels, zone ("" = as it was), refuses, cpu_millis, memory_bytes, max_jobs. Counts as a heartbeat.
+ */
 apr_status_t wh_db_worker_set_online(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id,
                                      const wh_worker_t *w, apr_time_t now,
                                      wh_err_t *err) WH_DB_CHECKED;
@@ -58,10 +59,11 @@ apr_status_t wh_db_worker_set_offline(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t 
 apr_status_t wh_db_worker_all_offline(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t now, int *n,
                                       wh_err_t *err) WH_DB_CHECKED;
 
-/* A heartbeat (F97): stamps last_heartbeat_at and the free disk space, in bytes. */
+/* A heartbeat (F97): stamps last_heartbeat_at, the free disk space in bytes, and why the worker
+ * takes no new builds ("" = it does). */
 apr_status_t wh_db_worker_heartbeat(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id,
-                                    apr_int64_t disk_free_bytes, apr_time_t now,
-                                    wh_err_t *err) WH_DB_CHECKED;
+                                    apr_int64_t disk_free_bytes, const char *refuses,
+                                    apr_time_t now, wh_err_t *err) WH_DB_CHECKED;
 
 /* Array of wh_worker_t*: online by status, last heartbeat before `before` (F150). */
 apr_status_t wh_db_worker_list_silent(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t before, int limit,

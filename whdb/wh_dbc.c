@@ -296,3 +296,16 @@ wh_dbc_kind_e wh_dbc_kind(const wh_dbc_t *dbc)
 {
     return dbc->kind;
 }
+
+void wh_dbc_on_ended(wh_dbc_t *dbc, wh_dbc_ended_fn *fn, void *baton)
+{
+    dbc->ended = fn;
+    dbc->ended_baton = baton;
+}
+
+void wh_dbc_ended(const wh_dbc_t *dbc, const char *job, apr_int64_t worker, const char *deployment)
+{
+    if (dbc->ended != NULL) {
+        dbc->ended(dbc->ended_baton, job, worker, deployment);
+    }
+}

@@ -90,6 +90,13 @@ int wh_dbc_in_transaction(const wh_dbc_t *dbc);
  * acquire). */
 int wh_dbc_gone(const wh_dbc_t *dbc);
 
+/* Who remembers that a job runs, or that an instance lives, hears of its end from here: called by
+ * whichever function of whdb writes it, in the transaction that does (which may yet be rolled back;
+ * to forget too much does no harm). job "" = an instance alone; deployment "" = any. */
+typedef void wh_dbc_ended_fn(void *baton, const char *job, apr_int64_t worker,
+                             const char *deployment);
+void wh_dbc_on_ended(wh_dbc_t *dbc, wh_dbc_ended_fn *fn, void *baton);
+
 wh_dbc_kind_e wh_dbc_kind(const wh_dbc_t *dbc);
 
 #endif

@@ -17,6 +17,8 @@ struct wh_dbc_t {
     apr_pool_t *hpool;    /* of the handle: prepared statements live here */
     apr_hash_t *prepared; /* label -> apr_dbd_prepared_t* */
     apr_pool_t *tx_pool;  /* carries the cleanup that rolls back */
+    wh_dbc_ended_fn *ended; /* may be NULL */
+    void *ended_baton;
     unsigned own : 1;     /* opened by wh_dbc_open: ours to close, never silently reconnected */
     unsigned gone : 1;
     unsigned in_tx : 1;
@@ -130,6 +132,9 @@ apr_status_t wh_dbc_select(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_a
 /* Exactly the first row; none is APR_NOTFOUND. */
 apr_status_t wh_dbc_select_one(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args,
                                int nargs, wh_rows_t *rows, wh_err_t *err) WH_DB_CHECKED;
+
+/* Calls what wh_dbc_on_ended was given. */
+void wh_dbc_ended(const wh_dbc_t *dbc, const char *job, apr_int64_t worker, const char *deployment);
 
 /* err = 404 not_found, returns APR_NOTFOUND. */
 apr_status_t wh_dbc_not_found(wh_err_t *err);

@@ -2,6 +2,7 @@
 # unit_tests, and its _SOURCES.
 unit_tests = \
 	t/unit/test_address \
+	t/unit/test_applog \
 	t/unit/test_assertion \
 	t/unit/test_authz \
 	t/unit/test_backoff \
@@ -148,6 +149,8 @@ t_unit_test_idmap_SOURCES = t/unit/test_idmap.c $(unit_common)
 t_unit_test_idmap_LDADD = $(unit_libs)
 t_unit_test_roster_SOURCES = t/unit/test_roster.c $(unit_common)
 t_unit_test_roster_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
+t_unit_test_applog_SOURCES = t/unit/test_applog.c $(unit_common)
+t_unit_test_applog_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 t_unit_test_hub_SOURCES = t/unit/test_hub.c $(unit_common)
 t_unit_test_hub_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 t_unit_test_logseg_SOURCES = t/unit/test_logseg.c $(unit_common)

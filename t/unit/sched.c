@@ -58,7 +58,8 @@ sched_t *sched_make(db_t *t)
     assert_ok(wh_publish_open(t->p, apr_pstrcat(t->p, dir, "/routes", NULL), NULL, &s->core.publish,
                               &fresh, &t->err),
               &t->err);
-    s->core.logs = wh_logseg_make(t->p, apr_pstrcat(t->p, dir, "/logs", NULL));
+    s->settings.logs_dir = apr_pstrcat(t->p, dir, "/logs", NULL);
+    wh_core_intake(&s->core);
     return s;
 }
 
