@@ -222,7 +222,7 @@ sub apache {
     my $children = POSIX::ceil(($agents + $spare) / $threads);
     print "# $agents agents through Apache: each holds a thread of it. $agents + $spare for requests = ", $agents + $spare,
         ": ThreadsPerChild $threads, ServerLimit $children, MaxRequestWorkers ", $children * $threads, "\n";
-    my $stack = stack(agent => 1, httpd_extra => "ServerLimit $children\nThreadsPerChild $threads\nThreadLimit $threads\n"
+    my $stack = stack(agent => 1, httpd_extra => "ServerLimit $children\nStartServers $children\nThreadsPerChild $threads\nThreadLimit $threads\n"
             . 'MaxRequestWorkers ' . $children * $threads . "\nMaxSpareThreads " . $children * $threads . "\n");
     $stack->app('bench-site', { 'index.html' => "hello\n" });
     $stack->deploy('bench-site')->{conclusion} eq 'succeeded' or die "the site cannot be deployed\n";
