@@ -17,7 +17,7 @@ typedef enum wh_hub_way_e { WH_HUB_WAY_UNIX, WH_HUB_WAY_TLS, WH_HUB_WAYS } wh_hu
 /* Accepted, not upgraded yet. Each listener has room for so many of them, so that those who knock
  * at one never keep others from coming in at the other. */
 #define WH_HUB_HALF_MAX 96
-#define WH_HUB_HALF_US APR_INT64_C(4000000) /* G20: gone within 5 s */
+#define WH_HUB_HALF_US APR_INT64_C(3500000) /* G20: gone within 5 s */
 /* Descriptors that the process keeps for the database, logs, routes. */
 #define WH_HUB_SPARE_FILES 96
 
