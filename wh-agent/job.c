@@ -345,6 +345,13 @@ int wh_jobs_go(wh_jobs_t *jobs, const wh_msg_ref_t *ref)
     return 0;
 }
 
+const char *wh_jobs_stops(const wh_jobs_t *jobs, const wh_msg_ref_t *ref)
+{
+    const task_t *task = find(jobs, ref->job, ref->epoch);
+
+    return task != NULL && task->msg.kind == WH_JOB_KIND_STOP ? task->msg.deployment : NULL;
+}
+
 /* ---- cancel ---- */
 
 static void store_canceled(wh_jobs_t *jobs, const wh_msg_ref_t *ref)

