@@ -67,13 +67,16 @@ apr_status_t wh_logs_make(apr_pool_t *p, const wh_logs_opts_t *opts, wh_logs_t *
     return APR_SUCCESS;
 }
 
-/* Under the lock. Returns true when the line was kept. */
+/* Under the lock. Returns true when the line was kept. It has its number either way: the gap is what
+ * the hub counts, however often a connection is cut. The agent's own lines have some room more, so
+ * that the last thing that is said of a job arrives and shows what is missing before it. */
 static int keep(wh_logs_t *logs, wh_stream_e stream, const char *text, size_t n)
 {
     line_t *line;
-    apr_int64_t cost = (apr_int64_t)(n + sizeof(line_t));
+    apr_int64_t cost = (apr_int64_t)(n + sizeof(line_t)), seq = ++logs->seq;
+    apr_int64_t room = WH_LOGS_KEPT_MAX + (stream == WH_STREAM_SYS ? WH_LOGS_OWN_MAX : 0);
 
-    if (logs->bytes + cost > WH_LOGS_KEPT_MAX ||
+    if (logs->bytes + cost > room ||
         (!wh_bucket_take(&logs->bucket, (apr_int64_t)n + 1, wh_clock_mono(logs->clock)) &&
          stream != WH_STREAM_SYS))
         return 0;
@@ -81,7 +84,7 @@ static int keep(wh_logs_t *logs, wh_stream_e stream, const char *text, size_t n)
     if (line == NULL)
         return 0;
     line->next = NULL;
-    line->seq = ++logs->seq;
+    line->seq = seq;
     line->at = wh_clock_now(logs->clock);
     line->stream = stream;
     line->n = n;

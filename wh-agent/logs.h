@@ -3,7 +3,8 @@
  * connection sends the rest again. What comes too fast (F66, F67) or does not fit is counted, not
  * kept.
  *
- * Numbers run from 1 without a gap over what is kept. */
+ * Numbers run from 1 over every line, also what is not kept: a gap is a loss, and the hub says so in
+ * the log. */
 #ifndef WH_AGENT_LOGS_H
 #define WH_AGENT_LOGS_H
 
@@ -14,6 +15,7 @@
 #include "libwh/wh_proto_msg.h"
 
 #define WH_LOGS_KEPT_MAX (2 * WH_MIB) /* of lines that the hub has not acknowledged */
+#define WH_LOGS_OWN_MAX (64 * WH_KIB)  /* more, for lines of the agent's own */
 #define WH_LOGS_BATCH_MAX (192 * WH_KIB)
 
 typedef struct wh_logs_t wh_logs_t;

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # Every fuzz target under libFuzzer with address and undefined-behaviour sanitizers, from its corpus, for
-# WH_FUZZ_SECONDS (60) each. What it finds is kept in the temporary directory that the failure names.
+# WH_FUZZ_SECONDS (60) each. It prints the CPU seconds that each has used, and the sum. What it finds is kept in the temporary directory that the failure names.
 use strict;
 use warnings;
 use Cwd qw(abs_path);
@@ -35,16 +35,23 @@ my $built = logged("$dir/build.log", "$src/configure", '--enable-fuzz', '--enabl
     && logged("$dir/build.log", 'make', '-j2', map { "t/fuzz/$_" } @targets) == 0;
 ok($built, 'they are built for libFuzzer') or BAIL_OUT(tail_of("$dir/build.log"));
 
+my $sum = 0;
 for my $target (@targets) {
     (my $corpus = $target) =~ s/^fuzz_//;
     my @seeds = glob "$src/t/fuzz/corpus/$corpus/*";
     ok(@seeds > 0, "$target: has a corpus");
     mkdir "$dir/found-$target";
+    my @before = times;
     my $rc = logged("$dir/$target.log", "$dir/t/fuzz/$target", "-max_total_time=$seconds", '-rss_limit_mb=1024',
         '-timeout=10', '-max_len=65536', "-artifact_prefix=$dir/$target-", "$dir/found-$target", "$src/t/fuzz/corpus/$corpus");
     is($rc, 0, "$target: nothing found in $seconds s") or diag("see $dir\n" . tail_of("$dir/$target.log"));
+    my @after = times;
+    my $cpu = $after[2] + $after[3] - $before[2] - $before[3];
+    $sum += $cpu;
+    diag(sprintf '%s: %.0f CPU seconds', $target, $cpu);
     my ($runs) = tail_of("$dir/$target.log") =~ /^Done (\d+) runs/m;
     ok(($runs // 0) > 1000, "$target: it really ran") or diag(tail_of("$dir/$target.log"));
 }
+diag(sprintf "all %d targets: %.1f CPU minutes", scalar @targets, $sum / 60);
 remove_tree($dir) if Test::More->builder->is_passing;
 done_testing();

@@ -27,6 +27,7 @@ unit_tests = \
 	t/unit/test_hub_auth \
 	t/unit/test_id \
 	t/unit/test_idmap \
+	t/unit/test_intake \
 	t/unit/test_json \
 	t/unit/test_jwt \
 	t/unit/test_keys \
@@ -164,6 +165,9 @@ t_unit_test_drain_LDADD = $(unit_sched_libs)
 t_unit_test_life_SOURCES = t/unit/test_life.c $(unit_sched)
 t_unit_test_life_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_life_LDADD = $(unit_sched_libs)
+t_unit_test_intake_SOURCES = t/unit/test_intake.c $(unit_sched)
+t_unit_test_intake_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_intake_LDADD = $(unit_sched_libs)
 t_unit_test_tick_SOURCES = t/unit/test_tick.c $(unit_sched)
 t_unit_test_tick_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_tick_LDADD = $(unit_sched_libs)

@@ -1,6 +1,7 @@
 #include "t/unit/sched.h"
 
 #include <ftw.h>
+#include <sys/stat.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <apr_strings.h>
@@ -59,6 +60,7 @@ sched_t *sched_make(db_t *t)
                               &fresh, &t->err),
               &t->err);
     s->settings.logs_dir = apr_pstrcat(t->p, dir, "/logs", NULL);
+    assert_int_equal(mkdir(s->settings.logs_dir, 0750), 0);
     wh_core_intake(&s->core);
     return s;
 }
