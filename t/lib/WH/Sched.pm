@@ -40,7 +40,7 @@ sub new_id {
 
 sub now_us { return int(time * 1_000_000) }
 
-# new(conf => { key => value })
+# new(conf => { key => value }, db => of another scheduler)
 sub new {
     my ($class, %o) = @_;
     croak 'the scheduler tests need root' if $> != 0;
@@ -56,7 +56,7 @@ sub new {
         system('useradd', '--system', '--user-group', '--no-create-home', '--home-dir', '/nonexistent',
             '--shell', '/usr/sbin/nologin', 'wisehost');
     }
-    $self->{db} = WH::DB->new(file => "$dir/state/db/wisehost.db", dir => "$dir/pg", own_server => $o{own_server},
+    $self->{db} = $o{db} // WH::DB->new(file => "$dir/state/db/wisehost.db", dir => "$dir/pg", own_server => $o{own_server},
         kind => $o{db_kind}, pg_options => $o{pg_options});
     $self->write_conf;
     return $self;
@@ -206,6 +206,13 @@ sub worker {
         address => '127.0.0.1', cpu_millis => 4000, memory_bytes => 4 << 30, created_at => $now, updated_at => $now,
         max_jobs => $o{max_jobs} // 2);
     return WH::Sched::Worker->new($self, $id, $key, %o);
+}
+
+# The same worker's end of a connection to this scheduler.
+sub again {
+    my ($self, $worker) = @_;
+    return WH::Sched::Worker->new($self, $worker->{id}, $worker->{key}, max_jobs => $worker->{max_jobs},
+        engine => $worker->{engine});
 }
 
 sub job_status { my ($self, $d) = @_; return $self->value("SELECT status FROM jobs WHERE id = '$d->{job}'") }
