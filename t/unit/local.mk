@@ -12,6 +12,7 @@ unit_tests = \
 	t/unit/test_db_conn \
 	t/unit/test_db_entity \
 	t/unit/test_db_fsm \
+	t/unit/test_db_assign \
 	t/unit/test_db_job \
 	t/unit/test_db_race \
 	t/unit/test_db_schema \
@@ -95,6 +96,9 @@ t_unit_test_db_entity_LDADD = $(unit_db_libs)
 t_unit_test_db_fsm_SOURCES = t/unit/test_db_fsm.c $(unit_db)
 t_unit_test_db_fsm_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_db_fsm_LDADD = $(unit_db_libs)
+t_unit_test_db_assign_SOURCES = t/unit/test_db_assign.c $(unit_db)
+t_unit_test_db_assign_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_db_assign_LDADD = $(unit_db_libs)
 t_unit_test_db_job_SOURCES = t/unit/test_db_job.c $(unit_db)
 t_unit_test_db_job_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_db_job_LDADD = $(unit_db_libs)

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include "t/unit/db.h"
 #include "whdb/wh_db_app.h"
+#include "whdb/wh_db_assign.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_job.h"
+#include "whdb/wh_db_plan.h"
 #include "whdb/wh_db_schema.h"
 #include "whdb/wh_db_token.h"
 #include "whdb/wh_db_worker.h"
@@ -139,6 +141,71 @@ static void test_room(void **state)
     assert_string_equal(db_value(t, "SELECT used_cpu FROM workers"), "0");
 }
 
+/* A planner of its own: looks at the queue, plans, gives out, until nothing more goes. */
+static void *plan_and_give(void *data)
+{
+    racer_t *r = data;
+    db_t *t = &r->t;
+    int idle = 0;
+
+    while (idle < 5 && !r->failed) {
+        wh_db_plan_opt_t opt = {.now = DB_T(5000), .limit = 60};
+        wh_db_plan_t seen = {0};
+        wh_db_place_t list[WH_SCHED_TICK_MAX];
+        apr_array_header_t *placed = NULL;
+        wh_sched_plan_t plan;
+        int n = 0;
+        apr_status_t rv = wh_db_plan_load(t->dbc, t->p, &opt, &seen, &t->err);
+
+        if (rv == APR_SUCCESS)
+            wh_sched_plan(t->p, &seen.in, &plan);
+        for (int i = 0; rv == APR_SUCCESS && i < plan.actions->nelts; i++) {
+            const wh_sched_action_t *a = &APR_ARRAY_IDX(plan.actions, i, wh_sched_action_t);
+
+            if (a->what == WH_SCHED_ASSIGN)
+                list[n++] = (wh_db_place_t){a->job->id, a->worker_id, a->job->epoch};
+        }
+        if (rv == APR_SUCCESS)
+            rv = wh_dbc_begin(t->dbc, t->p, &t->err);
+        if (rv == APR_SUCCESS)
+            rv = wh_db_assign(t->dbc, t->p, list, n, DB_T(5000), DB_T(5060), &placed, &t->err);
+        if (rv == APR_SUCCESS)
+            rv = wh_dbc_commit(t->dbc, &t->err);
+        r->failed = rv != APR_SUCCESS;
+        r->won += r->failed ? 0 : placed->nelts;
+        idle = !r->failed && placed->nelts == 0 ? idle + 1 : 0;
+    }
+    return NULL;
+}
+
+static void test_planners(void **state)
+{
+    db_t *t = *state;
+    racer_t r[THREADS];
+    int won = 0;
+
+    for (int n = 1; n <= 3; n++)
+        (void)db_worker(t, n);
+    db_sql(t, "UPDATE workers SET cpu_millis = 64000, memory_bytes = 90 * CAST(536870912 AS BIGINT),"
+              " max_jobs = 1024");
+    for (int n = 0; n < 300; n++)
+        (void)db_deployment(t, db_app(t, n, WH_KIND_CONTAINER), n);
+    race(t, NULL, plan_and_give, r);
+    for (int i = 0; i < THREADS; i++)
+        won += r[i].won;
+    /* 64 CPUs and 90 times the memory: 64 of each worker's. */
+    assert_int_equal(won, 3 * 64);
+    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM jobs WHERE status = 'assigned'"
+                                    " AND epoch = 1"),
+                        "192");
+    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM workers w WHERE used_cpu <> 64000"
+                                    " OR used_cpu <> (SELECT SUM(j.cpu_millis) FROM jobs j"
+                                    "  WHERE j.worker_id = w.id AND j.status = 'assigned')"
+                                    " OR used_memory <> (SELECT SUM(j.memory_bytes) FROM jobs j"
+                                    "  WHERE j.worker_id = w.id AND j.status = 'assigned')"),
+                        "0");
+}
+
 static void *redeem(void *data)
 {
     racer_t *r = data;
@@ -235,6 +302,7 @@ int main(void)
     const db_case_t cases[] = {
         DB_CASE("XN1 100 deployments by 4 at once are numbered 1 to 100", test_numbers),
         DB_CASE("F146 R32 a worker's last room is given once, and each count is exact", test_room),
+        DB_CASE("F141 R32 4 planners at once: nothing oversold, nothing given twice", test_planners),
         DB_CASE("each one-time token is redeemed by one of 4", test_redeem),
         DB_CASE("XD12 100 workers that register at once have 100 ids", test_register),
         DB_CASE("XN10 4 programs migrate at once, and it happens once", test_migrate, .bare = 1),
