@@ -56,8 +56,8 @@ apr_status_t wh_dbc_setup(wh_dbc_t *dbc, wh_err_t *err)
         }
     } else {
         rv = wh_dbc_exec(dbc, "SET lock_timeout = 3000", err);
-        /* A random page is near in memory or on a solid disk. The default is that of a spinning one,
-         * by which a hundred rows by their keys look dearer than reading the whole queue. */
+        /* A random page is near in memory or on a solid disk. The default is that of a spinning
+         * one, by which a hundred rows by their keys look dearer than reading the whole queue. */
         if (rv == APR_SUCCESS) {
             rv = wh_dbc_exec(dbc, "SET random_page_cost = 1.1", err);
         }

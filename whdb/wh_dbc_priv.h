@@ -112,9 +112,9 @@ apr_status_t wh_dbc_query(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_ar
 apr_status_t wh_dbc_cas(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args, int nargs,
                         wh_err_t *err) WH_DB_CHECKED;
 
-/* After a write by which a name may answer otherwise: the counter of the routes goes up, by which who
- * publishes elsewhere sees it. As the last thing of the transaction: nobody waits for anything while
- * he holds that row, so it can be in no circle of locks. */
+/* After a write by which a name may answer otherwise: the counter of the routes goes up, by which
+ * who publishes elsewhere sees it. As the last thing of the transaction: nobody waits for anything
+ * while he holds that row, so it can be in no circle of locks. */
 apr_status_t wh_dbc_names_moved(wh_dbc_t *dbc, wh_err_t *err) WH_DB_CHECKED;
 /* The same once rv is APR_SUCCESS; returns rv, or what went wrong. */
 apr_status_t wh_dbc_then_moved(wh_dbc_t *dbc, apr_status_t rv, wh_err_t *err) WH_DB_CHECKED;

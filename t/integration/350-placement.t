@@ -43,8 +43,8 @@ sub says { my ($d, $want, $text) = @_; $s->soon(sub { cause($d) eq $want }); ret
 
 sub goes_to {
     my ($w, $d, $text) = @_;
-    my $job = $w->wait('job');
-    is($job && $job->{p}{job}, $d->{job}, $text);
+    my $job = $w->begin;
+    is($job && $job->{job}, $d->{job}, $text);
     is(cause($d), ': ', 'and its deployment no longer waits');
     return;
 }

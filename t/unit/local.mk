@@ -44,6 +44,7 @@ unit_tests = \
 	t/unit/test_roster \
 	t/unit/test_route \
 	t/unit/test_sched \
+	t/unit/test_sched_place \
 	t/unit/test_seq \
 	t/unit/test_sign \
 	t/unit/test_stats \
@@ -140,8 +141,10 @@ t_unit_test_proto_msg_SOURCES = t/unit/test_proto_msg.c $(unit_common)
 t_unit_test_proto_msg_LDADD = $(unit_libs)
 t_unit_test_route_SOURCES = t/unit/test_route.c $(unit_common)
 t_unit_test_route_LDADD = $(unit_libs)
-t_unit_test_sched_SOURCES = t/unit/test_sched.c $(unit_common)
+t_unit_test_sched_SOURCES = t/unit/test_sched.c t/unit/sched.h $(unit_common)
 t_unit_test_sched_LDADD = $(unit_libs)
+t_unit_test_sched_place_SOURCES = t/unit/test_sched_place.c t/unit/sched.h $(unit_common)
+t_unit_test_sched_place_LDADD = $(unit_libs)
 t_unit_test_seq_SOURCES = t/unit/test_seq.c $(unit_common)
 t_unit_test_seq_LDADD = $(unit_libs)
 t_unit_test_stats_SOURCES = t/unit/test_stats.c $(unit_common)

@@ -183,7 +183,7 @@ sub deployment {
         commit_ref => $o{ref} // '', snapshot => $o{snapshot} // snapshot($app->{slug}, $app->{kind}, %o),
         created_at => $now);
     $self->insert('jobs', id => $d{job}, kind => 'deploy', app_id => $app->{id}, deployment_id => $d{id},
-        status => 'pending', created_at => $now, not_before => $o{hold} ? 9e15 : 0, needs_engine => $container,
+        status => 'pending', created_at => $now, not_before => $o{hold} ? '9000000000000000' : 0, needs_engine => $container,
         cpu_millis => $container ? 100 : 0, memory_bytes => $container ? 67108864 : 0);
     return \%d;
 }
