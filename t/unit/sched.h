@@ -1,98 +1,62 @@
-/* What the units of the planner share: a small world of workers and jobs. */
+/* A scheduler's database thread without a thread: the real handlers and the real tick on a real
+ * database (t/unit/db.h), a clock that is moved by hand, and workers that speak by function call.
+ * The route table and the log segments are real files in a directory of the case's own. */
 #ifndef T_UNIT_SCHED_H
 #define T_UNIT_SCHED_H
 
-#include <stdio.h>
-#include "t/unit/unit.h"
-#include "libwh/wh_sched.h"
+#include "t/unit/db.h"
+#include "libwh/wh_clock.h"
+#include "wh-scheduler/core.h"
+#include "wh-scheduler/settings.h"
 
-#define S(seconds) ((apr_time_t)(seconds)*1000000)
-#define T0 APR_INT64_C(1767225600000000)
-#define GIB (APR_INT64_C(1) << 30)
-#define MAX 300
+typedef struct sched_t {
+    db_t *t;
+    wh_core_t core;
+    wh_settings_t settings;
+    wh_clock_fake_t clock;
+    const char *dir;
+    apr_uint64_t conns; /* the last connection's number */
+} sched_t;
 
-/* A small world: tables of workers and jobs, a clock that is moved by hand. */
-typedef struct world_t {
-    apr_pool_t *p;
-    wh_sched_worker_t workers[8];
-    wh_sched_job_t jobs[MAX];
-    wh_sched_busy_t busy[8];
-    wh_sched_held_t held[8];
-    wh_sched_in_t in;
-    wh_sched_plan_t plan;
-} world_t;
+/* Starts at DB_T(1000). End it with sched_end, which takes the files away. */
+sched_t *sched_make(db_t *t);
+void sched_end(sched_t *s);
 
-static inline world_t *world(apr_pool_t *p)
-{
-    world_t *w = apr_pcalloc(p, sizeof(*w));
+/* The process is another one: peers and everything in memory is forgotten, the database stays. */
+void sched_restart(sched_t *s);
 
-    w->p = p;
-    w->in = (wh_sched_in_t){.now = T0, .workers = w->workers, .jobs = w->jobs, .busy = w->busy,
-                            .held = w->held};
-    return w;
-}
+/* Time passes by whole ticks of a second; nothing else happens. */
+void sched_pass(sched_t *s, int seconds);
+void sched_tick(sched_t *s);
 
-static inline wh_sched_worker_t *worker(world_t *w, apr_int64_t id)
-{
-    wh_sched_worker_t *wk = &w->workers[w->in.n_workers++];
+/* Of a worker: its connection comes (with a hello that names these jobs, each {job, epoch}, as
+ * running) and goes. Frames in; what the hub says of them is not an error of the test. */
+void sched_up(sched_t *s, const wh_worker_t *w, json_t *running);
+void sched_down(sched_t *s, apr_int64_t worker);
+apr_status_t sched_say(sched_t *s, apr_int64_t worker, wh_msg_e type, json_t *payload);
+void sched_beat(sched_t *s, apr_int64_t worker, json_t *running);
+apr_status_t sched_ack(sched_t *s, apr_int64_t worker, const char *job, apr_int64_t epoch);
+apr_status_t sched_refuse(sched_t *s, apr_int64_t worker, const char *job, apr_int64_t epoch);
+/* outcome succeeded brings a container "c-" job epoch at 127.0.0.1. */
+apr_status_t sched_result(sched_t *s, apr_int64_t worker, const char *job, apr_int64_t epoch,
+                          const char *outcome);
+/* {job, epoch} in a list, or added to it. */
+json_t *sched_refs(json_t *list, const char *job, apr_int64_t epoch);
 
-    *wk = (wh_sched_worker_t){.id = id, .online = 1, .active = 1, .engine = 1, .cpu_millis = 4000,
-                              .memory_bytes = 4 * GIB, .max_jobs = 2};
-    return wk;
-}
+/* What went out since the last call: "type job epoch@conn; ..." (job frames, go, cancel, ack; other
+ * types by name; welcome and settings with what should run: " d1+ d2-"). */
+const char *sched_out(sched_t *s);
 
-static inline wh_sched_job_t *job(world_t *w, const char *id, const char *app)
-{
-    wh_sched_job_t *j = &w->jobs[w->in.n_jobs++];
+/* status/conclusion/cause of a deployment, status of a job. */
+const char *sched_deployment(sched_t *s, const char *id);
+const char *sched_job(sched_t *s, const char *id);
 
-    *j = (wh_sched_job_t){.id = id, .app_id = app, .deployment_id = id, .environment = "production",
-                          .kind = WH_JOB_KIND_DEPLOY, .status = WH_JOB_PENDING,
-                          .number = w->in.n_jobs, .created_at = T0 + w->in.n_jobs};
-    return j;
-}
+/* observed/reason/desired of an app. */
+const char *sched_observed(sched_t *s, const wh_app_t *a);
 
-static inline wh_sched_job_t *held(world_t *w, const char *id, const char *app, wh_job_status_e status)
-{
-    wh_sched_job_t *j = job(w, id, app);
-
-    j->status = status;
-    j->worker_id = 1;
-    j->epoch = 1;
-    j->assigned_at = T0;
-    j->lease_until = T0 + WH_SCHED_LEASE_US;
-    return j;
-}
-
-/* The plan as text, "assign j1 1; skip j2 j3": what a reader of the test sees. */
-static inline const char *plan(world_t *w)
-{
-    static const char *const words[] = {"assign", "skip", "release", "lost", "deadline"};
-    const char *text = "";
-
-    wh_sched_plan(w->p, &w->in, &w->plan);
-    for (int i = 0; i < w->plan.actions->nelts; i++) {
-        const wh_sched_action_t *a = &APR_ARRAY_IDX(w->plan.actions, i, wh_sched_action_t);
-
-        text = apr_psprintf(w->p, "%s%s%s %s", text, *text ? "; " : "", words[a->what], a->job->id);
-        if (a->what == WH_SCHED_ASSIGN)
-            text = apr_psprintf(w->p, "%s %d", text, (int)a->worker_id);
-        if (a->what == WH_SCHED_SKIP)
-            text = apr_pstrcat(w->p, text, " ", a->by, NULL);
-    }
-    return text;
-}
-
-/* What is to be told of job i, "code: sentence", "" when nothing new; the plan is made anew. */
-static inline const char *why(world_t *w, int i)
-{
-    (void)plan(w);
-    for (int n = 0; n < w->plan.waits->nelts; n++) {
-        const wh_sched_wait_t *wait = &APR_ARRAY_IDX(w->plan.waits, n, wh_sched_wait_t);
-
-        if (wait->job == &w->jobs[i])
-            return apr_pstrcat(w->p, wait->code, ": ", wait->detail, NULL);
-    }
-    return "";
-}
+/* Deployment n of the app runs on w: placed, taken, gone for, at epoch 1. */
+void sched_begin(sched_t *s, const wh_worker_t *w, const wh_app_t *a, int n);
+/* Its row says that it is not online. */
+void sched_away(sched_t *s, const wh_worker_t *w);
 
 #endif

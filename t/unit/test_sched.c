@@ -1,4 +1,4 @@
-#include "t/unit/sched.h"
+#include "t/unit/sched_world.h"
 #include "libwh/wh_drain.h"
 
 static void test_nothing(void **state)

@@ -1,4 +1,4 @@
-#include "t/unit/sched.h"
+#include "t/unit/sched_world.h"
 
 /* ---- zones, labels, workers that refuse ---- */
 
