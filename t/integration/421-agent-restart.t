@@ -65,7 +65,8 @@ sub state_of { return $stack->api(GET => '/v1/apps/' . shift)->{json}{observed} 
     ok($loop, 'five quick ends are a crash loop') or diag $text;
     like($text, qr/status 3/, 'with its exit status in the reason');
     ok(scalar(try_for { inspect($id)->{State}{Running} } 25), 'it is tried again, later');
-    ok(scalar(try_for { $stack->get('fell')->{body} =~ /alder/ } 10), 'and answers');
+    ok(scalar(try_for { ($stack->get('fell')->{body} // '') =~ /alder/ } 10), 'and answers')
+        or diag explain [ $stack->get('fell'), inspect($id)->{State}, inspect($id)->{NetworkSettings}{Ports}, $stack->api(GET => '/v1/apps/fell')->{json} ];
 }
 
 # --- no memory ---
