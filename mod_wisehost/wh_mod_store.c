@@ -19,6 +19,7 @@
 #define DIR_MODE 0755
 #define WANTED_WIDTH 86 /* 64 digits, a space, 20 digits, a line end */
 #define MANIFEST_BYTES_MAX (64 * 1024 * 1024)
+#define UPLOAD_KEPT_US (APR_INT64_C(24) * 3600 * APR_USEC_PER_SEC) /* longer than any job lasts */
 
 struct wh_mod_object_t {
     const wh_mod_store_t *store;
@@ -182,6 +183,33 @@ static char *wanted_text(apr_pool_t *p, const wh_manifest_t *m)
     return text;
 }
 
+static void remove_upload(const wh_mod_store_t *store, const char *dir)
+{
+    unlink(apr_pstrcat(store->p, dir, "/manifest.json", NULL));
+    unlink(apr_pstrcat(store->p, dir, "/wanted", NULL));
+    rmdir(dir);
+}
+
+/* What was announced for a job that was lost is committed by nobody. */
+static void tidy_uploads(const wh_mod_store_t *store)
+{
+    const apr_int32_t wanted = APR_FINFO_NAME | APR_FINFO_TYPE | APR_FINFO_MTIME;
+    const char *all = path_of(store, "uploads", "");
+    apr_time_t old = apr_time_now() - UPLOAD_KEPT_US;
+    apr_finfo_t info;
+    apr_dir_t *d;
+
+    if (apr_dir_open(&d, all, store->p) != APR_SUCCESS) {
+        return;
+    }
+    while (apr_dir_read(&info, wanted, d) == APR_SUCCESS) {
+        if (info.filetype == APR_DIR && info.name[0] != '.' && info.mtime < old) {
+            remove_upload(store, apr_pstrcat(store->p, all, info.name, NULL));
+        }
+    }
+    apr_dir_close(d);
+}
+
 apr_status_t wh_mod_store_stage(const wh_mod_store_t *store, const wh_mod_upload_t *up,
                                 const wh_manifest_t *m, wh_err_t *err)
 {
@@ -198,6 +226,7 @@ apr_status_t wh_mod_store_stage(const wh_mod_store_t *store, const wh_mod_upload
     if (make_dir(dir, path_of(store, "uploads", ""))) {
         return failed(err, "make the upload's directory");
     }
+    tidy_uploads(store);
     rv = write_file(store, dir, "wanted", wanted_text(store->p, m), (apr_size_t)m->n * WANTED_WIDTH,
                     err);
     return rv ? rv : write_file(store, dir, "manifest.json", text, n, err);
@@ -288,11 +317,7 @@ apr_status_t wh_mod_store_staged(const wh_mod_store_t *store, const wh_mod_uploa
 
 void wh_mod_store_unstage(const wh_mod_store_t *store, const wh_mod_upload_t *up)
 {
-    const char *dir = upload_dir(store, up);
-
-    unlink(apr_pstrcat(store->p, dir, "/manifest.json", NULL));
-    unlink(apr_pstrcat(store->p, dir, "/wanted", NULL));
-    rmdir(dir);
+    remove_upload(store, upload_dir(store, up));
 }
 
 /* ---- a release ------------------------------------------------------------------------------ */

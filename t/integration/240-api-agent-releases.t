@@ -54,8 +54,18 @@ is(substr(sha256_hex($text), 0, 40), $id, 'whose hash is its name');
 is_deeply([ map { (split / /)[3] } grep {/ /} (split /\n/, $text)[ 1 .. 5 ] ], [ sort keys %site ], 'sorted by path');
 is_deeply([ $api->sql("SELECT id, files, bytes FROM releases") ], [ [ $id, 5, 300_034 ] ], 'and its row is there');
 ok(!-e "$api->{state}/uploads/$job.3", 'what was staged is gone');
+
+# What was announced for a job that was lost goes a day later, with the next announcement.
+my @left = map {"$api->{state}/uploads/01hz00000000000000000old0$_.1"} 1, 2;
+for my $dir (@left) {
+    mkdir $dir or die "$dir: $!";
+    open my $file, '>', "$dir/$_" or die $! for qw(wanted manifest.json);
+    chown((getpwnam 'www-data')[2, 3], $dir);
+}
+utime time - 90_000, time - 90_000, $left[0];
 is(tree("$api->{state}/objects") =~ /\.tmp/, '', 'no temporary file is left');
 announce($w1, $job, 3, manifest(%site));
+ok(!-e $left[0] && -e "$left[1]/wanted", 'an upload of yesterday is cleared away, one of today is not');
 is(commit($w1, $job, 3, $id)->{status}, 200, 'committed again (a lost answer): the same');
 my %changed = (%site, 'index.html' => "<h1>new</h1>\n");
 is_deeply(announce($w1, $job, 3, manifest(%changed))->{json}{missing}, [ sha256_hex("<h1>new</h1>\n") ], 'the next release sends only what changed');

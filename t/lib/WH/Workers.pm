@@ -144,6 +144,11 @@ sub stop {
     my $self = shift;
     my @stuck = $self->SUPER::stop;
     $_->remove for values %{ $self->{netns} };
+    # What an engine that was killed in a build had mounted, nobody takes down any more.
+    open my $mounts, '<', '/proc/self/mounts' or return @stuck;
+    for my $at (map { (split / /)[1] } <$mounts>) {
+        $self->run_cmd(qw(umount --lazy), $at) if index($at, "$self->{dir}/") == 0;
+    }
     return @stuck;
 }
 
