@@ -67,9 +67,9 @@ apr_status_t wh_logs_make(apr_pool_t *p, const wh_logs_opts_t *opts, wh_logs_t *
     return APR_SUCCESS;
 }
 
-/* Under the lock. Returns true when the line was kept. It has its number either way: the gap is what
- * the hub counts, however often a connection is cut. The agent's own lines have some room more, so
- * that the last thing that is said of a job arrives and shows what is missing before it. */
+/* Under the lock. Returns true when the line was kept. It has its number either way: the gap is
+ * what the hub counts, however often a connection is cut. The agent's own lines have some room
+ * more, so that the last thing that is said of a job arrives and shows what is missing. */
 static int keep(wh_logs_t *logs, wh_stream_e stream, const char *text, size_t n)
 {
     line_t *line;

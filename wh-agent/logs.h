@@ -3,8 +3,8 @@
  * connection sends the rest again. What comes too fast (F66, F67) or does not fit is counted, not
  * kept.
  *
- * Numbers run from 1 over every line, also what is not kept: a gap is a loss, and the hub says so in
- * the log. */
+ * Numbers run from 1 over every line, also what is not kept: a gap is a loss, and the hub says so
+ * in the log. */
 #ifndef WH_AGENT_LOGS_H
 #define WH_AGENT_LOGS_H
 

@@ -40,6 +40,7 @@ unit_tests = \
 	t/unit/test_model \
 	t/unit/test_proto \
 	t/unit/test_proto_msg \
+	t/unit/test_proto_vectors \
 	t/unit/test_publish \
 	t/unit/test_roster \
 	t/unit/test_route \
@@ -139,6 +140,8 @@ t_unit_test_proto_SOURCES = t/unit/test_proto.c $(unit_common)
 t_unit_test_proto_LDADD = $(unit_libs)
 t_unit_test_proto_msg_SOURCES = t/unit/test_proto_msg.c $(unit_common)
 t_unit_test_proto_msg_LDADD = $(unit_libs)
+t_unit_test_proto_vectors_SOURCES = t/unit/test_proto_vectors.c $(unit_common)
+t_unit_test_proto_vectors_LDADD = $(unit_libs)
 t_unit_test_route_SOURCES = t/unit/test_route.c $(unit_common)
 t_unit_test_route_LDADD = $(unit_libs)
 t_unit_test_sched_SOURCES = t/unit/test_sched.c t/unit/sched_world.h $(unit_common)
