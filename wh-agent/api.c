@@ -8,6 +8,7 @@
 #include "libwh/wh_text.h"
 #include "wh-agent/api.h"
 
+#define KEEPALIVE_S 5L
 #define REPLY_MAX ((size_t)(4 * 1024 * 1024))
 
 struct wh_api_t {
@@ -117,6 +118,10 @@ static void set_up(wh_api_t *api, const wh_api_call_t *call, body_t *body, const
     if (api->conf->ca_file[0] != '\0')
         curl_easy_setopt(e, CURLOPT_CAINFO, api->conf->ca_file);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, 10000L);
+    /* Who only waits for an answer does not learn that the other end has gone: it is asked. */
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS,
                      (long)((call->timeout_us > 0 ? call->timeout_us
                                                   : (apr_interval_time_t)30 * APR_USEC_PER_SEC) /
