@@ -202,8 +202,8 @@ static apr_status_t on_job(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_
     return APR_SUCCESS;
 }
 
-/* What is about to be stopped is no longer wanted: when its containers end, nothing brings them back,
- * whatever the last list said. */
+/* What is about to be stopped is no longer wanted: when its containers end, nothing brings them
+ * back, whatever the last list said. */
 static void unwant(wh_agent_t *agent, const char *deployment)
 {
     for (int i = 0; deployment != NULL && i < agent->desired->nelts; i++) {

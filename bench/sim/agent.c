@@ -75,9 +75,7 @@ static void beat(wh_sim_agent_t *agent)
     agent->beat_at = wh_mono_add(agent->sim->now, apr_time_from_sec(agent->heartbeat_s));
 }
 
-/* The first of a row of regular events: anywhere in the interval, so that a thousand agents do not
- * speak in step. */
-static wh_mono_t phase(wh_sim_agent_t *agent, apr_interval_time_t interval)
+wh_mono_t wh_sim_agent_phase(wh_sim_agent_t *agent, apr_interval_time_t interval)
 {
     return wh_mono_add(agent->sim->now, (apr_interval_time_t)(wh_rand_jitter(agent->sim->rnd) /
                                                               4294967296.0 * (double)interval));
@@ -95,9 +93,9 @@ static void on_welcome(wh_sim_agent_t *agent, apr_pool_t *p, const wh_proto_msg_
         return;
     agent->heartbeat_s = o->heartbeat_s != 0 ? o->heartbeat_s : (int)m.heartbeat_s;
     agent->stats_s = o->stats_s != 0 ? o->stats_s : (int)m.stats_s;
-    agent->beat_at = phase(agent, apr_time_from_sec(agent->heartbeat_s));
-    agent->stats_at = phase(agent, apr_time_from_sec(agent->stats_s));
-    agent->log_at = phase(agent, (apr_interval_time_t)o->log_every_ms * 1000);
+    agent->beat_at = wh_sim_agent_phase(agent, apr_time_from_sec(agent->heartbeat_s));
+    agent->stats_at = wh_sim_agent_phase(agent, apr_time_from_sec(agent->stats_s));
+    agent->log_at = wh_sim_agent_phase(agent, (apr_interval_time_t)o->log_every_ms * 1000);
     agent->ready = 1;
     agent->sim->ready++;
     wh_backoff_reset(&agent->backoff);

@@ -191,7 +191,7 @@ static void tick(void *owner)
         sim.toggle = 0;
         sim.talking = !sim.talking;
         for (int i = 0; i < sim.n; i++)
-            sim.agents[i].logged = sim.now;
+            wh_sim_talk_begin(&sim.agents[i]);
     }
     if (wh_mono_reached(sim.now, sim.said))
         each_second();

@@ -131,6 +131,8 @@ struct wh_sim_t {
 /* ---- agent.c ---- */
 extern const wh_link_events_t wh_sim_agent_events;
 void wh_sim_agent_tick(wh_sim_agent_t *agent);
+/* A moment within the interval, at random: a thousand agents must not speak in step. */
+wh_mono_t wh_sim_agent_phase(wh_sim_agent_t *agent, apr_interval_time_t interval);
 int wh_sim_agent_talks(const wh_sim_agent_t *agent); /* has something to write lines for */
 
 /* ---- job.c: what an agent does with jobs ---- */
@@ -140,6 +142,7 @@ void wh_sim_job_connected(wh_sim_agent_t *agent); /* welcomed: results again, li
 void wh_sim_job_lost(wh_sim_agent_t *agent);
 
 /* ---- talk.c: lines and figures ---- */
+void wh_sim_talk_begin(wh_sim_agent_t *agent); /* from now on, each at its own moment */
 void wh_sim_talk_tick(wh_sim_agent_t *agent);
 void wh_sim_talk_rewind(wh_sim_agent_t *agent);
 void wh_sim_talk_acked(wh_sim_agent_t *agent, wh_sim_job_t *job, apr_int64_t seq);

@@ -120,6 +120,13 @@ static void say(wh_sim_agent_t *agent, int n)
         send_runtime(agent, app, source->seq - n + 1, n);
 }
 
+void wh_sim_talk_begin(wh_sim_agent_t *agent)
+{
+    agent->logged = agent->sim->now;
+    agent->log_at =
+        wh_sim_agent_phase(agent, (apr_interval_time_t)agent->sim->opts.log_every_ms * 1000);
+}
+
 void wh_sim_talk_tick(wh_sim_agent_t *agent)
 {
     const wh_sim_t *sim = agent->sim;
