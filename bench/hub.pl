@@ -251,6 +251,8 @@ sub apache {
 sub gets {
     my ($conn, $n) = @_;
     return map {
+        # A connection of its own: a kept one waits for ever when its child's threads have all become tunnels.
+        delete $conn->{sock};
         my $t = time;
         my ($status) = Bench::http($conn, 'GET', '/', host => "bench-site.localhost:$conn->{port}");
         die "the site answers $status\n" if $status != 200;
