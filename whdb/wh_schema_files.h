@@ -1,7 +1,7 @@
 #ifndef WH_SCHEMA_FILES_H
 #define WH_SCHEMA_FILES_H
 /* The texts of schema/NNNN-name.sql, made part of the program by schema/embed.awk. Only
- * wh_db_schema.c includes this. */
+ * wh_db_schema.c and its unit include this. */
 
 typedef struct wh_schema_file_t {
     int version;      /* NNNN */

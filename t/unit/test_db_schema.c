@@ -1,8 +1,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <apr_strings.h>
 #include "t/unit/db.h"
 #include "whdb/wh_db_schema.h"
+#include "whdb/wh_schema_files.h"
 
 static void test_up(void **state)
 {
@@ -66,17 +68,53 @@ static void test_gap(void **state)
     assert_code(wh_db_schema_check(t->dbc, t->p, &t->err), &t->err, "schema_changed");
 }
 
+/* Each statement ends with a semicolon at the end of a line. */
+static void run_file(db_t *t, const char *text)
+{
+    const char *end;
+
+    for (; (end = strstr(text, ";\n")) != NULL; text = end + 2) {
+        db_sql(t, apr_pstrmemdup(t->p, text, (size_t)(end + 1 - text)));
+    }
+}
+
+/* The database as the program that knew three schemas left it, with rows of what the fourth rewrites. */
+static void go_back_to_3(db_t *t)
+{
+    static const char *const tables[] = {"deliveries", "hooks", "instances", "names",   "jobs",    "deployments",
+                                         "releases",   "apps",  "workers",   "counters", "onetime_tokens", "tokens"};
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(tables); i++) {
+        db_sql(t, apr_pstrcat(t->p, "DROP TABLE ", tables[i], NULL));
+    }
+    db_sql(t, "DELETE FROM schema_migrations WHERE version > 3");
+    for (int i = 0; i < 3; i++) {
+        run_file(t, wh_schema_files[i].text);
+    }
+    db_sql(t, apr_psprintf(t->p,
+                           "INSERT INTO workers (id, public_id, name, key_hash, address, cpu_millis, memory_bytes,"
+                           " max_jobs, created_at, updated_at) VALUES (7, 'p', 'old', '%s', '127.0.0.1', 1, 1, 9, 1, 1)",
+                           db_hash(t, 'a')));
+    db_sql(t, "INSERT INTO apps (id, slug, name, kind, repo_url, repo_branch, created_at, updated_at)"
+              " VALUES ('a', 'blog', 'Blog', 'static', 'u', 'main', 1, 1)");
+    db_sql(t, "INSERT INTO deployments (id, app_id, number, status, conclusion, trigger_kind, snapshot, created_at)"
+              " VALUES ('d', 'a', 1, 'completed', 'succeeded', 'push', '{}', 1)");
+    db_sql(t, "INSERT INTO jobs (id, kind, app_id, deployment_id, worker_id, status, created_at)"
+              " VALUES ('j', 'deploy', 'a', 'd', 7, 'succeeded', 1)");
+}
+
 static void test_older(void **state)
 {
     db_t *t = *state;
 
-    db_sql(t, "DROP TABLE deliveries");
-    db_sql(t, "DROP TABLE hooks");
-    db_sql(t, "DELETE FROM schema_migrations WHERE version = 3");
+    go_back_to_3(t);
     assert_code(wh_db_schema_check(t->dbc, t->p, &t->err), &t->err, "schema_older");
-    assert_non_null(strstr(t->err.text, "schema is at 2, this program needs"));
+    assert_non_null(strstr(t->err.text, "schema is at 3, this program needs"));
     assert_ok(wh_db_schema_migrate(t->dbc, t->p, DB_T(5), NULL, NULL, &t->err), &t->err);
     assert_ok(wh_db_schema_check(t->dbc, t->p, &t->err), &t->err);
+    assert_string_equal(db_value(t, "SELECT max_jobs FROM workers WHERE id = 7"), "9");
+    assert_string_equal(db_value(t, "SELECT trigger_kind FROM deployments WHERE id = 'd'"), "push");
+    assert_string_equal(db_value(t, "SELECT place_labels FROM jobs WHERE worker_id = 7"), "{}");
 }
 
 /* A migration that fails changes nothing at all: not even its mark is left. */
