@@ -78,11 +78,13 @@ static void run_file(db_t *t, const char *text)
     }
 }
 
-/* The database as the program that knew three schemas left it, with rows of what the fourth rewrites. */
+/* The database as the program that knew three schemas left it, with rows of what the fourth
+ * rewrites. */
 static void go_back_to_3(db_t *t)
 {
-    static const char *const tables[] = {"deliveries", "hooks", "instances", "names",   "jobs",    "deployments",
-                                         "releases",   "apps",  "workers",   "counters", "onetime_tokens", "tokens"};
+    static const char *const tables[] = {"deliveries", "hooks",       "instances",      "names",
+                                         "jobs",       "deployments", "releases",       "apps",
+                                         "workers",    "counters",    "onetime_tokens", "tokens"};
 
     for (size_t i = 0; i < WH_ARRAY_LEN(tables); i++) {
         db_sql(t, apr_pstrcat(t->p, "DROP TABLE ", tables[i], NULL));
@@ -91,13 +93,19 @@ static void go_back_to_3(db_t *t)
     for (int i = 0; i < 3; i++) {
         run_file(t, wh_schema_files[i].text);
     }
-    db_sql(t, apr_psprintf(t->p,
-                           "INSERT INTO workers (id, public_id, name, key_hash, address, cpu_millis, memory_bytes,"
-                           " max_jobs, created_at, updated_at) VALUES (7, 'p', 'old', '%s', '127.0.0.1', 1, 1, 9, 1, 1)",
-                           db_hash(t, 'a')));
-    db_sql(t, "INSERT INTO apps (id, slug, name, kind, repo_url, repo_branch, created_at, updated_at)"
-              " VALUES ('a', 'blog', 'Blog', 'static', 'u', 'main', 1, 1)");
-    db_sql(t, "INSERT INTO deployments (id, app_id, number, status, conclusion, trigger_kind, snapshot, created_at)"
+    db_sql(
+        t,
+        apr_psprintf(
+            t->p,
+            "INSERT INTO workers (id, public_id, name, key_hash, address, cpu_millis, memory_bytes,"
+            " max_jobs, created_at, updated_at) VALUES (7, 'p', 'old', '%s', '127.0.0.1', 1, 1, 9, "
+            "1, 1)",
+            db_hash(t, 'a')));
+    db_sql(t,
+           "INSERT INTO apps (id, slug, name, kind, repo_url, repo_branch, created_at, updated_at)"
+           " VALUES ('a', 'blog', 'Blog', 'static', 'u', 'main', 1, 1)");
+    db_sql(t, "INSERT INTO deployments (id, app_id, number, status, conclusion, trigger_kind, "
+              "snapshot, created_at)"
               " VALUES ('d', 'a', 1, 'completed', 'succeeded', 'push', '{}', 1)");
     db_sql(t, "INSERT INTO jobs (id, kind, app_id, deployment_id, worker_id, status, created_at)"
               " VALUES ('j', 'deploy', 'a', 'd', 7, 'succeeded', 1)");
