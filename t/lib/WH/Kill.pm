@@ -58,7 +58,33 @@ sub _cut_link {
     return (sub { $stack->netns($name)->heal }, $name . ($long ? " $how, long" : " $how"));
 }
 
+# The active scheduler dies and its standby takes over; then that one dies, and the first, which came back as a
+# standby, is the active one again: two takeovers, the second at a moment of its own.
+sub _change_over {
+    my $stack = shift;
+    my @took;
+    my $change = sub {
+        my ($from, $to) = @_;
+        my $before = $stack->took_over($to);
+        $stack->proc($from)->kill9;
+        my $since = now_s();
+        push @took, try_for { $stack->took_over($to) > $before } 20;
+        $took[-1] = now_s() - $since if $took[-1];
+        Time::HiRes::sleep(rand(DOWN_S));
+        $stack->start_as_standby($from);
+        return;
+    };
+    $change->('scheduler', 'standby');
+    Time::HiRes::sleep(rand(DOWN_S));
+    $stack->settle_schedulers if !$took[0];
+    $change->('standby', 'scheduler') if $took[0];
+    ok(!(grep { !$_ || $_ > 5 } @took), sprintf 'a standby took over within 5 s of the death of the active one: %s',
+        join ', ', map { defined $_ ? sprintf '%.2f s', $_ : 'never' } @took);
+    return (sub { try_for { -S $stack->dir . '/state/run/hub.sock' } 10 }, 'two takeovers');
+}
+
 my %parts = (
+    standby   => \&_change_over,
     scheduler => sub { my $s = shift; $s->proc('scheduler')->kill9; return sub { $s->start_scheduler } },
     database  => sub { my $s = shift; $s->db->kill9; return sub { $s->db->bring_back } },
     engine    => sub { my $s = shift; $s->proc('podman')->kill9; return sub { $s->start_engine } },
@@ -129,8 +155,9 @@ sub _round {
     Time::HiRes::sleep(MOMENT_S * rand() ** 2);    # rather early than late: then most of them are open
     my $open = _open($stack);
     my ($undo, $what) = $parts{$part}->($stack);
-    Time::HiRes::sleep(rand(DOWN_S)) if $part ne 'link';
+    Time::HiRes::sleep(rand(DOWN_S)) if $part !~ /^(?:link|standby)\z/;
     $undo->();
+    $stack->settle_schedulers if $part eq 'database' && $stack->proc('standby');
     note(sprintf 'round %d: %s%s, %d deployments of %d apps open', $round, $part, defined $what ? " $what" : '',
         _count($open), scalar keys %$open);
     $o->{done}{$part}++;

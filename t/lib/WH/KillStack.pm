@@ -99,7 +99,9 @@ sub run_kill_rounds {
     my (%o) = @_;
     $o{containers} //= CONTAINERS;
     $o{all_every} //= 0;
-    my $stack = WH::Workers->new(engine => 1, own_server => 1, agent_conf => {
+    # With a standby beside it a scheduler that dies is replaced at once: that is a part of its own.
+    my $standby = grep { $_ eq 'standby' } @{ $o{parts} };
+    my $stack = WH::Workers->new(engine => 1, own_server => 1, standby => $standby, agent_conf => {
         max_jobs => 3, cpu_millis => 16_000, memory_bytes => 4 * 1024 ** 3, images_kept => IMAGES_KEPT });
     my $ledger = WH::Ledger->new(dir => $stack->dir, address => $stack->netns('agent-1')->near_address);
     $stack->{agent_conf}{git_program} = _build($stack, 'ledger-git', '-DLEDGER="' . $ledger->path . '"');

@@ -2,14 +2,17 @@ package WH::Workers;
 # A complete Wisehost with several agents, each behind a cable of its own (WH::Netns) that can be cut while
 # its containers go on: the engine is one for all and is reached by its socket, and what an agent publishes
 # is at the near end of its cable. The first agent's channel leads through httpd, the last one's to the
-# scheduler's own TLS listener. WH::Stack's options, and: workers => 2.
+# scheduler's own TLS listener. WH::Stack's options, and: workers => 2, standby => 1 (PostgreSQL): a second
+# scheduler with a state directory and a listener of its own.
 use strict;
 use warnings;
 use parent -norequire, 'WH::Stack';
 use Carp qw(croak);
 use File::Path qw(make_path);
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use WH::Netns;
+use WH::Proc;
 use WH::Stack;
 use WH::Wait qw(wait_for);
 
@@ -29,14 +32,26 @@ sub new {
     $self->{agents} = [ sort keys %{ $self->{netns} } ];
     $self->{httpd_extra} = join '', $self->{httpd_extra} // '',
         map { $self->_near_host($_->near_address) } values %{ $self->{netns} };
-    $self->_listener($self->netns(($self->agents)[-1])->near_address);
+    $self->{tls_address} = $self->netns(($self->agents)[-1])->near_address;
+    $self->_certificate($self->{tls_address});
+    my @ports = map { _port($self->{tls_address}) } 0 .. ($o{standby} ? 1 : 0);
+    $self->{scheduler_conf} = { $self->_listener($ports[0]), %{ $self->{scheduler_conf} // {} } };
+    $self->{standby_port} = $ports[1];
+    $self->{hub_url} = join ' ', map {"wss://$self->{tls_address}:$_"} @ports;
     return $self;
 }
 
-# A certificate for that address, the scheduler's listener there.
+sub _port { return IO::Socket::INET->new(LocalAddr => $_[0], LocalPort => 0, Listen => 1, ReuseAddr => 1)->sockport }
+
 sub _listener {
+    my ($self, $port) = @_;
+    my $tls = "$self->{dir}/conf/listen";
+    return (listen => "$self->{tls_address}:$port", listen_cert => "$tls.pem", listen_key => "$tls.key");
+}
+
+# A certificate for that address.
+sub _certificate {
     my ($self, $address) = @_;
-    my $port = IO::Socket::INET->new(LocalAddr => $address, LocalPort => 0, Listen => 1, ReuseAddr => 1)->sockport;
     my $tls = "$self->{dir}/conf/listen";
     my ($rc, $said) = $self->run_cmd(qw(openssl req -x509 -newkey rsa:2048 -nodes -days 2 -batch -subj /CN=hub),
         '-addext', "subjectAltName=IP:$address", '-keyout', "$tls.key", '-out', "$tls.pem");
@@ -45,10 +60,67 @@ sub _listener {
     chmod 0644, "$tls.pem";
     chmod 0600, "$tls.key";
     chown((getpwnam 'wisehost')[2, 3], "$tls.key");
-    $self->{scheduler_conf} = { listen => "$address:$port", listen_cert => "$tls.pem", listen_key => "$tls.key",
-        %{ $self->{scheduler_conf} // {} } };
-    $self->{hub_url} = "wss://$address:$port";
     return;
+}
+
+# --- the standby: as on another machine, but for what is shared between the machines ---
+
+sub _init_standby {
+    my $self = shift;
+    my ($dir, $state, $db) = ($self->{dir}, "$self->{dir}/standby", $self->db);
+    my %keys = ($self->_listener($self->{standby_port}), state_dir => $state, db_driver => $db->driver,
+        db_params => $db->params, base_domain => 'localhost', httpd_user => 'www-data');
+    $self->_write('standby.conf', join('', map {"$_ = $keys{$_}\n"} sort keys %keys), 'wisehost');
+    my ($rc, $said) = $self->run_cmd("$self->{inst}/sbin/wh-scheduler", '-c', "$dir/conf/standby.conf",
+        qw(--init --user wisehost --httpd-user www-data));
+    croak "standby --init ended with $rc: $said" if $rc != 0;
+    for my $key (qw(root.key module.key control.secret)) {
+        ($rc, $said) = $self->run_cmd('cp', '-p', "$dir/state/keys/$key", "$state/keys/$key");
+        croak $said if $rc != 0;
+    }
+    for my $shared (qw(releases logs)) {
+        rmdir "$state/$shared" or croak "$state/$shared: $!";
+        symlink "$dir/state/$shared", "$state/$shared" or croak "$state/$shared: $!";
+    }
+    return;
+}
+
+sub start_standby {
+    my $self = shift;
+    $self->{proc}{standby} = WH::Proc->start(
+        name => 'standby', user => 'wisehost', groups => 'www-data', umask => 007, log => "$self->{dir}/log/standby.log",
+        cmd => [ "$self->{inst}/sbin/wh-scheduler", '-c', "$self->{dir}/conf/standby.conf" ]);
+    return $self;
+}
+
+sub _listens { my $path = shift; return defined IO::Socket::UNIX->new(Peer => $path) }
+
+# After the database was away either may be the active one, and the other ended with 75, to be started again
+# by whatever looks after it. Makes the first the active one again, for one agent comes through its httpd.
+sub settle_schedulers {
+    my $self = shift;
+    wait_for {
+        for my $name (qw(scheduler standby)) {
+            $self->start_as_standby($name) if !$self->proc($name)->runs;
+        }
+        $self->proc('standby')->kill9 if _listens("$self->{dir}/standby/run/hub.sock");
+        _listens("$self->{dir}/state/run/hub.sock");
+    } 20, 'the first scheduler to be the active one';
+    return;
+}
+
+# How often each of the two has become the active one.
+sub took_over { my ($self, $name) = @_; return scalar(() = $self->log_text($name) =~ / is ready, hub on /g) }
+
+# Starts one that stands by: it does not come to listen.
+sub start_as_standby {
+    my ($self, $name) = @_;
+    return $self->start_standby if $name eq 'standby';
+    unlink "$self->{dir}/state/run/hub.sock";
+    $self->{proc}{scheduler} = WH::Proc->start(
+        name => 'scheduler', user => 'wisehost', groups => 'www-data', umask => 007,
+        log => "$self->{dir}/log/scheduler.log", cmd => [ $self->scheduler_cmd ]);
+    return $self;
 }
 
 sub netns { my ($self, $name) = @_; return $self->{netns}{$name} }
@@ -85,6 +157,7 @@ sub configure {
 sub start {
     my $self = shift;
     $self->SUPER::start(agent => 0);
+    if ($self->{standby}) { $self->_init_standby; $self->start_standby }
     for my $name ($self->agents) {
         my ($made) = ($self->as_wisehost('--enrolment-token'))[1] =~ /^ENROLMENT_TOKEN=(\S+)/m;
         $self->_write("enrolment-$name", "$made\n", 'wisehost-agent');
@@ -142,7 +215,10 @@ sub wait_all_online {
 
 sub stop {
     my $self = shift;
-    my @stuck = $self->SUPER::stop;
+    my $standby = delete $self->{proc}{standby};
+    my @stuck;
+    if ($standby) { $standby->stop(20); push @stuck, 'standby' if $standby->{killed} }
+    push @stuck, $self->SUPER::stop;
     $_->remove for values %{ $self->{netns} };
     # What an engine that was killed in a build had mounted, nobody takes down any more.
     open my $mounts, '<', '/proc/self/mounts' or return @stuck;
