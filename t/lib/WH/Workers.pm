@@ -14,7 +14,7 @@ use IO::Socket::UNIX;
 use WH::Netns;
 use WH::Proc;
 use WH::Stack;
-use WH::Wait qw(wait_for);
+use WH::Wait qw(wait_for now_s);
 
 sub new {
     my ($class, %o) = @_;
@@ -96,16 +96,21 @@ sub start_standby {
 sub _listens { my $path = shift; return defined IO::Socket::UNIX->new(Peer => $path) }
 
 # After the database was away either may be the active one, and the other ended with 75, to be started again
-# by whatever looks after it. Makes the first the active one again, for one agent comes through its httpd.
+# by whatever looks after it. Makes the first the active one again, for one agent comes through its httpd; it
+# may be listening still and not know yet that it no longer is: that must last longer than its look at the lock.
 sub settle_schedulers {
     my $self = shift;
+    my $since;
     wait_for {
         for my $name (qw(scheduler standby)) {
             $self->start_as_standby($name) if !$self->proc($name)->runs;
         }
-        $self->proc('standby')->kill9 if _listens("$self->{dir}/standby/run/hub.sock");
-        _listens("$self->{dir}/state/run/hub.sock");
-    } 20, 'the first scheduler to be the active one';
+        my $other = _listens("$self->{dir}/standby/run/hub.sock");
+        $self->proc('standby')->kill9 if $other;
+        $since = undef if $other || !_listens("$self->{dir}/state/run/hub.sock");
+        $since //= now_s() if !$other && _listens("$self->{dir}/state/run/hub.sock");
+        defined $since && now_s() - $since > 3;
+    } 30, 'the first scheduler to be the active one';
     return;
 }
 
