@@ -45,6 +45,9 @@ make_network()
     [ ! -e "$ENGINE/networks/wisehost.json" ] || return 0
     write_conf "$1" "$2" none
     podman_own network create --disable-dns wisehost
+    # Podman calls the bridge podman1, podman2, … as they are free at this moment, and the same name is free
+    # again for others while no container runs here: on a bridge of another engine ours would not be reached.
+    sed -i 's/"network_interface": "[^"]*"/"network_interface": "wh-'"${HASH:0:10}"'"/' "$ENGINE/networks/wisehost.json"
 }
 
 # Does a container start with this, network and all?

@@ -57,6 +57,7 @@ typedef struct wh_engine_seen_t {
     apr_time_t created_at;
     const char *publish_address; /* "" = not published */
     apr_int64_t publish_port;
+    int cut_off;                /* it has networks, and an address in none of them */
     apr_array_header_t *labels; /* wh_engine_label_t */
     apr_size_t label_bytes;     /* what they take in a list, about */
     const char *forbidden; /* the first thing that our spec could not have asked for, "" = none */

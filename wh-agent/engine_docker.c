@@ -178,6 +178,22 @@ static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_
     return APR_SUCCESS;
 }
 
+/* The bridge gets a name of its own. Left to itself an engine takes one that is free at this moment
+ * (podman1, podman2, …), which is free again for other engines of the machine while none of its
+ * containers runs; on another's bridge, with another's address, a container is not reached. */
+static const char *bridge_name(apr_pool_t *p, const char *name, const apr_array_header_t *labels)
+{
+    const char *who =
+        apr_pstrcat(p, name, "@", wh_engine_label(labels, WH_ENGINE_LABEL_AGENT), NULL);
+    unsigned char hash[WH_SHA256_LEN];
+    char *out = apr_palloc(p, 16);
+
+    wh_sign_sha256(who, strlen(who), hash);
+    (void)apr_snprintf(out, 16, "wh-%02x%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3],
+                       hash[4]);
+    return out;
+}
+
 static apr_status_t docker_network(wh_engine_t *e, apr_pool_t *p, const char *name,
                                    const apr_array_header_t *labels, wh_err_t *err)
 {
@@ -192,8 +208,10 @@ static apr_status_t docker_network(wh_engine_t *e, apr_pool_t *p, const char *na
 
     if (rv != APR_SUCCESS || reply.status == 200)
         return rv;
-    body = wh_json_own(p, json_pack("{s:s, s:s, s:b, s:o}", "Name", name, "Driver", "bridge",
-                                    "CheckDuplicate", 1, "Labels", wh_engine_json_labels(labels)));
+    body = wh_json_own(p, json_pack("{s:s, s:s, s:b, s:{s:s}, s:o}", "Name", name, "Driver",
+                                    "bridge", "CheckDuplicate", 1, "Options",
+                                    "com.docker.network.bridge.name", bridge_name(p, name, labels),
+                                    "Labels", wh_engine_json_labels(labels)));
     make.body = wh_json_text(p, body, NULL);
     rv = call_api(d, p, &make, &reply, err);
     if (rv == APR_SUCCESS && reply.status != 201 && reply.status != 200 && reply.status != 409)

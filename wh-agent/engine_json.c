@@ -438,6 +438,19 @@ static void seen_port(apr_pool_t *p, const json_t *host, wh_engine_seen_t *seen)
     seen->publish_port = port;
 }
 
+static int cut_off(const json_t *top)
+{
+    json_t *networks = json_object_get(json_object_get(top, "NetworkSettings"), "Networks"), *v;
+    const char *name;
+
+    json_object_foreach(networks, name, v)
+    {
+        if (str_of(v, "IPAddress")[0] != '\0' || str_of(v, "GlobalIPv6Address")[0] != '\0')
+            return 0;
+    }
+    return json_object_size(networks) > 0;
+}
+
 apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_engine_seen_t *seen,
                                  wh_err_t *err)
 {
@@ -471,6 +484,7 @@ apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_e
     seen->nano_cpus = int_of(host, "NanoCpus");
     seen->pids = int_of(host, "PidsLimit");
     seen_port(p, host, seen);
+    seen->cut_off = cut_off(top);
     return APR_SUCCESS;
 }
 

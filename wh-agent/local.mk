@@ -40,6 +40,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/pool.c wh-agent/pool.h \
 	wh-agent/probe.c wh-agent/probe.h \
 	wh-agent/proc.c wh-agent/proc.h \
+	wh-agent/reach.c wh-agent/reach.h \
 	wh-agent/reconcile.c wh-agent/reconcile.h \
 	wh-agent/release.c wh-agent/release.h \
 	wh-agent/restart.c wh-agent/restart.h \

@@ -3,6 +3,7 @@
 #include "libwh/wh_log.h"
 #include "wh-agent/hold.h"
 #include "wh-agent/machine.h"
+#include "wh-agent/reach.h"
 #include "wh-agent/reconcile.h"
 #include "wh-agent/run.h"
 
@@ -191,6 +192,35 @@ static void acted(pass_t *pass, wh_reconcile_act_e what, const wh_engine_item_t 
     }
 }
 
+/* Whether nobody can be behind the port of one that runs. Looked at until it was reached once. */
+static int is_cut_off(pass_t *pass, const wh_engine_item_t *item, const wh_reconcile_seen_t *seen)
+{
+    wh_engine_seen_t now;
+
+    if (pass->in.restarts == NULL || seen->busy || seen->port < 1 || !item->running ||
+        !should_run(&pass->in, item) || wh_restarts_reached(pass->in.restarts, item->id, 0) ||
+        pass->e->vt->inspect(pass->e, pass->p, item->id, &now, NULL) != APR_SUCCESS || !now.running)
+        return 0;
+    if (now.cut_off || !wh_reach_look(seen->address, seen->port))
+        return 1;
+    (void)wh_restarts_reached(pass->in.restarts, item->id, 1);
+    return 0;
+}
+
+/* It is stopped, and the next look finds it down: from then on it is like any that fell, with its
+ * pauses. */
+static void mend(pass_t *pass, wh_engine_item_t *item, wh_reconcile_seen_t *seen)
+{
+    wh_log(WH_LOG_WARN, "WH0685",
+           "the container %.12s of %s runs, but its network did not come up: it is started anew",
+           item->id, wh_engine_label(item->labels, WH_ENGINE_LABEL_SLUG));
+    (void)act(pass->p, pass->e, WH_RECONCILE_STOP, item);
+    if (item->running)
+        return;
+    seen->state = WH_OBSERVED_STARTING;
+    seen->reason = "its network did not come up";
+}
+
 static void take_item(pass_t *pass, wh_engine_item_t *item, apr_array_header_t *out)
 {
     const char *job = wh_engine_label(item->labels, WH_ENGINE_LABEL_JOB);
@@ -205,6 +235,8 @@ static void take_item(pass_t *pass, wh_engine_item_t *item, apr_array_header_t *
     if (!act(pass->p, pass->e, what, item) || hold)
         return;
     acted(pass, what, item, &seen);
+    if (is_cut_off(pass, item, &seen))
+        mend(pass, item, &seen);
     if (out->nelts < WH_MSG_INSTANCES_MAX)
         APR_ARRAY_PUSH(out, wh_reconcile_seen_t) = seen;
 }

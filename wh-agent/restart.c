@@ -62,6 +62,7 @@ typedef struct entry_t {
     apr_time_t ended_at; /* of the end that was counted last */
     int was_up;          /* seen running in this life of the agent */
     int end_was_oom;
+    int reached; /* since its start */
     apr_int64_t starts;
     int seen; /* in this pass */
 } entry_t;
@@ -157,6 +158,7 @@ static void count_end(wh_restarts_t *all, entry_t *e, const wh_restarts_end_t *e
         e->r.until = now;
     }
     e->ended_at = end->ended_at;
+    e->reached = 0;
 }
 
 void wh_restarts_down(wh_restarts_t *all, const char *id, const wh_restarts_end_t *end,
@@ -187,12 +189,25 @@ void wh_restarts_started(wh_restarts_t *all, const char *id, int worked, wh_mono
     if ((e = entry_of(all, id)) != NULL) {
         e->starts++;
         e->was_up = 1;
+        e->reached = 0;
         if (worked)
             wh_restart_up(&e->r);
         else
             wh_restart_down(&e->r, now, 0, 0);
     }
     apr_thread_mutex_unlock(all->lock);
+}
+
+int wh_restarts_reached(wh_restarts_t *all, const char *id, int now)
+{
+    entry_t *e;
+    int reached = 1;
+
+    apr_thread_mutex_lock(all->lock);
+    if ((e = entry_of(all, id)) != NULL)
+        reached = e->reached |= now;
+    apr_thread_mutex_unlock(all->lock);
+    return reached;
 }
 
 apr_interval_time_t wh_restarts_wait(wh_restarts_t *all, wh_mono_t now, apr_interval_time_t us)

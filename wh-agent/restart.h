@@ -73,6 +73,9 @@ void wh_restarts_down(wh_restarts_t *all, const char *id, const wh_restarts_end_
 /* It was started again by us, or could not be. */
 void wh_restarts_started(wh_restarts_t *all, const char *id, int worked, wh_mono_t now);
 
+/* Whether it was reached by its network since its start; now = it just was. */
+int wh_restarts_reached(wh_restarts_t *all, const char *id, int now);
+
 /* How long until the next one is due; at most us. */
 apr_interval_time_t wh_restarts_wait(wh_restarts_t *all, wh_mono_t now, apr_interval_time_t us);
 

@@ -15,7 +15,7 @@ my $stack = WH::Stack->new(engine => 1);
 my ($rc, $said) = $stack->run_cmd("$src/conf/engine.sh", 'prepare', $stack->dir . '/engine');
 plan skip_all => "no container engine: $said" if $rc != 0;
 $stack->start;
-$stack->allow_log(qr/WH06(30|61|78|79|71|73|74)/, qr/WH04/, qr/AH0/);
+$stack->allow_log(qr/WH06(30|61|78|79|71|73|74|85)/, qr/WH04/, qr/AH0/);
 my $dir = $stack->dir . '/agent';
 my $box = WH::Stack::slurp('/bin/busybox');
 
@@ -143,6 +143,26 @@ sub engine_dies {
     }
     my (undef, $after) = $stack->podman(qw(images -q));
     is(join(' ', sort split ' ', $after), join(' ', sort split ' ', $images), 'R33 nor is any image');
+}
+
+# --- a network that does not come up ---
+{
+    my $name = name_of('fell');
+    my ($net) = keys %{ inspect($name)->{NetworkSettings}{Networks} };
+    my (undef, $text) = $stack->podman(qw(network inspect --format {{.NetworkInterface}}), $net);
+    my ($bridge) = $text =~ /(\S+)\s*\z/;
+    like($bridge, qr/^wh-[0-9a-f]{10}$/, 'the bridge of an app has a name that no other engine takes');
+    $stack->proc('agent')->signal('KILL');
+    try_for { !$stack->proc('agent')->runs } 5;
+    $stack->podman(qw(stop -t 2), $name);
+    wait_for { !-e "/sys/class/net/$bridge" } 20, 'the bridge to be gone';
+    # As if another engine had made it: the address is missing, and no way leads to the container.
+    is(($stack->run_cmd(qw(ip link add), $bridge, qw(type bridge)))[0], 0, 'a bridge of that name is there');
+    $stack->start_agent;
+    ok(scalar(try_for { $stack->log_text('agent') =~ /WH0685 .*its network did not come up/ } 60), 'an app without a network is noticed')
+        or diag $stack->log_text('agent');
+    ok(scalar(try_for { ($stack->get('fell')->{body} // '') =~ /alder/ } 60), 'and mended') or diag $stack->log_text('agent');
+    $stack->run_cmd(qw(ip link delete), $bridge) if -e "/sys/class/net/$bridge" && !inspect($name)->{State}{Running};
 }
 
 # --- the hub is away: what falls is still started again ---

@@ -101,6 +101,7 @@ static apr_status_t fake_inspect(wh_engine_t *e, apr_pool_t *p, const char *id,
     seen->restarts = c->restarts;
     seen->labels = c->labels;
     seen->forbidden = fake.forbidden != NULL ? fake.forbidden : "";
+    seen->cut_off = fake.cut_off;
     seen->memory_bytes = c->spec.memory_bytes;
     seen->nano_cpus = c->spec.cpu_millis * 1000000;
     seen->pids = c->spec.pids;

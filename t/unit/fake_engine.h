@@ -28,6 +28,7 @@ typedef struct fake_engine_t {
     int start_hangs;
     apr_int64_t start_limit_s; /* of the last start */
     const char *forbidden;     /* what inspect finds */
+    int cut_off;
     int starts, removes, stops, networks_removed;
     char log[1024]; /* what was called, in order */
 } fake_engine_t;

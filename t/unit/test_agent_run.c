@@ -6,6 +6,7 @@
 #include "t/unit/unit.h"
 #include "libwh/wh_sys.h"
 #include "wh-agent/fsutil.h"
+#include "wh-agent/reach.h"
 #include "wh-agent/reconcile.h"
 #include "wh-agent/run.h"
 #include "wh-agent/thread.h"
@@ -296,6 +297,52 @@ static void test_decide(void **state)
     assert_int_equal(wh_reconcile_decide(&in, &item), WH_RECONCILE_KEEP);
 }
 
+/* One that runs and that nobody can reach is stopped; after that it is like any that fell. */
+static void test_cut_off(void **state)
+{
+    const wh_engine_label_t away[] = {{WH_ENGINE_LABEL_AGENT, "me"},
+                                      {WH_ENGINE_LABEL_DEPLOYMENT, DEP},
+                                      {WH_ENGINE_LABEL_PUBLISHED, "127.0.0.1:9"}};
+    apr_pool_t *p = *state;
+    wh_reconcile_in_t in = {.asked_at = apr_time_from_sec(1000)};
+    wh_reconcile_opts_t opts = {.conf = &conf,
+                                .clock = wh_sys_clock(),
+                                .engine = fake_engine_open,
+                                .agent = "me",
+                                .in = &in};
+    apr_array_header_t *seen;
+    const char *name;
+    wh_err_t err = WH_ERR_INIT;
+
+    set_up(p);
+    assert_ok(wh_restarts_make(p, 0, &in.restarts, &err), &err);
+    in.desired = desired_of(p, DEP, WH_DESIRED_RUNNING);
+    fake_engine_add("one", 1, 0, away, 3);
+    fake.cut_off = 1;
+    assert_ok(wh_reconcile_pass(p, &opts, &seen, &name, &err), &err);
+    assert_int_equal(fake.stops, 1);
+    assert_false(fake.all[0].running);
+    assert_string_equal(APR_ARRAY_IDX(seen, 0, wh_reconcile_seen_t).reason,
+                        "its network did not come up");
+    assert_ok(wh_reconcile_pass(p, &opts, &seen, &name, &err), &err);
+    assert_false(fake.all[0].running); /* it has its pause */
+    fake.all[0].running = 1;
+    fake.cut_off = 0;
+    assert_ok(wh_reconcile_pass(p, &opts, &seen, &name, &err), &err);
+    fake.cut_off = 1; /* once it was reached, nobody looks any more */
+    assert_ok(wh_reconcile_pass(p, &opts, &seen, &name, &err), &err);
+    assert_int_equal(fake.stops, 1);
+    assert_true(fake.all[0].running);
+}
+
+static void test_reach(void **state)
+{
+    (void)state;
+    assert_true(wh_reach_look("127.0.0.1", 9)); /* refused: somebody is there to refuse */
+    assert_true(wh_reach_look("not an address", 9));
+    assert_false(wh_reach_look("2001:db8::1", 9) && wh_reach_look("240.0.0.1", 9));
+}
+
 static void test_pass(void **state)
 {
     const wh_engine_label_t wanted[] = {{WH_ENGINE_LABEL_AGENT, "me"},
@@ -369,6 +416,8 @@ int main(void)
         UNIT("what to do with a container", test_decide),
         UNIT("a pass starts what is wanted, removes the stray, never touches the foreign",
              test_pass),
+        UNIT("one that is cut off from its network is started anew", test_cut_off),
+        UNIT("whether anybody can be there", test_reach),
     };
     return UNIT_RUN(tests);
 }
