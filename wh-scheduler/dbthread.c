@@ -67,6 +67,9 @@ static int connected(wh_dbthread_t *t)
     wh_core_t *core = t->core;
     int active = 0, said = 0;
 
+    if (t->deposed) {
+        return 0; /* whatever else this turn of the loop had in mind: the database is another's */
+    }
     if (core->dbc != NULL && !wh_dbc_gone(core->dbc)) {
         return 1;
     }
@@ -86,6 +89,7 @@ static int connected(wh_dbthread_t *t)
         if (rv == APR_SUCCESS) {
             wh_log(WH_LOG_ERROR, "WH0481", "another scheduler has become the active one");
             t->deposed = 1;
+            close_db(core); /* a connection without the lock must not write */
             return 0;
         }
         if (said++ % 30 == 0) {

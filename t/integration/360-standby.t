@@ -134,11 +134,15 @@ my $job = $w->begin;
 $old->send('job_ack', { job => $job->{job}, epoch => $job->{epoch}, accepted => JSON::PP::true });
 $old->send('job_result', { job => $job->{job}, epoch => $job->{epoch}, outcome => 'canceled' });
 select undef, undef, undef, 10 - (now_s() - $stopped) if now_s() - $stopped < 10; # what is tested takes this long
+# The new one does not get at this deployment for the moment, so it is there for the old one to take.
+kill STOP => $standby->pid;
+my $lure = $first->deployment($first->app('lure'));
 my $rows = $first->db->dump_all(qw(jobs deployments names instances apps));
 kill CONT => $active->pid;
 ok(try_for(sub { defined $active->{proc}->ended }, 10), 'woken, it sees that another is active, and ends');
 like($active->log, qr/WH0481 another scheduler has become the active one/, 'and says so');
 is($first->db->dump_all(qw(jobs deployments names instances apps)), $rows, 'without having written anything');
+kill CONT => $standby->pid;
 $w->result($job, 'succeeded', release => $release);
 ok($w->wait('result_ack'), 'the work goes on where it was taken over');
 is($first->deployment_status($half), 'completed/succeeded/', 'to its end');
