@@ -1,5 +1,6 @@
 #include "wh-scheduler/assign.h"
 
+#include <string.h>
 #include <apr_strings.h>
 
 #include "libwh/wh_log.h"
@@ -12,6 +13,8 @@
 
 /* How many of the queue are looked at in one go: several plans are made of one look. */
 #define WINDOW (5 * WH_SCHED_TICK_MAX)
+/* What a frame has besides its snapshot, about. */
+#define FRAME_REST 1024
 
 /* A job whose snapshot cannot be read (of a newer version, say) will never run: it fails and says
  * so, instead of standing in the way for ever. */
@@ -33,9 +36,8 @@ static apr_status_t unsendable(wh_core_t *core, apr_pool_t *p, const wh_job_t *j
 }
 
 /* The frame of a job: snapshot is the deployment's text. */
-static apr_status_t send_job(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
-                             const wh_job_t *job, wh_msg_job_t *m, const char *snapshot,
-                             wh_err_t *err)
+static apr_status_t send_job(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, const wh_job_t *job,
+                             wh_msg_job_t *m, const char *snapshot, wh_err_t *err)
 {
     const wh_settings_t *s = core->settings;
     apr_status_t rv = APR_SUCCESS;
@@ -56,11 +58,13 @@ static apr_status_t send_job(wh_core_t *core, apr_pool_t *p, const wh_peer_t *pe
         return unsendable(core, p, job, err);
     }
     wh_core_send(core, peer, WH_MSG_JOB, wh_proto_msg_job_encode(m));
+    wh_offers_sent(&peer->offers,
+                   (job->kind == WH_JOB_KIND_DEPLOY ? strlen(snapshot) : 0) + FRAME_REST);
     return APR_SUCCESS;
 }
 
-apr_status_t wh_assign_send(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
-                            const wh_job_t *job, wh_err_t *err)
+static apr_status_t send_row(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, const wh_job_t *job,
+                             wh_err_t *err)
 {
     wh_deployment_t *d;
     wh_app_t *app;
@@ -76,6 +80,76 @@ apr_status_t wh_assign_send(wh_core_t *core, apr_pool_t *p, const wh_peer_t *pee
     m.commit_sha = d->commit_sha;
     m.commit_ref = d->commit_ref;
     return send_job(core, p, peer, job, &m, d->snapshot, err);
+}
+
+/* ---- Not more at once than the link takes ---- */
+
+static void ask_for_room(wh_core_t *core, wh_peer_t *peer)
+{
+    wh_post_t *post = peer->offers.asked ? NULL : wh_mailbox_post_make(WH_POST_ROOM, peer->conn);
+
+    if (post != NULL) {
+        peer->offers.asked = 1;
+        wh_mailbox_post(core->box, post);
+    }
+}
+
+/* True when the job has to wait for the next window, in which case it does: as long as one waits
+ * nobody overtakes it. */
+static int put_off(wh_core_t *core, wh_peer_t *peer, const wh_job_t *job)
+{
+    if (wh_offers_next(&peer->offers) == NULL && wh_offers_open(&peer->offers)) {
+        return 0;
+    }
+    if (wh_offers_later(&peer->offers, job->id, job->epoch) != 0) {
+        wh_log(WH_LOG_ERROR, "WH0503",
+               "job %s: out of memory, it is offered again when its lease is over", job->id);
+    }
+    ask_for_room(core, peer);
+    return 1;
+}
+
+apr_status_t wh_assign_send(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, const wh_job_t *job,
+                            wh_err_t *err)
+{
+    return put_off(core, peer, job) ? APR_SUCCESS : send_row(core, p, peer, job, err);
+}
+
+/* It may have gone elsewhere, or ended, while it waited. */
+static apr_status_t send_waiting(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
+                                 const wh_offer_t *offer, wh_err_t *err)
+{
+    wh_job_t *job;
+    apr_status_t rv = wh_db_job_get(core->dbc, p, offer->job, &job, err);
+
+    if (rv != APR_SUCCESS || job->status != WH_JOB_ASSIGNED || job->worker_id != peer->worker ||
+        job->epoch != offer->epoch || job->cancel_at > 0) {
+        return rv;
+    }
+    return send_row(core, p, peer, job, err);
+}
+
+apr_status_t wh_assign_go_on(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, wh_err_t *err)
+{
+    const wh_offer_t *next;
+    apr_pool_t *scratch;
+    apr_status_t rv = APR_SUCCESS;
+
+    apr_pool_create(&scratch, p);
+    wh_offers_renew(&peer->offers);
+    while (rv == APR_SUCCESS && (next = wh_offers_next(&peer->offers)) != NULL &&
+           wh_offers_open(&peer->offers)) {
+        apr_pool_clear(scratch);
+        rv = wh_core_only(core, send_waiting(core, scratch, peer, next, err), next->job, err);
+        if (rv == APR_SUCCESS) {
+            wh_offers_drop(&peer->offers);
+        }
+    }
+    apr_pool_destroy(scratch);
+    if (rv == APR_SUCCESS && wh_offers_next(&peer->offers) != NULL) {
+        ask_for_room(core, peer);
+    }
+    return rv;
 }
 
 /* ---- A batch of assignments ---- */
@@ -95,8 +169,10 @@ static apr_status_t given(wh_core_t *core, apr_pool_t *p, wh_db_plan_t *seen,
            "job %s: assigned to worker %" APR_INT64_T_FMT ", epoch %" APR_INT64_T_FMT, t->job.id,
            t->job.worker_id, t->job.epoch);
     wh_db_plan_given(seen, job, t->job.worker_id, t->cpu_millis, t->memory_bytes);
-    return peer != NULL && peer->ready ? send_job(core, p, peer, &t->job, &m, t->snapshot, err)
-                                       : APR_SUCCESS;
+    if (peer == NULL || !peer->ready || put_off(core, peer, &t->job)) {
+        return APR_SUCCESS;
+    }
+    return send_job(core, p, peer, &t->job, &m, t->snapshot, err);
 }
 
 /* All assignments of a plan, at most WH_SCHED_TICK_MAX (F142), in one transaction. What was
@@ -210,7 +286,7 @@ static apr_status_t apply(wh_core_t *core, apr_pool_t *p, const wh_sched_action_
 
 /* ---- Reminders ---- */
 
-static apr_status_t offer(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer, const char *job,
+static apr_status_t offer(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, const char *job,
                           apr_int64_t epoch, apr_time_t now, wh_err_t *err)
 {
     wh_db_claim_t claim = {.worker_id = peer->worker, .job_id = job, .epoch = epoch};
@@ -229,9 +305,9 @@ static apr_status_t remind(wh_core_t *core, apr_pool_t *p, const wh_sched_in_t *
 
     for (int i = 0; rv == APR_SUCCESS && i < in->n_jobs; i++) {
         const wh_sched_job_t *job = &in->jobs[i];
-        const wh_peer_t *peer = job->status == WH_JOB_ASSIGNED && job->lease_until < in->now
-                                    ? wh_core_peer(core, job->worker_id)
-                                    : NULL;
+        wh_peer_t *peer = job->status == WH_JOB_ASSIGNED && job->lease_until < in->now
+                              ? wh_core_peer(core, job->worker_id)
+                              : NULL;
 
         if (peer != NULL && peer->ready) {
             rv = offer(core, p, peer, job->id, job->epoch, in->now, err);

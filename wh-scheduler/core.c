@@ -89,6 +89,7 @@ int wh_core_peer_drop(wh_core_t *core, apr_uint64_t conn)
         peer->next->at = peer->at;
     }
     wh_beats_forget(core, peer);
+    wh_offers_free(&peer->offers);
     free(peer);
     return 1;
 }

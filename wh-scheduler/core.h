@@ -22,6 +22,7 @@
 #include "wh-scheduler/decline.h"
 #include "wh-scheduler/logseg.h"
 #include "wh-scheduler/mailbox.h"
+#include "wh-scheduler/offers.h"
 #include "wh-scheduler/publish.h"
 #include "wh-scheduler/settings.h"
 #include "wh-scheduler/watchdog.h"
@@ -50,6 +51,7 @@ typedef struct wh_peer_t {
     apr_time_t rekey_asked; /* workers.rotate_at of the request that it was told of, 0 = none */
     int faults;             /* frames that were answered by an error */
     wh_bucket_t logs;       /* F66, F67 */
+    wh_offers_t offers;     /* jobs that wait to be said: assign.c */
     char id_text[32];
 } wh_peer_t;
 

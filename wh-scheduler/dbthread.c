@@ -7,6 +7,7 @@
 #include "libwh/wh_log.h"
 #include "whdb/wh_db_lock.h"
 #include "whdb/wh_db_schema.h"
+#include "wh-scheduler/assign.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/tick.h"
@@ -132,6 +133,9 @@ static apr_status_t handle_once(wh_core_t *core, const wh_work_t *work, apr_pool
         return wh_hub_msg_connect(core, p, work->worker, work->conn, in.now, err);
     case WH_WORK_DISCONNECT:
         return wh_hub_msg_disconnect(core, p, work->conn, judge, in.now, err);
+    case WH_WORK_ROOM:
+        in.peer = wh_core_peer_of_conn(core, work->conn);
+        return in.peer != NULL ? wh_assign_go_on(core, p, in.peer, err) : APR_SUCCESS;
     case WH_WORK_FRAME:
         in.peer = wh_core_peer_of_conn(core, work->conn);
         return in.peer != NULL ? wh_hub_msg_handle(&in, err) : APR_SUCCESS;

@@ -200,6 +200,14 @@ static int received(struct lws *wsi, wh_hub_session_t *session, const void *data
     return 0;
 }
 
+/* Without this the worker would not hear of its other jobs: it comes again then. */
+static void say_room(wh_hub_t *hub, wh_hub_conn_t *conn)
+{
+    if (!wh_hub_dispatch_event(&hub->env, conn, WH_WORK_ROOM)) {
+        start_closing(conn, WH_CLOSE_RESTART);
+    }
+}
+
 static int writeable(struct lws *wsi, wh_hub_session_t *session)
 {
     wh_hub_conn_t *conn = conn_of(session);
@@ -225,7 +233,9 @@ static int writeable(struct lws *wsi, wh_hub_session_t *session)
     if (n < (int)out->len) {
         return -1;
     }
-    wh_hub_conn_sent(conn);
+    if (wh_hub_conn_sent(conn)) {
+        say_room(wh_hub_of(wsi), conn);
+    }
     if (conn->out != NULL || conn->state == WH_HUB_CONN_CLOSING) {
         want_write(conn);
     }
@@ -317,6 +327,11 @@ static void handle_post(wh_hub_t *hub, wh_hub_conn_t *conn, const wh_post_t *pos
         break;
     case WH_POST_CLOSE:
         start_closing(conn, post->code);
+        break;
+    case WH_POST_ROOM:
+        if (wh_hub_conn_report(conn)) {
+            say_room(hub, conn);
+        }
         break;
     case WH_POST_RESUME:
         conn->pending = 0;

@@ -30,7 +30,7 @@ void wh_hub_conn_free(wh_hub_conn_t *conn)
         return;
     }
     while (conn->out != NULL) {
-        wh_hub_conn_sent(conn);
+        (void)wh_hub_conn_sent(conn);
     }
     free(conn->in);
     explicit_bzero(conn->link.key, sizeof(conn->link.key));
@@ -82,10 +82,12 @@ int wh_hub_conn_queue(wh_hub_conn_t *conn, const char *text, size_t len, wh_mono
     out->next = NULL;
     out->len = len;
     out->since = now;
+    out->report = 0;
     out->data = (unsigned char *)(out + 1) + WH_HUB_CONN_HEADROOM;
     memcpy(out->data, text, len);
     *conn->out_end = out;
     conn->out_end = &out->next;
+    conn->out_last = out;
     conn->out_bytes += len;
     conn->out_frames++;
     return 0;
@@ -96,20 +98,33 @@ wh_hub_out_t *wh_hub_conn_next(wh_hub_conn_t *conn)
     return conn->out;
 }
 
-void wh_hub_conn_sent(wh_hub_conn_t *conn)
+int wh_hub_conn_sent(wh_hub_conn_t *conn)
 {
     wh_hub_out_t *out = conn->out;
+    int report;
 
     if (out == NULL) {
-        return;
+        return 0;
     }
     conn->out = out->next;
     if (conn->out == NULL) {
         conn->out_end = &conn->out;
+        conn->out_last = NULL;
     }
     conn->out_bytes -= out->len;
     conn->out_frames--;
+    report = out->report;
     free(out);
+    return report;
+}
+
+int wh_hub_conn_report(wh_hub_conn_t *conn)
+{
+    if (conn->out_last == NULL) {
+        return 1;
+    }
+    conn->out_last->report = 1;
+    return 0;
 }
 
 int wh_hub_conn_pace(wh_hub_conn_t *conn, size_t n, int last, wh_mono_t now)

@@ -16,7 +16,9 @@
 #include "libwh/wh_proto.h"
 
 #define WH_HUB_CONN_OUT_BYTES (4 * 1024 * 1024) /* R14, XE9 */
-#define WH_HUB_CONN_OUT_FRAMES 256
+/* Bytes are the bound; this one is for what frames cost beside them. A worker of 1024 jobs may be
+ * sent a go or a cancel for each at once; job frames come in windows (offers.h). */
+#define WH_HUB_CONN_OUT_FRAMES 4096
 #define WH_HUB_CONN_OUT_WAIT_US APR_INT64_C(5000000) /* F87 */
 #define WH_HUB_CONN_PENDING 64 /* frames a connection may have with the database thread at once */
 #define WH_HUB_CONN_PENDING_BYTES (4 * 1024 * 1024)
@@ -49,6 +51,7 @@ typedef struct wh_hub_out_t {
     struct wh_hub_out_t *next;
     size_t len;
     wh_mono_t since;
+    int report;          /* the database thread waits for this one to be written */
     unsigned char *data; /* WH_HUB_CONN_HEADROOM writable bytes lie before it */
 } wh_hub_out_t;
 
@@ -69,7 +72,7 @@ typedef struct wh_hub_conn_t {
     int close_code;             /* WH_HUB_CONN_CLOSING */
     char *in;                   /* message under way */
     size_t in_len, in_size;
-    wh_hub_out_t *out, **out_end;
+    wh_hub_out_t *out, **out_end, *out_last; /* out_last: NULL when out is */
     size_t out_bytes;
     int out_frames;
     int pending; /* frames handed to the database thread since it last caught up */
@@ -99,9 +102,13 @@ void wh_hub_conn_rx_done(wh_hub_conn_t *conn);
 /* Puts a frame into the queue. 0, or the close code when it does not fit (the frame is dropped). */
 int wh_hub_conn_queue(wh_hub_conn_t *conn, const char *text, size_t len, wh_mono_t now);
 
-/* The frame to write next, NULL = none; wh_hub_conn_sent takes it off. */
+/* The frame to write next, NULL = none; wh_hub_conn_sent takes it off, and is 1 when that was the
+ * last one before a wh_hub_conn_report. */
 wh_hub_out_t *wh_hub_conn_next(wh_hub_conn_t *conn);
-void wh_hub_conn_sent(wh_hub_conn_t *conn);
+int wh_hub_conn_sent(wh_hub_conn_t *conn);
+
+/* 1 = all has been written already; 0 = wh_hub_conn_sent will say when it has. */
+int wh_hub_conn_report(wh_hub_conn_t *conn);
 
 /* A piece of a message has come. 1 = it may be taken and the next as well; 0 = it may be taken, and
  * then nothing is read until wh_hub_conn_rested. */

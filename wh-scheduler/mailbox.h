@@ -18,6 +18,7 @@
 typedef enum wh_work_kind_e {
     WH_WORK_CONNECT, /* a worker's connection stands; its key is wanted */
     WH_WORK_FRAME,
+    WH_WORK_ROOM, /* the answer to WH_POST_ROOM */
     WH_WORK_DISCONNECT
 } wh_work_kind_e;
 
@@ -35,6 +36,7 @@ typedef enum wh_post_kind_e {
     WH_POST_ACCEPT, /* key: the worker is known, its frames may come */
     WH_POST_FRAME,
     WH_POST_CLOSE,
+    WH_POST_ROOM,   /* say WH_WORK_ROOM when all before this has been written */
     WH_POST_RESUME, /* this connection's share of the mailbox is empty again */
     WH_POST_ROSTER  /* of no connection: who is a worker, from here on */
 } wh_post_kind_e;

@@ -126,7 +126,7 @@ static apr_status_t settle_processing(wh_core_t *core, apr_pool_t *p, const wh_p
     return rv;
 }
 
-apr_status_t wh_recover_worker(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
+apr_status_t wh_recover_worker(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
                                const wh_msg_hello_t *hello, apr_time_t now, wh_err_t *err)
 {
     apr_array_header_t *assigned, *processing;

@@ -17,7 +17,7 @@ apr_status_t wh_recover_unfinished(wh_core_t *core, apr_pool_t *p, apr_time_t no
 /* A worker's hello against what we believe of it. Jobs that are processing here and unknown there
  * fail as agent_lost; what runs there and must not, gets a job_cancel; a go that may have got lost
  * is said again. Assigned jobs are sent, oldest first (R11). After `welcome` went out. */
-apr_status_t wh_recover_worker(wh_core_t *core, apr_pool_t *p, const wh_peer_t *peer,
+apr_status_t wh_recover_worker(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
                                const wh_msg_hello_t *hello, apr_time_t now,
                                wh_err_t *err) WH_MUST_CHECK;
 

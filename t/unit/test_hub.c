@@ -3,12 +3,14 @@
 #include "t/unit/unit.h"
 
 #include <stdlib.h>
+#include <apr_strings.h>
 
 #include "libwh/wh_assertion.h"
 #include "libwh/wh_proto_msg.h"
 #include "wh-scheduler/hub_conn.h"
 #include "wh-scheduler/hub_dispatch.h"
 #include "wh-scheduler/mailbox.h"
+#include "wh-scheduler/offers.h"
 #include "wh-scheduler/watchdog.h"
 
 #define HUB_NONCE "00112233445566778899aabbccddeeff"
@@ -52,6 +54,59 @@ static void test_queue(void **state)
     assert_int_equal(conn->out_bytes, 0);
     wh_hub_conn_sent(conn); /* nothing there: nothing happens */
     wh_hub_conn_free(conn);
+}
+
+/* What the database thread asked to hear of is told once, and at once when nothing waits. */
+static void test_report(void **state)
+{
+    wh_hub_conn_t *conn = wh_hub_conn_make(1, 7, HUB_NONCE, AGENT_NONCE);
+    wh_mono_t now = {1000};
+
+    (void)state;
+    assert_int_equal(wh_hub_conn_report(conn), 1);
+    assert_int_equal(wh_hub_conn_queue(conn, "one", 3, now), 0);
+    assert_int_equal(wh_hub_conn_queue(conn, "two", 3, now), 0);
+    assert_int_equal(wh_hub_conn_report(conn), 0);
+    assert_int_equal(wh_hub_conn_queue(conn, "three", 5, now), 0);
+    assert_int_equal(wh_hub_conn_sent(conn), 0);
+    assert_int_equal(wh_hub_conn_sent(conn), 1);
+    assert_int_equal(wh_hub_conn_sent(conn), 0);
+    assert_int_equal(wh_hub_conn_report(conn), 1);
+    wh_hub_conn_free(conn);
+}
+
+/* A worker's jobs go out in windows; each waits once, in order. */
+static void test_offers(void **state)
+{
+    wh_offers_t offers = {0};
+
+    (void)state;
+    for (int i = 0; i < WH_OFFERS_FRAMES; i++) {
+        assert_int_equal(wh_offers_open(&offers), 1);
+        wh_offers_sent(&offers, 10);
+    }
+    assert_int_equal(wh_offers_open(&offers), 0);
+    wh_offers_renew(&offers);
+    wh_offers_sent(&offers, WH_OFFERS_BYTES);
+    assert_int_equal(wh_offers_open(&offers), 0);
+    wh_offers_renew(&offers);
+    assert_null(wh_offers_next(&offers));
+    for (int i = 0; i < 2048; i++) {
+        char id[WH_ID_LEN + 1];
+
+        apr_snprintf(id, sizeof(id), "%026d", i / 2); /* every one is said twice */
+        assert_int_equal(wh_offers_later(&offers, id, i), 0);
+    }
+    for (int i = 0; i < 1024; i++) {
+        assert_int_equal(atoi(wh_offers_next(&offers)->job), i);
+        assert_int_equal(wh_offers_next(&offers)->epoch, 2 * i + 1);
+        wh_offers_drop(&offers);
+    }
+    assert_null(wh_offers_next(&offers));
+    wh_offers_drop(&offers); /* nothing there: nothing happens */
+    assert_int_equal(wh_offers_later(&offers, "again", 1), 0);
+    wh_offers_free(&offers);
+    assert_null(wh_offers_next(&offers));
 }
 
 static void test_queue_bytes(void **state)
@@ -305,7 +360,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT("the watchdog is fed while both threads come round", test_watchdog),
         UNIT("messages are joined, and 2 MiB is the end", test_join),
-        UNIT("XE9 a queue holds 256 frames", test_queue),
+        UNIT("R14 XE9 a queue has a bound in frames too", test_queue),
+        UNIT("R11 the database thread hears when its frames have gone", test_report),
+        UNIT("R11 jobs wait for their window, each once and in order", test_offers),
         UNIT("R14 a queue holds 4 MiB, and a frame waits 5 s at most", test_queue_bytes),
         UNIT("the first reason to close is the one that counts", test_close_once),
         UNIT("F85 a good frame goes to the database thread", test_frame_in),
