@@ -111,6 +111,45 @@ static apr_status_t remove_one(wh_engine_t *e, apr_pool_t *p, const wh_engine_it
     return rv;
 }
 
+static int listed(const apr_array_header_t *images, const char *id)
+{
+    for (int i = 0; i < images->nelts; i++)
+        if (strcmp(APR_ARRAY_IDX(images, i, wh_engine_item_t).id, id) == 0)
+            return 1;
+    return 0;
+}
+
+/* One that does not go keeps no other. What another job's house-keeping was quicker with is gone
+ * all the same: Podman says of an id that it no longer knows that it is no name. The first failure
+ * of an image that is still there is returned. */
+static apr_status_t remove_all(wh_engine_t *e, apr_pool_t *p, const apr_array_header_t *go,
+                               const wh_engine_label_t *with, wh_err_t *err)
+{
+    apr_array_header_t *stay = apr_array_make(p, 4, sizeof(const char *)), *images;
+    wh_err_t first = WH_ERR_INIT, why;
+    apr_status_t rv;
+
+    for (int i = 0; i < go->nelts; i++) {
+        const wh_engine_item_t *image = APR_ARRAY_IDX(go, i, const wh_engine_item_t *);
+
+        wh_err_clear(&why);
+        if (remove_one(e, p, image, &why) != APR_SUCCESS) {
+            first = stay->nelts == 0 ? why : first;
+            APR_ARRAY_PUSH(stay, const char *) = image->id;
+        }
+    }
+    if (stay->nelts == 0)
+        return APR_SUCCESS;
+    rv = e->vt->images(e, p, with, &images, err);
+    for (int i = 0; rv == APR_SUCCESS && i < stay->nelts; i++) {
+        if (listed(images, APR_ARRAY_IDX(stay, i, const char *))) {
+            *err = first;
+            rv = first.rv;
+        }
+    }
+    return rv;
+}
+
 apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *err)
 {
     wh_engine_open_t open = {.socket = opts->conf->engine_socket, .clock = opts->clock};
@@ -134,8 +173,7 @@ apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *er
     in.images = images;
     in.containers = containers;
     go = wh_keep_plan(p, &in, &bytes);
-    for (int i = 0; rv == APR_SUCCESS && i < go->nelts; i++)
-        rv = remove_one(e, p, APR_ARRAY_IDX(go, i, const wh_engine_item_t *), err);
+    rv = remove_all(e, p, go, &any, err);
     wh_log(WH_LOG_DEBUG, NULL,
            "keeping house: %d of %d images with our label went, %" APR_INT64_T_FMT " MiB are kept",
            go->nelts, images->nelts, bytes / WH_MIB);

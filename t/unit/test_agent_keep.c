@@ -148,9 +148,92 @@ static void test_quota(void **state)
     expect(&s, "a5 a2 ");
 }
 
+/* An engine that has the images of a set, and will not remove some of them. */
+static struct {
+    set_t set;
+    const char *refuses, *loses; /* tags: stays and fails; goes and fails */
+    char asked[64];
+} store;
+
+static apr_status_t store_images(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
+                                 apr_array_header_t **items, wh_err_t *err)
+{
+    (void)e;
+    (void)with;
+    (void)err;
+    *items = apr_array_copy(p, store.set.images);
+    return APR_SUCCESS;
+}
+
+static apr_status_t store_list(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
+                               apr_array_header_t **items, wh_err_t *err)
+{
+    (void)e;
+    (void)p;
+    (void)with;
+    (void)err;
+    *items = store.set.containers;
+    return APR_SUCCESS;
+}
+
+static apr_status_t store_remove(wh_engine_t *e, apr_pool_t *p, const char *tag, wh_err_t *err)
+{
+    apr_array_header_t *left = apr_array_make(p, 8, sizeof(wh_engine_item_t));
+
+    (void)e;
+    strcat(strcat(store.asked, tag), " ");
+    if (strcmp(tag, store.refuses) == 0)
+        return wh_err_set(err, 502, "engine_error", "no");
+    for (int i = 0; i < store.set.images->nelts; i++) {
+        wh_engine_item_t *image = &APR_ARRAY_IDX(store.set.images, i, wh_engine_item_t);
+
+        if (strcmp(image->id + 7, tag) != 0)
+            APR_ARRAY_PUSH(left, wh_engine_item_t) = *image;
+    }
+    store.set.images = left;
+    return strcmp(tag, store.loses) == 0 ? wh_err_set(err, 502, "engine_error", "no such name")
+                                         : APR_SUCCESS;
+}
+
+static apr_status_t store_open(apr_pool_t *p, const wh_engine_open_t *open, wh_engine_t **engine,
+                               wh_err_t *err)
+{
+    static const wh_engine_vt_t vt = {
+        .images = store_images, .list = store_list, .image_remove = store_remove};
+
+    (void)open;
+    (void)err;
+    *engine = apr_pcalloc(p, sizeof(**engine));
+    (*engine)->vt = &vt;
+    return APR_SUCCESS;
+}
+
+static void test_stubborn(void **state)
+{
+    wh_agent_conf_t conf = {.engine_socket = "/s", .images_kept = 1};
+    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .agent = "me", .app = "a"};
+    wh_err_t err = WH_ERR_INIT;
+
+    store.set = make(*state, 1, 0);
+    for (int i = 1; i < 5; i++)
+        add(&store.set, apr_psprintf(*state, "a%d", i), "me.a", i, 10);
+    store.refuses = "";
+    store.loses = "a4";
+    assert_int_equal(wh_keep_run(*state, &opts, &err), APR_SUCCESS);
+    assert_string_equal(store.asked, "a4 a3 a2 "); /* gone is gone, whatever was said */
+    assert_int_equal(store.set.images->nelts, 1);
+
+    add(&store.set, "a7", "me.a", 7, 10);
+    add(&store.set, "a8", "me.a", 8, 10);
+    store.refuses = "a8";
+    assert_true(wh_keep_run(*state, &opts, &err) != APR_SUCCESS);
+    assert_int_equal(store.set.images->nelts, 2); /* a1, and a8 that stays; a7 went */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("one image that does not go keeps no other", test_stubborn),
         UNIT("below a floor builds are refused until a tenth more is free", test_room),
         UNIT("so many images of each app are kept, and what runs", test_kept),
         UNIT("images without a name go", test_nameless),
