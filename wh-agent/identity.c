@@ -249,7 +249,8 @@ static apr_status_t refresh(wh_identity_t *id, apr_pool_t *p, wh_api_t *api, wh_
     return rv == APR_SUCCESS ? adopt(id, p, err) : rv;
 }
 
-static apr_status_t register_worker(wh_identity_t *id, apr_pool_t *p, wh_api_t *api, wh_err_t *err)
+static apr_status_t register_by(wh_identity_t *id, apr_pool_t *p, wh_api_t *api, const char *key,
+                                wh_err_t *err)
 {
     const wh_agent_conf_t *conf = id->opts.conf;
     json_t *labels = json_loads(conf->labels, 0, NULL), *body, *reply = NULL;
@@ -263,7 +264,7 @@ static apr_status_t register_worker(wh_identity_t *id, apr_pool_t *p, wh_api_t *
     }
     body =
         wh_json_own(p, json_pack("{s:s, s:s, s:I, s:I, s:s, s:o, s:s, s:s}", "name", conf->name,
-                                 "api_key", id->key, "cpu_millis", (json_int_t)conf->cpu_millis,
+                                 "api_key", key, "cpu_millis", (json_int_t)conf->cpu_millis,
                                  "memory_bytes", (json_int_t)conf->memory_bytes, "address",
                                  conf->address, "labels", labels != NULL ? labels : json_object(),
                                  "zone", conf->zone, "version", PACKAGE_VERSION));
@@ -279,6 +280,21 @@ static apr_status_t register_worker(wh_identity_t *id, apr_pool_t *p, wh_api_t *
         return rv;
     wh_log(WH_LOG_INFO, NULL, "registered with %s as %s", conf->server_url, conf->name);
     return take_token(id, p, reply, err);
+}
+
+/* A revoked key is never taken again, whatever the token: then with another one. */
+static apr_status_t register_worker(wh_identity_t *id, apr_pool_t *p, wh_api_t *api, wh_err_t *err)
+{
+    apr_status_t rv = register_by(id, p, api, id->key, err);
+
+    if (rv == APR_SUCCESS || !wh_err_is(err, "worker_revoked"))
+        return rv;
+    wh_err_clear(err);
+    rv = id->next[0] == '\0' ? make_key(p, id, key_path(p, id, "api.key.next"), id->next, err)
+                             : APR_SUCCESS;
+    if (rv == APR_SUCCESS)
+        rv = register_by(id, p, api, id->next, err);
+    return rv == APR_SUCCESS ? adopt(id, p, err) : rv;
 }
 
 /* Says what is wrong with the enrolment token; err comes with the reason. */

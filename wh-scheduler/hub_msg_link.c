@@ -188,10 +188,12 @@ apr_status_t wh_hub_msg_app_status(const wh_hub_msg_in_t *in, wh_err_t *err)
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    o = (wh_db_observation_t){.deployment_id = m.deployment,
+    o = (wh_db_observation_t){.app_id = m.app,
+                              .deployment_id = m.deployment,
                               .container = m.container,
                               .observed = m.state,
-                              .reason = m.reason,
+                              .reason = wh_text_clean_line(in->p, m.reason, WH_TEXT_NUL,
+                                                           WH_MSG_TEXT_MAX),
                               .restarts = m.restarts};
     rv = observe(in, &o, err);
     if (rv == APR_NOTFOUND) {

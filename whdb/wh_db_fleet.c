@@ -46,7 +46,7 @@ apr_status_t wh_db_fleet_take_over(wh_dbc_t *dbc, apr_pool_t *p, const char *nam
                                    const char *new_hash, apr_time_t now, wh_err_t *err)
 {
     return wh_dbc_query(dbc, p, WH_SQL_worker_take_over,
-                        WH_ARGS(WH_S(new_hash), WH_I(now), WH_S(name)), NULL, err);
+                        WH_ARGS(WH_S(new_hash), WH_I(now), WH_S(name), WH_S(new_hash)), NULL, err);
 }
 
 /* ---- removal ---- */

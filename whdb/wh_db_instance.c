@@ -193,9 +193,11 @@ apr_status_t wh_db_instance_held(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worke
 apr_status_t wh_db_instance_set_observed(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
                                          const wh_db_observation_t *o, wh_err_t *err)
 {
+    const char *app = o->app_id != NULL ? o->app_id : "";
+
     return wh_dbc_cas(dbc, p, WH_SQL_instance_observed,
                       WH_ARGS(WH_S(wh_model_observed_text(o->observed)), WH_S(o->reason),
                               WH_I(o->restarts), WH_I(worker_id), WH_S(o->container),
-                              WH_S(o->deployment_id)),
+                              WH_S(o->deployment_id), WH_S(app), WH_S(app)),
                       err);
 }

@@ -62,6 +62,7 @@ apr_status_t wh_db_instance_stop_all(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t w
 
 /* What the agent reports of one of its containers. */
 typedef struct wh_db_observation_t {
+    const char *app_id; /* NULL = whichever the deployment is of */
     const char *deployment_id;
     const char *container;
     wh_observed_e observed;
@@ -69,7 +70,7 @@ typedef struct wh_db_observation_t {
     apr_int64_t restarts;
 } wh_db_observation_t;
 
-/* APR_NOTFOUND: this worker has no such container of that deployment. */
+/* APR_NOTFOUND: this worker has no such container of that deployment and app. */
 apr_status_t wh_db_instance_set_observed(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
                                          const wh_db_observation_t *o, wh_err_t *err) WH_DB_CHECKED;
 

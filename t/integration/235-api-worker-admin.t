@@ -126,7 +126,10 @@ $api->unchanged('a revoked worker', sub {
     $api->is_problem(act('w2', 'rotate-key'), 409, 'worker_revoked', 'a revoked key is not rotated');
     $api->is_problem(register($api->{control}, 'w2', $w{w2}{key}), 403, 'worker_revoked', 'R8 the key is not registered again either');
 });
-is(register(enrol(worker => 'w2', replaces => JSON::PP::true)->{json}{token}, 'w2', sha256_hex('w2 anew'))->{status}, 201, 'with a token that replaces it comes back');
+my $anew = enrol(worker => 'w2', replaces => JSON::PP::true)->{json}{token};
+$api->is_problem(register($anew, 'w2', $w{w2}{key}), 403, 'worker_revoked', 'R8 nor with a token that replaces it: what was revoked stays revoked');
+$api->is_problem(refresh($w{w2}{key}), 401, undef, 'R8 it is good for nothing still');
+is(register($anew, 'w2', sha256_hex('w2 anew'))->{status}, 201, 'with another key, by the same token, it comes back');
 is(call(GET => '/v1/workers/w2')->{json}{revoked}, JSON::PP::false, 'and is not revoked any more');
 $w{w2}{key} = sha256_hex('w2 anew');
 

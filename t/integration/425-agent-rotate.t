@@ -115,6 +115,19 @@ for my $step (
     cmp_ok($lines - $before, '<', 4, 'and it does not spin');
     is(connections(), $tried, 'nor connect');
 }
+
+# ---- a token that replaces: never with the key that was revoked ----
+{
+    my ($old, $n) = (key(), connections());
+    my $res = $stack->api(POST => '/v1/workers/enrol-tokens', { worker => 'test-worker', replaces => JSON::PP::true });
+    is($res->{status}, 201, 'R8 an administrator gives it a token that replaces its key');
+    $stack->proc('agent')->kill9;
+    $stack->_write('enrolment', "$res->{json}{token}\n", 'wisehost-agent');
+    $stack->start_agent;
+    until_so('R8 it makes another key and comes back', sub { connections() > $n && !next_there() });
+    isnt(key(), $old, 'R8 what was revoked stays revoked');
+    is(registered(), sha256_hex(key()), 'the server has the new one');
+}
 $stack->allow_log(qr/WH0710|WH0711|WH0678|WH0483|WH04\d\d|WH06\d\d/);
 is_deeply([ grep {/exit signal|Segmentation|Sanitizer|runtime error/} $stack->bad_log_lines ], [], 'nothing crashed');
 is_deeply([ $stack->stop ], [], 'everything ends by SIGTERM');

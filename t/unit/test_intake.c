@@ -127,6 +127,32 @@ static void test_violation(void **state)
     sched_end(g.s);
 }
 
+static json_t *status_of(const stage_t *g, const char *app, const char *deployment)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "app", app, "deployment", deployment,
+                     "container", g->container, "state", "crashloop", "reason", "exit\n 1",
+                     "restarts", 3);
+}
+
+static void test_status(void **state)
+{
+    stage_t g = stage(*state);
+    wh_app_t *b = db_app(g.t, 2, WH_KIND_CONTAINER);
+
+    running(&g);
+    assert_int_not_equal(
+        sched_say(g.s, g.other->id, WH_MSG_APP_STATUS, status_of(&g, g.a->id, g.d)), APR_SUCCESS);
+    assert_int_not_equal(sched_say(g.s, g.w->id, WH_MSG_APP_STATUS, status_of(&g, b->id, g.d)),
+                         APR_SUCCESS);
+    assert_int_not_equal(sched_say(g.s, g.w->id, WH_MSG_APP_STATUS, status_of(&g, g.a->id, g.j)),
+                         APR_SUCCESS);
+    assert_string_equal(observed(&g), "running: ");
+    assert_int_equal(sched_say(g.s, g.w->id, WH_MSG_APP_STATUS, status_of(&g, g.a->id, g.d)),
+                     APR_SUCCESS);
+    assert_string_equal(observed(&g), "crashloop: exit  1");
+    sched_end(g.s);
+}
+
 static json_t *printed(const stage_t *g, int from, int n)
 {
     json_t *lines = json_array();
@@ -231,6 +257,7 @@ int main(void)
     const db_case_t cases[] = {
         DB_CASE("F96 F3 figures only of what runs here, for 45 s", test_stats),
         DB_CASE("F102 R34 a violation shows, of one's own live container only", test_violation),
+        DB_CASE("XE13 a status is taken of one's own container and its app only", test_status),
         DB_CASE("F103 XE18 lines of running apps: whose, asked once, dropped when over",
                 test_runtime),
         DB_CASE("F104 XE18 lines of builds: whose, once, dropped when over", test_build),
