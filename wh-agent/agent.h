@@ -17,6 +17,7 @@
 #include "wh-agent/machine.h"
 #include "wh-agent/reconcile.h"
 #include "wh-agent/room.h"
+#include "wh-agent/wanted.h"
 
 typedef struct wh_agent_t wh_agent_t;
 
@@ -50,10 +51,9 @@ struct wh_agent_t {
     int rekeyed;            /* it did, or may have: the line comes back with the key that counts */
 
     /* what should run, and what was seen running */
-    apr_pool_t *desired_p;
-    apr_array_header_t *desired; /* wh_msg_desired_t */
-    apr_time_t desired_at;
-    int reconcile_due; /* desired is new: act, and remove what is in none of it */
+    wh_wanted_t *wanted;
+    apr_time_t desired_at; /* when the hub said so in this life; 0 = not yet */
+    int reconcile_due;     /* desired is new: act, and remove what is in none of it */
     apr_pool_t *seen_p;
     apr_array_header_t *seen; /* wh_reconcile_seen_t */
     wh_restarts_t *restarts;

@@ -145,15 +145,7 @@ static void say_error(wh_agent_t *agent, const wh_proto_msg_t *msg, const char *
 /* The whole list anew: what is in none of it goes. */
 static void take_desired(wh_agent_t *agent, const apr_array_header_t *desired)
 {
-    apr_pool_clear(agent->desired_p);
-    agent->desired = apr_array_make(agent->desired_p, 8, sizeof(wh_msg_desired_t));
-    for (int i = 0; i < desired->nelts; i++) {
-        wh_msg_desired_t d = APR_ARRAY_IDX(desired, i, wh_msg_desired_t);
-
-        d.deployment = apr_pstrdup(agent->desired_p, d.deployment);
-        d.app = apr_pstrdup(agent->desired_p, d.app);
-        APR_ARRAY_PUSH(agent->desired, wh_msg_desired_t) = d;
-    }
+    wh_wanted_take(agent->wanted, desired);
     agent->desired_at = wh_clock_now(agent->clock);
     agent->reconcile_due = 1;
 }
@@ -202,18 +194,6 @@ static apr_status_t on_job(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_
     return APR_SUCCESS;
 }
 
-/* What is about to be stopped is no longer wanted: when its containers end, nothing brings them
- * back, whatever the last list said. */
-static void unwant(wh_agent_t *agent, const char *deployment)
-{
-    for (int i = 0; deployment != NULL && i < agent->desired->nelts; i++) {
-        wh_msg_desired_t *d = &APR_ARRAY_IDX(agent->desired, i, wh_msg_desired_t);
-
-        if (strcmp(d->deployment, deployment) == 0)
-            d->desired = WH_DESIRED_STOPPED;
-    }
-}
-
 /* job_go, job_cancel, result_ack */
 static apr_status_t on_ref(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_t *msg,
                            wh_err_t *err)
@@ -227,13 +207,13 @@ static apr_status_t on_ref(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_
     if (msg->type == WH_MSG_JOB_CANCEL) {
         wh_jobs_cancel(agent->jobs, &ref);
     } else if (msg->type == WH_MSG_JOB_GO) {
-        unwant(agent, wh_jobs_stops(agent->jobs, &ref));
+        wh_wanted_stop(agent->wanted, wh_jobs_stops(agent->jobs, &ref));
         if (!wh_jobs_go(agent->jobs, &ref))
             say_error(agent, msg, "stale_epoch", "no such job waits for its go here");
-    } else if (wh_jobs_acked(agent->jobs, agent->desired_p, &ref, &running)) {
+    } else if (wh_jobs_acked(agent->jobs, p, &ref, &running)) {
         /* The hub knows of it now, and the next welcome will have it: until then we know it
          * ourselves. */
-        APR_ARRAY_PUSH(agent->desired, wh_msg_desired_t) = running;
+        wh_wanted_add(agent->wanted, &running);
         wh_agent_look_soon(agent);
     }
     return APR_SUCCESS;

@@ -35,7 +35,9 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/link_conn.c wh-agent/link_conn.h \
 	wh-agent/logs.c wh-agent/logs.h \
 	wh-agent/lstree.c wh-agent/lstree.h \
+	wh-agent/look.c wh-agent/look.h \
 	wh-agent/machine.c wh-agent/machine.h \
+	wh-agent/pass.c wh-agent/pass.h \
 	wh-agent/netguard.c wh-agent/netguard.h \
 	wh-agent/pool.c wh-agent/pool.h \
 	wh-agent/probe.c wh-agent/probe.h \
@@ -50,6 +52,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/run.c wh-agent/run.h \
 	wh-agent/source.c wh-agent/source.h \
 	wh-agent/thread.c wh-agent/thread.h \
+	wh-agent/wanted.c wh-agent/wanted.h \
 	wh-agent/work.h
 
 # The one program of a hold's image, as bytes: no flags but its own, for it has no C library.

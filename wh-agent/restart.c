@@ -210,6 +210,16 @@ int wh_restarts_reached(wh_restarts_t *all, const char *id, int now)
     return reached;
 }
 
+void wh_restarts_violated(wh_restarts_t *all, const char *id)
+{
+    entry_t *e;
+
+    apr_thread_mutex_lock(all->lock);
+    if ((e = entry_of(all, id)) != NULL)
+        e->r.is_down = e->r.violated = 1;
+    apr_thread_mutex_unlock(all->lock);
+}
+
 apr_interval_time_t wh_restarts_wait(wh_restarts_t *all, wh_mono_t now, apr_interval_time_t us)
 {
     apr_thread_mutex_lock(all->lock);

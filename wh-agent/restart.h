@@ -73,6 +73,9 @@ void wh_restarts_down(wh_restarts_t *all, const char *id, const wh_restarts_end_
 /* It was started again by us, or could not be. */
 void wh_restarts_started(wh_restarts_t *all, const char *id, int worked, wh_mono_t now);
 
+/* A former life found that it broke a rule: it stays down. */
+void wh_restarts_violated(wh_restarts_t *all, const char *id);
+
 /* Whether it was reached by its network since its start; now = it just was. */
 int wh_restarts_reached(wh_restarts_t *all, const char *id, int now);
 

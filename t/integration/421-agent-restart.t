@@ -87,6 +87,20 @@ SKIP: {
     ok($gone != 0 || !inspect($id)->{State}{Running}, 'R34 and it is not started again');
 }
 
+# --- the agent alone comes up again ---
+SKIP: {
+    skip 'nothing is violated', 1 if !name_of('greedy');
+    my $id = name_of('greedy');
+    $stack->proc('agent')->signal('KILL');
+    try_for { !$stack->proc('agent')->runs } 5;
+    my $before = length $stack->log_text('agent');
+    $stack->start_agent;
+    wait_for { substr($stack->log_text('agent'), $before) =~ /connected to/ } 20, 'the agent to be back';
+    select undef, undef, undef, 4;    # two looks have come by
+    ok(!inspect($id)->{State}{Running}, 'R34 what was stopped by a rule stays down over a restart of the agent');
+    like($stack->api(GET => '/v1/apps/greedy')->{body}, qr/violated/, 'R34 and is told so');
+}
+
 # --- the machine: everything at once, with strangers on the same engine ---
 sub image_of { return inspect(shift)->{Image} }
 sub engine_dies {
@@ -143,6 +157,25 @@ sub engine_dies {
     }
     my (undef, $after) = $stack->podman(qw(images -q));
     is(join(' ', sort split ' ', $after), join(' ', sort split ' ', $images), 'R33 nor is any image');
+}
+
+# --- the machine comes up while the hub is away ---
+{
+    my $name = name_of('fell');
+    my $me = WH::Stack::slurp("$dir/agent.id") =~ s/\n//r;
+    $stack->proc($_)->signal('KILL') for qw(agent scheduler);
+    for my $who (qw(agent scheduler)) { try_for { !$stack->proc($who)->runs } 5 }
+    engine_dies();
+    $stack->start_engine;
+    $stack->podman(qw(create --name unwanted --label), "wisehost.agent=$me", qw(--label wisehost.deployment=01hz0000000000000000000zzz --entrypoint /bin/busybox), image_of($name), 'sleep', '1000');
+    select undef, undef, undef, 3;    # as above
+    my $begin = now_s();
+    $stack->start_agent;
+    ok(scalar(try_for { ($stack->get('fell')->{body} // '') =~ /alder/ } 40), 'without the hub, what should run runs') or diag $stack->log_text('agent');
+    diag sprintf 'up again %.1f s after the start of the agent', now_s() - $begin;
+    is(($stack->podman('inspect', 'unwanted'))[0], 0, 'and nothing is removed by a list of yesterday');
+    $stack->start_scheduler;
+    ok(scalar(try_for { ($stack->podman('inspect', 'unwanted'))[0] != 0 } 60), 'only by what the hub says');
 }
 
 # --- a network that does not come up ---

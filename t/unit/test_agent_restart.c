@@ -143,6 +143,25 @@ static void test_kernel_oom(void **state)
     assert_false(oom);
 }
 
+static void test_violated_before(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_restarts_end_t end = {.started_at = 10 * S, .ended_at = 11 * S, .status = 137};
+    wh_restarts_t *all;
+    wh_restart_t r;
+    wh_err_t err = WH_ERR_INIT;
+    int oom, news;
+
+    assert_ok(wh_restarts_make(p, 100 * S, &all, &err), &err);
+    wh_restarts_violated(all, "c");
+    wh_restarts_begin(all, 0);
+    wh_restarts_down(all, "c", &end, at(1), &r, &oom, &news);
+    wh_restarts_end(all);
+    assert_int_equal(wh_restart_state(&r), WH_OBSERVED_VIOLATED);
+    assert_false(wh_restart_due(&r, at(100000)));
+    assert_false(news);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +170,7 @@ int main(void)
         UNIT("R34 three kills for want of memory in an hour", test_oom),
         UNIT("each end counts once; the machine's start is none", test_table),
         UNIT("R34 kills that the engine does not tell of", test_kernel_oom),
+        UNIT("R34 what broke a rule stays down over a restart of the agent", test_violated_before),
     };
     return UNIT_RUN(tests);
 }

@@ -7,6 +7,7 @@
 #include "wh-agent/fsutil.h"
 #include "wh-agent/identity.h"
 #include "wh-agent/results.h"
+#include "wh-agent/wanted.h"
 
 #define JOB1 "01hzzzzzzzzzzzzzzzzzzzzz01"
 #define JOB2 "01hzzzzzzzzzzzzzzzzzzzzz02"
@@ -184,6 +185,73 @@ static void test_lifetime(void **state)
     assert_int_equal(wh_identity_lifetime(p, "a.eyJpYXQiOiJ4In0.c"), -1);
 }
 
+static apr_array_header_t *wanted_of(apr_pool_t *p, const char *const *ids)
+{
+    apr_array_header_t *list = apr_array_make(p, 2, sizeof(wh_msg_desired_t));
+
+    for (; *ids != NULL; ids++)
+        APR_ARRAY_PUSH(list, wh_msg_desired_t) =
+            (wh_msg_desired_t){.deployment = *ids, .app = JOB1, .desired = WH_DESIRED_RUNNING};
+    return list;
+}
+
+static ino_t inode_of(const char *path)
+{
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_ino;
+}
+
+static void test_wanted(void **state)
+{
+    apr_pool_t *p = *state;
+    const char *dir = scratch(p), *path = apr_pstrcat(p, dir, "/wanted", NULL);
+    apr_array_header_t *down = apr_array_make(p, 1, sizeof(const char *));
+    wh_msg_desired_t more = {.deployment = JOB2, .app = JOB2, .desired = WH_DESIRED_RUNNING};
+    wh_wanted_t *w;
+    wh_err_t err = WH_ERR_INIT;
+    ino_t before;
+
+    assert_ok(wh_wanted_open(p, dir, &w, &err), &err);
+    assert_false(wh_wanted_known(w));
+    assert_int_equal(access(path, F_OK), -1);
+    wh_wanted_take(w, wanted_of(p, (const char *const[]){JOB1, NULL}));
+    wh_wanted_add(w, &more);
+    wh_wanted_stop(w, JOB1);
+    APR_ARRAY_PUSH(down, const char *) = "c1";
+    wh_wanted_violate(w, down);
+    /* What says nothing new writes nothing. */
+    before = inode_of(path);
+    wh_wanted_violate(w, down);
+    wh_wanted_stop(w, JOB1);
+    wh_wanted_stop(w, NULL);
+    wh_wanted_take(w, wh_wanted_list(w));
+    assert_int_equal(inode_of(path), before);
+    /* A new life knows it. */
+    assert_ok(wh_wanted_open(p, dir, &w, &err), &err);
+    assert_true(wh_wanted_known(w));
+    assert_int_equal(wh_wanted_list(w)->nelts, 2);
+    assert_int_equal(APR_ARRAY_IDX(wh_wanted_list(w), 0, wh_msg_desired_t).desired,
+                     WH_DESIRED_STOPPED);
+    assert_string_equal(APR_ARRAY_IDX(wh_wanted_list(w), 1, wh_msg_desired_t).deployment, JOB2);
+    assert_int_equal(APR_ARRAY_IDX(wh_wanted_list(w), 1, wh_msg_desired_t).desired,
+                     WH_DESIRED_RUNNING);
+    assert_string_equal(APR_ARRAY_IDX(wh_wanted_violated(w), 0, const char *), "c1");
+    assert_int_equal(inode_of(path), before);
+    /* The empty list is an answer, too. */
+    wh_wanted_take(w, wanted_of(p, (const char *const[]){NULL}));
+    assert_ok(wh_wanted_open(p, dir, &w, &err), &err);
+    assert_true(wh_wanted_known(w));
+    assert_int_equal(wh_wanted_list(w)->nelts, 0);
+    /* A spoiled one is set aside. */
+    assert_ok(wh_fsutil_write(p, path, "{\"des", 5, WH_FSUTIL_QUICK, &err), &err);
+    assert_ok(wh_wanted_open(p, dir, &w, &err), &err);
+    assert_false(wh_wanted_known(w));
+    assert_int_equal(access(path, F_OK), -1);
+    assert_ok(wh_fsutil_remove_tree(p, dir, &err), &err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +262,7 @@ int main(void)
         UNIT("state files are whole, private and never links", test_files),
         UNIT("F54 the API key is made first, 0600, and kept", test_identity),
         UNIT("F58 the lifetime is read from the token itself", test_lifetime),
+        UNIT("what should run outlives the agent, and is written when it changes", test_wanted),
     };
     return UNIT_RUN(tests);
 }
