@@ -1,5 +1,7 @@
 #include "wh-scheduler/drain.h"
 
+#include <apr_strings.h>
+
 #include "libwh/wh_id.h"
 #include "libwh/wh_log.h"
 #include "whdb/wh_db_app.h"
@@ -29,8 +31,8 @@ static apr_status_t place_of(wh_core_t *core, apr_pool_t *p, const wh_app_t *app
 }
 
 static apr_status_t create(wh_core_t *core, apr_pool_t *p, const wh_app_t *app,
-                           const wh_deployment_t *from, apr_time_t now, const char **id,
-                           wh_err_t *err)
+                           const wh_deployment_t *from, apr_int64_t worker_id, apr_time_t now,
+                           const char **id, wh_err_t *err)
 {
     wh_db_deployment_new_t d = {.id = wh_id_make(p, now, core->rand),
                                 .job_id = wh_id_make(p, now, core->rand),
@@ -43,17 +45,30 @@ static apr_status_t create(wh_core_t *core, apr_pool_t *p, const wh_app_t *app,
                                 .commit_author = from->commit_author,
                                 .commit_at = from->commit_at,
                                 .snapshot = from->snapshot,
+                                .worker_id = worker_id,
                                 .place_zone = app->place_zone,
                                 .place_labels = app->place_labels,
                                 .now = now};
     apr_int64_t number = 0;
-    apr_status_t rv = place_of(core, p, app, &d.worker_id, err);
 
-    if (rv == APR_SUCCESS && (d.id == NULL || d.job_id == NULL)) {
+    if (d.id == NULL || d.job_id == NULL) {
         return wh_err_set(err, 503, "db_error", "no random numbers for an id");
     }
     *id = d.id;
-    return rv == APR_SUCCESS ? wh_db_deployment_create(core->dbc, p, &d, &number, err) : rv;
+    return wh_db_deployment_create(core->dbc, p, &d, &number, err);
+}
+
+/* The worker that it is placed on by name is the removed one: nobody but its owner can tell where
+ * it may go, so the app itself says so. It is looked at again with every look. */
+static apr_status_t nowhere(wh_core_t *core, apr_pool_t *p, const wh_app_t *app, apr_time_t now,
+                            wh_err_t *err)
+{
+    const char *why = apr_psprintf(p,
+                                   "worker_removed: the app is placed on \"%s\", which is no more; "
+                                   "place it elsewhere or enrol a worker of that name",
+                                   app->place_worker);
+
+    return wh_db_app_set_observed(core->dbc, p, app->id, WH_OBSERVED_STOPPED, why, now, err);
 }
 
 static apr_status_t move(wh_core_t *core, apr_pool_t *p, const wh_drain_app_t *a, apr_time_t now,
@@ -61,16 +76,27 @@ static apr_status_t move(wh_core_t *core, apr_pool_t *p, const wh_drain_app_t *a
 {
     const char *id = NULL;
     wh_deployment_t *from;
-    wh_app_t *app;
+    wh_app_t *app = NULL;
+    apr_int64_t worker_id = 0;
+    int lost;
     apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
 
     rv = rv == APR_SUCCESS ? wh_db_deployment_get(core->dbc, p, a->deployment_id, &from, err) : rv;
     rv = rv == APR_SUCCESS ? wh_db_app_by_id(core->dbc, p, a->app_id, &app, err) : rv;
-    rv = rv == APR_SUCCESS ? create(core, p, app, from, now, &id, err) : rv;
+    rv = rv == APR_SUCCESS ? place_of(core, p, app, &worker_id, err) : rv;
+    lost = rv == APR_NOTFOUND && a->removed && app != NULL;
+    if (lost) {
+        rv = nowhere(core, p, app, now, err);
+    } else if (rv == APR_SUCCESS) {
+        rv = create(core, p, app, from, worker_id, now, &id, err);
+    }
     rv = rv == APR_SUCCESS ? wh_dbc_commit(core->dbc, err) : rv;
     if (rv != APR_SUCCESS) {
         wh_dbc_rollback(core->dbc);
         return rv;
+    }
+    if (lost) {
+        return APR_SUCCESS;
     }
     core->plan_again = 1;
     wh_log(WH_LOG_INFO, NULL, "app %s, %s: its worker %s, it moves by deployment %s", app->slug,

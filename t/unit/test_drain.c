@@ -2,6 +2,7 @@
  * that are emptied or removed. */
 #include "t/unit/sched.h"
 
+#include "whdb/wh_db_app.h"
 #include "whdb/wh_db_fleet.h"
 #include "whdb/wh_db_worker.h"
 
@@ -238,6 +239,37 @@ static void test_removed(void **state)
     sched_end(s);
 }
 
+/* Placed on the removed worker by name: it does not wait in silence, and moves as soon as its owner
+ * says where. */
+static void test_removed_place(void **state)
+{
+    db_t *t = *state;
+    wh_worker_t *w, *other, *row;
+    wh_app_t *a, *now;
+    sched_t *s = with_app(t, &w, &other, &a);
+
+    db_sql(t, apr_psprintf(t->p,
+                           "UPDATE apps SET place_worker = (SELECT name FROM workers WHERE"
+                           " id = %d)",
+                           (int)w->id));
+    assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
+    assert_ok(wh_db_worker_get(t->dbc, t->p, w->id, &row, &t->err), &t->err);
+    assert_ok(wh_db_fleet_remove(t->dbc, t->p, row, s->clock.now, &t->err), &t->err);
+    assert_ok(wh_dbc_commit(t->dbc, &t->err), &t->err);
+    sched_up(s, other, NULL);
+    sched_tick(s);
+    sched_tick(s);
+    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM deployments"), "1");
+    assert_ok(wh_db_app_by_id(t->dbc, t->p, a->id, &now, &t->err), &t->err);
+    assert_int_equal(now->observed, WH_OBSERVED_STOPPED);
+    assert_non_null(strstr(now->reason, "worker_removed: the app is placed on \""));
+    assert_non_null(strstr(now->reason, row->name));
+    db_sql(t, "UPDATE apps SET place_worker = ''");
+    sched_tick(s);
+    assert_string_equal(newest(s, a, "d.trigger_kind || j.status"), "drainassigned");
+    sched_end(s);
+}
+
 int main(void)
 {
     const db_case_t cases[] = {
@@ -246,6 +278,7 @@ int main(void)
         DB_CASE("drain: an app moves start-first, or says why it stays", test_drain),
         DB_CASE("undrain: what has not begun is taken back", test_undrain),
         DB_CASE("the apps of a removed worker move as well", test_removed),
+        DB_CASE("an app placed on a removed worker by name says so", test_removed_place),
     };
 
     return DB_RUN(cases);
