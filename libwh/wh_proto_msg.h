@@ -26,7 +26,7 @@
 #include "libwh/wh_err.h"
 #include "libwh/wh_model.h"
 
-#define WH_MSG_RUNNING_MAX 64     /* running, results */
+#define WH_MSG_RUNNING_MAX 1024   /* running, results: as many as jobs */
 #define WH_MSG_INSTANCES_MAX 1024 /* inventory of one worker */
 #define WH_MSG_DESIRED_MAX 4096
 #define WH_MSG_APPS_MAX 1024   /* app_stats */

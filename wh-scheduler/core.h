@@ -30,7 +30,7 @@
 
 #define WH_CORE_GRACE_US APR_INT64_C(10000000) /* a replaced container's last requests */
 #define WH_CORE_HEARTBEAT_S 30
-#define WH_CORE_REFUSES_MAX 200 /* bytes of a worker's reason that are kept */
+#define WH_CORE_REFUSES_MAX 200                     /* bytes of a worker's reason that are kept */
 #define WH_CORE_STOP_AGAIN_US APR_INT64_C(60000000) /* a stop job that failed is tried again */
 
 typedef struct wh_beat_t wh_beat_t; /* beats.c */
@@ -97,6 +97,7 @@ typedef struct wh_core_t {
     apr_int64_t removed; /* workers that were removed, as of the last look */
     apr_hash_t *stopped; /* apps that their owners stopped, as of the last look; in stopped_p */
     apr_pool_t *stopped_p;
+    apr_array_header_t *deleting; /* ids of deleted apps of which something is left: gone.c */
     wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at, desired_at, drain_at, roster_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;

@@ -155,6 +155,21 @@ static apr_status_t show_site(wh_core_t *core, apr_pool_t *p, const char *app_id
         core->dbc, p, app_id, stopped ? WH_OBSERVED_STOPPED : WH_OBSERVED_RUNNING, "", now, err);
 }
 
+/* R34: a violation stays until its owner had a hand in it. */
+static apr_status_t forgive(wh_core_t *core, apr_pool_t *p, const char *app_id, int stopped,
+                            apr_time_t now, wh_err_t *err)
+{
+    wh_observed_e observed = stopped ? WH_OBSERVED_STOPPED : WH_OBSERVED_STARTING;
+    int n = 0;
+    apr_status_t rv = wh_db_instance_forgive(core->dbc, p, app_id, observed, &n, err);
+
+    if (rv == APR_SUCCESS && n > 0) {
+        rv = wh_db_app_set_observed(core->dbc, p, app_id, observed, "", now, err);
+        rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    }
+    return rv;
+}
+
 /* The names first: nobody is sent to a container that is being stopped. */
 static apr_status_t changed(wh_core_t *core, apr_pool_t *p, const char *app_id, int stopped,
                             apr_time_t now, wh_err_t *err)
@@ -163,6 +178,7 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, const char *app_id, 
 
     rv = rv == APR_SUCCESS ? tell_workers(core, p, app_id, err) : rv;
     rv = rv == APR_SUCCESS ? show_site(core, p, app_id, stopped, now, err) : rv;
+    rv = rv == APR_SUCCESS ? forgive(core, p, app_id, stopped, now, err) : rv;
     if (rv == APR_SUCCESS) {
         wh_log(WH_LOG_INFO, NULL, "app %s was %s", app_id, stopped ? "stopped" : "started");
     }

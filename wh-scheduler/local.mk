@@ -19,6 +19,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/drain.c wh-scheduler/drain.h \
 	wh-scheduler/finish.c wh-scheduler/finish.h \
 	wh-scheduler/finish_switch.c wh-scheduler/finish_switch.h \
+	wh-scheduler/gone.c wh-scheduler/gone.h \
 	wh-scheduler/health.c wh-scheduler/health.h \
 	wh-scheduler/hub.c wh-scheduler/hub.h \
 	wh-scheduler/hub_auth.c wh-scheduler/hub_auth.h \

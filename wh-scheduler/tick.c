@@ -14,6 +14,7 @@
 #include "wh-scheduler/desired.h"
 #include "wh-scheduler/drain.h"
 #include "wh-scheduler/finish.h"
+#include "wh-scheduler/gone.h"
 #include "wh-scheduler/health.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
@@ -164,6 +165,7 @@ static apr_status_t deleted(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_e
     apr_pool_t *scratch;
     apr_status_t rv = wh_db_app_list_deleted(core->dbc, p, LIST_LIMIT, &apps, err);
 
+    rv = rv == APR_SUCCESS ? wh_gone_look(core, p, apps, err) : rv;
     if (rv != APR_SUCCESS || apps->nelts == 0) {
         return rv;
     }

@@ -170,16 +170,15 @@ apr_status_t wh_db_instance_set_violated(wh_dbc_t *dbc, apr_pool_t *p, apr_int64
 }
 
 apr_status_t wh_db_instance_held(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
-                                 const char *app_id, const char *deployment_id,
-                                 wh_db_held_e *out, wh_err_t *err)
+                                 const char *app_id, const char *deployment_id, wh_db_held_e *out,
+                                 wh_err_t *err)
 {
     wh_rows_t rows;
-    apr_status_t rv = wh_dbc_select_one(
-        dbc, p, WH_SQL_instance_held,
-        WH_ARGS(WH_I(worker_id), WH_S(deployment_id), WH_S(app_id), WH_I(worker_id),
-                WH_S(deployment_id), WH_S(app_id), WH_I(worker_id), WH_S(deployment_id),
-                WH_S(app_id)),
-        &rows, err);
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_instance_held,
+                                        WH_ARGS(WH_I(worker_id), WH_S(deployment_id), WH_S(app_id),
+                                                WH_I(worker_id), WH_S(deployment_id), WH_S(app_id),
+                                                WH_I(worker_id), WH_S(deployment_id), WH_S(app_id)),
+                                        &rows, err);
 
     if (rv == APR_SUCCESS) {
         wh_row_t r = wh_dbc_row(&rows, 0);
@@ -196,8 +195,15 @@ apr_status_t wh_db_instance_set_observed(wh_dbc_t *dbc, apr_pool_t *p, apr_int64
     const char *app = o->app_id != NULL ? o->app_id : "";
 
     return wh_dbc_cas(dbc, p, WH_SQL_instance_observed,
-                      WH_ARGS(WH_S(wh_model_observed_text(o->observed)), WH_S(o->reason),
+                      WH_ARGS(WH_S(o->reason), WH_S(wh_model_observed_text(o->observed)),
                               WH_I(o->restarts), WH_I(worker_id), WH_S(o->container),
                               WH_S(o->deployment_id), WH_S(app), WH_S(app)),
                       err);
+}
+
+apr_status_t wh_db_instance_forgive(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                    wh_observed_e observed, int *n, wh_err_t *err)
+{
+    return wh_dbc_query(dbc, p, WH_SQL_instance_forgive,
+                        WH_ARGS(WH_S(wh_model_observed_text(observed)), WH_S(app_id)), n, err);
 }

@@ -74,6 +74,11 @@ typedef struct wh_db_observation_t {
 apr_status_t wh_db_instance_set_observed(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
                                          const wh_db_observation_t *o, wh_err_t *err) WH_DB_CHECKED;
 
+/* Its owner stopped or started an app: what it violated is forgotten, and its live instances that
+ * did show `observed`. *n: how many. */
+apr_status_t wh_db_instance_forgive(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                    wh_observed_e observed, int *n, wh_err_t *err) WH_DB_CHECKED;
+
 /* A live instance of this worker breaks a rule (F102): observed violated, with o->reason;
  * o->observed and o->restarts are not read. APR_NOTFOUND: this worker has no such live container of
  * that deployment and app. */
@@ -88,7 +93,7 @@ typedef enum wh_db_held_e {
     WH_DB_HELD_OVER  /* it had one, which was stopped */
 } wh_db_held_e;
 apr_status_t wh_db_instance_held(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
-                                 const char *app_id, const char *deployment_id,
-                                 wh_db_held_e *out, wh_err_t *err) WH_DB_CHECKED;
+                                 const char *app_id, const char *deployment_id, wh_db_held_e *out,
+                                 wh_err_t *err) WH_DB_CHECKED;
 
 #endif

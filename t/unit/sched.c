@@ -9,6 +9,7 @@
 #include "libwh/wh_log.h"
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_worker.h"
+#include "wh-scheduler/gone.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/tick.h"
@@ -89,6 +90,7 @@ void sched_restart(sched_t *s)
     memset(&core->declines, 0, sizeof(core->declines));
     core->plan_again = core->unfinished = core->republish = core->plan_behind = 0;
     core->cancels_at.us = core->health_at.us = core->tend_at.us = core->check_at.us = 0;
+    wh_gone_forget(core);
     core->deleted_at.us = core->desired_at.us = core->roster_at.us = 0;
     assert_ok(wh_recover_start(&s->core, s->t->p, s->clock.now, &s->t->err), &s->t->err);
 }

@@ -3,6 +3,7 @@
 #include "t/unit/sched.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "libwh/wh_json.h"
 
@@ -106,6 +107,20 @@ static const char *observed(const stage_t *g)
                            g->a->id));
 }
 
+static json_t *status(const stage_t *g, const char *is)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "app", g->a->id, "deployment", g->d,
+                     "container", g->container, "state", is, "reason", "", "restarts", 1);
+}
+
+static void desire(stage_t *g, const char *what)
+{
+    (void)db_value(g->t, apr_psprintf(g->t->p, "UPDATE apps SET desired = '%s' WHERE id = '%s'",
+                                      what, g->a->id));
+    sched_pass(g->s, 6);
+    sched_tick(g->s);
+}
+
 static void test_violation(void **state)
 {
     stage_t g = stage(*state);
@@ -124,6 +139,50 @@ static void test_violation(void **state)
     assert_int_equal(sched_say(g.s, g.w->id, WH_MSG_VIOLATION, violation(&g, g.a->id, g.container)),
                      APR_SUCCESS);
     assert_string_equal(observed(&g), "violated: oom: three in an hour");
+    /* it stays so whatever the container does, over connections and restarts … */
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(
+            sched_say(g.s, g.w->id, WH_MSG_APP_STATUS, status(&g, i == 1 ? "starting" : "running")),
+            APR_SUCCESS);
+        assert_string_equal(observed(&g), "violated: oom: three in an hour");
+        sched_down(g.s, g.w->id);
+        assert_string_equal(observed(&g), "stopped: worker_offline");
+        if (i == 1) {
+            sched_restart(g.s);
+        }
+        sched_up(g.s, g.w, NULL);
+    }
+    assert_int_equal(sched_say(g.s, g.w->id, WH_MSG_APP_STATUS, status(&g, "running")),
+                     APR_SUCCESS);
+    assert_string_equal(observed(&g), "violated: oom: three in an hour");
+    /* … until its owner starts it anew */
+    desire(&g, "stopped");
+    assert_string_equal(observed(&g), "stopped: ");
+    desire(&g, "running");
+    assert_int_equal(sched_say(g.s, g.w->id, WH_MSG_APP_STATUS, status(&g, "running")),
+                     APR_SUCCESS);
+    assert_string_equal(observed(&g), "running: ");
+    sched_end(g.s);
+}
+
+/* … or deploys it. */
+static void test_violation_over(void **state)
+{
+    stage_t g = stage(*state);
+
+    running(&g);
+    assert_int_equal(sched_say(g.s, g.w->id, WH_MSG_VIOLATION, violation(&g, g.a->id, g.container)),
+                     APR_SUCCESS);
+    sched_down(g.s, g.other->id);
+    sched_begin(g.s, g.w, g.a, 2);
+    assert_string_equal(observed(&g), "violated: oom: three in an hour");
+    assert_int_equal(sched_result(g.s, g.w->id, db_id(g.t, 'j', 2), 1, "succeeded"), APR_SUCCESS);
+    sched_tick(g.s);
+    assert_string_equal(observed(&g), "running: ");
+    /* the old container has nothing to say of the app any more */
+    assert_int_equal(sched_say(g.s, g.w->id, WH_MSG_VIOLATION, violation(&g, g.a->id, g.container)),
+                     APR_SUCCESS);
+    assert_string_equal(observed(&g), "running: ");
     sched_end(g.s);
 }
 
@@ -252,12 +311,57 @@ static void test_refuses(void **state)
     sched_end(g.s);
 }
 
+/* How many log directories of apps there are. */
+static int logs(const stage_t *g)
+{
+    struct stat st;
+    const char *path = apr_pstrcat(g->t->p, g->s->settings.logs_dir, "/apps/", g->a->id, NULL);
+
+    return stat(path, &st) == 0;
+}
+
+static void test_gone(void **state)
+{
+    stage_t g = stage(*state);
+    const char *stop;
+
+    running(&g);
+    assert_int_equal(sched_say(g.s, g.w->id, WH_MSG_RUNTIME_LOG, printed(&g, 1, 10)), APR_SUCCESS);
+    assert_int_equal(logs(&g), 1);
+    (void)db_value(g.t,
+                   apr_psprintf(g.t->p,
+                                "UPDATE apps SET deleted_at = %" APR_INT64_T_FMT " WHERE id = '%s'",
+                                g.s->clock.now, g.a->id));
+    sched_tick(g.s);
+    sched_tick(g.s);
+    assert_int_equal(logs(&g), 1); /* its container still runs, and may print */
+    stop = db_value(g.t, "SELECT id FROM jobs WHERE kind = 'stop'");
+    assert_int_equal(sched_ack(g.s, g.w->id, stop, 1), APR_SUCCESS);
+    assert_int_equal(sched_say(g.s, g.w->id, WH_MSG_RUNTIME_LOG, printed(&g, 11, 10)), APR_SUCCESS);
+    assert_int_equal(sched_result(g.s, g.w->id, stop, 1, "succeeded"), APR_SUCCESS);
+    sched_tick(g.s);
+    assert_int_equal(logs(&g), 0);
+    assert_int_equal(sched_say(g.s, g.w->id, WH_MSG_RUNTIME_LOG, printed(&g, 21, 10)), APR_SUCCESS);
+    assert_int_equal(logs(&g), 0);
+    /* what was left behind is found at the next start */
+    assert_int_equal(
+        mkdir(apr_pstrcat(g.t->p, g.s->settings.logs_dir, "/apps/", g.a->id, NULL), 0750), 0);
+    sched_tick(g.s);
+    assert_int_equal(logs(&g), 1);
+    sched_restart(g.s);
+    sched_tick(g.s);
+    assert_int_equal(logs(&g), 0);
+    sched_end(g.s);
+}
+
 int main(void)
 {
     const db_case_t cases[] = {
         DB_CASE("F96 F3 figures only of what runs here, for 45 s", test_stats),
         DB_CASE("F102 R34 a violation shows, of one's own live container only", test_violation),
         DB_CASE("XE13 a status is taken of one's own container and its app only", test_status),
+        DB_CASE("R34 a violation ends with the next deployment", test_violation_over),
+        DB_CASE("F103 what a deleted app printed is removed when nothing of it is left", test_gone),
         DB_CASE("F103 XE18 lines of running apps: whose, asked once, dropped when over",
                 test_runtime),
         DB_CASE("F104 XE18 lines of builds: whose, once, dropped when over", test_build),
