@@ -7,6 +7,7 @@ void wh_idmap_init(wh_idmap_t *map, apr_pool_t *p, size_t expected)
     while (slots < expected) {
         slots *= 2;
     }
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the table holds pointers */
     map->slots = apr_pcalloc(p, slots * sizeof(*map->slots));
     map->mask = slots - 1;
 }

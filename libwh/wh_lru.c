@@ -34,6 +34,7 @@ wh_lru_t *wh_lru_make(apr_pool_t *p, int max, wh_lru_drop_fn *drop, void *baton)
 
     while (size < (apr_uint32_t)(max < 1 ? 1 : max) && size < (1U << 24))
         size *= 2;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the table holds pointers */
     lru->buckets = apr_pcalloc(p, size * sizeof(*lru->buckets));
     lru->mask = size - 1;
     lru->max = max < 1 ? 1 : max;

@@ -110,8 +110,11 @@ static part_t *part_of(wh_stats_t *stats, apr_int64_t worker, const wh_msg_app_u
 
     while (part && (part->worker != worker || strcmp(part->deployment, use->deployment) != 0))
         part = part->next;
-    if (part || !app || stats->parts >= stats->max || !(part = calloc(1, sizeof(*part))))
+    if (part || !app || stats->parts >= stats->max)
         return part;
+    part = calloc(1, sizeof(*part));
+    if (!part)
+        return NULL;
     part->worker = worker;
     apr_cpystrn(part->deployment, use->deployment, sizeof(part->deployment));
     part->next = app->parts;

@@ -245,7 +245,7 @@ static void end_hold(void *baton)
 
 /* Pack the tree and build it. */
 static apr_status_t stream_and_build(wh_work_t *work, wh_engine_t *engine,
-                                     const wh_source_t *source, wh_engine_build_t *build,
+                                     const wh_source_t *source, const wh_engine_build_t *build,
                                      const char **image, wh_err_t *err)
 {
     stream_t *stream = build->read_baton;
@@ -268,16 +268,17 @@ static apr_status_t stream_and_build(wh_work_t *work, wh_engine_t *engine,
 }
 
 static apr_status_t build_once(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
-                               wh_engine_build_t *build, int runs, const char **image,
+                               const wh_engine_build_t *build, int runs, const char **image,
                                wh_err_t *err)
 {
+    wh_engine_build_t once = *build;
     wh_hold_t hold = {.work = work, .id = "", .pid_ns = ""};
     apr_status_t rv = runs ? wh_hold_begin(work, engine, &hold, err) : APR_SUCCESS;
 
-    build->pid_ns = hold.pid_ns;
-    build->over_baton = &hold;
+    once.pid_ns = hold.pid_ns;
+    once.over_baton = &hold;
     if (rv == APR_SUCCESS)
-        rv = stream_and_build(work, engine, source, build, image, err);
+        rv = stream_and_build(work, engine, source, &once, image, err);
     wh_hold_end(&hold);
     return rv;
 }
@@ -322,8 +323,10 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     words->logs = work->logs;
     if (rv == APR_SUCCESS)
         rv = wh_base_check(work, engine, &dockerfile, build.deadline, err);
-    if (rv == APR_SUCCESS)
-        rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
+    /* What was refused is never built, whatever words of the tenant's the refusal repeats. */
+    if (rv != APR_SUCCESS)
+        return outcome(&stream, job->build_s, rv, err);
+    rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
     for (int n = 1; rv != APR_SUCCESS && n < BUILD_TRIES && stumbled(err); n++) {
         wh_logs_say(work->logs, "the engine stumbled over an image that was just removed; again");
         wh_err_clear(err);

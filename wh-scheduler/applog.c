@@ -393,8 +393,8 @@ static apr_status_t put_lines(draft_t *d, source_t *s, const wh_msg_runtime_log_
 apr_status_t wh_applog_append(wh_applog_t *logs, apr_pool_t *ptemp, const wh_msg_runtime_log_t *m,
                               const wh_lograte_now_t *rate, wh_mono_t now, wh_err_t *err)
 {
-    const wh_msg_line_t *first =
-        m->lines->nelts > 0 ? &APR_ARRAY_IDX(m->lines, 0, wh_msg_line_t) : NULL;
+    const wh_msg_line_t *lines = (const wh_msg_line_t *)m->lines->elts;
+    int n = m->lines->nelts;
     log_t *log = NULL;
     source_t *s;
     draft_t d;
@@ -411,14 +411,14 @@ apr_status_t wh_applog_append(wh_applog_t *logs, apr_pool_t *ptemp, const wh_msg
     s = &log->sources[k];
     d = draft_of(logs, log, ptemp, k);
     s->more += unseen(s, m);
-    log->at = first != NULL ? first->at : log->at;
-    if (first != NULL && first->seq <= s->last) {
-        rv = begin_anew(&d, s, first->at, err);
+    log->at = n > 0 ? lines[0].at : log->at;
+    if (n > 0 && lines[0].seq <= s->last) {
+        rv = begin_anew(&d, s, lines[0].at, err);
     }
     rv = rv == APR_SUCCESS ? put_lines(&d, s, m, rate, err) : rv;
     rv = rv == APR_SUCCESS ? settle(&d, err) : rv;
-    if (m->lines->nelts > 0) {
-        s->last = APR_ARRAY_IDX(m->lines, m->lines->nelts - 1, wh_msg_line_t).seq;
+    if (n > 0) {
+        s->last = lines[n - 1].seq;
     }
     logs->due |= s->last > s->stored || s->more > 0;
     wh_segment_cancel(logs->writer);

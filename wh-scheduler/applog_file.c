@@ -124,7 +124,7 @@ static apr_status_t slurp(const char *path, char **text, apr_size_t *n, wh_err_t
     *text = NULL;
     *n = 0;
     if (fd < 0 || fstat(fd, &st) != 0) {
-        error = errno;
+        error = errno != 0 ? errno : EIO;
     } else if (st.st_size > SIZE_MAX_READ || (*text = malloc((size_t)st.st_size + 1)) == NULL) {
         error = ENOMEM;
     }

@@ -26,7 +26,7 @@ wh_hub_way_e wh_hub_way(struct lws *wsi)
 
 void wh_hub_address(struct lws *wsi, unsigned char out[16], char text[64])
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {0};
     socklen_t len = sizeof(sa);
 
     memset(out, 0, 16);

@@ -321,20 +321,22 @@ static void turn(void *baton)
 
 static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hub_opt_t *opt)
 {
-    turn_t t = {.conf = o->conf, .clock = core->clock};
+    turn_t *t = apr_pcalloc(p, sizeof(*t));
     wh_dbthread_t *thread;
     wh_hub_t *hub;
     wh_err_t err = WH_ERR_INIT;
     int deposed;
 
-    apr_pool_create(&t.p, p);
-    wh_watchdog_init(&t.dog, getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), (long)getpid(),
+    t->conf = o->conf;
+    t->clock = core->clock;
+    apr_pool_create(&t->p, p);
+    wh_watchdog_init(&t->dog, getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), (long)getpid(),
                      wh_clock_mono(core->clock));
-    core->dog = &t.dog;
+    core->dog = &t->dog;
     if (wh_hub_start(p, opt, &hub, &err) != APR_SUCCESS) {
         return fail(&err, EX_CONFIG);
     }
-    t.hub = hub;
+    t->hub = hub;
     core->box = wh_hub_mailbox(hub);
     wh_core_intake(core);
     core->started = wh_clock_mono(core->clock);
@@ -345,7 +347,7 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
     malloc_trim(0);
     wh_log(WH_LOG_INFO, NULL, "wh-scheduler " PACKAGE_VERSION " is ready, hub on %s", opt->socket);
     wh_notify("READY=1\nSTATUS=active");
-    wh_hub_run(hub, &stop_wanted, turn, &t);
+    wh_hub_run(hub, &stop_wanted, turn, t);
     wh_notify("STOPPING=1");
     wh_hub_drain(hub);
     wh_mailbox_stop(core->box);

@@ -117,6 +117,10 @@ int wh_cli_http(wh_cli_t *cli, const char *method, const char *path, json_t *bod
 int wh_cli_http_fail(const wh_cli_t *cli, const wh_cli_reply_t *reply);
 /* text as one segment of a path. */
 const char *wh_cli_http_escape(wh_cli_t *cli, const char *text);
+/* The whole of a list that comes in pages, "apps" or "workers", for `wh WHAT [list]`: another word
+ * than "list" is refused. Returns 0, the caller frees *all; else the exit code after the error was
+ * written. */
+int wh_cli_list(wh_cli_t *cli, const char *what, json_t **all) __attribute__((warn_unused_result));
 
 /* --- wh_cli_out.c --- */
 

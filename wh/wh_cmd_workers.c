@@ -1,9 +1,6 @@
 /* wh workers, wh workers list */
 #include "config.h"
 
-#include <apr_strings.h>
-#include <string.h>
-
 #include "wh/wh_cmd.h"
 
 static void row_add(wh_cli_t *cli, wh_cli_table_t *table, const json_t *one)
@@ -27,34 +24,19 @@ static int run(wh_cli_t *cli)
                                          "CPU",        "MEMORY",         "JOBS", "APPS",
                                          "SEEN (UTC)", "TAKES NO BUILDS"};
     wh_cli_table_t table;
-    json_t *one, *all = json_array();
-    const char *cursor = "";
+    json_t *one, *all;
     size_t i;
-    int rc = 0;
-    if (cli->n_args == 1 && strcmp(cli->args[0], "list") != 0) {
-        wh_cli_error("no command workers %s; `wh --help` lists them",
-                     wh_cli_clean(cli, cli->args[0]));
-        json_decref(all);
-        return WH_EXIT_USAGE;
-    }
+    int rc = wh_cli_list(cli, "workers", &all);
+    if (rc != 0)
+        return rc;
     wh_cli_table_begin(cli, &table, 10, titles);
-    do {
-        wh_cli_reply_t reply;
-        const char *path = apr_pstrcat(cli->p, "/v1/workers?limit=100", *cursor ? "&cursor=" : "",
-                                       wh_cli_http_escape(cli, cursor), NULL);
-        if ((rc = wh_cli_http(cli, "GET", path, NULL, NULL, &reply)) != 0)
-            break;
-        json_array_extend(all, json_object_get(reply.body, "items"));
-        const char *next = wh_cli_get(cli, reply.body, "next");
-        cursor = strcmp(next, cursor) != 0 ? next : "";
-    } while (*cursor != '\0');
     json_array_foreach(all, i, one) row_add(cli, &table, one);
-    if (rc == 0 && cli->json)
+    if (cli->json)
         wh_cli_json(all);
-    else if (rc == 0)
+    else
         wh_cli_table_print(&table);
     json_decref(all);
-    return rc;
+    return WH_EXIT_OK;
 }
 
 const wh_cli_cmd_t wh_cmd_workers = {.words = "workers",

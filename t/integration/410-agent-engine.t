@@ -231,7 +231,8 @@ sub leftovers {
     # ONBUILD of an image that is here already.
     my $base = $agent->repo('base');
     system('cp', '/bin/busybox', do { $base->commit({ Dockerfile => 'x' }); $base->work . '/busybox' });
-    for my $case ([ "ONBUILD ADD http://127.0.0.1:1/ /x\n", 'ADD of an address' ], [ "ONBUILD RUN --mount=type=bind,target=/m [\"/bin/busybox\", \"true\"]\n", 'RUN --mount' ]) {
+    for my $case ([ "ONBUILD ADD http://127.0.0.1:1/ /x\n", 'ADD of an address' ], [ "ONBUILD RUN --mount=type=bind,target=/m [\"/bin/busybox\", \"true\"]\n", 'RUN --mount' ],
+        [ "ONBUILD RUN --mount=type=bind,target=/m [\"/bin/busybox\", \"true\", \"layer not known\"]\n", 'words of the engine that mean another try' ]) {
         my ($line, $what) = @$case;
         $base->commit({ Dockerfile => $head . $line });
         $agent->podman(qw(build -q --format docker -t onbuild), $base->work);

@@ -72,6 +72,8 @@ static void forget(sched_t *s)
         (void)wh_core_peer_drop(&s->core, s->core.peers->conn);
     }
     (void)sched_out(s);
+    wh_roster_free(s->core.roster);
+    s->core.roster = NULL;
 }
 
 void sched_end(sched_t *s)
@@ -296,6 +298,13 @@ void sched_begin(sched_t *s, const wh_worker_t *w, const wh_app_t *a, int n)
     sched_tick(s);
     assert_int_equal(sched_ack(s, w->id, db_id(s->t, 'j', n), 1), APR_SUCCESS);
     assert_string_equal(sched_job(s, db_id(s->t, 'j', n)), "processing");
+}
+
+void sched_at_work(sched_t *s, const wh_worker_t *w, const wh_app_t *a)
+{
+    sched_tick(s);
+    sched_up(s, w, NULL);
+    sched_begin(s, w, a, 1);
 }
 
 void sched_away(sched_t *s, const wh_worker_t *w)

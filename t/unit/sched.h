@@ -56,6 +56,8 @@ const char *sched_observed(sched_t *s, const wh_app_t *a);
 
 /* Deployment n of the app runs on w: placed, taken, gone for, at epoch 1. */
 void sched_begin(sched_t *s, const wh_worker_t *w, const wh_app_t *a, int n);
+/* How most cases begin: a tick, w comes, deployment 1 of the app runs on it. */
+void sched_at_work(sched_t *s, const wh_worker_t *w, const wh_app_t *a);
 /* Its row says that it is not online. */
 void sched_away(sched_t *s, const wh_worker_t *w);
 

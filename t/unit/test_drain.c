@@ -21,9 +21,7 @@ static void test_desired(void **state)
     wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
     const char *d1 = db_id(t, 'd', 1), *d2 = db_id(t, 'd', 2), *j2 = db_id(t, 'j', 2);
 
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    sched_begin(s, w, a, 1);
+    sched_at_work(s, w, a);
     assert_int_equal(sched_result(s, w->id, db_id(t, 'j', 1), 1, "succeeded"), APR_SUCCESS);
     sched_tick(s);
     (void)sched_out(s);
@@ -82,9 +80,7 @@ static void test_place(void **state)
         {"10.0.0.9", 20010, "127.0.0.1:20009", 0},
     };
 
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    sched_begin(s, w, a, 1);
+    sched_at_work(s, w, a);
     assert_int_equal(sched_result(s, w->id, db_id(t, 'j', 1), 1, "succeeded"), APR_SUCCESS);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         sched_tick(s);

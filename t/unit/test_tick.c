@@ -94,9 +94,7 @@ static void test_lost(void **state)
     const char *used = apr_psprintf(t->p, "SELECT used_cpu FROM workers WHERE id = %d", (int)w->id);
 
     s->settings.clone_s = s->settings.build_s = s->settings.start_s = 100;
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    sched_begin(s, w, a, 1);
+    sched_at_work(s, w, a);
     assert_string_equal(db_value(t, used), "1000");
     live(s, 90, w, db_id(t, 'j', 1)); /* its lease now ends 60 s after the 90th */
     sched_down(s, w->id);
@@ -116,9 +114,7 @@ static void test_lost_edge(void **state)
     const char *d = db_id(t, 'd', 1), *j = db_id(t, 'j', 1);
 
     s->settings.build_s = 900 - 300 - 120 - 60 + 30; /* 930 s in all */
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    sched_begin(s, w, a, 1);
+    sched_at_work(s, w, a);
     sched_down(s, w->id);
     live(s, 900, NULL, NULL);
     assert_string_equal(sched_deployment(s, d), "deploy//"); /* within its deadlines: not stuck */
@@ -148,9 +144,7 @@ static void test_phase(void **state)
     wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
     const char *d = db_id(t, 'd', 1), *j = db_id(t, 'j', 1);
 
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    sched_begin(s, w, a, 1);
+    sched_at_work(s, w, a);
     live(s, 10, w, j);
     assert_int_equal(sched_say(s, w->id, WH_MSG_JOB_STATUS,
                                json_pack("{s:s,s:i,s:s,s:i}", "job", j, "epoch", 1, "phase",
@@ -175,9 +169,7 @@ static void jump(db_t *t, apr_interval_time_t step)
     const char *j = db_id(t, 'j', 1);
     apr_int64_t lease;
 
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    sched_begin(s, w, a, 1);
+    sched_at_work(s, w, a);
     sched_up(s, idle, NULL);
     live(s, 200, w, j);
     sched_up(s, idle, NULL);
@@ -238,9 +230,7 @@ static void down(db_t *t, apr_interval_time_t step)
     wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
     const char *d = db_id(t, 'd', 1), *j = db_id(t, 'j', 1);
 
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    sched_begin(s, w, a, 1);
+    sched_at_work(s, w, a);
     live(s, 30, w, j);
     wh_clock_fake_step(&s->clock, step);
     sched_restart(s);
@@ -277,9 +267,7 @@ static void test_held_up(void **state)
     wh_worker_t *w = db_worker(t, 1);
     wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
 
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    sched_begin(s, w, a, 1);
+    sched_at_work(s, w, a);
     sched_pass(s, 1800);
     sched_tick(s);
     assert_string_equal(worker_status(s, w), "online");
@@ -297,9 +285,7 @@ static void test_cascade(void **state)
     wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
     const char *up = apr_psprintf(t->p, "c-%s-1", db_id(t, 'j', 1));
 
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    sched_begin(s, w, a, 1);
+    sched_at_work(s, w, a);
     assert_int_equal(sched_result(s, w->id, db_id(t, 'j', 1), 1, "succeeded"), APR_SUCCESS);
     assert_string_equal(sched_observed(s, a), "running//running");
     sched_down(s, w->id);
@@ -429,9 +415,7 @@ static void test_result_twice(void **state)
     wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
     const char *d = db_id(t, 'd', 1), *j = db_id(t, 'j', 1);
 
-    sched_tick(s);
-    sched_up(s, w, NULL);
-    sched_begin(s, w, a, 1);
+    sched_at_work(s, w, a);
     assert_int_equal(sched_result(s, w->id, j, 2, "succeeded"), APR_SUCCESS); /* not its epoch */
     assert_string_equal(sched_job(s, j), "processing");
     assert_int_equal(sched_result(s, w->id, j, 1, "failed"), APR_SUCCESS);
