@@ -1,5 +1,6 @@
 #!/usr/bin/perl
 # db: sqlite pgsql
+# counts: at random
 # A few rounds of kill -9 and of cut cables at random moments of 20 concurrent deployments; the heavy ones are
 # in t/long. WH_SEED repeats a run.
 use strict;
