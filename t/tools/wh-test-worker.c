@@ -512,27 +512,60 @@ static void receive(worker_t *w)
     } while (w->ssl != NULL && SSL_pending(w->ssl) > 0);
 }
 
+typedef struct said_t {
+    char *text;
+    size_t len, size;
+} said_t;
+
+/* What is on stdin, and every whole line of it. 0 = the end. */
+static int commands(worker_t *w, said_t *said)
+{
+    char *line, *end;
+    ssize_t n;
+
+    if (said->len + 65537 > said->size) {
+        said->size = said->len * 2 + 65537;
+        said->text = realloc(said->text, said->size);
+    }
+    n = said->text != NULL ? read(0, said->text + said->len, 65536) : -1;
+    if (n <= 0) {
+        return 0;
+    }
+    line = said->text;
+    end = said->text + said->len;
+    said->len += (size_t)n;
+    said->text[said->len] = '\0';
+    while ((end = memchr(end, '\n', (size_t)(said->text + said->len - end))) != NULL) {
+        *end++ = '\0';
+        if (!command(w, line)) {
+            return 0;
+        }
+        line = end;
+    }
+    said->len -= (size_t)(line - said->text);
+    memmove(said->text, line, said->len);
+    return 1;
+}
+
 static void loop(worker_t *w)
 {
-    char *line = NULL;
-    size_t size = 0;
+    said_t said = {0};
 
     for (;;) {
         struct pollfd fds[] = {{.fd = 0, .events = POLLIN},
                                {.fd = w->deaf ? -1 : w->fd, .events = POLLIN}};
 
         if (poll(fds, 2, -1) < 0 && errno != EINTR) {
-            return;
+            break;
         }
         if (fds[1].revents != 0 && w->fd >= 0) {
             receive(w);
         }
-        /* stdin is unbuffered: a line that poll does not know of would wait for ever. */
-        if (fds[0].revents != 0 && (getline(&line, &size, stdin) <= 0 || !command(w, line))) {
+        if (fds[0].revents != 0 && !commands(w, &said)) {
             break;
         }
     }
-    free(line);
+    free(said.text);
 }
 
 int main(int argc, char **argv)
@@ -551,7 +584,6 @@ int main(int argc, char **argv)
         return 2;
     }
     fclose(file);
-    setvbuf(stdin, NULL, _IONBF, 0);
     apr_initialize();
     apr_pool_create(&w.pool, NULL);
     apr_pool_create(&w.scratch, w.pool);
