@@ -234,6 +234,10 @@ static apr_status_t withdrawn(wh_core_t *core, apr_pool_t *p, int poked, wh_mono
     if (rv == APR_SUCCESS && (due(&core->deleted_at, mono, DELETED_US) || poked)) {
         rv = deleted(core, p, now, err);
     }
+    /* Undrained: what has not begun is taken back, and not given to the very worker it left. */
+    if (rv == APR_SUCCESS && (due(&core->drain_at, mono, DRAIN_US) || poked)) {
+        rv = wh_drain_look(core, p, now, err);
+    }
     return rv;
 }
 
@@ -249,9 +253,6 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
     }
     if (rv == APR_SUCCESS && (due(&core->desired_at, mono, DESIRED_US) || poked)) {
         rv = wh_desired_look(core, p, 1, now, err);
-    }
-    if (rv == APR_SUCCESS && (due(&core->drain_at, mono, DRAIN_US) || poked)) {
-        rv = wh_drain_look(core, p, now, err);
     }
     if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
         rv = wh_health_check(core, p, now, err);
