@@ -202,6 +202,11 @@ apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
     return APR_SUCCESS;
 }
 
+int wh_core_may_say(wh_core_t *core, apr_int64_t worker)
+{
+    return wh_say_may(&core->says, worker, wh_clock_mono(core->clock));
+}
+
 int wh_core_may_retry(const wh_err_t *err)
 {
     return wh_err_is(err, "db_busy") || wh_err_is(err, "db_gone") || wh_err_is(err, "db_error");

@@ -24,6 +24,7 @@
 #include "wh-scheduler/mailbox.h"
 #include "wh-scheduler/offers.h"
 #include "wh-scheduler/publish.h"
+#include "wh-scheduler/say.h"
 #include "wh-scheduler/settings.h"
 #include "wh-scheduler/watchdog.h"
 #include "whdb/wh_dbc.h"
@@ -86,6 +87,7 @@ typedef struct wh_core_t {
     wh_mono_t started; /* nobody is called offline before a whole timeout has passed since (R9) */
     wh_core_times_t times;  /* times.c */
     wh_declines_t declines; /* decline.c */
+    wh_says_t says;         /* what workers may make us log */
     int beats;              /* how many wait, of all peers */
     wh_mono_t beats_at;     /* when they may be written */
     int plan_again;         /* something changed that may let a waiting job go */
@@ -105,6 +107,9 @@ typedef struct wh_core_t {
 /* Makes what logs and figures need, from core->pool and core->settings, for the connection
  * core->dbc. */
 void wh_core_intake(wh_core_t *core);
+
+/* 1 = something that this worker caused may be logged (say.h). */
+int wh_core_may_say(wh_core_t *core, apr_int64_t worker);
 
 /* ---- peers ---- */
 wh_peer_t *wh_core_peer(wh_core_t *core, apr_int64_t worker);

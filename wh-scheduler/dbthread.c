@@ -112,8 +112,10 @@ static void answer(wh_core_t *core, const wh_work_t *work, const wh_err_t *err)
         wh_core_close(core, work->conn, WH_CLOSE_FRAME);
         return;
     }
-    wh_log(WH_LOG_WARN, "WH0483", "worker %" APR_INT64_T_FMT ": %s refused: %s (%s)", work->worker,
-           wh_proto_type_name(work->msg.type), err->text, err->code);
+    if (wh_core_may_say(core, work->worker)) {
+        wh_log(WH_LOG_WARN, "WH0483", "worker %" APR_INT64_T_FMT ": %s refused: %s (%s)",
+               work->worker, wh_proto_type_name(work->msg.type), err->text, err->code);
+    }
     if (peer != NULL && work->msg.type != WH_MSG_ERROR) {
         wh_core_send_error(core, peer, work->msg.id, err->code, err->text);
     }

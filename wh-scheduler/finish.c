@@ -109,6 +109,25 @@ apr_status_t wh_finish_give_up(wh_core_t *core, apr_pool_t *p, const wh_finish_r
 
 /* ---- Results ---- */
 
+static void say_late(wh_core_t *core, const wh_finish_ref_t *ref, const wh_job_t *job,
+                     const wh_msg_job_result_t *r, int wanted)
+{
+    if (!wh_core_may_say(core, ref->worker)) {
+        return;
+    }
+    if (wanted) {
+        wh_log(WH_LOG_INFO, NULL,
+               "job %s: worker %" APR_INT64_T_FMT
+               " told its result again (%s), which changes nothing",
+               r->job, ref->worker, wh_model_outcome_text(r->outcome));
+        return;
+    }
+    wh_log(WH_LOG_WARN, "WH0451",
+           "job %s: a result of worker %" APR_INT64_T_FMT " for epoch %" APR_INT64_T_FMT
+           " is dropped (the job is %s at epoch %" APR_INT64_T_FMT ")",
+           r->job, ref->worker, r->epoch, wh_model_job_status_text(job->status), job->epoch);
+}
+
 /* What came too late or twice: acknowledged, so that the agent forgets it, and without effect. If
  * it left containers behind that nobody wants, they get a stop job. */
 static apr_status_t late(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
@@ -118,18 +137,11 @@ static apr_status_t late(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *
     apr_status_t rv = APR_SUCCESS;
     int wanted = job->epoch == r->epoch && job->status == WH_JOB_SUCCEEDED;
 
+    say_late(core, ref, job, r, wanted);
     if (wanted) {
         core->unfinished = 1; /* perhaps the first time was cut off before the switch */
-        wh_log(WH_LOG_INFO, NULL,
-               "job %s: worker %" APR_INT64_T_FMT
-               " told its result again (%s), which changes nothing",
-               r->job, ref->worker, wh_model_outcome_text(r->outcome));
         return APR_SUCCESS;
     }
-    wh_log(WH_LOG_WARN, "WH0451",
-           "job %s: a result of worker %" APR_INT64_T_FMT " for epoch %" APR_INT64_T_FMT
-           " is dropped (the job is %s at epoch %" APR_INT64_T_FMT ")",
-           r->job, ref->worker, r->epoch, wh_model_job_status_text(job->status), job->epoch);
     if (r->outcome == WH_OUTCOME_SUCCEEDED && r->instances->nelts > 0 &&
         job->worker_id == ref->worker && job->kind == WH_JOB_KIND_DEPLOY &&
         wh_model_job_terminal(job->status)) {

@@ -181,6 +181,9 @@ static int received(struct lws *wsi, wh_hub_session_t *session, const void *data
     case WH_HUB_RX_WHOLE:
         code = wh_hub_dispatch_in(&hub->env, conn);
         apr_pool_clear(hub->env.scratch);
+        if (!wh_hub_conn_weigh(conn, conn->weight, wh_clock_mono(hub->opt.clock))) {
+            slow_down(hub, conn);
+        }
         break;
     case WH_HUB_RX_TOO_BIG:
         code = WH_CLOSE_TOO_BIG;

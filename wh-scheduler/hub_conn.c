@@ -136,6 +136,15 @@ int wh_hub_conn_pace(wh_hub_conn_t *conn, size_t n, int last, wh_mono_t now)
     return (!last && n >= WH_HUB_CONN_SMALL) || wh_bucket_take(&conn->pace, 1, now);
 }
 
+int wh_hub_conn_weigh(wh_hub_conn_t *conn, apr_int64_t n, wh_mono_t now)
+{
+    if (n <= 1 || wh_bucket_take(&conn->pace, n - 1, now)) {
+        return 1;
+    }
+    (void)wh_bucket_take(&conn->pace, conn->pace.level, now);
+    return 0;
+}
+
 /* Only when there is room for some more: a pause for every message would cost more than it slows.
  */
 int wh_hub_conn_rested(wh_hub_conn_t *conn, wh_mono_t now)

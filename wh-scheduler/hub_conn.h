@@ -78,6 +78,8 @@ typedef struct wh_hub_conn_t {
     int pending; /* frames handed to the database thread since it last caught up */
     size_t pending_bytes;
     wh_bucket_t pace;
+    int weight;              /* of the message that was looked at last */
+    apr_int64_t refused;     /* frames that were answered by an error here */
     int asked;               /* to write: the library will call */
     int odd, heard, strikes; /* of this second: calls nobody asked for; messages; see _flood */
     int blocked_s;           /* seconds for which the library could not send */
@@ -114,6 +116,8 @@ int wh_hub_conn_report(wh_hub_conn_t *conn);
  * then nothing is read until wh_hub_conn_rested. */
 int wh_hub_conn_pace(wh_hub_conn_t *conn, size_t n, int last, wh_mono_t now);
 int wh_hub_conn_rested(wh_hub_conn_t *conn, wh_mono_t now);
+/* The message was one of n others' weight. 0 = as above. */
+int wh_hub_conn_weigh(wh_hub_conn_t *conn, apr_int64_t n, wh_mono_t now);
 
 /* Once a second, with whether there are bytes that nobody has read although nothing held us back.
  * True when all of the last seconds were a flood of control frames. */

@@ -8,6 +8,8 @@
 #include "libwh/wh_proto_msg.h"
 #include "libwh/wh_text.h"
 
+#define REFUSED_SAID 20
+
 int wh_hub_dispatch_out(const wh_hub_env_t *env, wh_hub_conn_t *conn, const char *type,
                         json_t *payload)
 {
@@ -38,6 +40,31 @@ static int answer_error(const wh_hub_env_t *env, wh_hub_conn_t *conn, const char
     return close_code;
 }
 
+/* What makes us write to the database or the log at a worker's word, and is rare in honest lives,
+ * weighs more than the rest. */
+static int weight_of(wh_msg_e type)
+{
+    static const unsigned char heavy[WH_MSG_COUNT] = {[WH_MSG_HELLO] = 100,
+                                                      [WH_MSG_ERROR] = WH_HUB_DISPATCH_HEAVY,
+                                                      [WH_MSG_VIOLATION] = WH_HUB_DISPATCH_HEAVY,
+                                                      [WH_MSG_APP_STATUS] = 10,
+                                                      [WH_MSG_JOB_STATUS] = 5};
+
+    return type < WH_MSG_COUNT && heavy[type] > 0 ? heavy[type] : 1;
+}
+
+/* The first few, then one in a hundred. */
+static void say_refused(wh_hub_conn_t *conn, const wh_err_t *err)
+{
+    conn->weight = WH_HUB_DISPATCH_HEAVY;
+    if (conn->refused++ < REFUSED_SAID || conn->refused % 100 == 0) {
+        wh_log(WH_LOG_WARN, "WH0401",
+               "worker %" APR_INT64_T_FMT ": frame refused: %s (%s), number %" APR_INT64_T_FMT
+               " of this connection",
+               conn->worker, err->text, err->code, conn->refused);
+    }
+}
+
 /* The share of the mailbox that one connection may hold. */
 static void account(wh_hub_conn_t *conn, wh_work_t *work)
 {
@@ -55,14 +82,14 @@ int wh_hub_dispatch_in(const wh_hub_env_t *env, wh_hub_conn_t *conn)
     wh_work_t *work = wh_mailbox_work(WH_WORK_FRAME, conn->id, conn->worker);
     int code;
 
+    conn->weight = 1;
     if (work == NULL) {
         return 1011;
     }
     if (wh_proto_open(work->pool, &conn->link, conn->in, conn->in_len, wh_clock_now(env->clock),
                       &work->msg, &err) != APR_SUCCESS) {
         code = wh_proto_close_code(err.code);
-        wh_log(WH_LOG_WARN, "WH0401", "worker %" APR_INT64_T_FMT ": frame refused: %s (%s)",
-               conn->worker, err.text, err.code);
+        say_refused(conn, &err);
         apr_pool_destroy(work->pool);
         return code != 0 ? code : answer_error(env, conn, "", err.code, err.text);
     }
@@ -76,6 +103,7 @@ int wh_hub_dispatch_in(const wh_hub_env_t *env, wh_hub_conn_t *conn)
         apr_pool_destroy(work->pool);
         return code;
     }
+    conn->weight = weight_of(work->msg.type);
     account(conn, work);
     wh_mailbox_put(env->box, work);
     return 0;

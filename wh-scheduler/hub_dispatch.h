@@ -10,6 +10,8 @@
 #include "wh-scheduler/hub_conn.h"
 #include "wh-scheduler/mailbox.h"
 
+#define WH_HUB_DISPATCH_HEAVY 25 /* so many others' weight: 20 a second, 80 at once */
+
 typedef struct wh_hub_env_t {
     wh_mailbox_t *box;
     const wh_clock_t *clock;
@@ -20,7 +22,7 @@ typedef struct wh_hub_env_t {
 /* The whole message in conn->in. 0, or the code to close the connection with. A frame that is right
  * but of no known type, or of a wrong time, is answered with an error frame (F89, F95). When the
  * connection's share of the mailbox is full, conn->paused is set: stop reading until
- * WH_POST_RESUME. */
+ * WH_POST_RESUME. conn->weight says what it weighs: for wh_hub_conn_weigh. */
 int wh_hub_dispatch_in(const wh_hub_env_t *env, wh_hub_conn_t *conn);
 
 /* Seals a frame and queues it. 0, or the code to close with. payload is borrowed. */

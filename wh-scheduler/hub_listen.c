@@ -24,14 +24,14 @@ wh_hub_way_e wh_hub_way(struct lws *wsi)
                                                                        : WH_HUB_WAY_UNIX;
 }
 
-void wh_hub_address(struct lws *wsi, unsigned char out[16], char text[64])
+static void address_of(int fd, unsigned char out[16], char text[64])
 {
     struct sockaddr_storage sa = {0};
     socklen_t len = sizeof(sa);
 
     memset(out, 0, 16);
     text[0] = '\0';
-    if (getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&sa, &len) != 0) {
+    if (getpeername(fd, (struct sockaddr *)&sa, &len) != 0) {
         return;
     }
     if (sa.ss_family == AF_INET) {
@@ -46,6 +46,11 @@ void wh_hub_address(struct lws *wsi, unsigned char out[16], char text[64])
         memcpy(out, &in6->sin6_addr, 16);
         (void)inet_ntop(AF_INET6, &in6->sin6_addr, text, 64);
     }
+}
+
+void wh_hub_address(struct lws *wsi, unsigned char out[16], char text[64])
+{
+    address_of(lws_get_socket_fd(wsi), out, text);
 }
 
 /* ---- Knocking ---- */
@@ -67,6 +72,49 @@ static int peer_wrong(const wh_hub_t *hub, int fd)
     return 0;
 }
 
+/* How many of one address are at a door, and the one of them that has been there longest. */
+static int crowd_of(wh_hub_half_t *halves, wh_hub_way_e way, const unsigned char address[16],
+                    wh_hub_half_t **oldest)
+{
+    int n = 0;
+
+    for (wh_hub_half_t *h = halves; h != NULL; h = h->next) {
+        if (h->way == way && !h->out && memcmp(h->address, address, sizeof(h->address)) == 0) {
+            n++;
+            *oldest = h; /* newer ones come first in the list */
+        }
+    }
+    return n;
+}
+
+/* A door is full: whoever has fewer there than another address has takes the place of that one's
+ * oldest, so that one address alone keeps nobody out. 1 = there is room now. */
+static int make_room(wh_hub_t *hub, wh_hub_way_e way, int fd)
+{
+    unsigned char address[16];
+    char text[64];
+    wh_hub_half_t *own = NULL, *oldest = NULL;
+    int most = 0;
+
+    address_of(fd, address, text);
+    for (const wh_hub_half_t *h = hub->halves; h != NULL; h = h->next) {
+        wh_hub_half_t *its = NULL;
+        int n = h->way == way && !h->out ? crowd_of(hub->halves, way, h->address, &its) : 0;
+
+        if (n > most) {
+            most = n;
+            oldest = its;
+        }
+    }
+    if (oldest == NULL || crowd_of(hub->halves, way, address, &own) + 1 >= most) {
+        return 0;
+    }
+    oldest->out = 1;
+    hub->n_out[way]++;
+    lws_set_timeout(oldest->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+    return 1;
+}
+
 /* Only while there is room: beyond that every accept would fail at the limit of descriptors, in a
  * busy loop. */
 int wh_hub_knock(struct lws *wsi, int fd)
@@ -77,7 +125,12 @@ int wh_hub_knock(struct lws *wsi, int fd)
     if (way == WH_HUB_WAY_UNIX && peer_wrong(hub, fd)) {
         return 1;
     }
-    return hub->draining || hub->n_halves[way] >= WH_HUB_HALF_MAX ||
+    if (hub->n_halves[way] - hub->n_out[way] >= WH_HUB_HALF_MAX &&
+        (way == WH_HUB_WAY_UNIX || hub->n_halves[way] >= 2 * WH_HUB_HALF_MAX ||
+         !make_room(hub, way, fd))) {
+        return 1;
+    }
+    return hub->draining ||
            hub->n_conns + hub->n_halves[WH_HUB_WAY_UNIX] + hub->n_halves[WH_HUB_WAY_TLS] >=
                hub->room;
 }
@@ -86,6 +139,7 @@ int wh_hub_half_begin(struct lws *wsi)
 {
     wh_hub_t *hub = wh_hub_of(wsi);
     wh_hub_half_t *half = calloc(1, sizeof(*half));
+    char text[64];
 
     if (half == NULL) {
         return -1;
@@ -93,6 +147,7 @@ int wh_hub_half_begin(struct lws *wsi)
     half->wsi = wsi;
     half->way = wh_hub_way(wsi);
     half->since = wh_clock_mono(hub->opt.clock);
+    wh_hub_address(wsi, half->address, text);
     half->next = hub->halves;
     half->at = &hub->halves;
     if (half->next != NULL) {
@@ -113,6 +168,7 @@ void wh_hub_half_end(struct lws *wsi)
     }
     lws_set_opaque_user_data(wsi, NULL);
     wh_hub_of(wsi)->n_halves[half->way]--;
+    wh_hub_of(wsi)->n_out[half->way] -= half->out;
     *half->at = half->next;
     if (half->next != NULL) {
         half->next->at = half->at;

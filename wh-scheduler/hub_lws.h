@@ -26,6 +26,8 @@ typedef struct wh_hub_half_t {
     struct lws *wsi;
     wh_hub_way_e way;
     wh_mono_t since;
+    unsigned char address[16];
+    int out; /* it has to go: another comes in its place */
 } wh_hub_half_t;
 
 #define WH_HUB_SESSION_MAGIC 0x77684855u
@@ -46,7 +48,7 @@ struct wh_hub_t {
     int n_conns, room; /* room: connections of any kind for which there are descriptors */
     int crowded;       /* it was said that there is little room left */
     wh_hub_half_t *halves;
-    int n_halves[WH_HUB_WAYS];
+    int n_halves[WH_HUB_WAYS], n_out[WH_HUB_WAYS]; /* n_out: of the halves, those that have to go */
     apr_uint64_t last_id;
     int draining;
     wh_hub_auth_t auth;

@@ -64,7 +64,7 @@ apr_status_t wh_hub_msg_violation(const wh_hub_msg_in_t *in, wh_err_t *err)
         return wh_err_set(err, 403, "not_yours", "This worker has no such live container.");
     }
     rv = rv == APR_SUCCESS ? wh_hub_msg_show_app(in, m.deployment, err) : rv;
-    if (rv == APR_SUCCESS) {
+    if (rv == APR_SUCCESS && wh_core_may_say(in->core, in->peer->worker)) {
         wh_log(WH_LOG_WARN, "WH0427", "app %s: violation on worker %" APR_INT64_T_FMT ": %s", m.app,
                in->peer->worker, o.reason);
     }

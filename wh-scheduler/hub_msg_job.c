@@ -101,8 +101,11 @@ static apr_status_t declined(const wh_hub_msg_in_t *in, const wh_job_t *job,
     wh_mono_t mono = wh_clock_mono(core->clock);
     int times = wh_decline_note(&core->declines, job->id, job->epoch, in->peer->worker, mono);
 
-    wh_log(WH_LOG_WARN, "WH0472", "job %s: worker %" APR_INT64_T_FMT " does not take it now: %s",
-           job->id, in->peer->worker, m->reason);
+    if (wh_core_may_say(core, in->peer->worker)) {
+        wh_log(WH_LOG_WARN, "WH0472",
+               "job %s: worker %" APR_INT64_T_FMT " does not take it now: %s", job->id,
+               in->peer->worker, m->reason);
+    }
     if (times < WH_DECLINE_TIMES || job->kind != WH_JOB_KIND_DEPLOY) {
         in->peer->offer_again = wh_mono_add(mono, OFFER_AGAIN_US);
         return APR_SUCCESS;

@@ -94,11 +94,11 @@ static apr_status_t take_place(const wh_hub_msg_in_t *in, const wh_msg_container
         return APR_SUCCESS;
     }
     rv = wh_db_instance_set_place(in->core->dbc, in->p, in->peer->worker, &at, err);
-    if (rv == APR_SUCCESS) {
+    in->core->republish |= rv == APR_SUCCESS;
+    if (rv == APR_SUCCESS && wh_core_may_say(in->core, in->peer->worker)) {
         wh_log(WH_LOG_INFO, NULL,
                "deployment %s: its container answers at %s:%" APR_INT64_T_FMT " now", c->deployment,
                c->address, c->port);
-        in->core->republish = 1;
     }
     return rv;
 }
@@ -138,6 +138,9 @@ apr_status_t wh_hub_msg_hello(const wh_hub_msg_in_t *in, wh_err_t *err)
 
     if (rv != APR_SUCCESS) {
         return rv;
+    }
+    if (in->peer->ready) { /* it is the dearest of all frames */
+        return wh_err_set(err, 400, "bad_payload", "A connection has one hello.");
     }
     said.version = hello.version;
     said.engine = hello.engine;
@@ -207,6 +210,9 @@ apr_status_t wh_hub_msg_error(const wh_hub_msg_in_t *in, wh_err_t *err)
     wh_msg_error_t m;
     apr_status_t rv = wh_proto_msg_error_decode(in->p, in->msg->p, &m, err);
 
+    if (rv == APR_SUCCESS && !wh_core_may_say(in->core, in->peer->worker)) {
+        return APR_SUCCESS;
+    }
     if (rv == APR_SUCCESS) {
         wh_log(WH_LOG_WARN, "WH0471", "worker %" APR_INT64_T_FMT " reports an error: %s: %s",
                in->peer->worker, m.code, m.message);

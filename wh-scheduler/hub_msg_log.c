@@ -17,6 +17,9 @@ static void acknowledge(wh_core_t *core, const wh_peer_t *peer, const char *job,
 static void too_late(const wh_hub_msg_in_t *in, const char *what, const char *id, int lines)
 {
     in->core->late_lines += lines;
+    if (!wh_core_may_say(in->core, in->peer->worker)) {
+        return;
+    }
     wh_log(WH_LOG_INFO, NULL,
            "%s %s: %d log lines of worker %" APR_INT64_T_FMT " came too late and are dropped", what,
            id, lines, in->peer->worker);

@@ -15,6 +15,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/core.c wh-scheduler/core.h \
 	wh-scheduler/dbthread.c wh-scheduler/dbthread.h \
 	wh-scheduler/decline.c wh-scheduler/decline.h \
+	wh-scheduler/say.c wh-scheduler/say.h \
 	wh-scheduler/desired.c wh-scheduler/desired.h \
 	wh-scheduler/drain.c wh-scheduler/drain.h \
 	wh-scheduler/finish.c wh-scheduler/finish.h \

@@ -142,10 +142,12 @@ apr_status_t wh_recover_worker(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
         const wh_msg_ref_t *ref = &APR_ARRAY_IDX(hello->running, i, wh_msg_ref_t);
 
         if (find_job(processing, ref) == NULL && find_job(assigned, ref) == NULL) {
-            wh_log(WH_LOG_INFO, NULL,
-                   "worker %" APR_INT64_T_FMT " runs job %s at epoch %" APR_INT64_T_FMT
-                   ", which is over: canceled",
-                   peer->worker, ref->job, ref->epoch);
+            if (wh_core_may_say(core, peer->worker)) {
+                wh_log(WH_LOG_INFO, NULL,
+                       "worker %" APR_INT64_T_FMT " runs job %s at epoch %" APR_INT64_T_FMT
+                       ", which is over: canceled",
+                       peer->worker, ref->job, ref->epoch);
+            }
             wh_core_send_ref(core, peer, WH_MSG_JOB_CANCEL, ref->job, ref->epoch);
         }
     }

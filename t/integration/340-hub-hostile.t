@@ -266,6 +266,10 @@ for my $way (qw(httpd tls)) {
     $ssl_gone //= time - $from if soon(sub { waitpid($ssl_pid, 1) == $ssl_pid }, 3);
     cmp_ok($ssl_gone // 99, '<=', 5.3, sprintf 'G20 who dribbles a header too (%.2f s)', $ssl_gone // 99);
     close $dribble;
+    my @crowd = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $tls_port) } 1 .. 150;
+    my $answer = qx{printf 'GET /v1/workers/ws HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' | timeout 3 openssl s_client -quiet -bind 127.0.0.2:0 -connect 127.0.0.1:$tls_port 2>/dev/null};
+    like($answer, qr{^HTTP/1.1 426 }, 'G20 a crowd of one address at the door keeps none of another out');
+    @crowd = ();
     my @more = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $tls_port) } 1 .. 200;
     ok(up(worker('httpd')), 'two hundred of them keep nobody from coming in through Apache');
     cmp_ok(fds() - $fds, '<', 130, 'and hold a bounded number of descriptors');

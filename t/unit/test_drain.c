@@ -84,6 +84,7 @@ static void test_place(void **state)
     assert_int_equal(sched_result(s, w->id, db_id(t, 'j', 1), 1, "succeeded"), APR_SUCCESS);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         sched_tick(s);
+        wh_core_peer(&s->core, w->id)->ready = 0; /* as on a new connection */
         (void)sched_say(s, w->id, WH_MSG_HELLO,
                         json_pack(format, "version", "0.1.0", "name", w->name, "cpu_millis", 4000,
                                   "memory_bytes", 1 << 30, "labels", "engine", w->engine,

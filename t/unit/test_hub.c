@@ -6,6 +6,7 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_assertion.h"
+#include "libwh/wh_log.h"
 #include "libwh/wh_proto_msg.h"
 #include "wh-scheduler/hub_conn.h"
 #include "wh-scheduler/hub_dispatch.h"
@@ -203,6 +204,13 @@ static int say(bench_t *b, apr_pool_t *p, const char *type, apr_time_t at)
     return code;
 }
 
+static void count_line(void *baton, int level, const char *tag, const char *line)
+{
+    (void)tag;
+    (void)line;
+    *(int *)baton += level <= WH_LOG_INFO;
+}
+
 /* The error code in the frame that the hub has queued. */
 static const char *error_of(bench_t *b, apr_pool_t *p)
 {
@@ -259,6 +267,48 @@ static void test_frame_refused(void **state)
     apr_pool_destroy(wh_mailbox_take(b.env.box, 0, &poked, &stopped)->pool);
     assert_null(wh_mailbox_take(b.env.box, 0, &poked, &stopped));
     wh_hub_conn_free(b.conn);
+}
+
+/* How many of a type a connection may say at once. */
+static int at_once(apr_pool_t *p, const char *type, apr_interval_time_t ago, int *lines)
+{
+    wh_mono_t now = {1000};
+    bench_t b;
+    int n = 0, poked, stopped;
+    wh_work_t *work;
+
+    bench_make(&b, p);
+    wh_log_set_sink(count_line, lines);
+    while (n < 3000 && wh_hub_conn_pace(b.conn, 300, 1, now)) {
+        assert_int_equal(say(&b, p, type, b.clock.now - ago), 0);
+        b.conn->out_frames = 0;
+        b.conn->out_bytes = 0;
+        n++;
+        if (!wh_hub_conn_weigh(b.conn, b.conn->weight, now)) {
+            break;
+        }
+    }
+    wh_log_set_sink(NULL, NULL);
+    while ((work = wh_mailbox_take(b.env.box, 0, &poked, &stopped)) != NULL) {
+        apr_pool_destroy(work->pool);
+    }
+    wh_hub_conn_free(b.conn);
+    return n;
+}
+
+static void test_heavy(void **state)
+{
+    apr_pool_t *p = *state;
+    int lines = 0;
+
+    assert_int_equal(at_once(p, "heartbeat", 0, &lines), WH_HUB_CONN_BURST);
+    assert_in_range(at_once(p, "violation", 0, &lines), 70, 90);
+    assert_in_range(at_once(p, "error", 0, &lines), 70, 90);
+    assert_in_range(at_once(p, "app_status", 0, &lines), 190, 210);
+    assert_in_range(at_once(p, "hello", 0, &lines), 15, 25);
+    assert_int_equal(lines, 0);
+    assert_in_range(at_once(p, "heartbeat", apr_time_from_sec(301), &lines), 70, 90);
+    assert_in_range(lines, 1, 25);
 }
 
 static void test_share(void **state)
@@ -367,6 +417,7 @@ int main(void)
         UNIT("the first reason to close is the one that counts", test_close_once),
         UNIT("F85 a good frame goes to the database thread", test_frame_in),
         UNIT("F85 F95 XE10 XE11 XE12 every other is answered or ends the link", test_frame_refused),
+        UNIT("XE16 what is written down at a worker's word weighs more than the rest", test_heavy),
         UNIT("a connection has a bounded share of the mailbox", test_share),
         UNIT("an upgrade needs the assertion of exactly that", test_assertion),
         UNIT("the mailbox: pokes are one, work is done before the end", test_mailbox),

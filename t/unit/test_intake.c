@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "libwh/wh_json.h"
+#include "libwh/wh_log.h"
 
 typedef struct stage_t {
     db_t *t;
@@ -288,6 +289,68 @@ static void test_build(void **state)
     sched_end(g.s);
 }
 
+/* ---- what a worker can make us log ---- */
+
+static void count_line(void *baton, int level, const char *tag, const char *line)
+{
+    (void)level;
+    (void)tag;
+    assert_null(strchr(line, '\n'));
+    ++*(int *)baton;
+}
+
+static void many(stage_t *g, apr_int64_t worker, int *lines)
+{
+    wh_log_set_sink(count_line, lines);
+    for (int i = 0; i < 400; i++) {
+        (void)sched_say(g->s, worker, WH_MSG_ERROR,
+                        json_pack("{s:s, s:s, s:s}", "in_reply_to", "", "code", "x\n", "message",
+                                  "a\nline"));
+        (void)sched_say(g->s, worker, WH_MSG_BUILD_LOG, built(g, 1 + i, 1));
+        (void)sched_say(g->s, worker, WH_MSG_VIOLATION,
+                        violation(g, g->a->id, i % 2 ? g->container : "c"));
+        (void)sched_result(g->s, worker, g->j, 1, "failed");
+    }
+    wh_log_set_sink(NULL, NULL);
+}
+
+static void test_noise(void **state)
+{
+    stage_t g = stage(*state);
+    int lines = 0;
+
+    running(&g);
+    many(&g, g.w->id, &lines);
+    assert_in_range(lines, 1, 100);
+    lines = 0;
+    sched_pass(g.s, 10);
+    many(&g, g.w->id, &lines);
+    assert_in_range(lines, 10, 12); /* and how many were left out */
+    /* the neighbour's are said all the same */
+    lines = 0;
+    many(&g, g.other->id, &lines);
+    assert_in_range(lines, 90, 100);
+    sched_end(g.s);
+}
+
+/* 1024 containers in each: one a connection is enough. */
+static void test_hello_once(void **state)
+{
+    stage_t g = stage(*state);
+
+    assert_int_not_equal(
+        sched_say(g.s, g.w->id, WH_MSG_HELLO,
+                  json_pack("{s:s,s:s,s:i,s:i,s:{},s:s,s:i,s:[],s:[],s:[]}", "version", "9", "name",
+                            g.w->name, "cpu_millis", 7, "memory_bytes", 7, "labels", "engine", "",
+                            "max_jobs", 1, "running", "results", "instances")),
+        APR_SUCCESS);
+    assert_string_not_equal(
+        db_value(g.t, apr_psprintf(g.t->p, "SELECT cpu_millis FROM workers WHERE id = %d",
+                                   (int)g.w->id)),
+        "7");
+    sched_end(g.s);
+}
+
 static void test_refuses(void **state)
 {
     stage_t g = stage(*state);
@@ -365,6 +428,8 @@ int main(void)
         DB_CASE("F103 XE18 lines of running apps: whose, asked once, dropped when over",
                 test_runtime),
         DB_CASE("F104 XE18 lines of builds: whose, once, dropped when over", test_build),
+        DB_CASE("XM2 what a worker can make us log has a measure", test_noise),
+        DB_CASE("a connection has one hello", test_hello_once),
         DB_CASE("a worker says why it takes no builds", test_refuses),
     };
 
