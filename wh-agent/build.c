@@ -10,6 +10,7 @@
 #include "wh-agent/build.h"
 #include "wh-agent/dockerfile.h"
 #include "wh-agent/hold.h"
+#include "wh-agent/layers.h"
 #include "wh-agent/release.h"
 
 #define DOCKERFILE_MAX WH_MIB
@@ -316,11 +317,14 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         .text_baton = words,
         .deadline = source->opts.deadline,
         .over = end_hold,
+        .layers = apr_palloc(work->p, sizeof(wh_layers_t)),
         .settled = &work->settled};
+    apr_time_t begun = wh_clock_now(work->clock);
     wh_dockerfile_t dockerfile;
     apr_status_t rv = check_tree(work, source, &dockerfile, err);
 
     words->logs = work->logs;
+    wh_layers_init(work->p, build.layers);
     if (rv == APR_SUCCESS)
         rv = wh_base_check(work, engine, &dockerfile, build.deadline, err);
     /* What was refused is never built, whatever words of the tenant's the refusal repeats. */
@@ -333,5 +337,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         stream.bytes = 0;
         rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
     }
+    if (rv != APR_SUCCESS)
+        wh_layers_remove(work, build.layers, begun);
     return outcome(&stream, job->build_s, rv, err);
 }

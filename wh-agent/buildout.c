@@ -81,6 +81,8 @@ static void line_done(wh_buildout_t *out)
         stream = text_of(obj, "stream");
         if (stream[0] != '\0')
             out->fn(out->baton, WH_STREAM_OUT, stream, strlen(stream));
+        if (out->layers != NULL)
+            wh_layers_feed(out->layers, stream);
         take_status(out, obj);
         take_image(out, obj);
         take_error(out, obj);

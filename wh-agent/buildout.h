@@ -4,6 +4,7 @@
 
 #include "libwh/wh_err.h"
 #include "libwh/wh_model.h"
+#include "wh-agent/layers.h"
 
 #define WH_BUILDOUT_LINE_MAX ((size_t)(256 * 1024))
 
@@ -16,9 +17,10 @@ typedef struct wh_buildout_t {
     apr_pool_t *scratch;
     char *line;
     size_t have;
-    int skipping;     /* a line longer than the limit is passed over */
-    char image[80];   /* "sha256:…" once it was said */
-    char error[1024]; /* the engine's reason, "" = none so far */
+    int skipping;        /* a line longer than the limit is passed over */
+    char image[80];      /* "sha256:…" once it was said */
+    char error[1024];    /* the engine's reason, "" = none so far */
+    wh_layers_t *layers; /* set after init; NULL = nobody asks */
 } wh_buildout_t;
 
 /* The line buffer is in p. Errors: internal. */

@@ -153,8 +153,9 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .def = "0",
      .min = 0,
      .max = APR_INT64_MAX,
-     .doc = "Disk for images built here; over it the oldest that nothing runs from go, but for the "
-            "newest of each app. 0 = no limit."},
+     .doc = "Disk for images built here and git caches, on an agent with an engine; over it the "
+            "oldest go that nothing runs from, but for each app's newest, and then the caches used "
+            "longest ago. 0 = no limit."},
     {.name = "disk_floor_bytes",
      .type = WH_CONF_BYTES,
      .offset = AT(disk_floor_bytes),

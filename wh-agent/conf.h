@@ -28,7 +28,7 @@ typedef struct wh_agent_conf_t {
     apr_int64_t build_memory_bytes;
     apr_int64_t publish_port_min, publish_port_max;
     apr_int64_t images_kept;                          /* an app, newest first */
-    apr_int64_t storage_quota_bytes;                  /* of images; 0 = none */
+    apr_int64_t storage_quota_bytes;                  /* of images and git caches; 0 = none */
     apr_int64_t disk_floor_bytes, memory_floor_bytes; /* 0 = none */
     apr_int64_t build_cpu_weight;
     int git_private_addresses;

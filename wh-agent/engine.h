@@ -79,6 +79,8 @@ typedef struct wh_engine_image_t {
     const char *id;
     apr_array_header_t *labels;  /* wh_engine_label_t */
     apr_array_header_t *onbuild; /* const char *: what a build on it does first */
+    apr_array_header_t *tags;    /* const char * */
+    apr_time_t created_at;
 } wh_engine_image_t;
 
 /* The tar stream of a build: bytes put into buf, 0 = the end, -1 = it failed (the build ends). */
@@ -90,6 +92,8 @@ typedef void wh_engine_text_fn(void *baton, wh_stream_e stream, const char *buf,
 /* A container has ended; which one is to be looked up. */
 typedef void wh_engine_event_fn(void *baton);
 
+typedef struct wh_layers_t wh_layers_t; /* layers.h */
+
 typedef struct wh_engine_build_t {
     const char *dockerfile; /* inside the stream */
     const char *tag;
@@ -100,6 +104,7 @@ typedef struct wh_engine_build_t {
     void *read_baton;
     wh_engine_text_fn *text;
     void *text_baton;
+    wh_layers_t *layers; /* what it made on its way, also when it fails; may be NULL */
     wh_mono_t deadline;
     /* Cancel or deadline: end what runs of it. The engine then still has a while to say that the
      * build is over; whether it did comes back in *settled. */
@@ -168,6 +173,8 @@ typedef struct wh_engine_vt_t {
     /* Take a tag away, and the image with its last one. Fine when it is in use or not there: it
      * stays then. */
     apr_status_t (*image_remove)(wh_engine_t *e, apr_pool_t *p, const char *tag, wh_err_t *err);
+    /* A nameless image by its id, and nothing that is below it. Fine as above. */
+    apr_status_t (*layer_remove)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_err_t *err);
 } wh_engine_vt_t;
 
 struct wh_engine_t {

@@ -152,6 +152,7 @@ static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_
     wh_engine_reply_t reply = {.answered = 1};
     apr_status_t rv = wh_buildout_init(p, out, build->text, build->text_baton);
 
+    out->layers = build->layers;
     *build->settled = 1;
     if (rv != APR_SUCCESS)
         return wh_err_wrap(err, rv, 500, "internal", "cannot read a build's output");
@@ -409,18 +410,32 @@ static apr_status_t docker_images(wh_engine_t *e, apr_pool_t *p, const wh_engine
     return list_of(e, p, "/images/json", with, items, err);
 }
 
-static apr_status_t docker_image_remove(wh_engine_t *e, apr_pool_t *p, const char *tag,
-                                        wh_err_t *err)
+static apr_status_t image_remove(wh_engine_t *e, apr_pool_t *p, const char *name, const char *how,
+                                 wh_err_t *err)
 {
-    wh_engine_call_t call = {.method = "DELETE",
-                             .path =
-                                 apr_pstrcat(p, "/images/", wh_engine_http_escape(p, tag), NULL)};
+    wh_engine_call_t call = {
+        .method = "DELETE",
+        .path = apr_pstrcat(p, "/images/", wh_engine_http_escape(p, name), how, NULL)};
     wh_engine_reply_t reply;
     apr_status_t rv = call_api(docker_of(e), p, &call, &reply, err);
 
     if (rv == APR_SUCCESS && reply.status >= 500)
         rv = refused(p, "remove the image", &reply, err);
     return rv;
+}
+
+static apr_status_t docker_image_remove(wh_engine_t *e, apr_pool_t *p, const char *tag,
+                                        wh_err_t *err)
+{
+    return image_remove(e, p, tag, "", err);
+}
+
+static apr_status_t docker_layer_remove(wh_engine_t *e, apr_pool_t *p, const char *id,
+                                        wh_err_t *err)
+{
+    const char *bare = strncmp(id, "sha256:", 7) == 0 ? id + 7 : id;
+
+    return image_remove(e, p, bare, "?noprune=1", err);
 }
 
 /* Lines of JSON; of one that is longer than any event of ours the rest is left out. */
@@ -563,6 +578,7 @@ static const wh_engine_vt_t docker_vt = {
     .image = docker_image,
     .pull = docker_pull,
     .image_remove = docker_image_remove,
+    .layer_remove = docker_layer_remove,
 };
 
 apr_status_t wh_engine_docker_open(apr_pool_t *p, const wh_engine_open_t *open, wh_engine_t **out,

@@ -228,6 +228,8 @@ apr_status_t wh_engine_json_image(apr_pool_t *p, const char *body, size_t n,
     image->id = apr_pstrdup(p, str_of(top, "Id"));
     image->labels = labels_of(p, json_object_get(config, "Labels"));
     image->onbuild = tags_of(p, json_object_get(config, "OnBuild"));
+    image->tags = tags_of(p, json_object_get(top, "RepoTags"));
+    image->created_at = time_of(top, "Created");
     if (image->id[0] == '\0')
         return wh_err_set(err, 502, "engine_error", "the engine's description is incomplete");
     return APR_SUCCESS;

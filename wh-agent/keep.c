@@ -2,6 +2,7 @@
 #include <string.h>
 #include <apr_strings.h>
 #include "libwh/wh_log.h"
+#include "wh-agent/caches.h"
 #include "wh-agent/keep.h"
 
 /* ---- the plan ---- */
@@ -150,6 +151,21 @@ static apr_status_t remove_all(wh_engine_t *e, apr_pool_t *p, const apr_array_he
     return rv;
 }
 
+/* What the images leave of the quota is for the git caches. */
+static apr_status_t trim_caches(apr_pool_t *p, const wh_keep_opts_t *opts, apr_int64_t bytes,
+                                wh_err_t *err)
+{
+    apr_int64_t left;
+    int gone;
+    apr_status_t rv =
+        wh_caches_trim(p, opts->conf->state_dir, bytes > 0 ? bytes : 0, &left, &gone, err);
+
+    wh_log(WH_LOG_DEBUG, NULL,
+           "keeping house: %d git caches went, %" APR_INT64_T_FMT " MiB are kept", gone,
+           left / WH_MIB);
+    return rv;
+}
+
 apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *err)
 {
     wh_engine_open_t open = {.socket = opts->conf->engine_socket, .clock = opts->clock};
@@ -177,5 +193,5 @@ apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *er
     wh_log(WH_LOG_DEBUG, NULL,
            "keeping house: %d of %d images with our label went, %" APR_INT64_T_FMT " MiB are kept",
            go->nelts, images->nelts, bytes / WH_MIB);
-    return rv;
+    return rv == APR_SUCCESS && in.quota > 0 ? trim_caches(p, opts, in.quota - bytes, err) : rv;
 }

@@ -11,6 +11,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/box.c wh-agent/box.h \
 	wh-agent/build.c wh-agent/build.h \
 	wh-agent/buildout.c wh-agent/buildout.h \
+	wh-agent/caches.c wh-agent/caches.h \
 	wh-agent/cancel.c wh-agent/cancel.h \
 	wh-agent/catfile.c wh-agent/catfile.h \
 	wh-agent/cause.c wh-agent/cause.h \
@@ -31,6 +32,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/jail.c wh-agent/jail.h \
 	wh-agent/job.c wh-agent/job.h \
 	wh-agent/keep.c wh-agent/keep.h \
+	wh-agent/layers.c wh-agent/layers.h \
 	wh-agent/link.c wh-agent/link.h \
 	wh-agent/link_conn.c wh-agent/link_conn.h \
 	wh-agent/logs.c wh-agent/logs.h \

@@ -220,6 +220,7 @@ static apr_status_t lock_cache(apr_pool_t *p, const wh_source_t *source, wh_err_
         }
     }
     apr_pool_cleanup_register(p, (void *)(intptr_t)fd, unlock, apr_pool_cleanup_null);
+    (void)futimens(fd, NULL); /* when it was last used (caches.c) */
     return APR_SUCCESS;
 }
 

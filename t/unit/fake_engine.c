@@ -278,7 +278,8 @@ static const wh_engine_vt_t vt = {.version = fake_version,
                                   .events = fake_events,
                                   .image = fake_image,
                                   .pull = fake_pull,
-                                  .image_remove = fake_image_remove};
+                                  .image_remove = fake_image_remove,
+                                  .layer_remove = fake_image_remove};
 
 void fake_engine_reset(apr_pool_t *p)
 {

@@ -3,6 +3,7 @@
 #include "wh-agent/buildout.h"
 #include "wh-agent/engine_json.h"
 #include "wh-agent/frames.h"
+#include "wh-agent/layers.h"
 
 #define ID64 "ee771070f549a951a2e7e4ea626af9f1ceaae4515d46cc877ec736314d83ef74"
 
@@ -44,8 +45,7 @@ static void test_spec(void **state)
         wh_json_text(p, body, NULL),
         "\"PortBindings\":{\"8080/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"20001\"}]}"));
     assert_non_null(strstr(wh_json_text(p, body, NULL), "\"Env\":[\"PORT=8080\"]"));
-    assert_non_null(
-        strstr(wh_json_text(p, body, NULL), "\"Name\":\"no\",\"MaximumRetryCount\":0"));
+    assert_non_null(strstr(wh_json_text(p, body, NULL), "\"Name\":\"no\",\"MaximumRetryCount\":0"));
     /* D3: what must never be asked has no place to be asked in. */
     for (const char *const *key =
              (const char *const[]){"Privileged", "Binds", "Mounts", "PidMode", "IpcMode", "UTSMode",
@@ -289,6 +289,25 @@ static void test_buildout(void **state)
     }
 }
 
+static void test_layers(void **state)
+{
+    wh_layers_t l;
+
+    wh_layers_init(*state, &l);
+    wh_layers_feed(&l, "STEP 1/3: FROM scratch\n");
+    wh_layers_feed(&l, "--> e5363288825\n");
+    wh_layers_feed(&l, "--> Using cache 71607ca1797a0c7a\n");
+    wh_layers_feed(&l, "--> 71607ca1797\n");
+    wh_layers_feed(&l, " ---> 0123456789ab\r\nand --> 9999999999\n");
+    wh_layers_feed(&l, "--> short\n--> e53632\n--> ../../x0000\n-->\n--> E5363288825\n");
+    assert_int_equal(l.ids->nelts, 2);
+    assert_string_equal(APR_ARRAY_IDX(l.ids, 0, const char *), "e5363288825");
+    assert_string_equal(APR_ARRAY_IDX(l.ids, 1, const char *), "0123456789ab");
+    for (int i = 0; i < 1000; i++)
+        wh_layers_feed(&l, "--> e5363288825\n");
+    assert_int_equal(l.ids->nelts, WH_LAYERS_MAX);
+}
+
 static void test_buildout_error(void **state)
 {
     static const char out[] =
@@ -328,6 +347,7 @@ int main(void)
         UNIT("F279 a build's output is text, image and error", test_buildout),
         UNIT("an error is one sentence", test_buildout_error),
         UNIT("a line without end does not fill the memory", test_buildout_long),
+        UNIT("the layers that a build made, not those that it found", test_layers),
     };
     return UNIT_RUN(tests);
 }

@@ -1,6 +1,12 @@
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <apr_strings.h>
 #include "t/unit/unit.h"
+#include "wh-agent/caches.h"
+#include "wh-agent/fsutil.h"
 #include "wh-agent/keep.h"
 #include "wh-agent/room.h"
 
@@ -230,6 +236,60 @@ static void test_stubborn(void **state)
     assert_int_equal(store.set.images->nelts, 2); /* a1, and a8 that stays; a7 went */
 }
 
+/* ---- git caches ---- */
+
+static void cache_of(apr_pool_t *p, const char *dir, const char *app, int age_s, size_t bytes)
+{
+    const char *cache = apr_pstrcat(p, dir, "/cache/", app, NULL);
+    const char *lock = apr_pstrcat(p, cache, "/lock", NULL);
+    struct timespec times[2] = {{.tv_sec = 1000000 - age_s}, {.tv_sec = 1000000 - age_s}};
+    wh_err_t err = WH_ERR_INIT;
+
+    assert_ok(wh_fsutil_mkdir(p, apr_pstrcat(p, cache, "/git/objects/pack", NULL), &err), &err);
+    assert_ok(wh_fsutil_write(p, apr_pstrcat(p, cache, "/git/objects/pack/x", NULL),
+                              apr_pcalloc(p, bytes), bytes, WH_FSUTIL_QUICK, &err),
+              &err);
+    assert_ok(wh_fsutil_write(p, lock, "", 0, WH_FSUTIL_QUICK, &err), &err);
+    assert_int_equal(utimensat(AT_FDCWD, lock, times, 0), 0);
+}
+
+static int has(apr_pool_t *p, const char *dir, const char *app)
+{
+    return access(apr_pstrcat(p, dir, "/cache/", app, "/git", NULL), F_OK) == 0;
+}
+
+static void test_caches(void **state)
+{
+    static const char *const app[] = {"01hzzzzzzzzzzzzzzzzzzzzz01", "01hzzzzzzzzzzzzzzzzzzzzz02",
+                                      "01hzzzzzzzzzzzzzzzzzzzzz03"};
+    apr_pool_t *p = *state;
+    const char *dir = apr_psprintf(p, "/tmp/wh-agent-caches-%d", (int)getpid());
+    apr_int64_t left;
+    int gone, fd;
+    wh_err_t err = WH_ERR_INIT;
+
+    cache_of(p, dir, app[0], 10, 1000);
+    cache_of(p, dir, app[1], 30, 1000);
+    cache_of(p, dir, app[2], 20, 1000);
+    assert_ok(wh_caches_trim(p, dir, 3000, &left, &gone, &err), &err);
+    assert_int_equal(left, 3000);
+    assert_int_equal(gone, 0);
+    /* The one used longest ago, unless a job works in it. */
+    fd = open(apr_pstrcat(p, dir, "/cache/", app[1], "/lock", NULL), O_RDWR);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_ok(wh_caches_trim(p, dir, 2500, &left, &gone, &err), &err);
+    assert_true(has(p, dir, app[0]) && has(p, dir, app[1]) && !has(p, dir, app[2]));
+    assert_int_equal(left, 2000);
+    close(fd);
+    assert_ok(wh_caches_trim(p, dir, 1500, &left, &gone, &err), &err);
+    assert_true(has(p, dir, app[0]) && !has(p, dir, app[1]));
+    assert_ok(wh_caches_trim(p, dir, 0, &left, &gone, &err), &err);
+    assert_int_equal(left, 0);
+    assert_int_equal(gone, 1);
+    assert_int_equal(access(apr_pstrcat(p, dir, "/cache/", app[0], "/lock", NULL), F_OK), 0);
+    assert_ok(wh_fsutil_remove_tree(p, dir, &err), &err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +298,7 @@ int main(void)
         UNIT("so many images of each app are kept, and what runs", test_kept),
         UNIT("images without a name go", test_nameless),
         UNIT("over the quota the oldest go first", test_quota),
+        UNIT("git caches: the ones used longest ago go, never one in use", test_caches),
     };
     return UNIT_RUN(tests);
 }

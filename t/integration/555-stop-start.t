@@ -1,0 +1,65 @@
+#!/usr/bin/perl
+# An owner stops a container app and starts it again, while its agent stays connected.
+# db: sqlite pgsql
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use JSON::PP;
+use Test::More;
+use WH::Stack;
+use WH::Wait qw(wait_for try_for now_s);
+
+my $src   = $WH::Stack::src;
+my $stack = WH::Stack->new(engine => 1);
+my ($rc, $said) = $stack->run_cmd("$src/conf/engine.sh", 'prepare', $stack->dir . '/engine');
+plan skip_all => "no container engine: $said" if $rc != 0;
+$stack->start;
+$stack->allow_log(qr/AH00957|AH01114/);    # the name is asked for while nobody is behind it
+
+my $box  = WH::Stack::slurp('/bin/busybox');
+my $b    = '/bin/busybox';
+my $repo = $stack->repo('shop');
+$repo->write_file('busybox', $box, 0755);
+$repo->commit({ busybox => $box,
+    'run.sh' => "$b mkdir -p /tmp/www; echo alder > /tmp/www/index.html\nexec $b httpd -f -p \$PORT -h /tmp/www\n",
+    Dockerfile => qq(FROM scratch\nCOPY busybox $b\nCOPY run.sh /run.sh\nCMD ["$b", "sh", "/run.sh"]\n) });
+is($stack->api(POST => '/v1/apps', { slug => 'shop', kind => 'container', repository => { url => $repo->path, branch => 'main' } })->{status}, 201, 'an app');
+my $done = $stack->deploy('shop', {}, 90);
+is($done->{conclusion}, 'succeeded', 'is live') or diag explain $done;
+
+my (undef, $ps) = $stack->podman(qw(ps --all --format), '{{.ID}} {{.Names}}');
+my ($id) = $ps =~ /^(\S+) wisehost-shop-/m;
+sub inspect { my (undef, $text) = $stack->podman('inspect', $id); return decode_json($text)->[0] }
+sub answer { my $got = $stack->get('shop'); return "$got->{status} " . (($got->{body} // '') =~ /(alder)/ ? $1 : '') }
+sub connections { my $n = () = $stack->log_text('agent') =~ /connected to/g; return $n }
+sub want {
+    my $etag = $stack->api(GET => '/v1/apps/shop')->{headers}{etag};
+    return $stack->api(PATCH => '/v1/apps/shop', { desired => shift }, headers => { 'If-Match' => $etag })->{status};
+}
+my ($port, $lines) = (inspect()->{HostConfig}{PortBindings}, connections());
+is(answer(), '200 alder', 'and answers');
+
+for my $round (1, 2) {
+    my $begin = now_s();
+    is(want('stopped'), 200, "round $round: it is stopped");
+    ok(scalar(try_for { answer() =~ /^503/ } 5), 'its name answers 503');
+    ok(scalar(try_for { !inspect()->{State}{Running} } 15), 'its container ends');
+    my $took = now_s() - $begin;
+    cmp_ok($took, '<', 14, sprintf 'soon: %.1f s, at most the ten for its farewell', $took);
+    ok(scalar(try_for { $stack->api(GET => '/v1/apps/shop')->{json}{observed} eq 'stopped' } 5), 'it is observed stopped');
+    select undef, undef, undef, 3;    # two looks of the agent
+    ok(!inspect()->{State}{Running}, 'and nothing brings it back');
+
+    $begin = now_s();
+    is(want('running'), 200, 'it is started');
+    ok(scalar(try_for { answer() eq '200 alder' } 15), 'it answers again') or diag answer(), $stack->log_text('agent');
+    diag sprintf 'stopped in %.1f s, started in %.1f s', $took, now_s() - $begin;
+    is_deeply(inspect()->{HostConfig}{PortBindings}, $port, 'the same container, on the same address');
+    ok(scalar(try_for { $stack->api(GET => '/v1/apps/shop')->{json}{observed} eq 'running' } 5), 'and is observed running');
+}
+is(connections(), $lines, 'the agent was connected all the time');
+my @stuck = $stack->stop;
+is("@stuck", '', 'everything ends by SIGTERM');
+is(join("\n", $stack->bad_log_lines), '', 'the logs are clean');
+done_testing();
