@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,9 @@
 #define DIR_MODE 0755
 #define WANTED_WIDTH 86 /* 64 digits, a space, 20 digits, a line end */
 #define MANIFEST_BYTES_MAX (64 * 1024 * 1024)
+#define JOB_BYTES_MAX (4 * WH_MANIFEST_BYTES_MAX)
+#define FILE_BYTES 4096 /* what the smallest file takes */
+#define SUM_PREFIX ".sum-"
 #define UPLOAD_KEPT_US (APR_INT64_C(24) * 3600 * APR_USEC_PER_SEC) /* longer than any job lasts */
 
 struct wh_mod_object_t {
@@ -190,6 +194,47 @@ static void remove_upload(const wh_mod_store_t *store, const char *dir)
     rmdir(dir);
 }
 
+/* Objects are never taken back, and a job may announce again and again: all that one job makes us
+ * keep has a measure. The sum lies beside its upload, for that goes when it is committed. */
+static apr_status_t charge(const wh_mod_store_t *store, const wh_mod_upload_t *up,
+                           apr_int64_t bytes, wh_err_t *err)
+{
+    const char *path = apr_psprintf(store->p, "%s" SUM_PREFIX "%s.%" APR_INT64_T_FMT,
+                                    path_of(store, "uploads", ""), up->job, up->epoch);
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE), bad;
+    char text[24] = "";
+
+    if (fd < 0) {
+        return failed(err, "make a file");
+    }
+    bad = flock(fd, LOCK_EX) < 0 || pread(fd, text, sizeof(text) - 1, 0) < 0;
+    bytes += apr_atoi64(text);
+    if (!bad && bytes <= JOB_BYTES_MAX) {
+        apr_snprintf(text, sizeof(text), "%020" APR_INT64_T_FMT, bytes);
+        bad = pwrite(fd, text, 20, 0) != 20;
+    }
+    close(fd);
+    if (bad) {
+        return failed(err, "count what a job sends");
+    }
+    return bytes <= JOB_BYTES_MAX
+               ? APR_SUCCESS
+               : wh_err_set(err, 422, "too_much", "This job has announced more than 4 GiB in all.");
+}
+
+/* What it takes to keep m: what is there already costs nothing. */
+static apr_int64_t price_of(const wh_mod_store_t *store, const wh_manifest_t *m, apr_size_t text)
+{
+    apr_int64_t bytes = (apr_int64_t)text;
+
+    for (int i = 0; i < m->n; i++) {
+        if (!wh_mod_store_has(store, m->entries[i].sha256, m->entries[i].size)) {
+            bytes += m->entries[i].size + FILE_BYTES;
+        }
+    }
+    return bytes;
+}
+
 /* What was announced for a job that was lost is committed by nobody. */
 static void tidy_uploads(const wh_mod_store_t *store)
 {
@@ -205,6 +250,9 @@ static void tidy_uploads(const wh_mod_store_t *store)
     while (apr_dir_read(&info, wanted, d) == APR_SUCCESS) {
         if (info.filetype == APR_DIR && info.name[0] != '.' && info.mtime < old) {
             remove_upload(store, apr_pstrcat(store->p, all, info.name, NULL));
+        } else if (info.filetype == APR_REG && info.mtime < old &&
+                   !strncmp(info.name, SUM_PREFIX, strlen(SUM_PREFIX))) {
+            unlink(apr_pstrcat(store->p, all, info.name, NULL));
         }
     }
     apr_dir_close(d);
@@ -222,6 +270,10 @@ apr_status_t wh_mod_store_stage(const wh_mod_store_t *store, const wh_mod_upload
     json_decref(json);
     if (!text) {
         return wh_err_set(err, 503, "storage_error", "There is no memory for the manifest.");
+    }
+    rv = charge(store, up, price_of(store, m, n), err);
+    if (rv) {
+        return rv;
     }
     if (make_dir(dir, path_of(store, "uploads", ""))) {
         return failed(err, "make the upload's directory");

@@ -70,6 +70,20 @@ is(commit($w1, $job, 3, $id)->{status}, 200, 'committed again (a lost answer): t
 my %changed = (%site, 'index.html' => "<h1>new</h1>\n");
 is_deeply(announce($w1, $job, 3, manifest(%changed))->{json}{missing}, [ sha256_hex("<h1>new</h1>\n") ], 'the next release sends only what changed');
 
+# ---- how much ---
+{
+    my @big = map { { path => "big$_", size => (1 << 30) - 1, sha256 => sha256_hex("big$_") } } 1 .. 5;
+    my @res = map { announce($w2, $job2, 1, [ $_ ]) } @big;
+    is_deeply([ map { $_->{status} } @res[ 0 .. 2 ] ], [ 200, 200, 200 ], 'a job announces again');
+    $api->is_problem($res[4], 422, 'too_much', 'but not more than 4 GiB in all: objects are never taken back');
+    my @sums = glob "$api->{state}/uploads/.sum-$job2.*";
+    is(scalar @sums, 1, 'the sum outlives the upload');
+    utime time - 90_000, time - 90_000, @sums;
+    announce($w1, $job, 3, manifest(%changed));
+    ok(!-e $sums[0], 'and is cleared away a day later');
+    system 'rm', '-rf', "$api->{state}/uploads/$job2.1";
+}
+
 # ---- who may not -----------------------------------------------------------------------------------
 my $files = tree($api->{state});
 my $new = sha256_hex("<h1>new</h1>\n");
