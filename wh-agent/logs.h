@@ -15,7 +15,7 @@
 #include "libwh/wh_proto_msg.h"
 
 #define WH_LOGS_KEPT_MAX (2 * WH_MIB) /* of lines that the hub has not acknowledged */
-#define WH_LOGS_OWN_MAX (64 * WH_KIB)  /* more, for lines of the agent's own */
+#define WH_LOGS_OWN_MAX (64 * WH_KIB) /* more, for lines of the agent's own */
 #define WH_LOGS_BATCH_MAX (192 * WH_KIB)
 
 typedef struct wh_logs_t wh_logs_t;

@@ -70,7 +70,7 @@ static void write_file(wh_wanted_t *wanted)
 
 static apr_status_t parse(wh_wanted_t *wanted, const char *text, size_t n, wh_err_t *err)
 {
-    wh_msg_settings_t settings;
+    wh_msg_settings_t settings = {0};
     json_t *top = NULL, *v;
     size_t i;
     apr_status_t rv = wh_json_load_object(wanted->p, text, n, NULL, &top, err);

@@ -124,7 +124,7 @@ static apr_status_t slurp(const char *path, char **text, apr_size_t *n, wh_err_t
     *text = NULL;
     *n = 0;
     if (fd < 0 || fstat(fd, &st) != 0) {
-        error = errno != 0 ? errno : EIO;
+        error = errno;
     } else if (st.st_size > SIZE_MAX_READ || (*text = malloc((size_t)st.st_size + 1)) == NULL) {
         error = ENOMEM;
     }
@@ -154,7 +154,7 @@ apr_status_t wh_applog_file_read(const char *path, const wh_applog_file_reader_t
     char *text, *end;
     apr_status_t rv = slurp(path, &text, &n, err);
 
-    if (rv != APR_SUCCESS) {
+    if (rv != APR_SUCCESS || text == NULL) {
         return rv;
     }
     while (at < n && (end = memchr(text + at, '\n', n - at)) != NULL) {

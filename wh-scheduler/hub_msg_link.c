@@ -195,8 +195,8 @@ apr_status_t wh_hub_msg_app_status(const wh_hub_msg_in_t *in, wh_err_t *err)
                               .deployment_id = m.deployment,
                               .container = m.container,
                               .observed = m.state,
-                              .reason = wh_text_clean_line(in->p, m.reason, WH_TEXT_NUL,
-                                                           WH_MSG_TEXT_MAX),
+                              .reason =
+                                  wh_text_clean_line(in->p, m.reason, WH_TEXT_NUL, WH_MSG_TEXT_MAX),
                               .restarts = m.restarts};
     rv = observe(in, &o, err);
     if (rv == APR_NOTFOUND) {

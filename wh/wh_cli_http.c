@@ -295,8 +295,9 @@ int wh_cli_list(wh_cli_t *cli, const char *what, json_t **all)
     }
     *all = json_array();
     do {
-        const char *path = apr_pstrcat(cli->p, "/v1/", what, "?limit=100", *cursor ? "&cursor=" : "",
-                                       wh_cli_http_escape(cli, cursor), NULL);
+        const char *path =
+            apr_pstrcat(cli->p, "/v1/", what, "?limit=100", *cursor ? "&cursor=" : "",
+                        wh_cli_http_escape(cli, cursor), NULL);
         if ((rc = wh_cli_http(cli, "GET", path, NULL, NULL, &reply)) != 0)
             break;
         json_array_extend(*all, json_object_get(reply.body, "items"));

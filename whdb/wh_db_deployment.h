@@ -24,9 +24,9 @@ typedef struct wh_db_deployment_new_t {
     const char *commit_message;
     const char *commit_author;
     apr_time_t commit_at;
-    const char *snapshot;  /* wh_model_snapshot_text; also says what the job reserves */
-    apr_int64_t priority;  /* higher goes first (F143) */
-    apr_int64_t worker_id; /* 0 = any (F144): the app's place_worker, resolved */
+    const char *snapshot;     /* wh_model_snapshot_text; also says what the job reserves */
+    apr_int64_t priority;     /* higher goes first (F143) */
+    apr_int64_t worker_id;    /* 0 = any (F144): the app's place_worker, resolved */
     const char *place_zone;   /* only workers of this zone; "" or NULL = any */
     const char *place_labels; /* JSON object of strings that the worker must have; NULL = {} */
     apr_time_t now;

@@ -44,7 +44,8 @@ apr_status_t wh_db_worker_register(wh_dbc_t *dbc, apr_pool_t *p, const wh_worker
                                    wh_err_t *err) WH_DB_CHECKED;
 
 /* The hello of its connection: online, with what the agent says of itself; from w: version, engine,
- * labels, zone ("" = as it was), refuses, cpu_millis, memory_bytes, max_jobs. Counts as a heartbeat.
+ * labels, zone ("" = as it was), refuses, cpu_millis, memory_bytes, max_jobs. Counts as a
+ * heartbeat.
  */
 apr_status_t wh_db_worker_set_online(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t id,
                                      const wh_worker_t *w, apr_time_t now,

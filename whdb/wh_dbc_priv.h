@@ -12,14 +12,14 @@ struct wh_dbc_t {
     wh_dbc_kind_e kind;
     const apr_dbd_driver_t *driver;
     apr_dbd_t *handle;
-    void *native;         /* sqlite3* or PGconn* */
-    apr_pool_t *pool;     /* of this wrapper */
-    apr_pool_t *hpool;    /* of the handle: prepared statements live here */
-    apr_hash_t *prepared; /* label -> apr_dbd_prepared_t* */
-    apr_pool_t *tx_pool;  /* carries the cleanup that rolls back */
+    void *native;           /* sqlite3* or PGconn* */
+    apr_pool_t *pool;       /* of this wrapper */
+    apr_pool_t *hpool;      /* of the handle: prepared statements live here */
+    apr_hash_t *prepared;   /* label -> apr_dbd_prepared_t* */
+    apr_pool_t *tx_pool;    /* carries the cleanup that rolls back */
     wh_dbc_ended_fn *ended; /* may be NULL */
     void *ended_baton;
-    unsigned own : 1;     /* opened by wh_dbc_open: ours to close, never silently reconnected */
+    unsigned own : 1; /* opened by wh_dbc_open: ours to close, never silently reconnected */
     unsigned gone : 1;
     unsigned in_tx : 1;
     unsigned tx_failed : 1;

@@ -27,8 +27,8 @@ static inline world_t *world(apr_pool_t *p)
     world_t *w = apr_pcalloc(p, sizeof(*w));
 
     w->p = p;
-    w->in = (wh_sched_in_t){.now = T0, .workers = w->workers, .jobs = w->jobs, .busy = w->busy,
-                            .held = w->held};
+    w->in = (wh_sched_in_t){
+        .now = T0, .workers = w->workers, .jobs = w->jobs, .busy = w->busy, .held = w->held};
     return w;
 }
 
@@ -36,8 +36,13 @@ static inline wh_sched_worker_t *worker(world_t *w, apr_int64_t id)
 {
     wh_sched_worker_t *wk = &w->workers[w->in.n_workers++];
 
-    *wk = (wh_sched_worker_t){.id = id, .online = 1, .active = 1, .engine = 1, .cpu_millis = 4000,
-                              .memory_bytes = 4 * GIB, .max_jobs = 2};
+    *wk = (wh_sched_worker_t){.id = id,
+                              .online = 1,
+                              .active = 1,
+                              .engine = 1,
+                              .cpu_millis = 4000,
+                              .memory_bytes = 4 * GIB,
+                              .max_jobs = 2};
     return wk;
 }
 
@@ -45,9 +50,14 @@ static inline wh_sched_job_t *job(world_t *w, const char *id, const char *app)
 {
     wh_sched_job_t *j = &w->jobs[w->in.n_jobs++];
 
-    *j = (wh_sched_job_t){.id = id, .app_id = app, .deployment_id = id, .environment = "production",
-                          .kind = WH_JOB_KIND_DEPLOY, .status = WH_JOB_PENDING,
-                          .number = w->in.n_jobs, .created_at = T0 + w->in.n_jobs};
+    *j = (wh_sched_job_t){.id = id,
+                          .app_id = app,
+                          .deployment_id = id,
+                          .environment = "production",
+                          .kind = WH_JOB_KIND_DEPLOY,
+                          .status = WH_JOB_PENDING,
+                          .number = w->in.n_jobs,
+                          .created_at = T0 + w->in.n_jobs};
     return j;
 }
 

@@ -233,7 +233,8 @@ static void test_assign(void **state)
     /* F144 R10: what was placed on this worker by name waits for it; a copy of that snapshot which
      * went elsewhere (a move away from a draining worker) does not wait there. */
     db_sql(t, "UPDATE deployments SET snapshot = replace(snapshot, '\"spa\"',"
-              " '\"placement\":{\"worker\":\"worker-1\"},\"spa\"') WHERE app_id = (SELECT id FROM apps WHERE slug = 'app1')");
+              " '\"placement\":{\"worker\":\"worker-1\"},\"spa\"') WHERE app_id = (SELECT id FROM "
+              "apps WHERE slug = 'app1')");
     BEGIN(t);
     OK(t, wh_db_job_reassign(t->dbc, t->p, db_id(t, 'j', 1), 1, &t->err));
     COMMIT(t);

@@ -79,7 +79,8 @@ static void test_status(void **state)
     assert_string_equal(w->engine, "podman 4");
     assert_ok(wh_db_worker_heartbeat(t->dbc, t->p, w->id, 12345678901, "full", DB_T(100), &t->err),
               &t->err);
-    assert_int_equal(wh_db_worker_heartbeat(t->dbc, t->p, 77, 1, "", DB_T(100), &t->err), APR_NOTFOUND);
+    assert_int_equal(wh_db_worker_heartbeat(t->dbc, t->p, 77, 1, "", DB_T(100), &t->err),
+                     APR_NOTFOUND);
     assert_ok(wh_db_worker_list_silent(t->dbc, t->p, DB_T(50), 10, &list, &t->err), &t->err);
     assert_int_equal(list->nelts, 1);
     assert_int_equal(APR_ARRAY_IDX(list, 0, wh_worker_t *)->id, 2);

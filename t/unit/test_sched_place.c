@@ -139,8 +139,8 @@ static void random_world(world_t *w, unsigned *seed)
         wk->jobs = (int)dice(seed, 4);
     }
     for (int i = 0; i < jobs; i++) {
-        wh_sched_job_t *j = job(w, apr_psprintf(w->p, "j%03d", i),
-                                apr_psprintf(w->p, "a%u", dice(seed, 120)));
+        wh_sched_job_t *j =
+            job(w, apr_psprintf(w->p, "j%03d", i), apr_psprintf(w->p, "a%u", dice(seed, 120)));
 
         j->priority = dice(seed, 3);
         j->created_at = T0 - dice(seed, 1000);
