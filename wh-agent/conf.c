@@ -178,6 +178,12 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .min = 2,
      .max = 1024,
      .doc = "CPU weight of a build when there is not enough for all; a running app has 1024."},
+    {.name = "insecure_http",
+     .type = WH_CONF_BOOL,
+     .offset = AT(insecure_http),
+     .def = "off",
+     .doc = "Whether server_url may be http:// elsewhere than on this machine: keys and tokens can be "
+            "read on the way."},
     {.name = "git_private_addresses",
      .type = WH_CONF_BOOL,
      .offset = AT(git_private_addresses),
@@ -206,10 +212,17 @@ static apr_status_t check_server_url(apr_pool_t *p, wh_agent_conf_t *conf, wh_er
 
 static apr_status_t check_hub_url(apr_pool_t *p, wh_agent_conf_t *conf, wh_err_t *err)
 {
+    apr_array_header_t *server = wh_huburl_of_server(p, conf->server_url);
     apr_status_t rv = wh_huburl_list(p, conf->hub_url, &conf->hub_urls, err);
 
+    if (rv == APR_SUCCESS && !conf->insecure_http &&
+        !wh_huburl_safe(&APR_ARRAY_IDX(server, 0, wh_huburl_t)))
+        return wh_err_set(err, 500, "bad_config",
+                          "server_url: \"%s\": http:// is for this machine only, use https://; "
+                          "insecure_http = on allows it all the same",
+                          conf->server_url);
     if (rv == APR_SUCCESS && conf->hub_urls->nelts == 0)
-        conf->hub_urls = wh_huburl_of_server(p, conf->server_url);
+        conf->hub_urls = server;
     return rv;
 }
 

@@ -31,6 +31,7 @@ typedef struct wh_agent_conf_t {
     apr_int64_t storage_quota_bytes;                  /* of images and git caches; 0 = none */
     apr_int64_t disk_floor_bytes, memory_floor_bytes; /* 0 = none */
     apr_int64_t build_cpu_weight;
+    int insecure_http;
     int git_private_addresses;
 } wh_agent_conf_t;
 

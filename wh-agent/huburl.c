@@ -42,6 +42,11 @@ static int loopback(const char *host)
            (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
 }
 
+int wh_huburl_safe(const wh_huburl_t *url)
+{
+    return url->tls || loopback(url->host);
+}
+
 static apr_status_t take(apr_pool_t *p, const char *text, wh_huburl_t *url, wh_err_t *err)
 {
     const char *rest = NULL;
@@ -54,7 +59,7 @@ static apr_status_t take(apr_pool_t *p, const char *text, wh_huburl_t *url, wh_e
     if (rest == NULL || strpbrk(rest, "@?#\\") != NULL || split(p, rest, url) != 0)
         return wh_err_set(err, 500, "bad_config",
                           "hub_url: \"%s\" is not ws(s)://host[:port][/path]", text);
-    if (!url->tls && !loopback(url->host))
+    if (!wh_huburl_safe(url))
         return wh_err_set(err, 500, "bad_config",
                           "hub_url: \"%s\": ws:// is for this machine only, use wss://", text);
     return APR_SUCCESS;

@@ -21,6 +21,9 @@ typedef struct wh_huburl_t {
 apr_status_t wh_huburl_list(apr_pool_t *p, const char *text, apr_array_header_t **out,
                             wh_err_t *err) WH_MUST_CHECK;
 
+/* With TLS, or on this machine. */
+int wh_huburl_safe(const wh_huburl_t *url);
+
 /* The one that follows from server_url (http:// or https://, checked already). */
 apr_array_header_t *wh_huburl_of_server(apr_pool_t *p, const char *server_url);
 

@@ -71,6 +71,14 @@ for my $bad ('http://x', 'wss://', 'ws://203.0.113.7:80', 'wss://a:0', 'wss://a:
     is($rc, 78, "hub_url = $bad is refused");
     like($text, qr/hub_url: "\Q$bad\E"/, 'by its name');
 }
+for my $case ([ 'http://203.0.113.7:8080', 'off', 78 ], [ 'http://localhost.example', 'off', 78 ], [ 'http://203.0.113.7:8080', 'on', 0 ], [ 'http://[::1]:8080', 'off', 0 ]) {
+    my ($url, $insecure, $wanted) = @$case;
+    open my $out, '>', "$dir/conf/bad.conf" or die $!;
+    print {$out} "state_dir = $dir/agent\nserver_url = $url\ninsecure_http = $insecure\n";
+    close $out;
+    my ($rc, $text) = $stack->run_cmd("$stack->{inst}/sbin/wh-agent", '-c', "$dir/conf/bad.conf", '--check');
+    is($rc == 78 && $text =~ /server_url: "\Q$url\E": http/ ? 78 : 0, $wanted, "server_url = $url, insecure_http = $insecure") or diag $text;
+}
 $stack->allow_log(qr/WH0644|WH0678|WH0679|WH06\d\d|WH04\d\d|AH\d+|wisehost:error/);
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
 is_deeply([ $stack->stop ], [], 'everything ends by SIGTERM');

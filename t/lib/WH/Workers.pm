@@ -148,7 +148,7 @@ sub configure {
     $self->SUPER::configure;
     for my $name ($self->agents) {
         my $at = $self->netns($name)->near_address;
-        my %keys = (state_dir => "$self->{dir}/$name", server_url => "http://$at:$self->{port}", name => $name,
+        my %keys = (state_dir => "$self->{dir}/$name", server_url => "http://$at:$self->{port}", insecure_http => 'on', name => $name,
             enrolment_token_file => "$self->{dir}/conf/enrolment-$name", local_repo_root => "$self->{dir}/repos",
             address => $at, $self->{engine} ? (engine_socket => "$self->{dir}/engine/podman.sock") : (),
             $name eq ($self->agents)[-1] ? (hub_url => $self->{hub_url}, ca_file => "$self->{dir}/conf/listen.pem") : (),
