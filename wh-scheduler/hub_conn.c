@@ -71,7 +71,7 @@ int wh_hub_conn_queue(wh_hub_conn_t *conn, const char *text, size_t len, wh_mono
 {
     wh_hub_out_t *out;
 
-    if (conn->out_frames >= WH_HUB_CONN_OUT_FRAMES ||
+    if (conn->out_frames - conn->out_handed >= WH_HUB_CONN_OUT_FRAMES ||
         len > WH_HUB_CONN_OUT_BYTES - conn->out_bytes) {
         return WH_CLOSE_SLOW;
     }
@@ -82,7 +82,7 @@ int wh_hub_conn_queue(wh_hub_conn_t *conn, const char *text, size_t len, wh_mono
     out->next = NULL;
     out->len = len;
     out->since = now;
-    out->report = 0;
+    out->report = out->handed = 0;
     out->data = (unsigned char *)(out + 1) + WH_HUB_CONN_HEADROOM;
     memcpy(out->data, text, len);
     *conn->out_end = out;
@@ -113,9 +113,18 @@ int wh_hub_conn_sent(wh_hub_conn_t *conn)
     }
     conn->out_bytes -= out->len;
     conn->out_frames--;
+    conn->out_handed -= out->handed;
     report = out->report;
     free(out);
     return report;
+}
+
+void wh_hub_conn_handed(wh_hub_conn_t *conn)
+{
+    if (conn->out_last != NULL && !conn->out_last->handed) {
+        conn->out_last->handed = 1;
+        conn->out_handed++;
+    }
 }
 
 int wh_hub_conn_report(wh_hub_conn_t *conn)

@@ -16,9 +16,9 @@
 #include "libwh/wh_proto.h"
 
 #define WH_HUB_CONN_OUT_BYTES (4 * 1024 * 1024) /* R14, XE9 */
-/* Bytes are the bound; this one is for what frames cost beside them. A worker of 1024 jobs may be
- * sent a go or a cancel for each at once; job frames come in windows (offers.h). */
-#define WH_HUB_CONN_OUT_FRAMES 4096
+/* XE9, beside those that hand out jobs: a go or a cancel for each of 1024 is no sign of a slow
+ * reader, and job frames come in windows (offers.h). Bytes bound them all. */
+#define WH_HUB_CONN_OUT_FRAMES 256
 #define WH_HUB_CONN_OUT_WAIT_US APR_INT64_C(5000000) /* F87 */
 #define WH_HUB_CONN_PENDING 64 /* frames a connection may have with the database thread at once */
 #define WH_HUB_CONN_PENDING_BYTES (4 * 1024 * 1024)
@@ -51,6 +51,7 @@ typedef struct wh_hub_out_t {
     struct wh_hub_out_t *next;
     size_t len;
     wh_mono_t since;
+    int handed;          /* wh_hub_conn_handed */
     int report;          /* the database thread waits for this one to be written */
     unsigned char *data; /* WH_HUB_CONN_HEADROOM writable bytes lie before it */
 } wh_hub_out_t;
@@ -74,8 +75,8 @@ typedef struct wh_hub_conn_t {
     size_t in_len, in_size;
     wh_hub_out_t *out, **out_end, *out_last; /* out_last: NULL when out is */
     size_t out_bytes;
-    int out_frames;
-    int pending; /* frames handed to the database thread since it last caught up */
+    int out_frames, out_handed; /* all; of these, those that hand out jobs */
+    int pending;                /* frames handed to the database thread since it last caught up */
     size_t pending_bytes;
     wh_bucket_t pace;
     int weight;              /* of the message that was looked at last */
@@ -103,6 +104,10 @@ void wh_hub_conn_rx_done(wh_hub_conn_t *conn);
 
 /* Puts a frame into the queue. 0, or the close code when it does not fit (the frame is dropped). */
 int wh_hub_conn_queue(wh_hub_conn_t *conn, const char *text, size_t len, wh_mono_t now);
+
+/* The frame that was queued last hands out a job: it does not count among
+ * WH_HUB_CONN_OUT_FRAMES. */
+void wh_hub_conn_handed(wh_hub_conn_t *conn);
 
 /* The frame to write next, NULL = none; wh_hub_conn_sent takes it off, and is 1 when that was the
  * last one before a wh_hub_conn_report. */

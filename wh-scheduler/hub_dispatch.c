@@ -16,6 +16,7 @@ int wh_hub_dispatch_out(const wh_hub_env_t *env, wh_hub_conn_t *conn, const char
     const char *id = wh_rand_hex(env->scratch, env->rand, WH_PROTO_ID_HEX / 2);
     size_t len = 0;
     char *text = NULL;
+    int code;
 
     if (id != NULL) {
         text = wh_proto_seal(env->scratch, &conn->link, type, id, wh_clock_now(env->clock), payload,
@@ -26,7 +27,11 @@ int wh_hub_dispatch_out(const wh_hub_env_t *env, wh_hub_conn_t *conn, const char
                conn->worker, type);
         return 1011;
     }
-    return wh_hub_conn_queue(conn, text, len, wh_clock_mono(env->clock));
+    code = wh_hub_conn_queue(conn, text, len, wh_clock_mono(env->clock));
+    if (code == 0 && strncmp(type, "job", 3) == 0) { /* job, job_go, job_cancel */
+        wh_hub_conn_handed(conn);
+    }
+    return code;
 }
 
 static int answer_error(const wh_hub_env_t *env, wh_hub_conn_t *conn, const char *in_reply_to,

@@ -48,6 +48,16 @@ static void test_queue(void **state)
     }
     assert_int_equal(wh_hub_conn_queue(conn, "frame", 5, now), WH_CLOSE_SLOW);
     assert_int_equal(wh_hub_conn_next(conn)->len, 5);
+    wh_hub_conn_sent(conn);
+    for (int i = 0; i < 2048; i++) { /* a go and a cancel for each of 1024 jobs */
+        assert_int_equal(wh_hub_conn_queue(conn, "go", 2, now), 0);
+        wh_hub_conn_handed(conn);
+    }
+    assert_int_equal(wh_hub_conn_queue(conn, "frame", 5, now), 0);
+    assert_int_equal(wh_hub_conn_queue(conn, "frame", 5, now), WH_CLOSE_SLOW);
+    for (int i = 0; i < 2048; i++) {
+        wh_hub_conn_sent(conn);
+    }
     for (int i = 0; i < WH_HUB_CONN_OUT_FRAMES; i++) {
         wh_hub_conn_sent(conn);
     }
