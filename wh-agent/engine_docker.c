@@ -195,6 +195,15 @@ static const char *bridge_name(apr_pool_t *p, const char *name, const apr_array_
     return out;
 }
 
+/* Docker says 409. Podman says 500 and words, and may have denied the network a moment before: it
+ * looks through the containers on it, of which one may be on its way out. */
+static int is_there(apr_pool_t *p, const wh_engine_reply_t *reply)
+{
+    return reply->status == 409 ||
+           (reply->status == 500 &&
+            strstr(wh_engine_json_message(p, reply->body, reply->n), "network already exists"));
+}
+
 static apr_status_t docker_network(wh_engine_t *e, apr_pool_t *p, const char *name,
                                    const apr_array_header_t *labels, wh_err_t *err)
 {
@@ -215,7 +224,7 @@ static apr_status_t docker_network(wh_engine_t *e, apr_pool_t *p, const char *na
                                     "Labels", wh_engine_json_labels(labels)));
     make.body = wh_json_text(p, body, NULL);
     rv = call_api(d, p, &make, &reply, err);
-    if (rv == APR_SUCCESS && reply.status != 201 && reply.status != 200 && reply.status != 409)
+    if (rv == APR_SUCCESS && reply.status != 201 && reply.status != 200 && !is_there(p, &reply))
         rv = refused(p, "make the app's network", &reply, err);
     return rv;
 }

@@ -196,7 +196,7 @@ sub start_engine {
 sub steady_bridges {
     my $self = shift;
     my ($rc, $names) = $self->podman(qw(network ls --format), '{{.Name}}');
-    for my $net (grep {/^wisehost-/} split /\n/, $names) {
+    for my $net (grep {/^wisehost/} split /\n/, $names) {
         my ($rc2, $bridge) = $self->podman(qw(network inspect --format), '{{.NetworkInterface}}', $net);
         chomp $bridge;
         open my $file, '>', "/proc/sys/net/ipv4/conf/$bridge/arp_notify" or next;
