@@ -345,7 +345,7 @@ is($late->{status}, 429, 'who guesses on is told to come later: 429');
 like($late->{head}, qr/^retry-after: [1-9]/mi, 'and when');
 ok(up($guess), 'a right credential is not shut out');
 
-$stack->allow_log(qr/ warn WH0(?:401|470|471|483|501|502) /, qr/ error WH0500 /, qr/AH02454|AH01102|AH01079|AH00957|AH10292|AH10508|AH03307/);
+$stack->allow_log(qr/ warn WH0(?:401|470|471|483|501|502) /, qr/ error WH0500 /, qr/AH02454|AH01102|AH01079|AH00957|AH10221|AH10222|AH10292|AH10508|AH03307/);
 is(join("\n", $stack->bad_log_lines), '', 'the logs have nothing but what was announced');
 $_->do('drop') for values %bystander;
 is_deeply([ $stack->stop ], [], 'everything stops in time');
