@@ -406,7 +406,9 @@ static void why_not(plan_t *plan, const wh_sched_job_t *job, const target_t *t)
                              : "no worker that is online has the labels %s",
               cut(plan->p, job->labels_text));
     else if (!s.active)
-        waits(plan, job, "no_worker", "no worker that is online takes new deployments");
+        waits(plan, job, "no_worker",
+              job->worker_id ? "the worker it is meant for takes no new deployments"
+                             : "no worker that is online takes new deployments");
     else if (!s.taking)
         waits(plan, job, "no_worker",
               "no worker that is online takes new deployments at the moment: %s",
