@@ -189,8 +189,9 @@ static apr_interval_time_t say_why(wh_agent_t *agent, const wh_link_end_t *end)
     }
     if (end->code == WH_CLOSE_REVOKED) {
         wh_log(WH_LOG_ERROR, "WH0710",
-               "the hub takes this worker no more: it was removed, or its key was revoked; enrol "
-               "it anew (`wh workers enroll`); trying again in a minute");
+               "the hub takes this worker no more: it was removed, or its key was revoked; a token "
+               "of `wh workers enroll --name NAME --replace` in enrolment_token_file lets it back "
+               "in; trying again in a minute");
         agent->force_token = agent->revoked = 1;
         return REPLACED_US;
     }

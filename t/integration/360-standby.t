@@ -95,7 +95,7 @@ for my $round (1 .. 6) {
         $w->result($p, 'succeeded', release => $release);
         $w->wait('result_ack');
     }
-    $ends{$_} = $first->deployment_status($_) for $running, $sent, $waiting;
+    $ends{ $_->{id} } = $first->deployment_status($_) for $running, $sent, $waiting;
     $standby->start(no_wait => 1);
     ok(try_for(sub { (() = $standby->log =~ /standing by: another scheduler is active/g) >= 1
         && $standby->{proc}->runs }, 10), "round $round: the killed one comes back and stands by");
