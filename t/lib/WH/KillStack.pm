@@ -105,12 +105,12 @@ sub run_kill_rounds {
         max_jobs => 3, cpu_millis => 16_000, memory_bytes => 4 * 1024 ** 3, images_kept => IMAGES_KEPT });
     my $ledger = WH::Ledger->new(dir => $stack->dir, address => $stack->netns('agent-1')->near_address);
     $stack->{agent_conf}{git_program} = _build($stack, 'ledger-git', '-DLEDGER="' . $ledger->path . '"');
+    $stack->steady_bridges;
     $stack->start;
     my ($boxes, $pages, $more) = _apps($stack, $ledger, \%o);
     my $all = $o{all_every};
     my %acked;
     deploy_all($stack, [ @$boxes, @$pages, @$more ], \%acked, 'at the beginning');
-    $stack->steady_bridges;
     my $got = kill_rounds($stack, %o, acked => \%acked, apps => sub {
         my $round = shift;
         return $all && $round % $all == 0 ? [ @$boxes, @$more ] : [ @$boxes, @$pages ];

@@ -16,6 +16,8 @@ use WH::Proc;
 use WH::Stack;
 use WH::Wait qw(wait_for now_s);
 
+use constant ARP_NOTIFY => '/proc/sys/net/ipv4/conf/default/arp_notify';
+
 sub new {
     my ($class, %o) = @_;
     my $self = $class->SUPER::new(%o);
@@ -193,17 +195,20 @@ sub start_engine {
 # others on it still send to the old one. Docker, and Podman's netavark from 1.9, give it one for good; Debian 12's
 # does not. What comes from outside this machine heals that at once, and so does what comes from 127.0.0.1, but
 # here httpd sends from the near end of a cable. So the bridges are told to say that they have changed.
+# So every bridge that is made from here on is; stop() puts the setting back.
 sub steady_bridges {
     my $self = shift;
-    my ($rc, $names) = $self->podman(qw(network ls --format), '{{.Name}}');
-    for my $net (grep {/^wisehost/} split /\n/, $names) {
-        my ($rc2, $bridge) = $self->podman(qw(network inspect --format), '{{.NetworkInterface}}', $net);
-        chomp $bridge;
-        open my $file, '>', "/proc/sys/net/ipv4/conf/$bridge/arp_notify" or next;
-        print {$file} "1\n";
-        close $file;
-    }
+    $self->{arp_notify} //= _sysctl(ARP_NOTIFY);
+    _sysctl(ARP_NOTIFY, 1);
+    for my $path (glob '/proc/sys/net/ipv4/conf/wh-*/arp_notify') { _sysctl($path, 1) }
     return;
+}
+
+sub _sysctl {
+    my ($path, $value) = @_;
+    open my $file, defined $value ? '>' : '<', $path or return;
+    if (defined $value) { print {$file} "$value\n"; return close $file }
+    return scalar(<$file>) =~ s/\n//r;
 }
 
 sub online {
@@ -224,6 +229,7 @@ sub stop {
     my @stuck;
     if ($standby) { $standby->stop(20); push @stuck, 'standby' if $standby->{killed} }
     push @stuck, $self->SUPER::stop;
+    _sysctl(ARP_NOTIFY, delete $self->{arp_notify}) if defined $self->{arp_notify};
     $_->remove for values %{ $self->{netns} };
     # What an engine that was killed in a build had mounted, nobody takes down any more.
     open my $mounts, '<', '/proc/self/mounts' or return @stuck;
