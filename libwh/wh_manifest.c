@@ -10,6 +10,15 @@
 #include "libwh/wh_text.h"
 
 static const char head[] = "wisehost-manifest 1\n";
+#define VERSION_AT (sizeof(head) - 3) /* of the digit */
+
+static const char *const codings[WH_CODINGS] = {
+    [WH_CODING_BR] = "br", [WH_CODING_ZSTD] = "zstd", [WH_CODING_GZIP] = "gzip"};
+
+const char *wh_manifest_coding_text(wh_coding_e coding)
+{
+    return codings[coding];
+}
 
 int wh_manifest_path_ok(const char *path)
 {
@@ -103,14 +112,32 @@ static void finish(apr_pool_t *p, wh_manifest_t *m)
     int i;
 
     m->bytes = 0;
-    for (i = 0; i < m->n; i++)
-        m->bytes += m->entries[i].size;
+    m->variants = 0;
+    for (i = 0; i < m->n; i++) {
+        const wh_manifest_entry_t *e = &m->entries[i];
+
+        m->bytes += e->size;
+        for (int v = 0; e->variants && v < WH_CODINGS; v++)
+            m->variants += e->variants[v].size > 0;
+    }
     apr_pool_create(&tmp, p);
     text = wh_manifest_text(tmp, m, &len);
     wh_sign_sha256(text, len, sum);
     apr_pool_destroy(tmp);
     wh_sign_hex_buf(hex, sum, sizeof(sum));
     apr_cpystrn(m->id, hex, sizeof(m->id));
+}
+
+static int variants_ok(const wh_manifest_entry_t *e)
+{
+    for (int v = 0; e->variants && v < WH_CODINGS; v++) {
+        const wh_manifest_variant_t *variant = &e->variants[v];
+
+        if (variant->size != 0 && (variant->size < 0 || variant->size >= e->size ||
+                                   !wh_sign_is_hex(variant->sha256, 64)))
+            return 0;
+    }
+    return 1;
 }
 
 apr_status_t wh_manifest_make(apr_pool_t *p, wh_manifest_entry_t *entries, int n,
@@ -134,6 +161,9 @@ apr_status_t wh_manifest_make(apr_pool_t *p, wh_manifest_entry_t *entries, int n
             return wh_err_set(err, 413, "too_large", "\"%s\" is too large", e->path);
         if (!wh_sign_is_hex(e->sha256, 64))
             return wh_err_set(err, 400, "manifest_invalid", "\"%s\" has no SHA-256", e->path);
+        if (!variants_ok(e))
+            return wh_err_set(err, 400, "manifest_invalid",
+                              "a variant of \"%s\" has no SHA-256 or is not smaller", e->path);
         if (!e->type)
             e->type = wh_mime_type(e->path);
     }
@@ -149,11 +179,45 @@ apr_status_t wh_manifest_make(apr_pool_t *p, wh_manifest_entry_t *entries, int n
     return APR_SUCCESS;
 }
 
-/* One {path, size, sha256, mode}. */
+/* {"br": {sha256, size}, ...} */
+static apr_status_t variants_from_json(apr_pool_t *p, const wh_json_at_t *at,
+                                       wh_manifest_entry_t *e, wh_err_t *err)
+{
+    static const char *const names[] = {"sha256", "size"};
+    wh_manifest_variant_t *variants;
+    wh_json_at_t all;
+    int there = 0;
+    apr_status_t rv = wh_json_obj(at, "variants", 0, &all, err);
+
+    if (rv != APR_SUCCESS || !all.obj)
+        return rv;
+    variants = apr_pcalloc(p, sizeof(*variants) * WH_CODINGS);
+    rv = wh_json_only(&all, codings, WH_CODINGS, err);
+    for (int v = 0; rv == APR_SUCCESS && v < WH_CODINGS; v++) {
+        wh_json_at_t one;
+        const char *sha = NULL;
+        apr_int64_t size = 0;
+
+        if ((rv = wh_json_obj(&all, codings[v], 0, &one, err)) != APR_SUCCESS || !one.obj)
+            continue;
+        if ((rv = wh_json_only(&one, names, WH_ARRAY_LEN(names), err)) != APR_SUCCESS ||
+            (rv = wh_json_str(&one, "sha256", WH_JSON_REQ(64, 64), &sha, err)) != APR_SUCCESS ||
+            (rv = wh_json_int(&one, "size", WH_JSON_REQ(1, WH_MANIFEST_BYTES_MAX), &size, err)) !=
+                APR_SUCCESS)
+            continue;
+        apr_cpystrn(variants[v].sha256, sha, sizeof(variants[v].sha256));
+        variants[v].size = (apr_off_t)size;
+        there = 1;
+    }
+    e->variants = there ? variants : NULL;
+    return rv;
+}
+
+/* One {path, size, sha256, mode, variants}. */
 static apr_status_t entry_from_json(apr_pool_t *p, const wh_json_at_t *at, wh_manifest_entry_t *e,
                                     wh_err_t *err)
 {
-    static const char *const names[] = {"path", "size", "sha256", "mode"};
+    static const char *const names[] = {"path", "size", "sha256", "mode", "variants"};
     const char *path = NULL, *sha = NULL;
     apr_int64_t size = 0, mode = 0;
     apr_status_t rv;
@@ -176,7 +240,7 @@ static apr_status_t entry_from_json(apr_pool_t *p, const wh_json_at_t *at, wh_ma
     e->path = apr_pstrdup(p, path);
     e->size = (apr_off_t)size;
     apr_cpystrn(e->sha256, sha, sizeof(e->sha256));
-    return APR_SUCCESS;
+    return variants_from_json(p, at, e, err);
 }
 
 apr_status_t wh_manifest_from_json(apr_pool_t *p, const json_t *array,
@@ -208,6 +272,23 @@ apr_status_t wh_manifest_from_json(apr_pool_t *p, const json_t *array,
     return wh_manifest_make(p, entries, (int)n, limits, m, err);
 }
 
+/* Adds them to obj; 0, or -1 when memory ran out. */
+static int variants_json(json_t *obj, const wh_manifest_entry_t *e)
+{
+    json_t *all = json_object();
+    int bad = json_object_set_new(obj, "variants", all);
+
+    for (int v = 0; v < WH_CODINGS; v++) {
+        const wh_manifest_variant_t *variant = &e->variants[v];
+
+        if (variant->size > 0)
+            bad |= json_object_set_new(all, codings[v],
+                                       json_pack("{s:s, s:I}", "sha256", variant->sha256, "size",
+                                                 (json_int_t)variant->size));
+    }
+    return bad;
+}
+
 json_t *wh_manifest_json(const wh_manifest_t *m)
 {
     json_t *array = json_array();
@@ -217,7 +298,12 @@ json_t *wh_manifest_json(const wh_manifest_t *m)
         const wh_manifest_entry_t *e = &m->entries[i];
         json_t *obj = json_pack("{s:s, s:I, s:s, s:i}", "path", e->path, "size",
                                 (json_int_t)e->size, "sha256", e->sha256, "mode", 0644);
-        if (!obj || json_array_append_new(array, obj) != 0) {
+        if (!obj || (e->variants && variants_json(obj, e) != 0)) {
+            json_decref(obj);
+            json_decref(array);
+            return NULL;
+        }
+        if (json_array_append_new(array, obj) != 0) {
             json_decref(array);
             return NULL;
         }
@@ -231,15 +317,25 @@ char *wh_manifest_text(apr_pool_t *p, const wh_manifest_t *m, size_t *len)
     char *text, *at;
     int i;
 
+    total += (size_t)m->variants * (1 + 4 + 1 + 64 + 1 + 20 + 1);
     for (i = 0; i < m->n; i++)
         total += 64 + 1 + 20 + 1 + strlen(m->entries[i].type) + 1 + strlen(m->entries[i].path) + 1;
     text = at = apr_palloc(p, total + 1);
     memcpy(at, head, sizeof(head) - 1);
+    at[VERSION_AT] = m->variants > 0 ? '2' : '1';
     at += sizeof(head) - 1;
     for (i = 0; i < m->n; i++) {
         const wh_manifest_entry_t *e = &m->entries[i];
         at += apr_snprintf(at, (apr_size_t)(text + total + 1 - at),
                            "%s %" APR_OFF_T_FMT " %s %s\n", e->sha256, e->size, e->type, e->path);
+        for (int v = 0; e->variants && v < WH_CODINGS; v++) {
+            const wh_manifest_variant_t *variant = &e->variants[v];
+
+            if (variant->size > 0)
+                at += apr_snprintf(at, (apr_size_t)(text + total + 1 - at),
+                                   " %s %s %" APR_OFF_T_FMT "\n", codings[v], variant->sha256,
+                                   variant->size);
+        }
     }
     *len = (size_t)(at - text);
     return text;
@@ -262,11 +358,22 @@ static int type_ok(const char *type)
     return s - type >= 3 && s - type <= 127 && strchr(type, '/');
 }
 
+/* Decimal digits and nothing else, without a leading zero. -1 when it is not one. */
+static apr_off_t size_of(const char *size)
+{
+    size_t digits = strspn(size, "0123456789");
+    apr_int64_t n;
+
+    if (digits == 0 || digits > 10 || size[digits] != '\0' || (size[0] == '0' && digits > 1))
+        return -1;
+    n = apr_strtoi64(size, NULL, 10);
+    return n <= WH_MANIFEST_BYTES_MAX ? (apr_off_t)n : -1;
+}
+
 /* "<sha256> <size> <type> <path>", cut at its blanks in place. NULL = fine. */
 static const char *parse_line(char *line, wh_manifest_entry_t *e)
 {
-    char *size, *type, *path, *end;
-    size_t digits;
+    char *size, *type, *path;
 
     size = strchr(line, ' ');
     type = size ? strchr(size + 1, ' ') : NULL;
@@ -274,49 +381,91 @@ static const char *parse_line(char *line, wh_manifest_entry_t *e)
     if (!path)
         return "a line is too short";
     *size++ = *type++ = *path++ = '\0';
-    digits = strspn(size, "0123456789");
-    if (digits == 0 || digits > 10 || size[digits] != '\0' || (size[0] == '0' && digits > 1))
-        return "a size is no number";
+    e->size = size_of(size);
+    if (e->size < 0)
+        return "a size is no number in range";
     if (!wh_sign_is_hex(line, 64) || !type_ok(type) || !wh_manifest_path_ok(path))
         return "a line is malformed";
     apr_cpystrn(e->sha256, line, sizeof(e->sha256));
-    e->size = (apr_off_t)apr_strtoi64(size, &end, 10);
-    if (e->size > WH_MANIFEST_BYTES_MAX)
-        return "a size is out of range";
     e->type = type;
     e->path = path;
     return NULL;
 }
 
+/* "<coding> <sha256> <size>" after its blank. *last is the coding of the line before, -1 for the
+ * first of a file. NULL = fine. */
+static const char *parse_variant(char *line, wh_manifest_variant_t *variants, int *last)
+{
+    char *sha = strchr(line, ' '), *size = sha ? strchr(sha + 1, ' ') : NULL;
+    int v = *last + 1;
+
+    if (!size)
+        return "a line of a variant is too short";
+    *sha++ = *size++ = '\0';
+    while (v < WH_CODINGS && strcmp(codings[v], line) != 0)
+        v++;
+    if (v >= WH_CODINGS)
+        return "a coding is unknown or out of order";
+    variants[v].size = size_of(size);
+    if (variants[v].size < 1 || !wh_sign_is_hex(sha, 64))
+        return "a line of a variant is malformed";
+    apr_cpystrn(variants[v].sha256, sha, sizeof(variants[v].sha256));
+    *last = v;
+    return NULL;
+}
+
+/* All lines of text, which ends with a line end; cut in place. NULL = fine. */
+static const char *parse_lines(apr_pool_t *p, char *text, wh_manifest_t *out)
+{
+    wh_manifest_variant_t *variants = NULL;
+    const char *fault = NULL;
+    int last = -1;
+
+    for (char *line = text; !fault && *line;) {
+        char *next = line + strcspn(line, "\n") + 1;
+        wh_manifest_entry_t *e = out->n > 0 ? &out->entries[out->n - 1] : NULL;
+
+        next[-1] = '\0';
+        if (*line == ' ' && e) {
+            if (!e->variants)
+                e->variants = variants = apr_pcalloc(p, sizeof(*variants) * WH_CODINGS);
+            fault = parse_variant(line + 1, variants, &last);
+            if (!fault && !variants_ok(e))
+                fault = "a variant is not smaller than its file";
+            out->variants++;
+        } else {
+            fault = parse_line(line, &out->entries[out->n++]);
+            if (!fault && e && strcmp(e->path, e[1].path) >= 0)
+                fault = "its order";
+            last = -1;
+        }
+        line = next;
+    }
+    return fault;
+}
+
 apr_status_t wh_manifest_parse(apr_pool_t *p, const char *buf, size_t len, wh_manifest_t **m,
                                wh_err_t *err)
 {
-    size_t h = sizeof(head) - 1, i, lines = 0;
+    size_t h = sizeof(head) - 1, i, files = 0;
     wh_manifest_t *out;
     const char *fault;
-    char *text, *line;
 
-    if (len < h || memcmp(buf, head, h) != 0 || memchr(buf, 0, len) || buf[len - 1] != '\n')
+    if (len <= h || memcmp(buf, head, VERSION_AT) != 0 || buf[h - 1] != '\n' ||
+        (buf[VERSION_AT] != '1' && buf[VERSION_AT] != '2') || memchr(buf, 0, len) ||
+        buf[len - 1] != '\n')
         return corrupt(err, "it does not begin or end as one");
     for (i = h; i < len; i++)
-        lines += buf[i] == '\n';
-    if (lines == 0 || lines > WH_MANIFEST_FILES_MAX)
+        files += buf[i - 1] == '\n' && buf[i] != ' ';
+    if (files == 0 || files > WH_MANIFEST_FILES_MAX || buf[h] == ' ')
         return corrupt(err, "the number of files");
-    text = apr_pstrmemdup(p, buf + h, len - h);
     out = apr_pcalloc(p, sizeof(*out));
-    out->n = (int)lines;
-    out->entries = apr_pcalloc(p, lines * sizeof(*out->entries));
-    for (i = 0, line = text; i < lines; i++) {
-        char *eol = line + strcspn(line, "\n");
-
-        *eol = '\0';
-        fault = parse_line(line, &out->entries[i]);
-        if (fault)
-            return corrupt(err, fault);
-        if (i > 0 && strcmp(out->entries[i - 1].path, out->entries[i].path) >= 0)
-            return corrupt(err, "its order");
-        line = eol + 1;
-    }
+    out->entries = apr_pcalloc(p, files * sizeof(*out->entries));
+    fault = parse_lines(p, apr_pstrmemdup(p, buf + h, len - h), out);
+    if (fault)
+        return corrupt(err, fault);
+    if ((buf[VERSION_AT] == '2') != (out->variants > 0))
+        return corrupt(err, "its version");
     if (whole(out, NULL, NULL) != APR_SUCCESS)
         return corrupt(err, "its files do not fit together");
     finish(p, out);

@@ -7,11 +7,14 @@
 /* Header, all little-endian:
  *  0  4  magic "whr1"      4  2  version       6  2  kind
  *  8  4  flags            12  4  total length  16  8  generation
- * 24  2  upstreams        26  2  zero          28  4  CRC-32C of key, NUL, value with this as zero
- * then app, slug, environment, deployment, release: u16 length, bytes, NUL;
- * then each upstream: u16 port, u16 weight, address as a string. */
-#define HEADER 32
+ * 24  2  upstreams        26  2  redirect code 28  4  CRC-32C of key, NUL, value with this as zero
+ * 32  8  previous until   40  2  timeout       42  2  hold                44  4  zero
+ * then app, slug, environment, deployment, release, previous release, redirect: u16 length, bytes,
+ * NUL; then each upstream: u16 port, u16 weight, address as a string. */
+#define HEADER 48
 #define CRC_AT 28
+#define CRC_END 32
+#define STRINGS 7
 #define STRING_MAX 255
 
 static const char magic[4] = {'w', 'h', 'r', '1'};
@@ -62,7 +65,19 @@ static apr_uint32_t checksum(const char *key, const unsigned char *buf, size_t n
 
     crc = wh_route_crc32c(crc, buf, CRC_AT);
     crc = wh_route_crc32c(crc, zero, sizeof(zero));
-    return wh_route_crc32c(crc, buf + HEADER, n - HEADER);
+    return wh_route_crc32c(crc, buf + CRC_END, n - CRC_END);
+}
+
+/* The strings in the order of the record. */
+static void strings_of(const wh_route_t *rec, const char *out[STRINGS])
+{
+    out[0] = rec->app_id;
+    out[1] = rec->slug;
+    out[2] = rec->environment;
+    out[3] = rec->deployment_id;
+    out[4] = rec->release_id;
+    out[5] = rec->previous_release;
+    out[6] = rec->redirect;
 }
 
 static int string_ok(const char *s)
@@ -70,31 +85,59 @@ static int string_ok(const char *s)
     return !s || strlen(s) <= STRING_MAX;
 }
 
-/* NULL = fine, else what is wrong. */
-static const char *fault_of(const char *key, const wh_route_t *rec)
+static int given(const char *s)
 {
-    int i;
+    return s && *s;
+}
 
-    if (!key || !*key || strlen(key) > STRING_MAX)
-        return "the host name has 1 to 255 bytes";
-    if (rec->kind < WH_ROUTE_STATIC || rec->kind > WH_ROUTE_MAINTENANCE)
-        return "no such kind";
-    if (!string_ok(rec->app_id) || !string_ok(rec->slug) || !string_ok(rec->environment) ||
-        !string_ok(rec->deployment_id) || !string_ok(rec->release_id))
-        return "a string is longer than 255 bytes";
-    if (rec->kind == WH_ROUTE_STATIC && (!rec->release_id || !*rec->release_id))
-        return "a static route needs a release";
+static int redirect_ok(const wh_route_t *rec)
+{
+    int code = rec->redirect_code;
+
+    if (rec->kind != WH_ROUTE_REDIRECT)
+        return !given(rec->redirect) && code == 0;
+    return given(rec->redirect) && (code == 301 || code == 302 || code == 307 || code == 308);
+}
+
+static const char *upstreams_fault(const wh_route_t *rec)
+{
     if (rec->n_upstreams < 0 || rec->n_upstreams > WH_ROUTE_UPSTREAMS_MAX)
         return "at most 16 upstreams";
-    if ((rec->kind == WH_ROUTE_PROXY) != (rec->n_upstreams > 0))
+    if (rec->kind != WH_ROUTE_PROXY && rec->n_upstreams > 0)
         return "a proxy route, and no other, has upstreams";
-    for (i = 0; i < rec->n_upstreams; i++) {
+    if (rec->kind == WH_ROUTE_PROXY && rec->n_upstreams == 0 && !(rec->flags & WH_ROUTE_HOLD))
+        return "a proxy route without upstream that nobody waits for";
+    for (int i = 0; i < rec->n_upstreams; i++) {
         const wh_route_upstream_t *u = &rec->upstreams[i];
-        if (!u->address || !*u->address || !string_ok(u->address) || u->port < 1 ||
-            u->port > 65535 || u->weight < 1 || u->weight > 1000)
+        if (!given(u->address) || !string_ok(u->address) || u->port < 1 || u->port > 65535 ||
+            u->weight < 1 || u->weight > 1000)
             return "an upstream is out of range";
     }
     return NULL;
+}
+
+/* NULL = fine, else what is wrong. */
+static const char *fault_of(const char *key, const wh_route_t *rec)
+{
+    const char *strings[STRINGS];
+
+    if (!key || !*key || strlen(key) > STRING_MAX)
+        return "the host name has 1 to 255 bytes";
+    if (rec->kind < WH_ROUTE_STATIC || rec->kind > WH_ROUTE_REDIRECT)
+        return "no such kind";
+    strings_of(rec, strings);
+    for (int i = 0; i < STRINGS; i++)
+        if (!string_ok(strings[i]))
+            return "a string is longer than 255 bytes";
+    if (rec->kind == WH_ROUTE_STATIC && !given(rec->release_id))
+        return "a static route needs a release";
+    if (!redirect_ok(rec))
+        return "a redirect, and no other, has a target and a code";
+    if ((rec->flags & ~WH_ROUTE_FLAGS) != 0 || rec->timeout_s < 0 ||
+        rec->timeout_s > WH_ROUTE_TIMEOUT_MAX || rec->hold_s < 0 ||
+        rec->hold_s > WH_ROUTE_HOLD_MAX || rec->previous_until < 0)
+        return "a number is out of range";
+    return upstreams_fault(rec);
 }
 
 static unsigned char *put_string(unsigned char *at, const char *s)
@@ -112,19 +155,15 @@ apr_status_t wh_route_encode(apr_pool_t *p, const char *key, const wh_route_t *r
                              size_t *n, wh_err_t *err)
 {
     const char *fault = fault_of(key, rec);
-    const char *strings[5];
+    const char *strings[STRINGS];
     unsigned char *b, *at;
     size_t total = HEADER;
     int i;
 
     if (fault)
         return wh_err_set(err, 500, "route_invalid", "route of %s: %s", key ? key : "?", fault);
-    strings[0] = rec->app_id;
-    strings[1] = rec->slug;
-    strings[2] = rec->environment;
-    strings[3] = rec->deployment_id;
-    strings[4] = rec->release_id;
-    for (i = 0; i < 5; i++)
+    strings_of(rec, strings);
+    for (i = 0; i < STRINGS; i++)
         total += 3 + (strings[i] ? strlen(strings[i]) : 0);
     for (i = 0; i < rec->n_upstreams; i++)
         total += 7 + strlen(rec->upstreams[i].address);
@@ -136,8 +175,12 @@ apr_status_t wh_route_encode(apr_pool_t *p, const char *key, const wh_route_t *r
     put(b + 12, total, 4);
     put(b + 16, rec->generation, 8);
     put(b + 24, (apr_uint64_t)rec->n_upstreams, 2);
+    put(b + 26, (apr_uint64_t)rec->redirect_code, 2);
+    put(b + 32, (apr_uint64_t)rec->previous_until, 8);
+    put(b + 40, (apr_uint64_t)rec->timeout_s, 2);
+    put(b + 42, (apr_uint64_t)rec->hold_s, 2);
     at = b + HEADER;
-    for (i = 0; i < 5; i++)
+    for (i = 0; i < STRINGS; i++)
         at = put_string(at, strings[i]);
     for (i = 0; i < rec->n_upstreams; i++) {
         put(at, (apr_uint64_t)rec->upstreams[i].port, 2);
@@ -213,17 +256,23 @@ apr_status_t wh_route_decode(apr_pool_t *p, const char *key, const void *buf, si
     out.flags = (unsigned)get(b + 8, 4);
     out.generation = get(b + 16, 8);
     out.n_upstreams = (int)get(b + 24, 2);
+    out.redirect_code = (int)get(b + 26, 2);
+    out.previous_until = (apr_time_t)get(b + 32, 8);
+    out.timeout_s = (int)get(b + 40, 2);
+    out.hold_s = (int)get(b + 42, 2);
     out.app_id = take_string(&r);
     out.slug = take_string(&r);
     out.environment = take_string(&r);
     out.deployment_id = take_string(&r);
     out.release_id = take_string(&r);
+    out.previous_release = take_string(&r);
+    out.redirect = take_string(&r);
     for (i = 0; i < out.n_upstreams && i < WH_ROUTE_UPSTREAMS_MAX; i++) {
         out.upstreams[i].port = take_number(&r);
         out.upstreams[i].weight = take_number(&r);
         out.upstreams[i].address = take_string(&r);
     }
-    if (r.bad || r.at != r.end || get(b + 26, 2) != 0)
+    if (r.bad || r.at != r.end || get(b + 44, 4) != 0)
         return corrupt(key, err, "its strings do not add up");
     fault = fault_of(key, &out);
     if (fault)

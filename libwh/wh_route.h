@@ -11,17 +11,27 @@
 
 #include "libwh/wh_err.h"
 
-#define WH_ROUTE_VERSION 1
+#define WH_ROUTE_VERSION 2
 #define WH_ROUTE_UPSTREAMS_MAX 16
 #define WH_ROUTE_MAX_BYTES 8192
 
 typedef enum wh_route_kind_e {
     WH_ROUTE_STATIC = 1,
     WH_ROUTE_PROXY = 2,
-    WH_ROUTE_MAINTENANCE = 3 /* the name exists, nothing serves: 503 */
+    WH_ROUTE_MAINTENANCE = 3, /* the name exists, nothing serves: 503 */
+    WH_ROUTE_REDIRECT = 4     /* to another name, path and query kept */
 } wh_route_kind_e;
 
-#define WH_ROUTE_SPA 0x0001u /* paths without a file suffix fall back to index.html */
+#define WH_ROUTE_SPA 0x0001u     /* paths without a file suffix fall back to index.html */
+#define WH_ROUTE_CLEAN 0x0002u   /* about.html is served as /about, and only so */
+#define WH_ROUTE_STICKY 0x0004u  /* a visitor stays with the upstream that answered first */
+#define WH_ROUTE_HOLD 0x0008u    /* a switch is under way: requests wait, at most hold_s; such a
+                                  * proxy route may have no upstream */
+#define WH_ROUTE_PREVIEW 0x0010u /* a branch or a request: not for search engines */
+#define WH_ROUTE_FLAGS 0x001fu   /* all of them */
+
+#define WH_ROUTE_TIMEOUT_MAX 3600 /* seconds */
+#define WH_ROUTE_HOLD_MAX 60      /* seconds */
 
 typedef struct wh_route_upstream_t {
     const char *address; /* IP address or DNS name */
@@ -31,19 +41,26 @@ typedef struct wh_route_upstream_t {
 
 typedef struct wh_route_t {
     wh_route_kind_e kind;
-    unsigned flags;            /* WH_ROUTE_SPA */
+    unsigned flags;            /* WH_ROUTE_SPA ... */
     apr_uint64_t generation;   /* of the publish that wrote it */
     const char *app_id;
     const char *slug;
     const char *environment;
     const char *deployment_id;
     const char *release_id;    /* "" unless static */
+    const char *previous_release; /* static: whose assets are found too, "" = none */
+    apr_time_t previous_until;    /* till then, microseconds UTC */
+    const char *redirect;      /* redirect: scheme and host, "https://example.com", else "" */
+    int redirect_code;         /* redirect: 301, 302, 307 or 308, else 0 */
+    int timeout_s;             /* proxy: of an answer, 0 = the server's Timeout */
+    int hold_s;                /* proxy: see WH_ROUTE_HOLD */
     int n_upstreams;           /* 0 unless proxy */
     wh_route_upstream_t upstreams[WH_ROUTE_UPSTREAMS_MAX];
 } wh_route_t;
 
 /* Makes the record of host name `key` in p. NULL strings count as "". Code: route_invalid (500):
- * a field out of range, a static route without release id, a proxy route without upstream. */
+ * a field out of range, a static route without release id, a proxy route without upstream, a
+ * redirect without target. */
 apr_status_t wh_route_encode(apr_pool_t *p, const char *key, const wh_route_t *rec, void **buf,
                              size_t *n, wh_err_t *err) WH_MUST_CHECK;
 

@@ -340,7 +340,7 @@ apr_status_t wh_mod_store_staged(const wh_mod_store_t *store, const wh_mod_uploa
                                  wh_manifest_t **m, wh_err_t *err)
 {
     const wh_json_limits_t limits = {
-        .bytes = MANIFEST_BYTES_MAX, .depth = 4, .values = 8 * WH_MANIFEST_FILES_MAX};
+        .bytes = MANIFEST_BYTES_MAX, .depth = 6, .values = 24 * WH_MANIFEST_FILES_MAX};
     const char *path = apr_pstrcat(store->p, upload_dir(store, up), "/manifest.json", NULL);
     apr_file_t *file;
     apr_finfo_t info;

@@ -2,8 +2,10 @@
  *
  *   wh-route-put LINK [--all] <items.json
  *
- * items.json: [{"host", "kind": "static"|"proxy"|"maintenance", "slug", "release", "deployment",
- * "spa": bool, "upstreams": [{"address", "port", "weight"}]}, {"host", "delete": true}].
+ * items.json: [{"host", "kind": "static"|"proxy"|"maintenance"|"redirect", "slug", "release",
+ * "deployment", "spa": bool, "flags": ["spa"|"clean"|"sticky"|"hold"|"preview", ...],
+ * "previous_release", "previous_until", "redirect", "redirect_code", "timeout_s", "hold_s",
+ * "upstreams": [{"address", "port", "weight"}]}, {"host", "delete": true}].
  * --all: the table is exactly these. The caller sets umask and group as the scheduler does. */
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +41,30 @@ static void read_upstreams(const json_t *list, wh_route_t *route)
     }
 }
 
+static int number_of(const json_t *obj, const char *key)
+{
+    return (int)json_integer_value(json_object_get(obj, key));
+}
+
+/* {"flags": ["spa", ...]}, and "spa": true for short. */
+static unsigned read_flags(const json_t *obj)
+{
+    static const char *const names[] = {"spa", "clean", "sticky", "hold", "preview"};
+    unsigned flags = json_is_true(json_object_get(obj, "spa")) ? WH_ROUTE_SPA : 0;
+    const json_t *flag;
+    size_t i, k;
+
+    json_array_foreach(json_object_get(obj, "flags"), i, flag)
+    {
+        for (k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+            if (strcmp(json_string_value(flag), names[k]) == 0) {
+                flags |= 1u << k;
+            }
+        }
+    }
+    return flags;
+}
+
 static wh_publish_item_t read_item(apr_pool_t *p, const json_t *obj)
 {
     wh_publish_item_t item = {.host = text_of(obj, "host", ""), .route = NULL};
@@ -51,13 +77,20 @@ static wh_publish_item_t read_item(apr_pool_t *p, const json_t *obj)
     route = apr_pcalloc(p, sizeof(*route));
     route->kind = strcmp(kind, "proxy") == 0         ? WH_ROUTE_PROXY
                   : strcmp(kind, "maintenance") == 0 ? WH_ROUTE_MAINTENANCE
+                  : strcmp(kind, "redirect") == 0    ? WH_ROUTE_REDIRECT
                                                      : WH_ROUTE_STATIC;
-    route->flags = json_is_true(json_object_get(obj, "spa")) ? WH_ROUTE_SPA : 0;
+    route->flags = read_flags(obj);
     route->app_id = text_of(obj, "app_id", "01aaaaaaaaaaaaaaaaaaaaaaaa");
     route->slug = text_of(obj, "slug", "test");
     route->environment = "production";
     route->deployment_id = text_of(obj, "deployment", "01bbbbbbbbbbbbbbbbbbbbbbbb");
     route->release_id = text_of(obj, "release", "");
+    route->previous_release = text_of(obj, "previous_release", "");
+    route->previous_until = json_integer_value(json_object_get(obj, "previous_until"));
+    route->redirect = text_of(obj, "redirect", "");
+    route->redirect_code = number_of(obj, "redirect_code");
+    route->timeout_s = number_of(obj, "timeout_s");
+    route->hold_s = number_of(obj, "hold_s");
     read_upstreams(json_object_get(obj, "upstreams"), route);
     item.route = route;
     return item;

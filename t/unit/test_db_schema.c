@@ -82,9 +82,10 @@ static void run_file(db_t *t, const char *text)
  * rewrites. */
 static void go_back_to_3(db_t *t)
 {
-    static const char *const tables[] = {"deliveries", "hooks",       "instances",      "names",
-                                         "jobs",       "deployments", "releases",       "apps",
-                                         "workers",    "counters",    "onetime_tokens", "tokens"};
+    static const char *const tables[] = {
+        "switches",  "domains", "environments", "deliveries",     "hooks",
+        "instances", "names",   "jobs",         "deployments",    "releases",
+        "apps",      "workers", "counters",     "onetime_tokens", "tokens"};
 
     for (size_t i = 0; i < WH_ARRAY_LEN(tables); i++) {
         db_sql(t, apr_pstrcat(t->p, "DROP TABLE ", tables[i], NULL));

@@ -7,15 +7,37 @@
 #define SHA "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 static const char *hostile[] = {
-    "",        "/",          "/etc/passwd", "..",       "../a",     "a/../b", "a/..",
-    "./a",     "a/./b",      "a/.",         "a//b",     "a/",       "//a",    "a\\b",
-    "..\\..",  "a\nb",       "a\tb",        "a\x7f",    "a\x01",    "\xff",   "a/\xc3",
-    "\xc0\xae\xc0\xae/a", "\xed\xa0\x80", "a\xc2\x85",
+    "",
+    "/",
+    "/etc/passwd",
+    "..",
+    "../a",
+    "a/../b",
+    "a/..",
+    "./a",
+    "a/./b",
+    "a/.",
+    "a//b",
+    "a/",
+    "//a",
+    "a\\b",
+    "..\\..",
+    "a\nb",
+    "a\tb",
+    "a\x7f",
+    "a\x01",
+    "\xff",
+    "a/\xc3",
+    "\xc0\xae\xc0\xae/a",
+    "\xed\xa0\x80",
+    "a\xc2\x85",
 };
 
 static const char *fine[] = {
-    "index.html", "a/b/c.css", "..a", "a..", "...", ".well-known/x", "a b.txt", "x%2e%2e/y",
-    "\xc3\xa4/\xe2\x82\xac.html", "~", "-x",
+    "index.html", "a/b/c.css", "..a",
+    "a..",        "...",       ".well-known/x",
+    "a b.txt",    "x%2e%2e/y", "\xc3\xa4/\xe2\x82\xac.html",
+    "~",          "-x",
 };
 
 static void test_paths(void **state)
@@ -62,16 +84,17 @@ static void test_from_json(void **state)
     const char *text;
     size_t len;
 
-    assert_ok(wh_manifest_from_json(p, load(p, "[" FILE_OF("b.js", "5") "," FILE_OF("a b", "7")
-                                            "," FILE_OF("index.html", "0") "]"),
-                                    NULL, &m, &err), &err);
+    assert_ok(wh_manifest_from_json(p,
+                                    load(p, "[" FILE_OF("b.js", "5") "," FILE_OF(
+                                                "a b", "7") "," FILE_OF("index.html", "0") "]"),
+                                    NULL, &m, &err),
+              &err);
     assert_int_equal(m->n, 3);
     assert_int_equal(m->bytes, 12);
     text = wh_manifest_text(p, m, &len);
-    assert_string_equal(text, "wisehost-manifest 1\n"
-                              SHA " 7 application/octet-stream a b\n"
-                              SHA " 5 text/javascript;charset=utf-8 b.js\n"
-                              SHA " 0 text/html;charset=utf-8 index.html\n");
+    assert_string_equal(text, "wisehost-manifest 1\n" SHA " 7 application/octet-stream a b\n" SHA
+                              " 5 text/javascript;charset=utf-8 b.js\n" SHA
+                              " 0 text/html;charset=utf-8 index.html\n");
     assert_int_equal(len, strlen(text));
     assert_memory_equal(wh_manifest_id(m), wh_sign_sha256_hex(p, text, len), 40);
     assert_true(wh_manifest_id_ok(m->id));
@@ -82,6 +105,59 @@ static void test_from_json(void **state)
     assert_ok(wh_manifest_from_json(p, wh_json_own(p, wh_manifest_json(m)), NULL, &again, &err),
               &err);
     assert_string_equal(again->id, m->id);
+}
+
+#define BR "{\"br\":{\"sha256\":\"" SHA "\",\"size\":3}}"
+#define WITH(variants)                                                                             \
+    "[{\"path\":\"a.js\",\"size\":5,\"sha256\":\"" SHA "\",\"variants\":" variants "}]"
+
+static void test_variants(void **state)
+{
+    static const char *const bad[] = {
+        "wisehost-manifest 1\n" SHA " 5 a/b a.js\n br " SHA " 3\n",
+        "wisehost-manifest 2\n" SHA " 5 a/b a.js\n",
+        "wisehost-manifest 3\n" SHA " 5 a/b a.js\n",
+        "wisehost-manifest 2\n br " SHA " 3\n" SHA " 5 a/b a.js\n",
+        "wisehost-manifest 2\n" SHA " 5 a/b a.js\n br " SHA " 5\n",
+        "wisehost-manifest 2\n" SHA " 5 a/b a.js\n br " SHA " 0\n",
+        "wisehost-manifest 2\n" SHA " 5 a/b a.js\n br " SHA "\n",
+        "wisehost-manifest 2\n" SHA " 5 a/b a.js\n br  3\n",
+        "wisehost-manifest 2\n" SHA " 5 a/b a.js\n xz " SHA " 3\n",
+        "wisehost-manifest 2\n" SHA " 5 a/b a.js\n gzip " SHA " 4\n br " SHA " 3\n",
+        "wisehost-manifest 2\n" SHA " 5 a/b a.js\n br " SHA " 3\n br " SHA " 3\n",
+    };
+    apr_pool_t *p = *state;
+    wh_err_t err = WH_ERR_INIT;
+    wh_manifest_t *m, *again;
+    const char *text;
+    size_t len;
+
+    assert_ok(wh_manifest_from_json(p, load(p, WITH(BR)), NULL, &m, &err), &err);
+    assert_int_equal(m->variants, 1);
+    assert_int_equal(m->bytes, 5);
+    assert_int_equal(m->entries[0].variants[WH_CODING_BR].size, 3);
+    assert_int_equal(m->entries[0].variants[WH_CODING_GZIP].size, 0);
+    text = wh_manifest_text(p, m, &len);
+    assert_string_equal(text, "wisehost-manifest 2\n" SHA " 5 text/javascript;charset=utf-8 a.js\n"
+                              " br " SHA " 3\n");
+    assert_int_equal(len, strlen(text));
+    assert_ok(wh_manifest_parse(p, text, len, &again, &err), &err);
+    assert_string_equal(again->id, m->id);
+    assert_string_equal(again->entries[0].variants[WH_CODING_BR].sha256, SHA);
+    assert_ok(wh_manifest_from_json(p, wh_json_own(p, wh_manifest_json(m)), NULL, &again, &err),
+              &err);
+    assert_string_equal(again->id, m->id);
+    assert_ok(wh_manifest_from_json(p, load(p, WITH("{}")), NULL, &m, &err), &err);
+    assert_null(m->entries[0].variants);
+    for (size_t i = 0; i < WH_ARRAY_LEN(bad); i++)
+        assert_code(wh_manifest_parse(p, bad[i], strlen(bad[i]), &m, &err), &err,
+                    "manifest_corrupt");
+    assert_code(wh_manifest_from_json(p,
+                                      load(p, WITH("{\"br\":{\"sha256\":\"" SHA "\",\"size\":5}}")),
+                                      NULL, &m, &err),
+                &err, "manifest_invalid");
+    assert_code(wh_manifest_from_json(p, load(p, WITH("{\"xz\":{}}")), NULL, &m, &err), &err,
+                "unknown_field");
 }
 
 static void test_refused(void **state)
@@ -107,10 +183,10 @@ static void test_refused(void **state)
         {"[" FILE_OF("x", "1073741824") "," FILE_OF("y", "1") "]", "too_large"},
         {"[{\"path\":\"x\",\"size\":1,\"sha256\":\"zz\"}]", "too_short"},
         {"[{\"path\":\"x\",\"size\":1,\"sha256\":\"E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B9"
-         "34CA495991B7852B855\"}]", "manifest_invalid"},
+         "34CA495991B7852B855\"}]",
+         "manifest_invalid"},
         {"[{\"path\":\"x\",\"size\":1,\"sha256\":\"" SHA "\",\"mode\":2048}]", "out_of_range"},
-        {"[{\"path\":\"x\",\"size\":1,\"sha256\":\"" SHA "\",\"link\":\"/etc\"}]",
-         "unknown_field"},
+        {"[{\"path\":\"x\",\"size\":1,\"sha256\":\"" SHA "\",\"link\":\"/etc\"}]", "unknown_field"},
     };
 
     for (size_t i = 0; i < WH_ARRAY_LEN(cases); i++) {
@@ -222,6 +298,7 @@ static void test_mime(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("variants of a file come back; what is out of order is refused", test_variants),
         UNIT("F288 R18 hostile paths never enter a release", test_paths),
         UNIT("F288 a release is named by what is in it", test_from_json),
         UNIT("F288 what is no manifest is refused with its reason", test_refused),

@@ -54,6 +54,37 @@ static void test_round_trip(void **state)
     assert_ok(wh_route_encode(p, KEY, &in, &buf, &n, &err), &err);
 }
 
+static void test_serving(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_route_t in = sample(), out;
+    wh_err_t err = WH_ERR_INIT;
+    size_t n;
+    void *buf;
+
+    in.flags = WH_ROUTE_FLAGS;
+    in.n_upstreams = 0; /* it is waited for */
+    in.timeout_s = WH_ROUTE_TIMEOUT_MAX;
+    in.hold_s = WH_ROUTE_HOLD_MAX;
+    in.previous_release = "before";
+    in.previous_until = APR_INT64_C(0x7fffffffffffffff);
+    assert_ok(wh_route_encode(p, KEY, &in, &buf, &n, &err), &err);
+    assert_ok(wh_route_decode(p, KEY, buf, n, &out, &err), &err);
+    assert_int_equal(out.flags, WH_ROUTE_FLAGS);
+    assert_int_equal(out.timeout_s, WH_ROUTE_TIMEOUT_MAX);
+    assert_int_equal(out.hold_s, WH_ROUTE_HOLD_MAX);
+    assert_string_equal(out.previous_release, "before");
+    assert_true(out.previous_until == in.previous_until);
+    assert_string_equal(out.redirect, "");
+
+    in = (wh_route_t){
+        .kind = WH_ROUTE_REDIRECT, .redirect = "https://example.com", .redirect_code = 308};
+    assert_ok(wh_route_encode(p, KEY, &in, &buf, &n, &err), &err);
+    assert_ok(wh_route_decode(p, KEY, buf, n, &out, &err), &err);
+    assert_string_equal(out.redirect, "https://example.com");
+    assert_int_equal(out.redirect_code, 308);
+}
+
 static void test_damage(void **state)
 {
     apr_pool_t *p = *state, *sub;
@@ -103,7 +134,16 @@ static void test_limits(void **state)
         assert_code(wh_route_encode(p, KEY, &r, &buf, &n, &err), &err, "route_invalid");          \
     } while (0)
     REFUSED(r.kind = (wh_route_kind_e)0);
-    REFUSED(r.kind = (wh_route_kind_e)4);
+    REFUSED(r.kind = (wh_route_kind_e)5);
+    REFUSED(r.kind = WH_ROUTE_REDIRECT);
+    REFUSED(r.redirect = "https://example.com");
+    REFUSED(r.redirect_code = 301);
+    REFUSED((r.n_upstreams = 0, r.kind = WH_ROUTE_REDIRECT, r.redirect = "https://example.com",
+             r.redirect_code = 303));
+    REFUSED(r.flags = WH_ROUTE_FLAGS + 1);
+    REFUSED(r.timeout_s = WH_ROUTE_TIMEOUT_MAX + 1);
+    REFUSED(r.hold_s = WH_ROUTE_HOLD_MAX + 1);
+    REFUSED(r.previous_until = -1);
     REFUSED(r.kind = WH_ROUTE_STATIC);
     REFUSED(r.n_upstreams = 0);
     REFUSED(r.n_upstreams = -1);
@@ -120,6 +160,7 @@ static void test_limits(void **state)
         r.upstreams[i] =
             (wh_route_upstream_t){.address = longer + 1, .port = 65535, .weight = 1000};
     r.slug = r.app_id = r.environment = r.release_id = r.deployment_id = longer + 1;
+    r.previous_release = longer + 1;
     assert_ok(wh_route_encode(p, KEY, &r, &buf, &n, &err), &err);
     assert_true(n <= WH_ROUTE_MAX_BYTES);
     assert_ok(wh_route_decode(p, KEY, buf, n, &r, &err), &err);
@@ -139,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("a route comes back as it was written", test_round_trip),
+        UNIT("so do holding, earlier assets and redirects", test_serving),
         UNIT("a flipped bit, a cut, or another name's record is no route", test_damage),
         UNIT("what no route can hold is refused, the fullest one fits", test_limits),
         UNIT("CRC-32C agrees with RFC 3720", test_crc),
