@@ -62,7 +62,30 @@ int wh_model_job_terminal(wh_job_status_e status);
 #define WH_APP_MEMORY_DEFAULT (APR_INT64_C(512) << 20)
 #define WH_APP_PIDS_DEFAULT 256
 
+#define WH_APP_TIMEOUT_MAX 3600 /* seconds, as all of these */
+#define WH_APP_HOLD_DEFAULT 10
+#define WH_APP_HOLD_MAX 60
+#define WH_APP_GRACE_DEFAULT 30
+#define WH_APP_GRACE_MAX 3600
+#define WH_APP_PREVIOUS_DEFAULT 86400
+#define WH_APP_PREVIOUS_MAX 2592000
+#define WH_APP_PREVIEWS_MAX 1000 /* at one time */
+#define WH_APP_PREVIEW_TTL_DEFAULT 604800
+#define WH_APP_PREVIEW_TTL_MIN 3600
+#define WH_APP_PREVIEW_TTL_MAX 31536000
+
 /* ---- apps ---- */
+/* How an app is served; all but clean_urls holds for what is served already. */
+typedef struct wh_serve_t {
+    int clean_urls;         /* about.html is /about; of the content, so the snapshot keeps it */
+    int sticky;             /* a visitor stays with one replica */
+    int maintenance;        /* its names answer 503 */
+    apr_int64_t timeout_s;  /* of an answer, 0 = the server's Timeout */
+    apr_int64_t hold_s;     /* a request waits so long for a switch, 0 = not at all */
+    apr_int64_t grace_s;    /* an old container lives on so long after a switch */
+    apr_int64_t previous_s; /* so long the assets of the release before are found, 0 = not */
+} wh_serve_t;
+
 typedef struct wh_app_t {
     const char *id;
     const char *slug;
@@ -84,6 +107,9 @@ typedef struct wh_app_t {
     const char *place_zone;   /* "" = any */
     const char *place_labels; /* JSON text: what the worker must have */
     int spa;
+    wh_serve_t serve;
+    apr_int64_t preview_max;   /* branches that no environment takes get a preview, 0 = none does */
+    apr_int64_t preview_ttl_s; /* after its last deployment */
     wh_desired_e desired;
     wh_observed_e observed;
     const char *reason;
@@ -119,12 +145,12 @@ typedef struct wh_snapshot_t {
     apr_int64_t port;
     const char *health_path;
     apr_int64_t replicas, cpu_millis, memory_bytes, pids;
-    int spa;
+    int spa, clean_urls;
     const char *place_worker, *place_zone, *place_labels; /* as in wh_app_t */
 } wh_snapshot_t;
 
 /* {slug, kind, repository{url,branch,root_directory}, build{build_command|null, dockerfile,
- * output_directory}, run{port,health_path,replicas,cpu_millis,memory_bytes,pids}, spa,
+ * output_directory}, run{port,health_path,replicas,cpu_millis,memory_bytes,pids}, spa, clean_urls,
  * placement{worker,zone,labels} where one is given} */
 json_t *wh_model_snapshot_make(const wh_app_t *app);
 /* The same from the struct. */

@@ -103,6 +103,10 @@ apr_status_t wh_model_int_parts(const wh_json_at_t *at, int strict,
     return APR_SUCCESS;
 }
 
+static const wh_serve_t serve_defaults = {.hold_s = WH_APP_HOLD_DEFAULT,
+                                          .grace_s = WH_APP_GRACE_DEFAULT,
+                                          .previous_s = WH_APP_PREVIOUS_DEFAULT};
+
 static void defaults(wh_app_t *app)
 {
     *app = (wh_app_t){
@@ -124,6 +128,8 @@ static void defaults(wh_app_t *app)
         .place_worker = "",
         .place_zone = "",
         .place_labels = "{}",
+        .serve = serve_defaults,
+        .preview_ttl_s = WH_APP_PREVIEW_TTL_DEFAULT,
         .desired = WH_DESIRED_RUNNING,
         .observed = WH_OBSERVED_UNKNOWN,
         .reason = "",
@@ -154,6 +160,16 @@ static apr_status_t identity(const wh_json_at_t *at, int patch, wh_app_t *app, w
     return APR_SUCCESS;
 }
 
+/* A switch where null means off and absent "as it is". */
+static apr_status_t flag(const wh_json_at_t *at, const char *key, int *out, wh_err_t *err)
+{
+    if (json_is_null(json_object_get(at->obj, key))) {
+        *out = 0;
+        return APR_SUCCESS;
+    }
+    return wh_json_bool(at, key, 0, out, err);
+}
+
 static apr_status_t settings(const wh_json_at_t *at, wh_app_t *app, wh_err_t *err)
 {
     const char *desired = NULL;
@@ -164,18 +180,63 @@ static apr_status_t settings(const wh_json_at_t *at, wh_app_t *app, wh_err_t *er
     TRY(wh_model_int_str(at, "desired", 1, 32, "running", &desired, err));
     if (desired && !wh_model_desired_of(desired, &app->desired))
         return wh_model_int_bad(at, "desired", err, "desired is \"running\" or \"stopped\"");
-    if (json_is_null(json_object_get(at->obj, "spa")))
-        app->spa = 0;
-    else
-        TRY(wh_json_bool(at, "spa", 0, &app->spa, err));
-    return APR_SUCCESS;
+    return flag(at, "spa", &app->spa, err);
+}
+
+static apr_status_t serve(const wh_json_at_t *at, wh_serve_t *s, wh_err_t *err)
+{
+    static const char *const names[] = {
+        "clean_urls",   "sticky",        "maintenance",            "timeout_seconds",
+        "hold_seconds", "grace_seconds", "previous_assets_seconds"};
+    wh_json_at_t part;
+
+    if (json_is_null(json_object_get(at->obj, "serve"))) {
+        *s = serve_defaults;
+        return APR_SUCCESS;
+    }
+    TRY(wh_json_obj(at, "serve", 0, &part, err));
+    if (!part.obj)
+        return APR_SUCCESS;
+    TRY(wh_json_only(&part, names, WH_ARRAY_LEN(names), err));
+    TRY(flag(&part, "clean_urls", &s->clean_urls, err));
+    TRY(flag(&part, "sticky", &s->sticky, err));
+    TRY(flag(&part, "maintenance", &s->maintenance, err));
+    TRY(wh_model_int_num(&part, "timeout_seconds", WH_JSON_OPT(0, WH_APP_TIMEOUT_MAX),
+                         serve_defaults.timeout_s, &s->timeout_s, err));
+    TRY(wh_model_int_num(&part, "hold_seconds", WH_JSON_OPT(0, WH_APP_HOLD_MAX),
+                         serve_defaults.hold_s, &s->hold_s, err));
+    TRY(wh_model_int_num(&part, "grace_seconds", WH_JSON_OPT(0, WH_APP_GRACE_MAX),
+                         serve_defaults.grace_s, &s->grace_s, err));
+    return wh_model_int_num(&part, "previous_assets_seconds", WH_JSON_OPT(0, WH_APP_PREVIOUS_MAX),
+                            serve_defaults.previous_s, &s->previous_s, err);
+}
+
+static apr_status_t previews(const wh_json_at_t *at, wh_app_t *app, wh_err_t *err)
+{
+    static const char *const names[] = {"max", "ttl_seconds"};
+    wh_json_at_t part;
+
+    if (json_is_null(json_object_get(at->obj, "previews"))) {
+        app->preview_max = 0;
+        app->preview_ttl_s = WH_APP_PREVIEW_TTL_DEFAULT;
+        return APR_SUCCESS;
+    }
+    TRY(wh_json_obj(at, "previews", 0, &part, err));
+    if (!part.obj)
+        return APR_SUCCESS;
+    TRY(wh_json_only(&part, names, WH_ARRAY_LEN(names), err));
+    TRY(wh_model_int_num(&part, "max", WH_JSON_OPT(0, WH_APP_PREVIEWS_MAX), 0, &app->preview_max,
+                         err));
+    return wh_model_int_num(&part, "ttl_seconds",
+                            WH_JSON_OPT(WH_APP_PREVIEW_TTL_MIN, WH_APP_PREVIEW_TTL_MAX),
+                            WH_APP_PREVIEW_TTL_DEFAULT, &app->preview_ttl_s, err);
 }
 
 apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app_opt_t *opt,
                                  wh_app_t *app, wh_err_t *err)
 {
-    static const char *const names[] = {"slug", "name",      "kind", "repository", "build",
-                                        "run",  "placement", "spa",  "desired"};
+    static const char *const names[] = {"slug",      "name", "kind",  "repository", "build",  "run",
+                                        "placement", "spa",  "serve", "previews",   "desired"};
     wh_json_at_t at = wh_json_root(wh_json_own(p, json_incref(body)));
     wh_model_int_parts_t parts = {
         .url = &app->repo_url,
@@ -204,6 +265,8 @@ apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app
     if (!opt->patch)
         app->name = app->slug;
     TRY(settings(&at, app, err));
+    TRY(serve(&at, &app->serve, err));
+    TRY(previews(&at, app, err));
     TRY(wh_model_int_parts(&at, 1, &parts, err));
     TRY(wh_model_int_placement(p, &at, 1, &place, err));
     if (!*app->repo_url)
@@ -215,12 +278,21 @@ apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app
     return APR_SUCCESS;
 }
 
+static json_t *serve_json(const wh_serve_t *s)
+{
+    return json_pack("{s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "clean_urls", s->clean_urls, "sticky",
+                     s->sticky, "maintenance", s->maintenance, "timeout_seconds",
+                     (json_int_t)s->timeout_s, "hold_seconds", (json_int_t)s->hold_s,
+                     "grace_seconds", (json_int_t)s->grace_s, "previous_assets_seconds",
+                     (json_int_t)s->previous_s);
+}
+
 json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_header_t *urls)
 {
     (void)p;
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:{s:o, s:s, s:s},"
-        " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:o, s:b, s:s, s:s, s:o, s:o, s:o, s:o}",
+        " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:o, s:b, s:o, s:{s:I, s:I}, s:s, s:s, s:o, s:o, s:o, s:o}",
         "id", app->id, "slug", app->slug, "name", app->name, "kind",
         wh_model_kind_text(app->kind), "repository", "url", app->repo_url, "branch",
         app->repo_branch, "root_directory", app->repo_root, "build", "build_command",
@@ -230,8 +302,8 @@ json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_he
         "cpu_millis", (json_int_t)app->run_cpu_millis, "memory_bytes",
         (json_int_t)app->run_memory_bytes, "pids", (json_int_t)app->run_pids, "placement",
         wh_model_int_placement_json(app->place_worker, app->place_zone, app->place_labels), "spa",
-        app->spa,
-        "desired", wh_model_desired_text(app->desired), "observed",
+        app->spa, "serve", serve_json(&app->serve), "previews", "max",
+        (json_int_t)app->preview_max, "ttl_seconds", (json_int_t)app->preview_ttl_s, "desired", wh_model_desired_text(app->desired), "observed",
         wh_model_observed_text(app->observed), "reason", wh_model_int_text(app->reason), "urls",
         wh_model_int_strings(urls), "created_at", wh_model_int_time(app->created_at),
         "updated_at", wh_model_int_time(app->updated_at));

@@ -8,7 +8,7 @@
 json_t *wh_model_snapshot_json(const wh_snapshot_t *s)
 {
     json_t *json = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:{s:o, s:s, s:s},"
-                     " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:b}",
+                     " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:b, s:b}",
                      "slug", s->slug, "kind", wh_model_kind_text(s->kind), "repository", "url",
                      s->repo_url, "branch", s->repo_branch, "root_directory", s->repo_root,
                      "build", "build_command", wh_model_int_text(s->build_command), "dockerfile",
@@ -16,7 +16,7 @@ json_t *wh_model_snapshot_json(const wh_snapshot_t *s)
                      (json_int_t)s->port, "health_path", s->health_path, "replicas",
                      (json_int_t)s->replicas, "cpu_millis", (json_int_t)s->cpu_millis,
                      "memory_bytes", (json_int_t)s->memory_bytes, "pids", (json_int_t)s->pids,
-                     "spa", s->spa);
+                     "spa", s->spa, "clean_urls", s->clean_urls);
 
     if (json && wh_model_placed(s->place_worker, s->place_zone, s->place_labels))
         json_object_set_new(
@@ -43,6 +43,7 @@ json_t *wh_model_snapshot_make(const wh_app_t *app)
         .memory_bytes = app->run_memory_bytes,
         .pids = app->run_pids,
         .spa = app->spa,
+        .clean_urls = app->serve.clean_urls,
         .place_worker = app->place_worker,
         .place_zone = app->place_zone,
         .place_labels = app->place_labels,
@@ -107,6 +108,7 @@ apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t
             APR_SUCCESS ||
         (rv = wh_json_str(&at, "kind", WH_JSON_REQ(1, 32), &kind, err)) != APR_SUCCESS ||
         (rv = wh_json_bool(&at, "spa", 0, &out->spa, err)) != APR_SUCCESS ||
+        (rv = wh_json_bool(&at, "clean_urls", 0, &out->clean_urls, err)) != APR_SUCCESS ||
         (rv = wh_model_int_parts(&at, 0, &parts, err)) != APR_SUCCESS ||
         (rv = wh_model_int_placement(p, &at, 0, &place, err)) != APR_SUCCESS ||
         (rv = wh_model_int_at(&at, "slug", wh_host_slug_check(out->slug, err), err)) !=

@@ -175,6 +175,16 @@ static apr_status_t moved(wh_call_t *c, apr_status_t rv)
                               : rv;
 }
 
+/* What the route table says of its names comes from here too. */
+static int served_otherwise(const wh_app_t *a, const wh_app_t *b)
+{
+    const wh_serve_t *s = &a->serve, *t = &b->serve;
+
+    return s->sticky != t->sticky || s->maintenance != t->maintenance ||
+           s->timeout_s != t->timeout_s || s->hold_s != t->hold_s ||
+           s->previous_s != t->previous_s;
+}
+
 apr_status_t wh_h_app_patch(wh_call_t *c)
 {
     wh_model_app_opt_t opt = {.patch = 1,
@@ -186,11 +196,14 @@ apr_status_t wh_h_app_patch(wh_call_t *c)
     rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv : placement_ok(c, &app);
     rv = rv ? rv : moved(c, wh_db_app_update(c->dbc, c->p, &app, c->now, &c->err));
+    if (!rv && served_otherwise(&app, c->app)) {
+        rv = wh_db_app_republish(c->dbc, c->p, app.id, &c->err);
+    }
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
         return rv;
     }
-    if (app.desired != c->app->desired) {
+    if (app.desired != c->app->desired || served_otherwise(&app, c->app)) {
         wh_mod_poke(c->r);
     }
     return reply_app(c, 200, &app);

@@ -108,6 +108,24 @@ static const wh_mod_field_t placement_fields[] = {
      .doc = "what the worker must have"},
     END};
 
+static const wh_mod_field_t serve_fields[] = {
+    SWITCH("clean_urls", "about.html is served as /about, from the next deployment on"),
+    SWITCH("sticky", "a visitor stays with one replica"),
+    SWITCH("maintenance", "all its names answer 503"),
+    NUMBER("timeout_seconds", 0, WH_APP_TIMEOUT_MAX, "of an answer; 0 = the server's Timeout"),
+    NUMBER("hold_seconds", 0, WH_APP_HOLD_MAX, "a request waits so long for a switch"),
+    NUMBER("grace_seconds", 0, WH_APP_GRACE_MAX, "an old container ends so long after a switch"),
+    NUMBER("previous_assets_seconds", 0, WH_APP_PREVIOUS_MAX,
+           "so long files of the release before are still found"),
+    END};
+
+static const wh_mod_field_t previews_fields[] = {
+    NUMBER("max", 0, WH_APP_PREVIEWS_MAX,
+           "a preview for each branch that no environment takes, so many at one time"),
+    NUMBER("ttl_seconds", WH_APP_PREVIEW_TTL_MIN, WH_APP_PREVIEW_TTL_MAX,
+           "of a preview, after its last deployment"),
+    END};
+
 static const wh_mod_field_t app_create_fields[] = {
     {.name = "slug",
      .type = WH_FIELD_STRING,
@@ -127,6 +145,8 @@ static const wh_mod_field_t app_create_fields[] = {
     PART("run", run_fields),
     PART("placement", placement_fields),
     SWITCH("spa", "answer unknown paths with index.html"),
+    PART("serve", serve_fields),
+    PART("previews", previews_fields),
     TEXT("desired", 1, 16, "running or stopped"),
     END};
 
@@ -139,6 +159,8 @@ static const wh_mod_field_t app_patch_fields[] = {
     PART("run", run_fields),
     PART("placement", placement_fields),
     SWITCH("spa", "answer unknown paths with index.html"),
+    PART("serve", serve_fields),
+    PART("previews", previews_fields),
     TEXT("desired", 1, 16, "running or stopped"),
     END};
 

@@ -11,10 +11,13 @@ ALTER TABLE apps ADD COLUMN serve_hold_s BIGINT NOT NULL DEFAULT 10 CHECK (serve
 ALTER TABLE apps ADD COLUMN serve_grace_s BIGINT NOT NULL DEFAULT 30 CHECK (serve_grace_s BETWEEN 0 AND 3600);
 ALTER TABLE apps ADD COLUMN serve_previous_s BIGINT NOT NULL DEFAULT 86400
   CHECK (serve_previous_s BETWEEN 0 AND 2592000);
--- A name for each branch that no environment takes: 0 = none; how long after its last deployment; how many.
-ALTER TABLE apps ADD COLUMN preview_max BIGINT NOT NULL DEFAULT 20 CHECK (preview_max BETWEEN 0 AND 1000);
+-- A name for each branch that no environment takes: how many at most, 0 = none; how long after its last deployment.
+ALTER TABLE apps ADD COLUMN preview_max BIGINT NOT NULL DEFAULT 0 CHECK (preview_max BETWEEN 0 AND 1000);
 ALTER TABLE apps ADD COLUMN preview_ttl_s BIGINT NOT NULL DEFAULT 604800
   CHECK (preview_ttl_s BETWEEN 3600 AND 31536000);
+-- How often its owner changed what its names answer with, since the scheduler last published them.
+ALTER TABLE apps ADD COLUMN republish BIGINT NOT NULL DEFAULT 0 CHECK (republish >= 0);
+CREATE INDEX apps_republish ON apps (id) WHERE republish > 0;
 
 -- Which branches an environment takes. production stands here too as soon as it takes other branches than
 -- the app's own.

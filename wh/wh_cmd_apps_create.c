@@ -9,32 +9,58 @@
 static const struct {
     const char *option, *object, *member;
     apr_int64_t max; /* 0: text */
+    apr_int64_t min;
 } members[] = {
-    {"name", NULL, "name", 0},
-    {"kind", NULL, "kind", 0},
-    {"repo", "repository", "url", 0},
-    {"branch", "repository", "branch", 0},
-    {"root", "repository", "root_directory", 0},
-    {"build-command", "build", "build_command", 0},
-    {"dockerfile", "build", "dockerfile", 0},
-    {"output", "build", "output_directory", 0},
-    {"port", "run", "port", 65535},
-    {"health-path", "run", "health_path", 0},
-    {"replicas", "run", "replicas", 16},
-    {"cpu", "run", "cpu_millis", APR_INT64_MAX},
-    {"memory", "run", "memory_bytes", APR_INT64_MAX},
-    {"pids", "run", "pids", APR_INT64_MAX},
+    {"name", NULL, "name", 0, 0},
+    {"kind", NULL, "kind", 0, 0},
+    {"repo", "repository", "url", 0, 0},
+    {"branch", "repository", "branch", 0, 0},
+    {"root", "repository", "root_directory", 0, 0},
+    {"build-command", "build", "build_command", 0, 0},
+    {"dockerfile", "build", "dockerfile", 0, 0},
+    {"output", "build", "output_directory", 0, 0},
+    {"port", "run", "port", 65535, 1},
+    {"health-path", "run", "health_path", 0, 0},
+    {"replicas", "run", "replicas", 16, 1},
+    {"cpu", "run", "cpu_millis", APR_INT64_MAX, 1},
+    {"memory", "run", "memory_bytes", APR_INT64_MAX, 1},
+    {"pids", "run", "pids", APR_INT64_MAX, 1},
+    {"timeout", "serve", "timeout_seconds", APR_INT64_MAX, 0},
+    {"hold", "serve", "hold_seconds", APR_INT64_MAX, 0},
+    {"grace", "serve", "grace_seconds", APR_INT64_MAX, 0},
+    {"previous-assets", "serve", "previous_assets_seconds", APR_INT64_MAX, 0},
+    {"previews", "previews", "max", APR_INT64_MAX, 0},
+    {"preview-ttl", "previews", "ttl_seconds", APR_INT64_MAX, 0},
 };
+
+static const struct {
+    const char *option, *object, *member;
+} switches[] = {
+    {"spa", NULL, "spa"},
+    {"clean-urls", "serve", "clean_urls"},
+    {"sticky", "serve", "sticky"},
+};
+
+/* The object that a member goes into, made where it is not there yet. */
+static json_t *part(json_t *body, const char *object)
+{
+    json_t *into = object != NULL ? json_object_get(body, object) : body;
+    if (into == NULL) {
+        into = json_object();
+        json_object_set_new(body, object, into);
+    }
+    return into;
+}
 
 static int member_set(wh_cli_t *cli, json_t *body, size_t i)
 {
     const char *text = wh_cli_opts_get(cli, members[i].option);
-    json_t *into = body, *value;
+    json_t *value;
     apr_int64_t number = 0;
     if (text == NULL)
         return 0;
     if (members[i].max > 0) {
-        int rc = wh_cli_opts_int(cli, members[i].option, 1, members[i].max, &number);
+        int rc = wh_cli_opts_int(cli, members[i].option, members[i].min, members[i].max, &number);
         if (rc != 0)
             return rc;
     }
@@ -43,14 +69,7 @@ static int member_set(wh_cli_t *cli, json_t *body, size_t i)
         wh_cli_error("--%s is no UTF-8 text", members[i].option);
         return WH_EXIT_USAGE;
     }
-    if (members[i].object != NULL) {
-        into = json_object_get(body, members[i].object);
-        if (into == NULL) {
-            into = json_object();
-            json_object_set_new(body, members[i].object, into);
-        }
-    }
-    json_object_set_new(into, members[i].member, value);
+    json_object_set_new(part(body, members[i].object), members[i].member, value);
     return 0;
 }
 
@@ -70,8 +89,10 @@ static int body_make(wh_cli_t *cli, json_t *body)
         rc = member_set(cli, body, i);
     if (rc == 0)
         rc = wh_cli_worker_placement(cli, body);
-    if (rc == 0 && wh_cli_opts_get(cli, "spa") != NULL)
-        json_object_set_new(body, "spa", json_true());
+    for (size_t i = 0; rc == 0 && i < sizeof(switches) / sizeof(switches[0]); i++) {
+        if (wh_cli_opts_get(cli, switches[i].option) != NULL)
+            json_object_set_new(part(body, switches[i].object), switches[i].member, json_true());
+    }
     return rc;
 }
 
@@ -110,6 +131,14 @@ static const wh_cli_option_t options[] = {
     {"pids", 0, "N", "limit of processes (256)"},
     WH_CLI_PLACEMENT,
     {"spa", 0, NULL, "unknown paths answer with /index.html"},
+    {"clean-urls", 0, NULL, "about.html is served as /about"},
+    {"sticky", 0, NULL, "a visitor stays with one container"},
+    {"timeout", 0, "SECONDS", "of an answer (0: the server's Timeout)"},
+    {"hold", 0, "SECONDS", "a request waits so long for a switch (10)"},
+    {"grace", 0, "SECONDS", "an old container ends so long after a switch (30)"},
+    {"previous-assets", 0, "SECONDS", "so long files of the release before are found (86400)"},
+    {"previews", 0, "N", "for branches that no environment takes: so many previews (0)"},
+    {"preview-ttl", 0, "SECONDS", "of a preview, after its last deployment (604800)"},
     {NULL, 0, NULL, NULL},
 };
 

@@ -26,6 +26,15 @@ static wh_app_t *app_at(apr_pool_t *p, const wh_rows_t *rows, int i)
     a->place_zone = wh_dbc_text(&r);
     a->place_labels = wh_dbc_text(&r);
     a->spa = (int)wh_dbc_int(&r);
+    a->serve.clean_urls = (int)wh_dbc_int(&r);
+    a->serve.sticky = (int)wh_dbc_int(&r);
+    a->serve.maintenance = (int)wh_dbc_int(&r);
+    a->serve.timeout_s = wh_dbc_int(&r);
+    a->serve.hold_s = wh_dbc_int(&r);
+    a->serve.grace_s = wh_dbc_int(&r);
+    a->serve.previous_s = wh_dbc_int(&r);
+    a->preview_max = wh_dbc_int(&r);
+    a->preview_ttl_s = wh_dbc_int(&r);
     (void)wh_model_desired_of(wh_dbc_text(&r), &a->desired);
     (void)wh_model_observed_of(wh_dbc_text(&r), &a->observed);
     a->reason = wh_dbc_text(&r);
@@ -51,6 +60,11 @@ static const char *labels_of(const wh_app_t *a)
     return a->place_labels == NULL || *a->place_labels == '\0' ? "{}" : a->place_labels;
 }
 
+#define SERVE_ARGS(a)                                                                              \
+    WH_I(a->serve.clean_urls != 0), WH_I(a->serve.sticky != 0), WH_I(a->serve.maintenance != 0),   \
+        WH_I(a->serve.timeout_s), WH_I(a->serve.hold_s), WH_I(a->serve.grace_s),                   \
+        WH_I(a->serve.previous_s), WH_I(a->preview_max), WH_I(a->preview_ttl_s)
+
 apr_status_t wh_db_app_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *a, wh_err_t *err)
 {
     return wh_dbc_query(
@@ -60,7 +74,7 @@ apr_status_t wh_db_app_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *a, w
                 WH_S(a->build_dockerfile), WH_S(a->build_output), WH_I(a->run_port),
                 WH_S(a->run_health_path), WH_I(a->run_replicas), WH_I(a->run_cpu_millis),
                 WH_I(a->run_memory_bytes), WH_I(a->run_pids), WH_S(a->place_worker),
-                WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0),
+                WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0), SERVE_ARGS(a),
                 WH_S(wh_model_desired_text(a->desired)), WH_S(wh_model_observed_text(a->observed)),
                 WH_I(a->version), WH_I(a->created_at), WH_I(a->updated_at)),
         NULL, err);
@@ -114,7 +128,8 @@ apr_status_t wh_db_app_update(wh_dbc_t *dbc, apr_pool_t *p, wh_app_t *a, apr_tim
                 WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas),
                 WH_I(a->run_cpu_millis), WH_I(a->run_memory_bytes), WH_I(a->run_pids),
                 WH_S(a->place_worker), WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0),
-                WH_S(wh_model_desired_text(a->desired)), WH_I(now), WH_S(a->id), WH_I(a->version)),
+                SERVE_ARGS(a), WH_S(wh_model_desired_text(a->desired)), WH_I(now), WH_S(a->id),
+                WH_I(a->version)),
         err);
 
     if (rv == APR_SUCCESS) {
@@ -177,4 +192,38 @@ apr_status_t wh_db_app_set_observed(wh_dbc_t *dbc, apr_pool_t *p, const char *id
         dbc, p, WH_SQL_app_observed,
         WH_ARGS(WH_S(text), WH_S(reason), WH_I(now), WH_S(id), WH_S(text), WH_S(reason)), NULL,
         err);
+}
+
+apr_status_t wh_db_app_list_republish(wh_dbc_t *dbc, apr_pool_t *p, int limit,
+                                      apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_app_list_republish, WH_ARGS(WH_I(limit)), &rows, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *out = apr_array_make(p, rows.n, sizeof(wh_db_republish_t));
+    for (int i = 0; i < rows.n; i++) {
+        wh_row_t r = wh_dbc_row(&rows, i);
+        wh_db_republish_t *one = apr_array_push(*out);
+
+        one->app_id = wh_dbc_text(&r);
+        one->seen = wh_dbc_int(&r);
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_db_app_republished(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_republish_t *one,
+                                   wh_err_t *err)
+{
+    return wh_dbc_query(dbc, p, WH_SQL_app_republished,
+                        WH_ARGS(WH_S(one->app_id), WH_I(one->seen)), NULL, err);
+}
+
+apr_status_t wh_db_app_republish(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_err_t *err)
+{
+    return wh_dbc_then_moved(
+        dbc, wh_dbc_query(dbc, p, WH_SQL_app_republish, WH_ARGS(WH_S(id)), NULL, err), err);
 }

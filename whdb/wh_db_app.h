@@ -26,11 +26,30 @@ apr_status_t wh_db_app_by_id(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_ap
 apr_status_t wh_db_app_list(wh_dbc_t *dbc, apr_pool_t *p, const char *after, int limit,
                             apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
-/* Writes all that an owner may change (name, repository, build, run, spa, desired) if the live row
- * still has app->version; then sets version + 1 and updated_at = now in the row and in app.
+/* Writes all that an owner may change (name, repository, build, run, spa, serve, previews, desired)
+ * if the live row still has app->version; then sets version + 1 and updated_at = now in the row and
+ * in app. Where its names are to answer otherwise, wh_db_app_republish comes along.
  * APR_NOTFOUND: somebody else changed or deleted it. */
 apr_status_t wh_db_app_update(wh_dbc_t *dbc, apr_pool_t *p, wh_app_t *app, apr_time_t now,
                               wh_err_t *err) WH_DB_CHECKED;
+
+/* Asks the scheduler to publish an app's names anew; it reads so at its next look, and at once when
+ * it is poked. */
+apr_status_t wh_db_app_republish(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                 wh_err_t *err) WH_DB_CHECKED;
+
+typedef struct wh_db_republish_t {
+    const char *app_id;
+    apr_int64_t seen; /* how often it was asked for */
+} wh_db_republish_t;
+
+/* Up to limit apps that ask for it, by id; array of wh_db_republish_t. */
+apr_status_t wh_db_app_list_republish(wh_dbc_t *dbc, apr_pool_t *p, int limit,
+                                      apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* It is done, unless it was asked for again since. */
+apr_status_t wh_db_app_republished(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_republish_t *one,
+                                   wh_err_t *err) WH_DB_CHECKED;
 
 /* Marks deleted, desired = stopped, if the live row still has this version (APR_NOTFOUND as above).
  * The scheduler then cancels, stops, unpublishes: wh_db_app_list_deleted. */

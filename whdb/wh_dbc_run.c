@@ -12,7 +12,7 @@
 
 #include "libwh/wh_json.h"
 
-#define ARGS_MAX 32
+#define ARGS_MAX 48
 
 static apr_status_t gone(wh_err_t *err)
 {

@@ -43,11 +43,12 @@ $res = $api->req(POST => '/v1/apps', token => $token, json => $api->app_body('bl
 is($res->{status}, 201, 'an app is made') or diag $res->{body};
 is($res->{headers}{location}, '/v1/apps/blog', 'Location names it');
 my $app = $res->{json};
-is_deeply([ sort keys %$app ], [ sort qw(id slug name kind repository build run placement spa desired observed reason urls created_at
+is_deeply([ sort keys %$app ], [ sort qw(id slug name kind repository build run placement spa serve previews desired observed reason urls created_at
     updated_at) ], 'the app document has its members');
 is_deeply([ @$app{qw(slug kind desired observed)} ], [qw(blog static running unknown)], 'with their defaults');
 is_deeply($app->{run}, { port => 8080, health_path => '/', replicas => 1, cpu_millis => 1000, memory_bytes => 512 << 20,
     pids => 256 }, 'limits in millis and bytes, with their defaults');
+is_deeply($app->{previews}, { max => 0, ttl_seconds => 604800 }, 'no previews unless asked for');
 is_deeply($app->{urls}, ['https://blog.apps.example.test/'], 'and its URL');
 like($app->{created_at}, $time, 'times are RFC 3339');
 unlike($res->{body}, qr/[<>&]/, 'angle brackets and ampersands come escaped');
@@ -73,6 +74,14 @@ isnt($res->{headers}{etag}, $etag, 'the ETag moves');
 $api->is_problem($api->req(PATCH => '/v1/apps/blog', token => $token, json => { name => 'C' }, headers => { 'If-Match' => $etag }),
     412, 'precondition_failed', 'the former one no longer does');
 is($api->req(GET => '/v1/apps/blog', token => $token)->{json}{name}, 'B', 'and changed nothing');
+
+$etag = $api->req(GET => '/v1/apps/blog', token => $token)->{headers}{etag};
+$res = $api->req(PATCH => '/v1/apps/blog', token => $token, headers => { 'If-Match' => $etag },
+    json => { serve => { sticky => JSON::PP::true, grace_seconds => 0 }, previews => { max => 3 } });
+is_deeply($res->{json}{serve}, { clean_urls => JSON::PP::false, sticky => JSON::PP::true, maintenance => JSON::PP::false,
+    timeout_seconds => 0, hold_seconds => 10, grace_seconds => 0, previous_assets_seconds => 86400 },
+    'how it is served is changed member by member');
+is_deeply($res->{json}{previews}, { max => 3, ttl_seconds => 604800 }, 'and its previews');
 
 # ---- lists -----------------------------------------------------------------------------------------
 $api->app($token, "app-$_") for 'a' .. 'g';

@@ -248,6 +248,8 @@ wh_app_t *db_app(db_t *t, int n, wh_kind_e kind)
     a->run_cpu_millis = 1000;
     a->run_memory_bytes = APR_INT64_C(536870912);
     a->run_pids = 256;
+    a->serve = (wh_serve_t){.hold_s = 10, .grace_s = 30, .previous_s = 86400};
+    a->preview_ttl_s = 604800;
     a->desired = WH_DESIRED_RUNNING;
     a->observed = WH_OBSERVED_UNKNOWN;
     a->reason = "";

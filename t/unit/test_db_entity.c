@@ -100,6 +100,9 @@ static void test_apps(void **state)
 
     a->desired = WH_DESIRED_STOPPED;
     a->spa = 1;
+    a->serve = (wh_serve_t){1, 1, 1, 5, 6, 7, 8};
+    a->preview_max = 9;
+    a->preview_ttl_s = 3600;
     assert_ok(wh_db_app_update(t->dbc, t->p, a, DB_T(5), &t->err), &t->err);
     assert_ok(wh_db_app_set_observed(t->dbc, t->p, a->id, WH_OBSERVED_STOPPED, "worker_offline",
                                      DB_T(6), &t->err),
@@ -110,6 +113,13 @@ static void test_apps(void **state)
     assert_ok(wh_db_app_by_id(t->dbc, t->p, a->id, &got, &t->err), &t->err);
     assert_int_equal(got->version, 2);
     assert_int_equal(got->spa, 1);
+    assert_true(got->serve.clean_urls && got->serve.sticky && got->serve.maintenance);
+    assert_int_equal(got->serve.timeout_s, 5);
+    assert_int_equal(got->serve.hold_s, 6);
+    assert_int_equal(got->serve.grace_s, 7);
+    assert_int_equal(got->serve.previous_s, 8);
+    assert_int_equal(got->preview_max, 9);
+    assert_int_equal(got->preview_ttl_s, 3600);
     assert_int_equal(got->desired, WH_DESIRED_STOPPED);
     assert_int_equal(got->observed, WH_OBSERVED_STOPPED);
     assert_string_equal(got->reason, "worker_offline");

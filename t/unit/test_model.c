@@ -64,6 +64,13 @@ static void test_app_defaults(void **state)
     assert_int_equal(app.run_memory_bytes, 536870912);
     assert_int_equal(app.run_pids, 256);
     assert_false(app.spa);
+    assert_false(app.serve.clean_urls || app.serve.sticky || app.serve.maintenance);
+    assert_int_equal(app.serve.timeout_s, 0);
+    assert_int_equal(app.serve.hold_s, 10);
+    assert_int_equal(app.serve.grace_s, 30);
+    assert_int_equal(app.serve.previous_s, 86400);
+    assert_int_equal(app.preview_max, 0);
+    assert_int_equal(app.preview_ttl_s, 604800);
     assert_int_equal(app.desired, WH_DESIRED_RUNNING);
     assert_int_equal(app.observed, WH_OBSERVED_UNKNOWN);
     assert_int_equal(app.version, 1);
@@ -75,7 +82,10 @@ static void test_app_defaults(void **state)
     "build_command\":\"make\\nmake install\",\"dockerfile\":\"c/Dockerfile\",\""                   \
     "output_directory\":\"dist\"},\"run\":{\"port\":3000,\"health_path\":\"/healthz?x=1\",\""      \
     "replicas\":2,\"cpu_millis\":250,\"memory_bytes\":67108864,\"pids\":64},\"placement\":{\""      \
-    "worker\":\"w1\",\"labels\":{\"disk\":\"ssd\"}},\"spa\":true,\"desired\":\"stopped\"}"
+    "worker\":\"w1\",\"labels\":{\"disk\":\"ssd\"}},\"spa\":true,\"serve\":{\"clean_urls\":true,\"" \
+    "sticky\":true,\"maintenance\":true,\"timeout_seconds\":5,\"hold_seconds\":0,\""             \
+    "grace_seconds\":60,\"previous_assets_seconds\":7},\"previews\":{\"max\":3,\"ttl_seconds\":"  \
+    "3600},\"desired\":\"stopped\"}"
 
 static void test_app_full(void **state)
 {
@@ -102,7 +112,10 @@ static void test_app_full(void **state)
         "\"dockerfile\":\"c/Dockerfile\",\"output_directory\":\"dist\"},\"run\":{\"port\":3000,"
         "\"health_path\":\"/healthz?x=1\",\"replicas\":2,\"cpu_millis\":250,\"memory_bytes\":"
         "67108864,\"pids\":64},\"placement\":{\"worker\":\"w1\",\"zone\":null,\"labels\":{\"disk\":"
-        "\"ssd\"}},\"spa\":true,\"desired\":\"stopped\",\"observed\":\"unknown\","
+        "\"ssd\"}},\"spa\":true,\"serve\":{\"clean_urls\":true,\"sticky\":true,\"maintenance\":true,"
+        "\"timeout_seconds\":5,\"hold_seconds\":0,\"grace_seconds\":60,"
+        "\"previous_assets_seconds\":7},\"previews\":{\"max\":3,\"ttl_seconds\":3600},"
+        "\"desired\":\"stopped\",\"observed\":\"unknown\","
         "\"reason\":null,\"urls\":[\"http://shop.localhost:8080/\"],\"created_at\":"
         "\"2026-01-01T00:00:00.000001Z\",\"updated_at\":\"2026-01-01T00:00:00.000001Z\"}");
     /* What a deployment keeps is read back the same, from text and from the wire. */
@@ -114,6 +127,7 @@ static void test_app_full(void **state)
     assert_int_equal(s.port, 3000);
     assert_int_equal(s.replicas, 2);
     assert_true(s.spa);
+    assert_true(s.clean_urls);
     assert_ok(wh_model_snapshot_decode(p, wh_json_own(p, wh_model_snapshot_json(&s)), &again,
                                        &err), &err);
     assert_string_equal(again.repo_url, "/srv/git/shop.git");
@@ -171,6 +185,17 @@ static void test_app_refused(void **state)
         {NEW ",\"placement\":{\"zone\":\"a\\ufeff\"}}", "bad_characters", "/placement/zone"},
         {NEW ",\"placement\":{\"labels\":{\"a\":1}}}", "invalid_value", "/placement/labels"},
         {NEW ",\"spa\":1}", "wrong_type", "/spa"},
+        {NEW ",\"serve\":true}", "wrong_type", "/serve"},
+        {NEW ",\"serve\":{\"colour\":1}}", "unknown_field", "/serve/colour"},
+        {NEW ",\"serve\":{\"sticky\":1}}", "wrong_type", "/serve/sticky"},
+        {NEW ",\"serve\":{\"timeout_seconds\":3601}}", "out_of_range", "/serve/timeout_seconds"},
+        {NEW ",\"serve\":{\"hold_seconds\":61}}", "out_of_range", "/serve/hold_seconds"},
+        {NEW ",\"serve\":{\"grace_seconds\":-1}}", "out_of_range", "/serve/grace_seconds"},
+        {NEW ",\"serve\":{\"previous_assets_seconds\":2592001}}", "out_of_range",
+         "/serve/previous_assets_seconds"},
+        {NEW ",\"previews\":{\"max\":1001}}", "out_of_range", "/previews/max"},
+        {NEW ",\"previews\":{\"ttl_seconds\":3599}}", "out_of_range", "/previews/ttl_seconds"},
+        {NEW ",\"previews\":{\"enabled\":true}}", "unknown_field", "/previews/enabled"},
         {NEW ",\"desired\":\"paused\"}", "invalid_value", "/desired"},
         {"{\"slug\":\"blog\",\"kind\":\"static\",\"repository\":{\"url\":\"ext::sh -c id\"}}",
          "repository_refused", "/repository/url"},
@@ -215,6 +240,17 @@ static void test_app_patch(void **state)
     assert_string_equal(app.name, "shop");
     assert_string_equal(app.build_command, "");
     assert_false(app.spa);
+    assert_ok(decode(p, "{\"serve\":{\"hold_seconds\":null,\"sticky\":null},\"previews\":"
+                        "{\"max\":null}}", 1, &app, &err), &err);
+    assert_int_equal(app.serve.hold_s, 10);
+    assert_int_equal(app.serve.grace_s, 60);
+    assert_false(app.serve.sticky);
+    assert_int_equal(app.preview_max, 0);
+    assert_int_equal(app.preview_ttl_s, 3600);
+    assert_ok(decode(p, "{\"serve\":null,\"previews\":null}", 1, &app, &err), &err);
+    assert_false(app.serve.clean_urls);
+    assert_int_equal(app.serve.grace_s, 30);
+    assert_int_equal(app.preview_ttl_s, 604800);
     assert_code(decode(p, "{\"slug\":\"other\"}", 1, &app, &err), &err, "immutable");
     assert_code(decode(p, "{\"kind\":\"static\"}", 1, &app, &err), &err, "immutable");
     assert_code(decode(p, "{\"repository\":{\"url\":\"http://h/x\"}}", 1, &app, &err), &err,
