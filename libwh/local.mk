@@ -13,6 +13,7 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_clock.c libwh/wh_clock.h \
 	libwh/wh_conf.c libwh/wh_conf.h \
 	libwh/wh_err.c libwh/wh_err.h \
+	libwh/wh_fault.c libwh/wh_fault.h \
 	libwh/wh_id.c libwh/wh_id.h \
 	libwh/wh_idmap.c libwh/wh_idmap.h \
 	libwh/wh_json.c libwh/wh_json.h \

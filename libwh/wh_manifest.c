@@ -495,3 +495,19 @@ const wh_manifest_entry_t *wh_manifest_find(const wh_manifest_t *m, const char *
     }
     return NULL;
 }
+
+int wh_manifest_each_object(const wh_manifest_t *m, wh_manifest_object_fn *fn, void *baton)
+{
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < m->n; i++) {
+        const wh_manifest_entry_t *e = &m->entries[i];
+
+        rc = fn(baton, e->sha256, e->size);
+        for (int v = 0; rc == 0 && e->variants && v < WH_CODINGS; v++) {
+            if (e->variants[v].size > 0)
+                rc = fn(baton, e->variants[v].sha256, e->variants[v].size);
+        }
+    }
+    return rc;
+}

@@ -95,6 +95,11 @@ apr_status_t wh_manifest_parse(apr_pool_t *p, const char *buf, size_t len, wh_ma
 /* m->id */
 const char *wh_manifest_id(const wh_manifest_t *m);
 
+/* Each object that m needs, files and variants, as often as it is named. fn may end it by a result
+ * other than 0, which is handed back. */
+typedef int wh_manifest_object_fn(void *baton, const char *sha256, apr_off_t size);
+int wh_manifest_each_object(const wh_manifest_t *m, wh_manifest_object_fn *fn, void *baton);
+
 /* The entry of exactly this path (no leading '/'), or NULL. Binary search. */
 const wh_manifest_entry_t *wh_manifest_find(const wh_manifest_t *m, const char *path);
 

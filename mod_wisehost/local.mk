@@ -50,7 +50,10 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_mod_req.c \
 	mod_wisehost/wh_mod_req.h \
 	mod_wisehost/wh_mod_store.c \
-	mod_wisehost/wh_mod_store.h
+	mod_wisehost/wh_mod_store.h \
+	mod_wisehost/wh_mod_store_file.c \
+	mod_wisehost/wh_mod_store_int.h \
+	mod_wisehost/wh_mod_store_object.c
 # -isystem: httpd's and APR's own macros do not pass our warnings (-Wcast-qual in APR_RING_SENTINEL).
 mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS) \
 	$(patsubst -I%,-isystem%,$(HTTPD_CFLAGS) $(APR_CFLAGS)) -DWH_VERSION=\"$(VERSION)\"

@@ -14,9 +14,11 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 #include <http_ssl.h>
 
+#include "libwh/wh_fault.h"
 #include "libwh/wh_log.h"
 #include "mod_wisehost/wh_mod_data.h"
 #include "mod_wisehost/wh_mod_rate.h"
@@ -63,6 +65,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         return rc;
     }
     wh_mod_proxy_post_config(pconf, s);
+    wh_fault_arm(getenv("WISEHOST_FAULT_FILE"));
     wh_log_set_level(WH_LOG_DEBUG); /* LogLevel decides */
     wh_log_set_sink(log_sink, s);
     return OK;

@@ -2,6 +2,7 @@
 
 #include <apr_strings.h>
 
+#include "libwh/wh_fault.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
 #include "mod_wisehost/wh_mod_store.h"
@@ -30,44 +31,60 @@ static apr_status_t check_wanted(wh_call_t *c)
                              : APR_SUCCESS;
 }
 
+typedef struct missing_t {
+    const wh_mod_store_t *store;
+    apr_hash_t *seen;
+    json_t *list;
+} missing_t;
+
+static int look(void *baton, const char *sha256, apr_off_t size)
+{
+    missing_t *missing = baton;
+
+    if (apr_hash_get(missing->seen, sha256, WH_SHA256_HEX)) {
+        return 0;
+    }
+    apr_hash_set(missing->seen, sha256, WH_SHA256_HEX, sha256);
+    if (!wh_mod_store_keep(missing->store, sha256, size)) {
+        json_array_append_new(missing->list, json_string(sha256));
+    }
+    return 0;
+}
+
 /* Each hash once, though many files may have one content. */
 static json_t *missing_objects(wh_call_t *c, const wh_mod_store_t *store, const wh_manifest_t *m)
 {
-    json_t *missing = json_array();
-    apr_hash_t *seen = apr_hash_make(c->p);
+    missing_t missing = {.store = store, .seen = apr_hash_make(c->p), .list = json_array()};
 
-    for (int i = 0; i < m->n; i++) {
-        const wh_manifest_entry_t *entry = &m->entries[i];
-
-        if (apr_hash_get(seen, entry->sha256, WH_SHA256_HEX)) {
-            continue;
-        }
-        apr_hash_set(seen, entry->sha256, WH_SHA256_HEX, entry);
-        if (!wh_mod_store_has(store, entry->sha256, entry->size)) {
-            json_array_append_new(missing, json_string(entry->sha256));
-        }
-    }
-    return missing;
+    (void)wh_manifest_each_object(m, look, &missing);
+    return missing.list;
 }
 
 apr_status_t wh_h_agent_release(wh_call_t *c)
 {
     wh_mod_store_t store = store_of(c);
     wh_mod_upload_t up = upload_of(c);
+    wh_mod_hold_t hold;
     wh_manifest_t *m;
+    json_t *missing;
     apr_status_t rv = check_wanted(c);
 
     rv = rv ? rv
             : wh_manifest_from_json(c->p, json_object_get(c->body, "manifest"), NULL, &m, &c->err);
     wh_mod_db_release(c->r); /* what follows is work on files */
     c->dbc = NULL;
-    rv = rv ? rv : wh_mod_store_stage(&store, &up, m, &c->err);
+    rv = rv ? rv : wh_mod_store_hold(&store, &hold, &c->err);
     if (rv) {
         return rv;
     }
-    return wh_mod_call_reply(c, 200,
-                             json_pack("{s:s, s:o}", "release", wh_manifest_id(m), "missing",
-                                       missing_objects(c, &store, m)));
+    rv = wh_mod_store_stage(&store, &up, m, &c->err);
+    missing = rv ? NULL : missing_objects(c, &store, m);
+    wh_mod_store_let_go(&store, &hold);
+    if (rv) {
+        return rv;
+    }
+    return wh_mod_call_reply(
+        c, 200, json_pack("{s:s, s:o}", "release", wh_manifest_id(m), "missing", missing));
 }
 
 static apr_status_t add(void *baton, const char *data, apr_size_t n, wh_err_t *err)
@@ -108,16 +125,28 @@ apr_status_t wh_h_agent_object(wh_call_t *c)
     return rv ? rv : wh_mod_call_empty(c, 201);
 }
 
+typedef struct complete_t {
+    const wh_mod_store_t *store;
+    const char *lacking;
+} complete_t;
+
+static int look_again(void *baton, const char *sha256, apr_off_t size)
+{
+    complete_t *complete = baton;
+
+    complete->lacking = wh_mod_store_has(complete->store, sha256, size) ? NULL : sha256;
+    return complete->lacking != NULL;
+}
+
 static apr_status_t check_complete(wh_call_t *c, const wh_mod_store_t *store,
                                    const wh_manifest_t *m)
 {
-    for (int i = 0; i < m->n; i++) {
-        if (!wh_mod_store_has(store, m->entries[i].sha256, m->entries[i].size)) {
-            return wh_err_set(&c->err, 409, "objects_missing", "The object %s has not arrived.",
-                              m->entries[i].sha256);
-        }
-    }
-    return APR_SUCCESS;
+    complete_t complete = {.store = store};
+
+    return wh_manifest_each_object(m, look_again, &complete)
+               ? wh_err_set(&c->err, 409, "objects_missing", "The object %s has not arrived.",
+                            complete.lacking)
+               : APR_SUCCESS;
 }
 
 /* The files first, the row after them: a row always has its files. */
@@ -129,8 +158,27 @@ static apr_status_t record(wh_call_t *c, const wh_manifest_t *m)
     apr_status_t rv = wh_mod_call_begin(c);
 
     rv = rv ? rv : wh_db_job_check_processing(c->dbc, c->p, &c->claim, &still, &c->err);
-    rv = rv ? rv : wh_db_release_insert_if_absent(c->dbc, c->p, &row, &c->err);
-    return rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    rv = rv ? rv : wh_db_release_put(c->dbc, c->p, &row, &c->err);
+    wh_fault("release.row");
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    wh_fault("release.recorded");
+    return rv;
+}
+
+/* As long as the store is held, what is there stays; what is there and recorded is needed. */
+static apr_status_t publish(wh_call_t *c, const wh_mod_store_t *store, const wh_manifest_t *m)
+{
+    wh_mod_hold_t hold;
+    apr_status_t rv = wh_mod_store_hold(store, &hold, &c->err);
+
+    if (rv) {
+        return rv;
+    }
+    rv = check_complete(c, store, m);
+    rv = rv ? rv : wh_mod_store_publish(store, m, &c->err);
+    rv = rv ? rv : record(c, m);
+    wh_mod_store_let_go(store, &hold);
+    return rv;
 }
 
 apr_status_t wh_h_agent_commit(wh_call_t *c)
@@ -147,13 +195,12 @@ apr_status_t wh_h_agent_commit(wh_call_t *c)
         rv = wh_err_set(&c->err, 422, "not_announced",
                         "This release was not announced for the job.");
     }
-    rv = rv ? rv : check_complete(c, &store, m);
-    rv = rv ? rv : wh_mod_store_publish(&store, m, &c->err);
-    rv = rv ? rv : record(c, m);
+    rv = rv ? rv : publish(c, &store, m);
     if (rv) {
         return rv;
     }
     wh_mod_store_unstage(&store, &up);
+    wh_fault("unstaged");
     return wh_mod_call_reply(c, 200,
                              json_pack("{s:s, s:i, s:I}", "release", wh_manifest_id(m), "files",
                                        m->n, "bytes", (json_int_t)m->bytes));

@@ -6,8 +6,8 @@
 #include "libwh/wh_json.h"
 #include "mod_wisehost/wh_mod_api_fields.h"
 
-#define BIG_BYTES (16 * 1024 * 1024)
-#define BIG_VALUES 200000
+#define BIG_BYTES WH_MANIFEST_BODY_MAX
+#define BIG_VALUES (WH_MANIFEST_JSON_LIMITS->values)
 #define SMALL_VALUES 2000
 
 #define WH_API(op, verb, path, act, obj, body_fields, query_fields, bits, code, fn, text)          \

@@ -40,7 +40,7 @@ typedef enum wh_api_object_e {
 enum {
     WH_API_RAW = 1,      /* the handler reads the body */
     WH_API_OPTIONAL = 2, /* the body may be absent */
-    WH_API_BIG = 4,      /* a release's manifest: 16 MiB and 200 000 values */
+    WH_API_BIG = 4,      /* a release's manifest: WH_MANIFEST_JSON_LIMITS */
     WH_API_QUIET =
         16,           /* asked all the time: env wisehost-quiet keeps it out of access logs (F50) */
     WH_API_SIGNED = 8 /* the body's signature says who calls */

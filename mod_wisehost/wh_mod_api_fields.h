@@ -233,6 +233,21 @@ static const wh_mod_field_t enrol_fields[] = {
 static const wh_mod_field_t remove_fields[] = {
     {.name = "force", .type = WH_FIELD_BOOLEAN, .doc = "although apps have containers there"}, END};
 
+static const wh_mod_field_t variant_fields[] = {
+    {.name = "sha256", .type = WH_FIELD_STRING, .required = 1, .min = 64, .max = 64},
+    {.name = "size",
+     .type = WH_FIELD_INTEGER,
+     .required = 1,
+     .min = 1,
+     .max = WH_MANIFEST_BYTES_MAX},
+    END};
+
+static const wh_mod_field_t variants_fields[] = {
+    {.name = "br", .type = WH_FIELD_OBJECT, .fields = variant_fields},
+    {.name = "zstd", .type = WH_FIELD_OBJECT, .fields = variant_fields},
+    {.name = "gzip", .type = WH_FIELD_OBJECT, .fields = variant_fields},
+    END};
+
 static const wh_mod_field_t manifest_fields[] = {
     {.name = "path", .type = WH_FIELD_STRING, .required = 1, .min = 1, .max = WH_MANIFEST_PATH_MAX},
     {.name = "size",
@@ -242,6 +257,10 @@ static const wh_mod_field_t manifest_fields[] = {
      .max = WH_MANIFEST_BYTES_MAX},
     {.name = "sha256", .type = WH_FIELD_STRING, .required = 1, .min = 64, .max = 64},
     {.name = "mode", .type = WH_FIELD_INTEGER, .min = 0, .max = 0777},
+    {.name = "variants",
+     .type = WH_FIELD_OBJECT,
+     .fields = variants_fields,
+     .doc = "the same content compressed, each smaller than the file"},
     END};
 
 static const wh_mod_field_t release_fields[] = {ID_FIELD("job", "the job that makes the release"),

@@ -1,4 +1,4 @@
-#include "mod_wisehost/wh_mod_store.h"
+#include "mod_wisehost/wh_mod_store_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,13 +11,11 @@
 #include <apr_file_io.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_fault.h"
 #include "libwh/wh_json.h"
-#include "libwh/wh_rand.h"
 #include "libwh/wh_sign.h"
-#include "libwh/wh_sys.h"
 
 #define FILE_MODE 0644
-#define DIR_MODE 0755
 #define WANTED_WIDTH 86 /* 64 digits, a space, 20 digits, a line end */
 #define MANIFEST_BYTES_MAX (64 * 1024 * 1024)
 #define JOB_BYTES_MAX (4 * WH_MANIFEST_BYTES_MAX)
@@ -25,145 +23,15 @@
 #define SUM_PREFIX ".sum-"
 #define UPLOAD_KEPT_US (APR_INT64_C(24) * 3600 * APR_USEC_PER_SEC) /* longer than any job lasts */
 
-struct wh_mod_object_t {
-    const wh_mod_store_t *store;
-    const char *temp, *dir, *path;
-    const char *sha256;
-    apr_off_t size, got;
-    int fd;
-    wh_sign_ctx_t *hash;
-};
-
-static apr_status_t failed(wh_err_t *err, const char *what)
-{
-    apr_status_t rv = APR_FROM_OS_ERROR(errno);
-
-    return wh_err_wrap(err, rv, 503, "storage_error", "The store could not %s", what);
-}
-
 static const char *path_of(const wh_mod_store_t *store, const char *a, const char *b)
 {
-    return apr_pstrcat(store->p, store->state_dir, "/", a, "/", b, NULL);
-}
-
-static const char *object_dir(const wh_mod_store_t *store, const char *sha256)
-{
-    return path_of(store, "objects", apr_pstrmemdup(store->p, sha256, 2));
+    return wh_mod_store_path(store, a, b);
 }
 
 static const char *upload_dir(const wh_mod_store_t *store, const wh_mod_upload_t *up)
 {
     return path_of(store, "uploads",
                    apr_psprintf(store->p, "%s.%" APR_INT64_T_FMT, up->job, up->epoch));
-}
-
-static int flush_dir(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int bad = fd < 0 || fsync(fd) < 0;
-
-    if (fd >= 0) {
-        close(fd);
-    }
-    return bad ? -1 : 0;
-}
-
-/* Makes a directory that may be there; a new one is made durable in its parent. */
-static int make_dir(const char *path, const char *parent)
-{
-    if (mkdir(path, DIR_MODE) == 0) {
-        return flush_dir(parent);
-    }
-    return errno == EEXIST ? 0 : -1;
-}
-
-static int write_all(int fd, const char *data, apr_size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, data, n);
-
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
-            return -1;
-        }
-        data += done;
-        n -= (apr_size_t)done;
-    }
-    return 0;
-}
-
-/* A name beside the real one that nobody else has. */
-static const char *temp_name(const wh_mod_store_t *store, const char *dir)
-{
-    const char *random = wh_rand_hex(store->p, wh_sys_rand(), 12);
-
-    return random ? apr_pstrcat(store->p, dir, "/.tmp-", random, NULL) : NULL;
-}
-
-static int make_temp(const wh_mod_store_t *store, const char *dir, const char **temp)
-{
-    *temp = temp_name(store, dir);
-    if (!*temp) {
-        errno = EAGAIN;
-        return -1;
-    }
-    return open(*temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-}
-
-/* Flushes and gives the file its name; fd is closed in any case. */
-static int seal(int fd, const char *temp, const char *path, const char *dir)
-{
-    int bad = fsync(fd) < 0;
-
-    bad |= close(fd) < 0;
-    if (bad || rename(temp, path) < 0) {
-        int keep = errno;
-
-        unlink(temp);
-        errno = keep;
-        return -1;
-    }
-    return flush_dir(dir);
-}
-
-static apr_status_t write_file(const wh_mod_store_t *store, const char *dir, const char *name,
-                               const char *data, apr_size_t n, wh_err_t *err)
-{
-    const char *temp;
-    int fd = make_temp(store, dir, &temp);
-
-    if (fd < 0) {
-        return failed(err, "make a file");
-    }
-    if (write_all(fd, data, n) < 0) {
-        apr_status_t rv = failed(err, "write a file");
-
-        close(fd);
-        unlink(temp);
-        return rv;
-    }
-    return seal(fd, temp, apr_pstrcat(store->p, dir, "/", name, NULL), dir)
-               ? failed(err, "keep a file")
-               : APR_SUCCESS;
-}
-
-int wh_mod_store_has(const wh_mod_store_t *store, const char *sha256, apr_off_t size)
-{
-    struct stat st;
-    const char *path = apr_pstrcat(store->p, object_dir(store, sha256), "/", sha256, NULL);
-
-    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == size;
-}
-
-int wh_mod_store_release_exists(const wh_mod_store_t *store, const char *release_id)
-{
-    struct stat st;
-    const char *path =
-        apr_pstrcat(store->p, path_of(store, "releases", release_id), "/manifest", NULL);
-
-    return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 /* ---- releases under way --------------------------------------------------------------------- */
@@ -173,17 +41,25 @@ static int by_hash(const void *a, const void *b)
     return memcmp(a, b, WH_SHA256_HEX);
 }
 
+static int add_line(void *baton, const char *sha256, apr_off_t size)
+{
+    char **at = baton;
+
+    apr_snprintf(*at, WANTED_WIDTH + 1, "%s %020" APR_OFF_T_FMT "\n", sha256, size);
+    *at += WANTED_WIDTH;
+    return 0;
+}
+
 /* Fixed-width lines in the order of the hashes, so that one object is found by a few reads and not
  * by parsing a manifest of 20 000 files for each of 20 000 objects. */
-static char *wanted_text(apr_pool_t *p, const wh_manifest_t *m)
+static char *wanted_text(apr_pool_t *p, const wh_manifest_t *m, apr_size_t *n)
 {
-    char *text = apr_palloc(p, (apr_size_t)m->n * WANTED_WIDTH + 1);
+    apr_size_t lines = (apr_size_t)m->n + (apr_size_t)m->variants;
+    char *text = apr_palloc(p, lines * WANTED_WIDTH + 1), *at = text;
 
-    for (int i = 0; i < m->n; i++) {
-        apr_snprintf(text + (apr_size_t)i * WANTED_WIDTH, WANTED_WIDTH + 1,
-                     "%s %020" APR_OFF_T_FMT "\n", m->entries[i].sha256, m->entries[i].size);
-    }
-    qsort(text, (size_t)m->n, WANTED_WIDTH, by_hash);
+    (void)wh_manifest_each_object(m, add_line, &at);
+    qsort(text, lines, WANTED_WIDTH, by_hash);
+    *n = lines * WANTED_WIDTH;
     return text;
 }
 
@@ -205,7 +81,7 @@ static apr_status_t charge(const wh_mod_store_t *store, const wh_mod_upload_t *u
     char text[24] = "";
 
     if (fd < 0) {
-        return failed(err, "make a file");
+        return wh_mod_store_failed(err, "make a file");
     }
     bad = flock(fd, LOCK_EX) < 0 || pread(fd, text, sizeof(text) - 1, 0) < 0;
     bytes += apr_atoi64(text);
@@ -215,24 +91,35 @@ static apr_status_t charge(const wh_mod_store_t *store, const wh_mod_upload_t *u
     }
     close(fd);
     if (bad) {
-        return failed(err, "count what a job sends");
+        return wh_mod_store_failed(err, "count what a job sends");
     }
     return bytes <= JOB_BYTES_MAX
                ? APR_SUCCESS
                : wh_err_set(err, 422, "too_much", "This job has announced more than 4 GiB in all.");
 }
 
-/* What it takes to keep m: what is there already costs nothing. */
+typedef struct price_t {
+    const wh_mod_store_t *store;
+    apr_int64_t bytes;
+} price_t;
+
+static int add_price(void *baton, const char *sha256, apr_off_t size)
+{
+    price_t *price = baton;
+
+    if (!wh_mod_store_has(price->store, sha256, size)) {
+        price->bytes += size + FILE_BYTES;
+    }
+    return 0;
+}
+
+/* What it takes to keep m: what is there already costs nothing, a variant what a file costs. */
 static apr_int64_t price_of(const wh_mod_store_t *store, const wh_manifest_t *m, apr_size_t text)
 {
-    apr_int64_t bytes = (apr_int64_t)text;
+    price_t price = {.store = store, .bytes = (apr_int64_t)text};
 
-    for (int i = 0; i < m->n; i++) {
-        if (!wh_mod_store_has(store, m->entries[i].sha256, m->entries[i].size)) {
-            bytes += m->entries[i].size + FILE_BYTES;
-        }
-    }
-    return bytes;
+    (void)wh_manifest_each_object(m, add_price, &price);
+    return price.bytes;
 }
 
 /* What was announced for a job that was lost is committed by nobody. */
@@ -264,7 +151,8 @@ apr_status_t wh_mod_store_stage(const wh_mod_store_t *store, const wh_mod_upload
     const char *dir = upload_dir(store, up);
     json_t *json = wh_manifest_json(m);
     size_t n = 0;
-    const char *text = wh_json_text(store->p, json, &n);
+    const char *text = wh_json_text(store->p, json, &n), *wanted;
+    apr_size_t wanted_n = 0;
     apr_status_t rv;
 
     json_decref(json);
@@ -275,13 +163,17 @@ apr_status_t wh_mod_store_stage(const wh_mod_store_t *store, const wh_mod_upload
     if (rv) {
         return rv;
     }
-    if (make_dir(dir, path_of(store, "uploads", ""))) {
-        return failed(err, "make the upload's directory");
+    if (wh_mod_store_make_dir(dir, path_of(store, "uploads", ""))) {
+        return wh_mod_store_failed(err, "make the upload's directory");
     }
     tidy_uploads(store);
-    rv = write_file(store, dir, "wanted", wanted_text(store->p, m), (apr_size_t)m->n * WANTED_WIDTH,
-                    err);
-    return rv ? rv : write_file(store, dir, "manifest.json", text, n, err);
+    wh_fault("stage.dir");
+    wanted = wanted_text(store->p, m, &wanted_n);
+    rv = wh_mod_store_write(store, dir, "wanted", wanted, wanted_n, err);
+    wh_fault("stage.wanted");
+    rv = rv ? rv : wh_mod_store_write(store, dir, "manifest.json", text, n, err);
+    wh_fault("stage.manifest");
+    return rv;
 }
 
 static apr_status_t not_announced(wh_err_t *err)
@@ -326,12 +218,13 @@ apr_status_t wh_mod_store_wanted(const wh_mod_store_t *store, const wh_mod_uploa
     int found;
 
     if (fd < 0) {
-        return errno == ENOENT ? not_announced(err) : failed(err, "read what was announced");
+        return errno == ENOENT ? not_announced(err)
+                               : wh_mod_store_failed(err, "read what was announced");
     }
     found = fstat(fd, &st) == 0 ? search(fd, st.st_size / WANTED_WIDTH, sha256, size) : -1;
     close(fd);
     if (found < 0) {
-        return failed(err, "read what was announced");
+        return wh_mod_store_failed(err, "read what was announced");
     }
     return found ? APR_SUCCESS : not_announced(err);
 }
@@ -370,103 +263,4 @@ apr_status_t wh_mod_store_staged(const wh_mod_store_t *store, const wh_mod_uploa
 void wh_mod_store_unstage(const wh_mod_store_t *store, const wh_mod_upload_t *up)
 {
     remove_upload(store, upload_dir(store, up));
-}
-
-/* ---- a release ------------------------------------------------------------------------------ */
-
-apr_status_t wh_mod_store_publish(const wh_mod_store_t *store, const wh_manifest_t *m,
-                                  wh_err_t *err)
-{
-    const char *parent = path_of(store, "releases", "");
-    const char *final = path_of(store, "releases", wh_manifest_id(m));
-    const char *temp = temp_name(store, path_of(store, "releases", "."));
-    size_t n = 0;
-    const char *text = wh_manifest_text(store->p, m, &n);
-    apr_status_t rv;
-    int lost;
-
-    if (wh_mod_store_release_exists(store, wh_manifest_id(m))) {
-        return APR_SUCCESS;
-    }
-    if (!temp || mkdir(temp, DIR_MODE) < 0) {
-        return failed(err, "make the release's directory");
-    }
-    rv = write_file(store, temp, "manifest", text, n, err);
-    if (rv) {
-        rmdir(temp);
-        return rv;
-    }
-    lost = rename(temp, final) < 0;
-    if (lost) {
-        rv = errno == EEXIST || errno == ENOTEMPTY ? APR_SUCCESS
-                                                   : failed(err, "publish the release");
-        unlink(apr_pstrcat(store->p, temp, "/manifest", NULL));
-        rmdir(temp);
-        return rv;
-    }
-    return flush_dir(parent) ? failed(err, "publish the release") : APR_SUCCESS;
-}
-
-/* ---- one object ----------------------------------------------------------------------------- */
-
-static apr_status_t abandon(void *data)
-{
-    wh_mod_object_t *o = data;
-
-    if (o->fd >= 0) {
-        close(o->fd);
-        unlink(o->temp);
-        o->fd = -1;
-    }
-    return APR_SUCCESS;
-}
-
-apr_status_t wh_mod_store_begin(const wh_mod_store_t *store, const char *sha256, apr_off_t size,
-                                wh_mod_object_t **out, wh_err_t *err)
-{
-    wh_mod_object_t *o = apr_pcalloc(store->p, sizeof(*o));
-
-    o->store = store;
-    o->sha256 = sha256;
-    o->size = size;
-    o->dir = object_dir(store, sha256);
-    o->path = apr_pstrcat(store->p, o->dir, "/", sha256, NULL);
-    if (make_dir(o->dir, path_of(store, "objects", ""))) {
-        return failed(err, "make a directory");
-    }
-    o->fd = make_temp(store, o->dir, &o->temp);
-    if (o->fd < 0) {
-        return failed(err, "make a file");
-    }
-    apr_pool_cleanup_register(store->p, o, abandon, apr_pool_cleanup_null);
-    o->hash = wh_sign_sha256_begin(store->p);
-    *out = o;
-    return APR_SUCCESS;
-}
-
-apr_status_t wh_mod_store_add(wh_mod_object_t *o, const char *data, apr_size_t n, wh_err_t *err)
-{
-    if ((apr_off_t)n > o->size - o->got) {
-        return wh_err_set(err, 413, "too_large", "The object is longer than its manifest says.");
-    }
-    wh_sign_add(o->hash, data, n);
-    o->got += (apr_off_t)n;
-    return write_all(o->fd, data, n) ? failed(err, "write an object") : APR_SUCCESS;
-}
-
-apr_status_t wh_mod_store_end(wh_mod_object_t *o, wh_err_t *err)
-{
-    unsigned char digest[WH_SHA256_LEN];
-    int fd = o->fd;
-
-    if (o->got != o->size) {
-        return wh_err_set(err, 422, "length_mismatch",
-                          "The object is shorter than its manifest says.");
-    }
-    wh_sign_end(o->hash, digest);
-    if (strcmp(wh_sign_hex(o->store->p, digest, sizeof(digest)), o->sha256)) {
-        return wh_err_set(err, 422, "hash_mismatch", "The object is not what its name says.");
-    }
-    o->fd = -1; /* from here on seal() closes and removes */
-    return seal(fd, o->temp, o->path, o->dir) ? failed(err, "keep an object") : APR_SUCCESS;
 }

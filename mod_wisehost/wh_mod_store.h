@@ -6,6 +6,13 @@
  * uploads/<job>.<epoch>/         manifest.json and "wanted" (hash and size, sorted, fixed width) of
  * a release under way
  *
+ * objects/.lock                  held shared from looking whether objects are there to naming what
+ * needs them, held alone by the scheduler's collector (wh-scheduler/gc.h)
+ *
+ * A compressed variant is an object as any file is. That it says what its file says is its agent's
+ * word; as an object is named by its own bytes and reached through a manifest alone, a false one
+ * harms no release but those of the worker that made it.
+ *
  * Everything is written beside its place, flushed, renamed, and the directory flushed: whatever is
  * seen under its name is whole and stays so over a power cut. Names are made of checked hashes and
  * ids alone. Errors: storage_error 503 and those named. Any thread; two writers of one name do no
@@ -33,6 +40,21 @@ typedef struct wh_mod_upload_t {
 
 /* True when the object is there with this size. */
 int wh_mod_store_has(const wh_mod_store_t *store, const char *sha256, apr_off_t size);
+
+/* The same for an object that a release under way will need: from here on it is young again, and
+ * the collector leaves it alone. */
+int wh_mod_store_keep(const wh_mod_store_t *store, const char *sha256, apr_off_t size);
+
+#define WH_MOD_STORE_LOCK ".lock"
+
+/* While it is held nothing of the store is removed. Waits for the collector, which lets go after
+ * every few files; storage_error 503 after 10 s. Let go of, or goes with store->p. */
+typedef struct wh_mod_hold_t {
+    int fd;
+} wh_mod_hold_t;
+apr_status_t wh_mod_store_hold(const wh_mod_store_t *store, wh_mod_hold_t *hold,
+                               wh_err_t *err) WH_MUST_CHECK;
+void wh_mod_store_let_go(const wh_mod_store_t *store, const wh_mod_hold_t *hold);
 
 /* True when the release is there. */
 int wh_mod_store_release_exists(const wh_mod_store_t *store, const char *release_id);

@@ -87,3 +87,8 @@ ALTER TABLE deployments RENAME COLUMN trigger_kind TO trigger_kind_4;
 ALTER TABLE deployments ADD COLUMN trigger_kind TEXT NOT NULL DEFAULT 'api' CHECK (length(trigger_kind) > 0);
 UPDATE deployments SET trigger_kind = trigger_kind_4;
 ALTER TABLE deployments DROP COLUMN trigger_kind_4;
+
+-- When the release was committed last: a deployment that takes it up again is not named before its result.
+ALTER TABLE releases ADD COLUMN touched_at BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX releases_touched ON releases (touched_at);
+CREATE INDEX deployments_release ON deployments (release_id) WHERE release_id IS NOT NULL;

@@ -64,6 +64,21 @@ static int dir_ok(check_t *c, const char *name, gid_t gid, mode_t need)
     return 1;
 }
 
+/* A part of the store: httpd fills it, the collector clears up in there, by httpd's group. */
+static void store_ok(check_t *c, const char *name, gid_t gid)
+{
+    const char *path = at(c, name);
+    struct stat st;
+
+    if (dir_ok(c, name, 0, 0) && gid != 0 && stat(path, &st) == 0 &&
+        (st.st_gid != gid || (st.st_mode & 02070) != 02070)) {
+        wrong(c,
+              "What nothing needs cannot be removed from %s: chgrp -R %s %s; chmod -R g+w %s; "
+              "chmod g+s %s.",
+              path, c->settings->httpd_user, path, path, path);
+    }
+}
+
 /* A file that only its owner may read; content is checked where we may read it. */
 static void private_file(check_t *c, const char *name)
 {
@@ -151,9 +166,9 @@ int wh_check_run(apr_pool_t *p, const wh_settings_t *settings, const char *verif
     dir_ok(&c, "/logs", group, 02050);
     dir_ok(&c, "/run", group, 02050);
     dir_ok(&c, "/keys", 0, 0);
-    dir_ok(&c, "/objects", 0, 0);
-    dir_ok(&c, "/releases", 0, 0);
-    dir_ok(&c, "/uploads", 0, 0);
+    store_ok(&c, "/objects", group);
+    store_ok(&c, "/releases", group);
+    store_ok(&c, "/uploads", group);
     if (wh_user_become_owner(settings->state_dir, httpd.gid, &err) != APR_SUCCESS) {
         wrong(&c, "%s", err.text);
         return c.wrong;

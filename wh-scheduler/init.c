@@ -25,12 +25,13 @@ typedef struct tree_t {
     mode_t mode;
 } tree_t;
 
-/* The tree that README.md shows; the state directory itself comes first. */
+/* The tree that README.md shows; the state directory itself comes first. httpd fills the store, and
+ * the scheduler, in its group, clears up in there. */
 static const tree_t tree[] = {
-    {"", OWNER_SHARED, 02755},        {"/db", OWNER_SHARED, 02770},
-    {"/keys", OWNER_ROOT, 0755},      {"/objects", OWNER_HTTPD, 0755},
-    {"/releases", OWNER_HTTPD, 0755}, {"/uploads", OWNER_HTTPD, 0755},
-    {"/logs", OWNER_SHARED, 02750},   {"/run", OWNER_SHARED, 02750},
+    {"", OWNER_SHARED, 02755},         {"/db", OWNER_SHARED, 02770},
+    {"/keys", OWNER_ROOT, 0755},       {"/objects", OWNER_HTTPD, 02775},
+    {"/releases", OWNER_HTTPD, 02775}, {"/uploads", OWNER_HTTPD, 02775},
+    {"/logs", OWNER_SHARED, 02750},    {"/run", OWNER_SHARED, 02750},
 };
 
 typedef struct owners_t {

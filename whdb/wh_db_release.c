@@ -1,11 +1,11 @@
 #include "whdb/wh_db_release.h"
 #include "whdb/wh_dbc_priv.h"
 
-apr_status_t wh_db_release_insert_if_absent(wh_dbc_t *dbc, apr_pool_t *p, const wh_release_t *r,
-                                            wh_err_t *err)
+apr_status_t wh_db_release_put(wh_dbc_t *dbc, apr_pool_t *p, const wh_release_t *r, wh_err_t *err)
 {
-    return wh_dbc_query(dbc, p, WH_SQL_release_insert,
-                        WH_ARGS(WH_S(r->id), WH_I(r->files), WH_I(r->bytes), WH_I(r->created_at)),
+    return wh_dbc_query(dbc, p, WH_SQL_release_put,
+                        WH_ARGS(WH_S(r->id), WH_I(r->files), WH_I(r->bytes), WH_I(r->created_at),
+                                WH_I(r->created_at)),
                         NULL, err);
 }
 

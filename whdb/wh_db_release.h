@@ -6,9 +6,9 @@
 #include "libwh/wh_model.h"
 #include "whdb/wh_dbc.h"
 
-/* Stores r unless it is there; APR_SUCCESS in both cases. */
-apr_status_t wh_db_release_insert_if_absent(wh_dbc_t *dbc, apr_pool_t *p, const wh_release_t *r,
-                                            wh_err_t *err) WH_DB_CHECKED;
+/* Stores r, or notes that the one that is there was committed again, at r->created_at. */
+apr_status_t wh_db_release_put(wh_dbc_t *dbc, apr_pool_t *p, const wh_release_t *r,
+                               wh_err_t *err) WH_DB_CHECKED;
 
 apr_status_t wh_db_release_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_release_t **out,
                                wh_err_t *err) WH_DB_CHECKED;

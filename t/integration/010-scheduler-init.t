@@ -60,8 +60,8 @@ sub facts { my @st = stat shift; return sprintf '%s:%s %04o', scalar getpwuid $s
 my %tree = (
     '' => 'wisehost:www-data 2755', '/db' => 'wisehost:www-data 2770', '/keys' => 'root:root 0755',
     '/keys/root.key' => 'wisehost:wisehost 0600', '/keys/module.key' => 'root:root 0600',
-    '/keys/control.secret' => 'root:root 0600', '/objects' => 'www-data:www-data 0755',
-    '/releases' => 'www-data:www-data 0755', '/uploads' => 'www-data:www-data 0755',
+    '/keys/control.secret' => 'root:root 0600', '/objects' => 'www-data:www-data 2775',
+    '/releases' => 'www-data:www-data 2775', '/uploads' => 'www-data:www-data 2775',
     '/logs' => 'wisehost:www-data 2750', '/run' => 'wisehost:www-data 2750',
     '/routes.1' => 'wisehost:www-data 2750', '/routes/data.mdb' => 'wisehost:www-data 0640',
     '/routes/lock.mdb' => 'wisehost:www-data 0660');

@@ -7,8 +7,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Digest::SHA qw(sha256_hex);
+use POSIX ();
 use Test::More;
 use WH::Api;
+use WH::Wait ();
 
 my $api = WH::Api->new;
 my $token = $api->token;
@@ -148,6 +150,50 @@ is(scalar @{ $res->{json}{missing} }, 1000, '1,000 objects are missing');
 my $bad = grep { put($w1, $job, 3, sha256_hex($_), $_)->{status} != 201 } values %big;
 is($bad, 0, 'all are stored');
 is(commit($w1, $job, 3, $res->{json}{release})->{status}, 200, 'and committed');
+
+# ---- compressed variants: objects like any other ---------------------------------------------------
+{
+    my $page = "<p>word</p>\n" x 100;
+    my %variant = (br => 'a word, in few bytes', gzip => 'a word, in a few more bytes');
+    my %said = map { $_ => { sha256 => sha256_hex($variant{$_}), size => length $variant{$_} } } keys %variant;
+    my ($entry) = @{ manifest('page.html' => $page) };
+    my $of = sub { return [ { %$entry, variants => {@_} } ] };
+    my $got = announce($w1, $job, 3, $of->(%said));
+    is_deeply([ sort @{ $got->{json}{missing} // [] } ], [ sort $entry->{sha256}, map { $_->{sha256} } values %said ],
+        'a variant that is not there is missing as a file is') or diag $got->{body};
+    is(put($w1, $job, 3, $entry->{sha256}, $page)->{status}, 201, 'the file is stored');
+    is(put($w1, $job, 3, $said{br}{sha256}, $variant{br})->{status}, 201, 'one variant');
+    $api->is_problem(put($w1, $job, 3, $said{gzip}{sha256}, 'x' x $said{gzip}{size}), 422, 'hash_mismatch', 'another content as the other');
+    $api->is_problem(commit($w1, $job, 3, $got->{json}{release}), 409, 'objects_missing', 'without a variant that was announced there is no release');
+    is(put($w1, $job, 3, $said{gzip}{sha256}, $variant{gzip})->{status}, 201, 'the other one');
+    is(commit($w1, $job, 3, $got->{json}{release})->{status}, 200, 'now there is');
+    is(WH::Api::_slurp("$api->{state}/releases/$got->{json}{release}/manifest"),
+        "wisehost-manifest 2\n$entry->{sha256} 1200 text/html;charset=utf-8 page.html\n"
+            . " br $said{br}{sha256} 20\n gzip $said{gzip}{sha256} 27\n", 'and its manifest names them');
+    isnt(announce($w1, $job, 3, [$entry])->{json}{release}, $got->{json}{release}, 'without them it is another release');
+    $api->is_problem(announce($w1, $job, 3, $of->(%said, @$_)), 400, undef, 'a variant that is none')
+        for [ zstd => { %{ $said{br} }, size => 1200 } ], [ zstd => { %{ $said{br} }, size => 0 } ], [ lzma => $said{br} ], [ br => { size => 5 } ];
+}
+
+# ---- a collection that is slow to end --------------------------------------------------------------
+{
+    my $lock = "$api->{state}/objects/.lock";
+    announce($w1, $job, 3, manifest(%big));
+    is((stat $lock)[2] & 07777, 0664, 'the lock of the store can be taken by the scheduler');
+    open my $held, '+<', $lock or die "$lock: $!";
+    flock $held, 6 or die "flock: $!";    # LOCK_EX | LOCK_NB
+    my $pid = fork // die "fork: $!";
+    if (!$pid) { close $held; my $got = commit($w1, $job, 3, $res->{json}{release}); POSIX::_exit($got->{status} == 200 ? 0 : 1) }
+    ok(!defined(WH::Wait::try_for(sub { waitpid($pid, POSIX::WNOHANG()) == $pid }, 0.3)), 'a commit waits while something is removed');
+    close $held;
+    waitpid $pid, 0;
+    is($?, 0, 'and is done then');
+    my $old = time - 100_000;
+    my $sha = (map { $_->{sha256} } @{ manifest(%big) })[0];
+    utime $old, $old, stored($sha);
+    announce($w1, $job, 3, manifest(%big));
+    cmp_ok(time - (stat stored($sha))[9], '<', 60, 'an old object that is announced again is young again: no collection takes it');
+}
 
 # ---- a cancellation --------------------------------------------------------------------------------
 $api->req(POST => "/v1/deployments/$deployment/cancel", token => $token, body => '');

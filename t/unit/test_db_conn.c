@@ -55,8 +55,8 @@ static void test_values(void **state)
     assert_string_equal(db_value(t, "SELECT COUNT(*) FROM deployments WHERE release_id IS NULL"
                                     " AND worker_id IS NULL AND cause_code = ''"),
                         "1");
-    assert_ok(wh_db_release_insert_if_absent(t->dbc, t->p, &big, &t->err), &t->err);
-    assert_ok(wh_db_release_insert_if_absent(t->dbc, t->p, &big, &t->err), &t->err);
+    assert_ok(wh_db_release_put(t->dbc, t->p, &big, &t->err), &t->err);
+    assert_ok(wh_db_release_put(t->dbc, t->p, &big, &t->err), &t->err);
     assert_ok(wh_db_release_get(t->dbc, t->p, "r1", &r, &t->err), &t->err);
     assert_true(r->bytes == INT64_MAX);
 
@@ -83,7 +83,7 @@ static void test_constraints(void **state)
     assert_int_equal(t->err.http, 409);
     assert_code(wh_db_hook_insert(t->dbc, t->p, &h, &t->err), &t->err, "foreign_key");
     assert_int_equal(t->err.http, 409);
-    assert_code(wh_db_release_insert_if_absent(t->dbc, t->p, &bad, &t->err), &t->err, "db_check");
+    assert_code(wh_db_release_put(t->dbc, t->p, &bad, &t->err), &t->err, "db_check");
     assert_int_equal(t->err.http, 500);
     h.app_id = db_id(t, 'a', 1);
     h.provider = "gitlab";
@@ -108,7 +108,7 @@ static void test_transactions(void **state)
     apr_pool_create(&sub, t->p);
     assert_ok(wh_dbc_begin(t->dbc, sub, &t->err), &t->err);
     assert_true(wh_dbc_in_transaction(t->dbc));
-    assert_ok(wh_db_release_insert_if_absent(t->dbc, sub, &r, &t->err), &t->err);
+    assert_ok(wh_db_release_put(t->dbc, sub, &r, &t->err), &t->err);
     assert_code(wh_dbc_begin(t->dbc, sub, &t->err), &t->err, "db_error");
     apr_pool_destroy(sub);
     assert_false(wh_dbc_in_transaction(t->dbc));
@@ -116,8 +116,8 @@ static void test_transactions(void **state)
 
     /* An error inside: nothing more is done, and commit says so. */
     assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
-    assert_ok(wh_db_release_insert_if_absent(t->dbc, t->p, &r, &t->err), &t->err);
-    assert_code(wh_db_release_insert_if_absent(t->dbc, t->p, &bad, &t->err), &t->err, "db_check");
+    assert_ok(wh_db_release_put(t->dbc, t->p, &r, &t->err), &t->err);
+    assert_code(wh_db_release_put(t->dbc, t->p, &bad, &t->err), &t->err, "db_check");
     assert_code(wh_db_release_get(t->dbc, t->p, "r1", &got, &t->err), &t->err, "db_error");
     assert_code(wh_dbc_commit(t->dbc, &t->err), &t->err, "db_error");
     assert_false(wh_dbc_in_transaction(t->dbc));
@@ -126,7 +126,7 @@ static void test_transactions(void **state)
     /* Not found spoils nothing. */
     assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
     assert_int_equal(wh_db_release_get(t->dbc, t->p, "r9", &got, &t->err), APR_NOTFOUND);
-    assert_ok(wh_db_release_insert_if_absent(t->dbc, t->p, &r, &t->err), &t->err);
+    assert_ok(wh_db_release_put(t->dbc, t->p, &r, &t->err), &t->err);
     assert_ok(wh_dbc_commit(t->dbc, &t->err), &t->err);
     assert_ok(wh_db_release_get(t->dbc, t->p, "r1", &got, &t->err), &t->err);
     assert_code(wh_dbc_commit(t->dbc, &t->err), &t->err, "db_error");
@@ -147,7 +147,7 @@ static void test_wrap(void **state)
     apr_pool_create(&request, t->p);
     dbc = pooled_wrap(t, &h, request);
     assert_ok(wh_dbc_begin(dbc, request, &t->err), &t->err);
-    assert_ok(wh_db_release_insert_if_absent(dbc, request, &r, &t->err), &t->err);
+    assert_ok(wh_db_release_put(dbc, request, &r, &t->err), &t->err);
     apr_pool_destroy(request);
 
     apr_pool_create(&request, t->p);
@@ -160,7 +160,7 @@ static void test_wrap(void **state)
     apr_pool_create(&request, t->p);
     dbc = pooled_wrap(t, &h, request);
     assert_ok(wh_dbc_begin(dbc, t->p, &t->err), &t->err);
-    assert_ok(wh_db_release_insert_if_absent(dbc, request, &r, &t->err), &t->err);
+    assert_ok(wh_db_release_put(dbc, request, &r, &t->err), &t->err);
     apr_pool_destroy(request);
     assert_int_equal(wh_db_release_get(h.owner, t->p, "r1", &got, &t->err), APR_NOTFOUND);
 
@@ -177,7 +177,7 @@ static void test_wrap(void **state)
     apr_pool_create(&request, t->p);
     dbc = pooled_wrap(t, &h, request);
     assert_int_equal(wh_db_release_get(dbc, request, "r1", &got, &t->err), APR_NOTFOUND);
-    assert_ok(wh_db_release_insert_if_absent(dbc, request, &r, &t->err), &t->err);
+    assert_ok(wh_db_release_put(dbc, request, &r, &t->err), &t->err);
     wh_dbc_close(dbc);
     apr_pool_destroy(request);
     assert_ok(wh_db_release_get(t->dbc, t->p, "r1", &got, &t->err), &t->err);

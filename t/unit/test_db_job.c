@@ -125,7 +125,7 @@ static void test_static(void **state)
 
     assert_code(wh_db_deployment_finalize(t->dbc, t->p, id, &c, "0123", "{}", &t->err), &t->err,
                 "foreign_key");
-    OK(t, wh_db_release_insert_if_absent(t->dbc, t->p, &release, &t->err));
+    OK(t, wh_db_release_put(t->dbc, t->p, &release, &t->err));
     BEGIN(t);
     OK(t, wh_db_deployment_finalize(t->dbc, t->p, id, &c, "0123", "{\"clone_ms\":5}", &t->err));
     OK(t, wh_db_job_finish(t->dbc, t->p, &c, WH_JOB_EV_SUCCEED, DB_T(30), &t->err));

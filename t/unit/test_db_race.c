@@ -106,7 +106,8 @@ static void *place_jobs(void *data)
             rv = wh_dbc_commit(t->dbc, &t->err);
         r->won++;
         if (rv == APR_SUCCESS &&
-            strtol(db_value(t, "SELECT COUNT(*) FROM jobs WHERE status = 'assigned'"), NULL, 10) > 2)
+            strtol(db_value(t, "SELECT COUNT(*) FROM jobs WHERE status = 'assigned'"), NULL, 10) >
+                2)
             rv = wh_err_set(&t->err, 500, "oversold", "more than two are placed at once");
         if (rv == APR_SUCCESS)
             rv = wh_dbc_begin(t->dbc, t->p, &t->err);
@@ -186,8 +187,9 @@ static void test_planners(void **state)
 
     for (int n = 1; n <= 3; n++)
         (void)db_worker(t, n);
-    db_sql(t, "UPDATE workers SET cpu_millis = 64000, memory_bytes = 90 * CAST(536870912 AS BIGINT),"
-              " max_jobs = 1024");
+    db_sql(t,
+           "UPDATE workers SET cpu_millis = 64000, memory_bytes = 90 * CAST(536870912 AS BIGINT),"
+           " max_jobs = 1024");
     for (int n = 0; n < 300; n++)
         (void)db_deployment(t, db_app(t, n, WH_KIND_CONTAINER), n);
     race(t, NULL, plan_and_give, r);
@@ -211,9 +213,9 @@ static void *redeem(void *data)
     racer_t *r = data;
 
     for (int i = 0; i < ROUNDS && !r->failed; i++) {
-        apr_status_t rv = wh_db_token_onetime_redeem(
-            r->t.dbc, r->t.p, apr_psprintf(r->t.p, "%064d", i), "enrolment", DB_T(2), NULL,
-            &r->t.err);
+        apr_status_t rv =
+            wh_db_token_onetime_redeem(r->t.dbc, r->t.p, apr_psprintf(r->t.p, "%064d", i),
+                                       "enrolment", DB_T(2), NULL, &r->t.err);
 
         r->won += rv == APR_SUCCESS;
         r->failed = rv != APR_SUCCESS && rv != APR_NOTFOUND;
@@ -302,7 +304,8 @@ int main(void)
     const db_case_t cases[] = {
         DB_CASE("XN1 100 deployments by 4 at once are numbered 1 to 100", test_numbers),
         DB_CASE("F146 R32 a worker's last room is given once, and each count is exact", test_room),
-        DB_CASE("F141 R32 4 planners at once: nothing oversold, nothing given twice", test_planners),
+        DB_CASE("F141 R32 4 planners at once: nothing oversold, nothing given twice",
+                test_planners),
         DB_CASE("each one-time token is redeemed by one of 4", test_redeem),
         DB_CASE("XD12 100 workers that register at once have 100 ids", test_register),
         DB_CASE("XN10 4 programs migrate at once, and it happens once", test_migrate, .bare = 1),

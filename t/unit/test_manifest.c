@@ -111,6 +111,15 @@ static void test_from_json(void **state)
 #define WITH(variants)                                                                             \
     "[{\"path\":\"a.js\",\"size\":5,\"sha256\":\"" SHA "\",\"variants\":" variants "}]"
 
+static int add_up(void *baton, const char *sha256, apr_off_t size)
+{
+    apr_off_t *sum = baton;
+
+    assert_string_equal(sha256, SHA);
+    *sum += size;
+    return *sum > 100;
+}
+
 static void test_variants(void **state)
 {
     static const char *const bad[] = {
@@ -131,12 +140,18 @@ static void test_variants(void **state)
     wh_manifest_t *m, *again;
     const char *text;
     size_t len;
+    apr_off_t sum = 0;
 
     assert_ok(wh_manifest_from_json(p, load(p, WITH(BR)), NULL, &m, &err), &err);
     assert_int_equal(m->variants, 1);
     assert_int_equal(m->bytes, 5);
     assert_int_equal(m->entries[0].variants[WH_CODING_BR].size, 3);
     assert_int_equal(m->entries[0].variants[WH_CODING_GZIP].size, 0);
+    assert_int_equal(wh_manifest_each_object(m, add_up, &sum), 0);
+    assert_int_equal(sum, 5 + 3);
+    sum = 96;
+    assert_int_equal(wh_manifest_each_object(m, add_up, &sum), 1); /* ended by the first */
+    assert_int_equal(sum, 101);
     text = wh_manifest_text(p, m, &len);
     assert_string_equal(text, "wisehost-manifest 2\n" SHA " 5 text/javascript;charset=utf-8 a.js\n"
                               " br " SHA " 3\n");
