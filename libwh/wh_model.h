@@ -300,6 +300,8 @@ typedef struct wh_name_t {
     const char *deployment_id;
     const char *previous_id; /* "" = NULL */
     apr_time_t updated_at;
+    apr_time_t expires_at;  /* of a preview, 0 = never */
+    apr_time_t switched_at; /* when it came to its deployment */
 } wh_name_t;
 
 typedef struct wh_token_t {

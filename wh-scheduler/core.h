@@ -29,7 +29,6 @@
 #include "wh-scheduler/watchdog.h"
 #include "whdb/wh_dbc.h"
 
-#define WH_CORE_GRACE_US APR_INT64_C(10000000) /* a replaced container's last requests */
 #define WH_CORE_HEARTBEAT_S 30
 #define WH_CORE_REFUSES_MAX 200                     /* bytes of a worker's reason that are kept */
 #define WH_CORE_STOP_AGAIN_US APR_INT64_C(60000000) /* a stop job that failed is tried again */
@@ -101,6 +100,7 @@ typedef struct wh_core_t {
     apr_pool_t *stopped_p;
     apr_array_header_t *deleting; /* ids of deleted apps of which something is left: gone.c */
     wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at, desired_at, drain_at, roster_at;
+    wh_mono_t republish_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

@@ -232,8 +232,10 @@ static apr_status_t drain_old(wh_core_t *core, apr_pool_t *p, const wh_deploymen
                               apr_time_t now, wh_err_t *err)
 {
     apr_array_header_t *live;
-    apr_status_t rv = wh_db_instance_list_by_app(core->dbc, p, d->app_id, &live, err);
+    wh_app_t *app;
+    apr_status_t rv = wh_db_app_by_id(core->dbc, p, d->app_id, &app, err);
 
+    rv = rv == APR_SUCCESS ? wh_db_instance_list_by_app(core->dbc, p, d->app_id, &live, err) : rv;
     for (int i = 0; rv == APR_SUCCESS && i < live->nelts; i++) {
         const wh_instance_t *old = APR_ARRAY_IDX(live, i, wh_instance_t *);
         const char *id = wh_id_make(p, now, core->rand);
@@ -251,7 +253,8 @@ static apr_status_t drain_old(wh_core_t *core, apr_pool_t *p, const wh_deploymen
                                       WH_INSTANCE_DRAINING, now, err);
         if (rv == APR_SUCCESS || rv == APR_NOTFOUND) {
             rv = wh_db_job_insert_stop(core->dbc, p, id != NULL ? id : "", old->deployment_id,
-                                       old->worker_id, now + WH_CORE_GRACE_US, now, err);
+                                       old->worker_id, now + apr_time_from_sec(app->serve.grace_s),
+                                       now, err);
             wh_desired_changed(core, old->worker_id);
         }
     }

@@ -1,5 +1,6 @@
 #include "wh-scheduler/routes.h"
 
+#include <string.h>
 #include <apr_strings.h>
 
 #include "libwh/wh_log.h"
@@ -9,39 +10,87 @@ static const char *host_of(apr_pool_t *p, const char *label, const char *base_do
     return apr_pstrcat(p, label, ".", base_domain, NULL);
 }
 
-apr_status_t wh_routes_record(apr_pool_t *p, const wh_db_route_t *row, const char *base_domain,
-                              wh_publish_item_t *out, wh_err_t *err)
+/* What the owner asked of the content when it was deployed, and the files of the release before. */
+static void of_site(const wh_db_route_t *row, const wh_snapshot_t *snapshot, wh_route_t *route)
 {
-    wh_route_t *route = apr_pcalloc(p, sizeof(*route));
+    route->kind = WH_ROUTE_STATIC;
+    route->release_id = row->release_id;
+    route->flags = (snapshot->spa ? WH_ROUTE_SPA : 0) | (snapshot->clean_urls ? WH_ROUTE_CLEAN : 0);
+    if (row->serve.previous_s > 0 && strcmp(row->previous_release, row->release_id) != 0) {
+        route->previous_release = row->previous_release;
+        route->previous_until = row->switched_at + apr_time_from_sec(row->serve.previous_s);
+    }
+}
+
+static void of_container(const wh_db_route_t *row, wh_route_t *route)
+{
+    for (int i = 0; i < row->upstreams->nelts && i < WH_ROUTE_UPSTREAMS_MAX; i++) {
+        const wh_db_upstream_t *up = &APR_ARRAY_IDX(row->upstreams, i, wh_db_upstream_t);
+
+        route->upstreams[route->n_upstreams++] =
+            (wh_route_upstream_t){.address = up->address, .port = up->port, .weight = 1};
+    }
+    route->kind = WH_ROUTE_PROXY;
+    route->timeout_s = (int)row->serve.timeout_s;
+    route->hold_s = (int)row->serve.hold_s;
+    route->flags = row->serve.sticky ? WH_ROUTE_STICKY : 0;
+    if (route->n_upstreams == 0 && row->switching && route->hold_s > 0) {
+        route->flags |= WH_ROUTE_HOLD; /* the next one is starting */
+    } else if (route->n_upstreams == 0) {
+        route->kind = WH_ROUTE_MAINTENANCE;
+    }
+}
+
+static apr_status_t of_deployment(apr_pool_t *p, const wh_db_route_t *row, wh_route_t *route,
+                                  wh_err_t *err)
+{
     wh_snapshot_t snapshot;
     apr_status_t rv = wh_model_snapshot_parse(p, row->snapshot, &snapshot, err);
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
+    route->kind = WH_ROUTE_MAINTENANCE;
+    if (row->desired == WH_DESIRED_RUNNING && !row->serve.maintenance) {
+        if (snapshot.kind == WH_KIND_CONTAINER) {
+            of_container(row, route);
+        } else if (row->release_id[0] != '\0') {
+            of_site(row, &snapshot, route);
+        }
+    }
+    if (route->kind == WH_ROUTE_MAINTENANCE) {
+        *route = (wh_route_t){.kind = WH_ROUTE_MAINTENANCE,
+                              .app_id = route->app_id,
+                              .slug = route->slug,
+                              .environment = route->environment,
+                              .deployment_id = route->deployment_id};
+    }
+    if (!row->domain && (row->kind == WH_NAME_BRANCH || row->kind == WH_NAME_DEPLOYMENT)) {
+        route->flags |= WH_ROUTE_PREVIEW;
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_routes_record(apr_pool_t *p, const wh_db_route_t *row, const char *base_domain,
+                              wh_publish_item_t *out, wh_err_t *err)
+{
+    wh_route_t *route = apr_pcalloc(p, sizeof(*route));
+    apr_status_t rv = APR_SUCCESS;
+
     route->app_id = row->app_id;
     route->slug = row->slug;
     route->environment = row->environment;
     route->deployment_id = row->deployment_id;
-    route->release_id = "";
-    if (row->desired == WH_DESIRED_STOPPED) {
-        route->kind = WH_ROUTE_MAINTENANCE;
-    } else if (snapshot.kind == WH_KIND_STATIC) {
-        route->kind = row->release_id[0] != '\0' ? WH_ROUTE_STATIC : WH_ROUTE_MAINTENANCE;
-        route->release_id = row->release_id;
-        route->flags = snapshot.spa ? WH_ROUTE_SPA : 0;
+    if (row->redirect_code > 0) {
+        route->kind = WH_ROUTE_REDIRECT;
+        route->redirect = row->redirect_to;
+        route->redirect_code = row->redirect_code;
     } else {
-        for (int i = 0; i < row->upstreams->nelts && i < WH_ROUTE_UPSTREAMS_MAX; i++) {
-            const wh_db_upstream_t *up = &APR_ARRAY_IDX(row->upstreams, i, wh_db_upstream_t);
-
-            route->upstreams[route->n_upstreams++] =
-                (wh_route_upstream_t){.address = up->address, .port = up->port, .weight = 1};
-        }
-        route->kind = route->n_upstreams > 0 ? WH_ROUTE_PROXY : WH_ROUTE_MAINTENANCE;
+        rv = of_deployment(p, row, route, err);
     }
-    out->host = host_of(p, row->label, base_domain);
+    out->host = row->domain ? row->name : host_of(p, row->name, base_domain);
     out->route = route;
-    return APR_SUCCESS;
+    return rv;
 }
 
 /* A row that makes no record (a snapshot of a newer version, say) costs that name, not the table.
@@ -58,7 +107,7 @@ static apr_array_header_t *records(wh_core_t *core, apr_pool_t *p, const apr_arr
         if (wh_routes_record(p, row, core->settings->base_domain, &item, &err) == APR_SUCCESS) {
             APR_ARRAY_PUSH(items, wh_publish_item_t) = item;
         } else {
-            wh_log(WH_LOG_ERROR, "WH0440", "name %s is not published: %s", row->label, err.text);
+            wh_log(WH_LOG_ERROR, "WH0440", "name %s is not published: %s", row->name, err.text);
         }
     }
     return items;

@@ -5,9 +5,10 @@
 #include "wh-scheduler/core.h"
 #include "whdb/wh_db_name.h"
 
-/* One label as a record in p; host is label.base_domain. A container app without a running
- * upstream, and an app that its owner stopped, is in maintenance: the name stays ours. Errors:
- * those of the snapshot. Pure. */
+/* One name as a record in p; the host of a label is label.base_domain. A container app without a
+ * running upstream, an app that its owner stopped and one that he put there is in maintenance: the
+ * name stays ours; while the next deployment is starting, requests wait instead. Errors: those of
+ * the snapshot. Pure. */
 apr_status_t wh_routes_record(apr_pool_t *p, const wh_db_route_t *row, const char *base_domain,
                               wh_publish_item_t *out, wh_err_t *err) WH_MUST_CHECK;
 

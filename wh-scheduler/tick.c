@@ -26,6 +26,7 @@
 #define DELETED_US APR_INT64_C(5000000)
 #define DESIRED_US APR_INT64_C(5000000)
 #define DRAIN_US APR_INT64_C(5000000)
+#define REPUBLISH_US APR_INT64_C(5000000)
 #define TEND_US APR_INT64_C(60000000)
 #define CHECK_US APR_INT64_C(3600000000)
 #define LIST_LIMIT 100
@@ -241,6 +242,25 @@ static apr_status_t withdrawn(wh_core_t *core, apr_pool_t *p, int poked, wh_mono
     return rv;
 }
 
+/* What owners changed about how their apps are served. */
+static apr_status_t republish(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
+{
+    apr_array_header_t *list;
+    apr_status_t rv = wh_db_app_list_republish(core->dbc, p, LIST_LIMIT, &list, err);
+
+    for (int i = 0; rv == APR_SUCCESS && i < list->nelts; i++) {
+        const wh_db_republish_t *one = &APR_ARRAY_IDX(list, i, wh_db_republish_t);
+
+        rv = wh_routes_publish_app(core, p, one->app_id, err);
+        rv = rv == APR_SUCCESS ? wh_db_app_republished(core->dbc, p, one, err) : rv;
+        rv = wh_core_only(core, rv, one->app_id, err);
+    }
+    if (rv == APR_SUCCESS && list->nelts == LIST_LIMIT) {
+        core->plan_again = 1;
+    }
+    return rv;
+}
+
 /* What may wait for the plan, and lets the next one follow at once where it made work. */
 static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t mono,
                             apr_time_t now, wh_err_t *err)
@@ -253,6 +273,10 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
     }
     if (rv == APR_SUCCESS && (due(&core->desired_at, mono, DESIRED_US) || poked)) {
         rv = wh_desired_look(core, p, 1, now, err);
+    }
+    if (rv == APR_SUCCESS && (due(&core->republish_at, mono, REPUBLISH_US) || poked)) {
+        rv = republish(core, p, err);
+        core->republish_at = rv == APR_SUCCESS ? core->republish_at : mono;
     }
     if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
         rv = wh_health_check(core, p, now, err);

@@ -22,7 +22,8 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_worker.c whdb/wh_db_worker.h \
 	whdb/wh_dbc.c whdb/wh_dbc.h whdb/wh_dbc_priv.h \
 	whdb/wh_dbc_err.c whdb/wh_dbc_run.c whdb/wh_dbc_tx.c \
-	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def
+	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def \
+	whdb/wh_sql_names.def
 nodist_whdb_libwhdb_la_SOURCES = schema/wh_schema_files.c
 
 EXTRA_DIST += whdb/README.md

@@ -9,8 +9,8 @@
 #include "whdb/wh_dbc.h"
 
 /* Points a label at a deployment: inserts it, or moves it if it is the same app's (previous_id and
- * updated_at of n are not read: the former deployment becomes the previous one; naming the same
- * deployment again changes nothing but the time). Error name_taken 409: another app has it. */
+ * times of n but expires_at are not read: the former deployment becomes the previous one; naming
+ * the same deployment again changes nothing but updated_at and expires_at). Error name_taken 409: another app has it. */
 apr_status_t wh_db_name_claim(wh_dbc_t *dbc, apr_pool_t *p, const wh_name_t *n, apr_time_t now,
                               wh_err_t *err) WH_DB_CHECKED;
 
@@ -30,24 +30,33 @@ typedef struct wh_db_upstream_t {
     wh_observed_e observed; /* as its agent reported it last */
 } wh_db_upstream_t;
 
-/* One label with all that a route record needs. */
+/* One name with all that a route record needs. */
 typedef struct wh_db_route_t {
-    const char *label;
+    const char *name; /* a label under the base domain, or, where domain is set, a host */
+    int domain;
+    const char *redirect_to; /* a domain that leads elsewhere: "https://example.com", else "" */
+    int redirect_code;
     const char *app_id;
     const char *slug;
     wh_kind_e app_kind;
     wh_desired_e desired;
-    const char *environment;
+    wh_serve_t serve;        /* as it is set now; not clean_urls and grace_s */
+    const char *environment; /* from here on "" and 0 for a redirect without a deployment */
+    wh_name_kind_e kind;     /* of a domain: that of its environment's own name */
+    apr_time_t updated_at;   /* of the name: grows with each switch */
+    apr_time_t switched_at;  /* when it came to this deployment */
     const char *deployment_id;
-    apr_int64_t number;     /* of the deployment within its app */
-    const char *release_id; /* "" for containers */
-    const char *snapshot;   /* JSON text of the deployment: spa … as they were deployed */
-    apr_time_t updated_at;  /* of the name: grows with each switch */
+    apr_int64_t number;           /* of the deployment within its app */
+    const char *release_id;       /* "" for containers */
+    const char *snapshot;         /* JSON text of the deployment: spa … as they were deployed */
+    const char *previous_release; /* of the deployment that it showed before, "" = none */
+    int switching;                /* the environment's next deployment is starting */
     apr_array_header_t
         *upstreams; /* of wh_db_upstream_t, state running, by instance id; never NULL */
 } wh_db_route_t;
 
-/* Routes of one live app, or of all live apps (app_id NULL), by label; array of wh_db_route_t*. */
+/* Routes of one live app, or of all live apps (app_id NULL): labels, then active domains, each by
+ * name; array of wh_db_route_t*. */
 apr_status_t wh_db_name_routes(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 

@@ -7,7 +7,7 @@ use lib $FindBin::Bin;
 use Guard qw(files code slurp root);
 use Test::More;
 
-my $def = slurp('whdb/wh_sql.def');
+my $def = join '', map { slurp($_) } files(qr/^whdb\/wh_sql\w*\.def$/, 'whdb');
 my @labels = $def =~ /^WH_SQL(?:_2|_EACH|_AMONG)?\((\w+),/mg;
 cmp_ok(scalar(@labels), '>', 50, 'the list has statements');
 my %twice;

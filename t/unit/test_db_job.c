@@ -408,7 +408,7 @@ static void test_container(void **state)
     OK(t, wh_db_name_routes(t->dbc, t->p, a->id, &list, &t->err));
     assert_int_equal(list->nelts, 2);
     r = APR_ARRAY_IDX(list, 0, wh_db_route_t *);
-    assert_string_equal(r->label, "app1");
+    assert_string_equal(r->name, "app1");
     assert_int_equal(r->app_kind, WH_KIND_CONTAINER);
     assert_string_equal(r->release_id, "");
     assert_int_equal(r->upstreams->nelts, 2);

@@ -65,7 +65,7 @@ static void test_run_all(void **state)
 
     for (int i = 0; i < WH_SQL_COUNT; i++) {
         const wh_sql_t *s = wh_sql_get((wh_sql_e)i);
-        wh_arg_t args[32];
+        wh_arg_t args[48];
         int n = (int)strlen(s->kinds);
         wh_rows_t rows;
         apr_status_t rv;

@@ -196,13 +196,15 @@ static const char snapshot_static[] =
 
 static wh_db_route_t row_of(apr_pool_t *p, const char *snapshot, const char *release)
 {
-    return (wh_db_route_t){.label = "blog",
+    return (wh_db_route_t){.name = "blog",
+                           .redirect_to = "",
                            .app_id = "a",
                            .slug = "blog",
                            .environment = "production",
                            .desired = WH_DESIRED_RUNNING,
                            .deployment_id = "d",
                            .release_id = release,
+                           .previous_release = "",
                            .snapshot = snapshot,
                            .upstreams = apr_array_make(p, 1, sizeof(wh_db_upstream_t))};
 }
@@ -238,6 +240,72 @@ static void test_records(void **state)
     assert_int_not_equal(wh_routes_record(p, &row, "apps.test", &out, &err), APR_SUCCESS);
 }
 
+/* What an owner sets holds for the names as they are; what is of the content comes from the
+ * deployment. */
+static void test_record_settings(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_err_t err = WH_ERR_INIT;
+    wh_publish_item_t out;
+    wh_db_route_t row = row_of(p, snapshot_static, "r2");
+
+    row.kind = WH_NAME_PRODUCTION;
+    row.serve = (wh_serve_t){.sticky = 1, .timeout_s = 5, .hold_s = 7, .previous_s = 60};
+    row.previous_release = "r1";
+    row.switched_at = apr_time_from_sec(1000);
+    assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
+    assert_string_equal(out.route->previous_release, "r1");
+    assert_true(out.route->previous_until == apr_time_from_sec(1060));
+    assert_int_equal(out.route->flags, WH_ROUTE_SPA);
+    row.previous_release = "r2"; /* the same files again: nothing is missed */
+    assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
+    assert_null(out.route->previous_release);
+    row.kind = WH_NAME_BRANCH;
+    assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
+    assert_int_equal(out.route->flags, WH_ROUTE_SPA | WH_ROUTE_PREVIEW);
+    row.domain = 1;
+    row.name = "www.example.org";
+    row.kind = WH_NAME_ENVIRONMENT;
+    assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
+    assert_string_equal(out.host, "www.example.org");
+    row.serve.maintenance = 1;
+    assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
+    assert_int_equal(out.route->kind, WH_ROUTE_MAINTENANCE);
+    row.redirect_to = "https://example.org";
+    row.redirect_code = 308;
+    row.snapshot = "";
+    assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
+    assert_int_equal(out.route->kind, WH_ROUTE_REDIRECT);
+    assert_string_equal(out.route->redirect, "https://example.org");
+    assert_int_equal(out.route->redirect_code, 308);
+}
+
+static void test_record_switching(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_err_t err = WH_ERR_INIT;
+    wh_publish_item_t out;
+    const char *container = apr_pstrcat(p, "{\"slug\":\"blog\",\"kind\":\"container\"",
+                                        strchr(snapshot_static, ',') + 16, NULL);
+    wh_db_route_t row = row_of(p, container, "");
+
+    row.serve = (wh_serve_t){.sticky = 1, .timeout_s = 5, .hold_s = 7};
+    row.switching = 1;
+    assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
+    assert_int_equal(out.route->kind, WH_ROUTE_PROXY);
+    assert_int_equal(out.route->flags, WH_ROUTE_HOLD | WH_ROUTE_STICKY);
+    assert_int_equal(out.route->hold_s, 7);
+    APR_ARRAY_PUSH(row.upstreams, wh_db_upstream_t) =
+        (wh_db_upstream_t){.instance_id = "i", .address = "127.0.0.1", .port = 4000};
+    assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
+    assert_int_equal(out.route->flags, WH_ROUTE_STICKY);
+    assert_int_equal(out.route->timeout_s, 5);
+    row.upstreams->nelts = 0;
+    row.serve.hold_s = 0;
+    assert_ok(wh_routes_record(p, &row, "apps.test", &out, &err), &err);
+    assert_int_equal(out.route->kind, WH_ROUTE_MAINTENANCE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +313,8 @@ int main(void)
         UNIT("a moved record and a lost name are found", test_damage),
         UNIT("a damaged table is replaced beside, and only when the new one is full", test_replace),
         UNIT("from names to records", test_records),
+        UNIT("F222 a record has what the owner set, domains and redirects too", test_record_settings),
+        UNIT("a request waits while the next container starts", test_record_switching),
     };
 
     return UNIT_RUN(tests);
