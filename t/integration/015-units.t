@@ -13,7 +13,7 @@ use WH::Sched;
 
 # ---- the units ----
 my $build = WH::Sched::builddir();
-my %known = map { $_ => 1 } qw(Description Documentation After Wants StartLimitIntervalSec Type ExecStart ExecReload
+my %known = map { $_ => 1 } qw(Description Documentation After Wants StartLimitIntervalSec Type User ExecStart ExecReload
     Restart RestartSec WatchdogSec TimeoutStopSec KillMode UMask LimitNOFILE CapabilityBoundingSet NoNewPrivileges
     ProtectSystem ReadWritePaths ProtectHome PrivateTmp PrivateDevices ProtectKernelTunables ProtectKernelModules
     ProtectKernelLogs ProtectControlGroups ProtectClock ProtectHostname RestrictNamespaces RestrictRealtime
