@@ -2,6 +2,7 @@
 #include <apr_strings.h>
 #include "libwh/wh_log.h"
 #include "wh-agent/agent.h"
+#include "wh-agent/house.h"
 #include "wh-agent/link_conn.h"
 #include "wh-agent/look.h"
 #include "wh-agent/pool.h"
@@ -142,6 +143,7 @@ static void begin_stop(wh_agent_t *agent)
     if (agent->stopping)
         return;
     agent->stopping = 1;
+    wh_cancel_set(&agent->ending);
     wh_events_stop(agent->events);
     wh_log(WH_LOG_INFO, NULL, "going down; %d jobs run", wh_jobs_count_running(agent->jobs));
     wh_link_timer(agent->link, WH_LINK_T_QUIT, STOP_PATIENCE_US);
@@ -242,6 +244,9 @@ static void on_timer(void *owner, wh_link_timer_e which)
     case WH_LINK_T_LOOK:
         wh_look_now(agent);
         break;
+    case WH_LINK_T_HOUSE:
+        wh_house_due(agent);
+        break;
     case WH_LINK_T_TOKEN:
         refresh(agent);
         break;
@@ -282,6 +287,11 @@ static void on_changed(void *owner)
         (void)malloc_trim(0);
 }
 
+static void on_ended(void *owner)
+{
+    wh_house_soon(owner);
+}
+
 static const wh_link_events_t events = {
     .opened = on_opened, .message = on_message, .closed = on_closed, .timer = on_timer};
 
@@ -317,6 +327,8 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
     if (rv == APR_SUCCESS)
         rv = wh_box_make(p, agent, &agent->box, err);
     if (rv == APR_SUCCESS)
+        rv = wh_cancel_init(p, &agent->ending, err);
+    if (rv == APR_SUCCESS)
         rv = wh_results_open(p, agent->conf.state_dir, &agent->results, err);
     if (rv == APR_SUCCESS)
         rv = wh_wanted_open(p, agent->conf.state_dir, &agent->wanted, err);
@@ -344,6 +356,7 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
                             .wake = wh_link_loop_wake,
                             .wake_baton = agent->loop,
                             .changed = on_changed,
+                            .ended = on_ended,
                             .owner = agent};
     return wh_jobs_make(p, &jobs, &agent->jobs, err);
 }

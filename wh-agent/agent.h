@@ -58,12 +58,13 @@ struct wh_agent_t {
     apr_array_header_t *seen; /* wh_reconcile_seen_t */
     wh_restarts_t *restarts;
     wh_events_t *events;
-    int look_again;    /* something happened */
-    wh_mono_t keep_at; /* when house is kept next */
+    int look_again;      /* something happened */
+    wh_keep_when_t keep; /* when house is kept next */
     char engine_name[64];
 
-    int cleared;   /* the left-overs of a former life are gone */
-    int preparing; /* a thread is at it */
+    wh_cancel_t ending; /* set when the agent goes down: what can wait breaks off */
+    int cleared;        /* the left-overs of a former life are gone */
+    int preparing;      /* a thread is at it */
     int looking;
     volatile int quit; /* set by signals */
     int stopping;
