@@ -33,6 +33,30 @@ const char *wh_agent_refuses(wh_agent_t *agent)
     return agent->room.refuses;
 }
 
+/* ---- the service manager ---- */
+
+static void notify(const wh_agent_t *agent, const char *state)
+{
+    if (agent->notify != NULL)
+        agent->notify(state);
+}
+
+/* By the loop, so that an agent whose loop hangs is started again; jobs have deadlines. */
+static void feed_watchdog(wh_agent_t *agent)
+{
+    if (agent->watchdog_us <= 0)
+        return;
+    notify(agent, "WATCHDOG=1");
+    wh_link_timer(agent->link, WH_LINK_T_WATCHDOG, agent->watchdog_us);
+}
+
+void wh_agent_ready(wh_agent_t *agent)
+{
+    if (!agent->ready && !agent->stopping)
+        notify(agent, "READY=1");
+    agent->ready = 1;
+}
+
 /* ---- prepare: before a connection ---- */
 
 static void try_later(wh_agent_t *agent, apr_interval_time_t at_least)
@@ -143,6 +167,7 @@ static void begin_stop(wh_agent_t *agent)
     if (agent->stopping)
         return;
     agent->stopping = 1;
+    notify(agent, "STOPPING=1");
     wh_cancel_set(&agent->ending);
     wh_events_stop(agent->events);
     wh_log(WH_LOG_INFO, NULL, "going down; %d jobs run", wh_jobs_count_running(agent->jobs));
@@ -252,6 +277,9 @@ static void on_timer(void *owner, wh_link_timer_e which)
         break;
     case WH_LINK_T_FLUSH:
         wh_link_conn_flush(agent);
+        break;
+    case WH_LINK_T_WATCHDOG:
+        feed_watchdog(agent);
         break;
     case WH_LINK_T_QUIT:
         patience_over(agent);
@@ -366,6 +394,7 @@ void wh_agent_run(wh_agent_t *agent)
     prepare(agent);
     wh_look_now(agent); /* by what a former life knew: the hub may be away for long */
     wh_look_events(agent);
+    feed_watchdog(agent);
     wh_link_loop_run(agent->loop);
     wh_events_stop(agent->events);
     for (int i = 0; i < 100 && wh_thread_running() > 0; i++)

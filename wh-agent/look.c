@@ -30,6 +30,7 @@ void wh_look_take(wh_agent_t *agent, const wh_pass_t *pass, int tell_all)
     apr_pool_t *p;
     apr_array_header_t *now;
 
+    wh_agent_ready(agent);
     apr_cpystrn(agent->engine_name, pass->engine_name, sizeof(agent->engine_name));
     if (pass->engine_root[0] != '\0')
         apr_cpystrn(agent->machine.engine_root, pass->engine_root,
