@@ -241,7 +241,8 @@ static apr_status_t withdrawn(wh_core_t *core, apr_pool_t *p, int poked, wh_mono
     return rv;
 }
 
-/* What may wait for the plan, and lets the next one follow at once where it made work. */
+/* What may wait for the plan. Where it made work, or the plan was cut short, plan_again stands: the
+ * messages that wait are taken, and the next tick follows at once. */
 static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t mono,
                             apr_time_t now, wh_err_t *err)
 {
@@ -264,18 +265,13 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
 {
     wh_mono_t mono = wh_clock_mono(core->clock);
     apr_time_t now;
-    int more; /* the plan was cut short: messages first, then the next */
     apr_status_t rv = wh_times_look(core, p, &now, err);
 
     wh_hub_msg_notes(core, p, wh_clock_now(core->clock));
     rv = rv == APR_SUCCESS ? withdrawn(core, p, poked, mono, now, err) : rv;
     rv = rv == APR_SUCCESS ? plan(core, p, err) : rv;
     rv = rv == APR_SUCCESS ? wh_beats_write(core, p, err) : rv;
-    more = core->plan_again;
-    core->plan_again = 0;
     rv = rv == APR_SUCCESS ? changed(core, p, poked, mono, now, err) : rv;
-    rv = rv == APR_SUCCESS && core->plan_again ? plan(core, p, err) : rv;
-    core->plan_again |= more;
     if (rv == APR_SUCCESS && core->unfinished) {
         rv = wh_recover_unfinished(core, p, now, err);
     }

@@ -66,6 +66,15 @@ sched_t *sched_make(db_t *t)
     return s;
 }
 
+sched_t *sched_case(db_t *t)
+{
+    sched_t *s = sched_make(t);
+
+    s->w = db_worker(t, 1);
+    s->a = db_app(t, 1, WH_KIND_CONTAINER);
+    return s;
+}
+
 static void forget(sched_t *s)
 {
     while (s->core.peers != NULL) {
@@ -311,4 +320,13 @@ void sched_away(sched_t *s, const wh_worker_t *w)
 {
     assert_ok(wh_db_worker_set_offline(s->t->dbc, s->t->p, w->id, s->clock.now, &s->t->err),
               &s->t->err);
+}
+
+void sched_offered(sched_t *s, const wh_worker_t *other)
+{
+    sched_tick(s);
+    sched_up(s, s->w, NULL);
+    sched_away(s, other);
+    (void)db_deployment(s->t, s->a, 1);
+    sched_tick(s);
 }
