@@ -8,6 +8,7 @@
 
 #include "libwh/wh_log.h"
 #include "libwh/wh_sys.h"
+#include "libwh/wh_text.h"
 #include "whdb/wh_db_worker.h"
 #include "wh-scheduler/gone.h"
 #include "wh-scheduler/hub_msg.h"
@@ -218,10 +219,13 @@ apr_status_t sched_result(sched_t *s, apr_int64_t worker, const char *job, apr_i
     json_t *p;
 
     if (good) {
+        apr_int64_t number;
+
+        assert_true(wh_text_number(job + 20, 0, 999999, &number)); /* of an id by db_id */
         json_array_append_new(
             instances, json_pack("{s:s,s:s,s:i}", "container",
                                  apr_psprintf(s->t->p, "c-%s-%d", job, (int)epoch), "address",
-                                 "127.0.0.1", "port", 20000 + atoi(job + 20) % 10000));
+                                 "127.0.0.1", "port", 20000 + (int)(number % 10000)));
     }
     p = json_pack("{s:s,s:I,s:s,s:o,s:{s:i,s:i,s:i,s:i,s:i}}", "job", job, "epoch",
                   (json_int_t)epoch, "outcome", outcome, "instances", instances, "timings",
