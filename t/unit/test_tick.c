@@ -2,8 +2,10 @@
  * fifteen minutes, deadlines, clocks that jump. Nothing sleeps. */
 #include "t/unit/sched.h"
 
+#include "libwh/wh_json.h"
 #include "whdb/wh_db_fleet.h"
 #include "whdb/wh_db_worker.h"
+#include "wh-scheduler/hub_msg.h"
 
 #define HOUR 3600
 #define DAY 86400
@@ -380,6 +382,58 @@ static void test_refused(void **state)
     sched_end(s);
 }
 
+/* Acks in a row: jobs 1 to 3 of worker 1, each accepted or (a minus before it) not; 0 stands for a
+ * connection that has gone. */
+static apr_status_t acks(sched_t *s, const int *jobs, int n)
+{
+    db_t *t = s->t;
+    wh_work_t works[3], *list[3];
+    apr_status_t rv;
+
+    for (int i = 0; i < n; i++) {
+        int job = jobs[i] < 0 ? -jobs[i] : jobs[i];
+
+        works[i] = (wh_work_t){.kind = WH_WORK_FRAME, .conn = job != 0 ? 1 : 99};
+        works[i].msg.type = WH_MSG_JOB_ACK;
+        works[i].msg.p = wh_json_own(t->p, json_pack("{s:s,s:i,s:b,s:s}", "job",
+                                                     db_id(t, 'j', job != 0 ? job : 1), "epoch", 1,
+                                                     "accepted", jobs[i] >= 0, "reason", ""));
+        list[i] = &works[i];
+    }
+    rv = wh_hub_msg_job_acks(&s->core, t->p, list, n, s->clock.now, &t->err);
+    wh_err_clear(&t->err);
+    return rv;
+}
+
+static void test_acks(void **state)
+{
+    static const int all[] = {1, 2, 3}, refused[] = {1, -2, 3}, gone[] = {1, 2, 0}, one[] = {3};
+    db_t *t = *state;
+    sched_t *s = sched_make(t);
+    wh_worker_t *w = db_worker(t, 1);
+
+    sched_tick(s);
+    w->max_jobs = 3;
+    sched_up(s, w, NULL);
+    for (int n = 1; n <= 3; n++) {
+        (void)db_deployment(t, db_app(t, n, WH_KIND_STATIC), n);
+    }
+    sched_tick(s);
+    (void)sched_out(s);
+    assert_int_equal(acks(s, refused, 3), APR_NOTFOUND);
+    assert_int_equal(acks(s, gone, 3), APR_NOTFOUND);
+    assert_int_equal(acks(s, one, 1), APR_SUCCESS);
+    assert_string_equal(sched_out(s), apr_psprintf(t->p, "job_go %s 1@1", db_id(t, 'j', 3)));
+    assert_int_equal(acks(s, all, 3), APR_NOTFOUND); /* the third has begun: nothing is done */
+    assert_string_equal(sched_out(s), "");
+    assert_string_equal(sched_job(s, db_id(t, 'j', 1)), "assigned");
+    assert_int_equal(acks(s, all, 2), APR_SUCCESS);
+    assert_string_equal(sched_out(s), apr_psprintf(t->p, "job_go %s 1@1; job_go %s 1@1",
+                                                   db_id(t, 'j', 1), db_id(t, 'j', 2)));
+    assert_string_equal(sched_deployment(s, db_id(t, 'd', 2)), "deploy//");
+    sched_end(s);
+}
+
 /* ---- results ---- */
 
 static void test_result_twice(void **state)
@@ -442,6 +496,7 @@ int main(void)
         DB_CASE("R10 reassign: an assigned job goes to another worker", test_reassign),
         DB_CASE("F10 F11 hold: it waits for its worker, for fifteen minutes", test_hold),
         DB_CASE("a job that is refused again and again goes elsewhere", test_refused),
+        DB_CASE("acks in a row: all of them in one go, or none", test_acks),
         DB_CASE("XE14 stale, repeated and contradicting results", test_result_twice),
         DB_CASE("the grace of a replaced container holds nobody up", test_full),
     };
