@@ -45,6 +45,7 @@ typedef struct wh_peer_t {
     int ready;              /* its hello was answered: frames may go out */
     const char *public_id;  /* in the struct's own memory */
     wh_mono_t heard;        /* its hello or last heartbeat, or when it came */
+    int has_beaten;         /* a heartbeat of it was taken: the next one must not come too soon */
     int tell;               /* what should run there has changed: desired.c */
     wh_mono_t offer_again;  /* it refused a job: when to ask again, 0 = it did not */
     wh_mono_t last_stats;   /* when its app_stats were last looked at */
