@@ -287,7 +287,7 @@ apr_status_t wh_agent_conf_load(apr_pool_t *p, const char *path, wh_agent_conf_t
     if (wh_address_of(conf->address) == WH_ADDRESS_BAD ||
         wh_address_of(conf->address) == WH_ADDRESS_REFUSED)
         return wh_err_set(err, 500, "bad_config",
-                          "address: \"%s\" is not an address that containers may be published on",
+                          "address: \"%s\" is not an IP address that containers may be published on",
                           conf->address);
     if (conf->publish_port_min > conf->publish_port_max)
         return wh_err_set(err, 500, "bad_config",
