@@ -17,7 +17,7 @@ use WH::Wait qw(wait_for now_s);
 
 my $jobs = $ENV{BENCH_JOBS} || 10_000;
 my $workers = $ENV{BENCH_WORKERS} || 100;
-my $rounds = $ENV{BENCH_ROUNDS} || 5;
+my $rounds = $ENV{BENCH_ROUNDS} || 3;
 my @kinds = split ' ', $ENV{BENCH_DBS} || 'pgsql sqlite';
 my $PATIENCE_S = 120;
 
