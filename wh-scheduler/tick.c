@@ -248,8 +248,10 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
 {
     apr_status_t rv = APR_SUCCESS;
 
-    if (due(&core->roster_at, mono, ROSTER_US) || poked) {
-        rv = wh_core_roster(core, p, err);
+    int roster = due(&core->roster_at, mono, ROSTER_US);
+
+    if (roster || poked) {
+        rv = wh_core_roster(core, p, roster, err);
         core->roster_at = rv == APR_SUCCESS ? core->roster_at : mono;
     }
     if (rv == APR_SUCCESS && (due(&core->desired_at, mono, DESIRED_US) || poked)) {
