@@ -213,6 +213,7 @@ static int take(wh_dbthread_t *t, wh_work_t *work, int judge)
     done = begin_together(t, all, n);
     for (int i = 0; i < n; i++) {
         if (!done) {
+            wh_watchdog_mark(core->dog, wh_clock_mono(core->clock)); /* each has tries of its own */
             handle(t, all[i], judge);
         }
         if (all[i]->resume) {
