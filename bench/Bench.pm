@@ -11,8 +11,10 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
+use POSIX qw(WNOHANG);
 use Time::HiRes qw(time sleep);
-our @EXPORT_OK = qw(median percentile http api run_cmd git platform stop_platform samples value ratio wait_until top out_dir free_port build);
+our @EXPORT_OK = qw(median percentile http api run_cmd git platform stop_platform samples value ratio wait_until top out_dir free_port build
+    certificate);
 
 my $TOP = dirname(abs_path(__FILE__));
 $TOP = dirname($TOP);
@@ -162,17 +164,50 @@ sub free_port {
 
 # A build of its own, with the simulator; WH_BUILD and WH_INST name one that is there already.
 sub build {
-    return if $ENV{WH_BUILD} && $ENV{WH_INST};
-    my $dir = out_dir() . '/build';
-    my $log = out_dir() . '/build.log';
-    print "# building (log: bench/out/build.log)\n";
-    make_path($dir);
-    my $configured = -e "$dir/config.status" ? 'true' : "'$TOP/configure' --prefix='$dir/inst' --with-moddir='$dir/inst/modules'";
-    system("{ cd '$TOP' && { [ -x configure ] || autoreconf -i; } && cd '$dir' && $configured && make -j2 && make -j2 check TESTS= "
-            . "&& make install; } > '$log' 2>&1") == 0
-        or die "the build failed, see bench/out/build.log\n";
-    chmod 0755, $dir, out_dir();
-    @ENV{qw(WH_BUILD WH_INST top_builddir)} = ($dir, "$dir/inst", $dir);
+    if (!($ENV{WH_BUILD} && $ENV{WH_INST})) {
+        my $dir = out_dir() . '/build';
+        my $log = out_dir() . '/build.log';
+        make_path($dir);
+        my $configured = -e "$dir/config.status" ? 'true' : "'$TOP/configure' --prefix='$dir/inst' --with-moddir='$dir/inst/modules'";
+        patiently('building (log: bench/out/build.log)', $log,
+            "{ cd '$TOP' && { [ -x configure ] || autoreconf -i; } && cd '$dir' && $configured && make -j2 "
+                . "&& make -j2 bench/sim/wh-sim bench/sim/wh-sim-seed t/tools/wh-test-worker && make install; } > '$log' 2>&1")
+            or die "the build failed, see bench/out/build.log\n";
+        chmod 0755, $dir, out_dir();
+        @ENV{qw(WH_BUILD WH_INST)} = ($dir, "$dir/inst");
+    }
+    $ENV{top_builddir} = $ENV{WH_BUILD};
+    return;
+}
+
+# Runs a command for the shell, with a word every 15 s on how far its log is. True when it went well.
+sub patiently {
+    my ($what, $log, $command) = @_;
+    my ($began, $next) = (time, 15);
+    print "# $what\n";
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) { exec '/bin/sh', '-c', $command or exit 127 }
+    while (waitpid($pid, WNOHANG) == 0) {
+        sleep 0.2;
+        next if time - $began < $next;
+        open my $in, '<', $log or next;
+        1 while <$in>;
+        printf "# %d s, %d lines in the log\n", $next, $.;
+        $next += 15;
+    }
+    my $good = $? == 0;
+    printf "# done after %.0f s\n", time - $began;
+    return $good;
+}
+
+# A certificate for the scheduler's listener: $dir/listen.pem, $dir/listen.key.
+sub certificate {
+    my ($dir) = @_;
+    system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
+            . "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout $dir/listen.key -out $dir/listen.pem -batch 2>/dev/null") == 0
+        or die "openssl failed\n";
+    chmod 0640, "$dir/listen.key";
+    chown 0, (getgrnam 'wisehost')[2], "$dir/listen.key";
     return;
 }
 

@@ -1,147 +1,120 @@
 #!/usr/bin/perl
 # How fast waiting deployments get to their workers: BENCH_JOBS of as many apps, over BENCH_WORKERS connected
-# agents, from the moment when they are there for the scheduler to see until the last agent has its last
-# `job` frame. With PostgreSQL (fsync on) and with SQLite; the scheduler alone, without httpd.
+# agents, from the commit by which the scheduler can see them to the last `job` frame at its agent. The agents
+# are simulated (bench/sim), their channel is the real one: the scheduler's TLS listener, with MACs. Each
+# acknowledges its job, as an agent does, gets its `job_go` and holds it. With PostgreSQL (fsync on) and with
+# SQLite; the scheduler alone, without httpd.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin, "$FindBin::Bin/../t/lib";
-use Bench qw(median run_cmd samples value top out_dir wait_until);
-use Cwd qw(getcwd);
-use Digest::SHA qw(sha256_hex);
-use File::Temp qw(tempdir);
-use IO::Select;
-use IPC::Open2 qw(open2);
+use Bench qw(build certificate median samples value);
+use JSON::PP ();
 use Time::HiRes qw(time sleep);
+use WH::Proc;
+use WH::Stack;
+use WH::Wait qw(wait_for now_s);
 
 my $jobs = $ENV{BENCH_JOBS} || 10_000;
 my $workers = $ENV{BENCH_WORKERS} || 100;
-my $rounds = $ENV{BENCH_ROUNDS} || 5;
+my $rounds = $ENV{BENCH_ROUNDS} || 3;
 my @kinds = split ' ', $ENV{BENCH_DBS} || 'pgsql sqlite';
+my $PATIENCE_S = 120;
 
-$ENV{top_builddir} ||= build();
+$| = 1;
+build();
 require WH::Sched;
+my ($sim, $seed) = map { "$ENV{WH_BUILD}/bench/sim/$_" } qw(wh-sim wh-sim-seed);
 for my $kind (@kinds) {
-    my @rate = map { measure($kind) } 1 .. $rounds;
-    samples("assign_$kind", 'jobs/s', @rate);
-    value("assign_$kind", median(@rate), 'jobs/s');
+    my @rounds = map { measure($kind, $_) } 1 .. $rounds;
+    samples("assign_$kind", 'jobs/s', map { $_->[0] } @rounds);
+    samples("assign_${kind}_begun", 'jobs/s', map { $_->[1] } @rounds);
+    value("assign_$kind", median(map { $_->[0] } @rounds), 'jobs/s');
+    value("assign_${kind}_begun", median(map { $_->[1] } @rounds), 'jobs/s');
 }
 
-sub build {
-    my $dir = tempdir('wisehost-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-    my $home = getcwd();
-    print "# building\n";
-    run_cmd('autoreconf', '-i', top()) unless -x top() . '/configure';
-    chdir $dir or die "$dir: $!\n";
-    run_cmd(top() . '/configure', '--quiet');
-    run_cmd('make', '-s', '-j2', 'check', 'TESTS=');
-    chdir $home or die "$home: $!\n";
-    return $dir;
+# Who is up, has its job, runs it: the last line that the simulator said.
+sub status {
+    my ($log) = @_;
+    my ($got) = WH::Stack::slurp($log) =~ /.*^SIM ([^\n]*)\n/ms;
+    return { ($got // '') =~ /(\w+)=(\d+)/g };
 }
 
-sub id { my ($kind, $n) = @_; return sprintf '%s%025d', $kind, $n }
+sub run_seed {
+    my ($s, $command, @args) = @_;
+    open my $out, '-|', $seed, $command, $s->db->driver, $s->db->params, @args or die "$seed: $!\n";
+    local $/;
+    my $said = <$out> // '';
+    close $out or die "wh-sim-seed $command: $said\n";
+    return $said;
+}
 
-# Workers that are said to be large enough, each with its end of a connection.
+# As many jobs on each as there are, and some room for an uneven split.
 sub connect_all {
-    my ($s) = @_;
-    my @all;
-    my ($cpu, $room) = (64_000, 512 << 30);
-    my $now = int(time * 1e6);
-    for my $n (1 .. $workers) {
-        my $key = sha256_hex("worker $n");
-        $s->insert('workers', id => $n, public_id => id('w', $n), name => "w$n", key_hash => sha256_hex($key),
-            address => '127.0.0.1', cpu_millis => $cpu, memory_bytes => $room, created_at => $now, updated_at => $now);
-        my ($out, $in);
-        my $pid = open2($out, $in, $s->{tool}, $s->state . '/run/hub.sock', $s->state . '/keys/root.key', $n, $key);
-        push @all, { n => $n, pid => $pid, out => $out, in => $in };
-        my $max = 128;
-        syswrite $in, qq({"do":"connect"}\n{"do":"send","type":"hello","p":{"version":"0.1.0","name":"w$n",)
-            . qq("cpu_millis":$cpu,"memory_bytes":$room,"labels":{},"engine":"podman 4","max_jobs":$max,)
-            . qq("running":[],"results":[],"instances":[]}}\n);
-    }
-    return @all;
+    my ($s, $url, $label) = @_;
+    my $dir = $s->dir;
+    my $room = int($jobs / $workers * 1.25) + 4;
+    run_seed($s, 'workers', $workers, 'sim-', "$dir/workers.list");
+    $s->poke;
+    my $proc = WH::Proc->start(name => 'sim', log => "$dir/sim.log", cmd => [ $sim, '--hub', $url,
+        '--ca', "$dir/listen.pem", '--agents', $workers, '--workers', "$dir/workers.list", '--connect-rate', 100,
+        '--heartbeat', 30, '--stats', -1, '--max-jobs', $room, '--hold', '', '--out', "$dir/sim.json" ]);
+    wait_for { $proc->runs || die 'the simulator ended: ' . WH::Stack::slurp("$dir/sim.log") . "\n";
+        (status("$dir/sim.log")->{up} // 0) == $workers } 60, "$workers agents";
+    print "# $label: $workers agents are connected, each takes $room jobs\n";
+    return $proc;
 }
 
-# Apps and deployments; their jobs are made later, all at once.
-sub seed {
-    my ($s) = @_;
-    my $now = int(time * 1e6);
-    my $file = $s->dir . '/seed.sql';
-    open my $out, '>', $file or die "$file: $!\n";
-    print {$out} "BEGIN;\n";
-    for my $n (1 .. $jobs) {
-        my $snapshot = WH::Sched::snapshot("app-$n", 'container');
-        my ($app, $deployment) = (id('a', $n), id('d', $n));
-        print {$out} "INSERT INTO apps (id, slug, name, kind, repo_url, repo_branch, created_at, updated_at)"
-            . " VALUES ('$app', 'app-$n', 'App $n', 'container', 'https://git.example/x.git', 'main', $now, $now);\n"
-            . "INSERT INTO deployments (id, app_id, number, status, trigger_kind, snapshot, created_at)"
-            . " VALUES ('$deployment', '$app', 1, 'prepare', 'api', '$snapshot', $now);\n";
-    }
-    print {$out} "COMMIT;\n";
-    close $out or die "$file: $!\n";
-    my @client = $s->db->kind eq 'sqlite' ? ('sqlite3', $s->db->params, ".read $file")
-        : ('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $file, $s->db->params);
-    run_cmd(@client);
+# Each job once, at the agent that the table names, acknowledged and told to go; nothing counted wrong.
+sub check {
+    my ($s, $said) = @_;
+    my $c = $said->{counters};
+    my %at;
+    $at{"$_->{job} $_->{epoch} $_->{agent}"}++ for @{ $said->{jobs} };
+    my @rows = map {"$_->[0] $_->[1] $_->[2]"} $s->sql('SELECT j.id, j.epoch, w.name FROM jobs j JOIN workers w'
+        . " ON w.id = j.worker_id WHERE j.status = 'processing' AND j.epoch = 1");
+    my $missing = grep { !$at{$_} } @rows;
+    my $twice = grep { $_ > 1 } values %at;
+    die scalar(@rows) . ' jobs begun in the table, ' . keys(%at) . " at the agents, of $jobs; $missing elsewhere, $twice twice, "
+        . "$c->{offered_again} said again, $c->{errors} errors, $c->{lost} connections lost\n"
+        if @rows != $jobs || keys %at != $jobs || $missing || $twice || $c->{offered_again} || $c->{errors} || $c->{lost};
+    my $wrong = $s->value('SELECT COUNT(*) FROM workers w WHERE used_cpu <> (SELECT COALESCE(SUM(cpu_millis), 0)'
+        . ' FROM jobs j WHERE j.worker_id = w.id)');
+    die "$wrong workers are miscounted\n" if $wrong;
     return;
 }
 
-# Returns when they can be seen, with the time from which on they could.
-sub release {
-    my ($s) = @_;
-    my @client = $s->db->kind eq 'sqlite' ? ('sqlite3', '-cmd', '.timeout 5000', $s->db->params)
-        : ('psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', $s->db->params);
-    my $pid = open2(my $out, my $in, @client);
-    my $now = int(time * 1e6);
-    syswrite $in, "BEGIN;\nINSERT INTO jobs (id, kind, app_id, deployment_id, status, created_at, needs_engine,"
-        . " cpu_millis, memory_bytes) SELECT 'j' || substr(id, 2), 'deploy', app_id, id, 'pending',"
-        . " $now + CAST(substr(id, 2) AS BIGINT), 1, 100, 67108864 FROM deployments;\nSELECT 'made';\n";
-    my $line = <$out>;
-    my $start = time;
-    syswrite $in, "COMMIT;\n";
-    close $in;
-    waitpid $pid, 0;
-    $s->poke;
-    return $start;
-}
+sub load { return (split ' ', WH::Stack::slurp('/proc/loadavg'))[0] }
 
+# (jobs a second that arrived, jobs a second that were acknowledged and told to go)
 sub measure {
-    my ($kind) = @_;
-    my $s = WH::Sched->new(db_kind => $kind, own_server => 1, conf => { log_level => 'info' },
-        pg_options => '-c fsync=on -c shared_buffers=128MB');
+    my ($kind, $round) = @_;
+    my $label = "$kind $round/$rounds";
+    my $port = WH::Stack::free_port();
+    my $s = WH::Sched->new(db_kind => $kind, own_server => 1, pg_options => '-c fsync=on -c shared_buffers=128MB',
+        conf => { log_level => 'info', listen => "127.0.0.1:$port" });
+    my $dir = $s->dir;
+    certificate($dir);
+    $s->write_conf(listen_cert => "$dir/listen.pem", listen_key => "$dir/listen.key");
     $s->init;
     $s->start;
-    seed($s);
-    my @all = connect_all($s);
-    my $select = IO::Select->new(map { $_->{out} } @all);
-    my %buffer = map { fileno $_->{out} => '' } @all;
-    my ($welcome, $got, $last) = (0, 0, 0);
-    my $look = sub {
-        for my $fh ($select->can_read(10)) {
-            my $text = \$buffer{ fileno $fh };
-            sysread $fh, $$text, 262144, length $$text or die "an agent ended\n";
-            my $end = rindex($$text, "\n") + 1;
-            my $lines = substr $$text, 0, $end, '';
-            $welcome += () = $lines =~ /"type":"welcome"/g;
-            $got += () = $lines =~ /"type":"job"/g;
-            die "an agent was sent away: $1\n" if $lines =~ /("event":"(?:closed|refused|bad_frame).*)/;
-            die "a hello was refused: $1\n" if $lines =~ /("type":"error".*)/;
-            $last = time;
-        }
-    };
-    $look->() while $welcome < $workers;
-    sleep 1.5;
-    my $start = release($s);
-    my $limit = time + 300;
-    $look->() while $got < $jobs && time < $limit;
-    my $seconds = $last - $start;
-    my ($done) = $s->value("SELECT COUNT(*) FROM jobs WHERE status = 'assigned' AND epoch = 1");
-    die "$got frames, $done jobs assigned, of $jobs\n" if $got != $jobs || $done != $jobs;
-    my $wrong = $s->value("SELECT COUNT(*) FROM workers w WHERE used_cpu <> (SELECT COALESCE(SUM(cpu_millis), 0)"
-        . " FROM jobs j WHERE j.worker_id = w.id)");
-    die "$wrong workers are miscounted\n" if $wrong;
-    printf "# %s: %d jobs in %.3f s: %.0f jobs/s\n", $kind, $jobs, $seconds, $jobs / $seconds;
-    close $_->{in} for @all;
-    waitpid $_->{pid}, 0 for @all;
+    my $proc = connect_all($s, "wss://127.0.0.1:$port", $label);
+    my ($start) = run_seed($s, 'burst', $jobs, 'app-', $s->state . '/run/hub.sock') =~ /^BURST (\d+)$/m;
+    print "# $label: $jobs deployments are waiting, load ", load(), "\n";
+    my $said = 0;
+    wait_for {
+        my $now = status("$dir/sim.log");
+        printf "# $label: %d arrived, %d begun\n", $now->{jobs}, $said = $now->{running} if $now->{running} > $said;
+        $proc->runs or die 'the simulator ended: ' . WH::Stack::slurp("$dir/sim.log") . "\n";
+        $now->{running} >= $jobs } $PATIENCE_S, "$jobs jobs to begin";
+    $proc->stop(30);
+    my $ledger = JSON::PP::decode_json(WH::Stack::slurp("$dir/sim.json"));
     $s->stop;
-    return $jobs / $seconds;
+    check($s, $ledger);
+    my ($arrived, $begun) = map { my $what = $_; (sort { $b <=> $a } map { $_->{$what} } @{ $ledger->{jobs} })[0] }
+        qw(offered_us started_us);
+    my @rate = map { $jobs / ($_ - $start) * 1e6 } $arrived, $begun;
+    printf "# %s: %d jobs arrived in %.3f s: %.0f jobs/s; all begun in %.3f s: %.0f jobs/s; load %s\n", $label, $jobs,
+        $jobs / $rate[0], $rate[0], $jobs / $rate[1], $rate[1], load();
+    return \@rate;
 }

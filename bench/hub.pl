@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin, "$FindBin::Bin/../t/lib";
-use Bench qw(median percentile build samples value out_dir top);
+use Bench qw(median percentile build certificate samples value out_dir top);
 use JSON::PP ();
 use POSIX ();
 use Time::HiRes qw(time sleep);
@@ -16,25 +16,15 @@ use WH::Wait qw(wait_for now_s);
 my $seconds = $ENV{BENCH_SECONDS} || 60;
 my %want = map { $_ => 1 } split /,/, $ENV{BENCH_HUB} || 'talk,idle,apache';
 my $LINES = 10000;
+$| = 1;
 build();
 my ($sim, $seed) = map { "$ENV{WH_BUILD}/bench/sim/$_" } qw(wh-sim wh-sim-seed);
 my $hz = POSIX::sysconf(POSIX::_SC_CLK_TCK());
-$| = 1;
 talk() if $want{talk};
 idle() if $want{idle};
 apache() if $want{apache};
 
 # ---- the parts ----
-
-sub certificate {
-    my ($dir) = @_;
-    system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
-            . "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout $dir/listen.key -out $dir/listen.pem -batch 2>/dev/null") == 0
-        or die "openssl failed\n";
-    chmod 0640, "$dir/listen.key";
-    chown 0, (getgrnam 'wisehost')[2], "$dir/listen.key";
-    return;
-}
 
 # A platform with a listener, without an agent of its own unless asked for.
 sub stack {

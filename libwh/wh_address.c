@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "libwh/wh_address.h"
-#include "libwh/wh_host.h"
 
 /* Four decimal parts into bytes; 0 when it is none. */
 static int v4_parse(const char *s, unsigned char out[4])
@@ -107,26 +106,11 @@ static wh_address_e v6_class(const unsigned char a[16])
     return WH_ADDRESS_HOST;
 }
 
-/* Resolvers take 0x7f000001 and 0x7f.1 for addresses: a name's last label never begins so. */
-static wh_address_e name_class(const char *s)
-{
-    const char *dot = strrchr(s, '.');
-    const char *last = dot != NULL ? dot + 1 : s;
-
-    if (!wh_host_domain_ok(s) || strspn(last, "0123456789") == strlen(last) ||
-        (last[0] == '0' && last[1] == 'x'))
-        return WH_ADDRESS_BAD;
-    return strcmp(last, "localhost") == 0 ? WH_ADDRESS_LOOPBACK : WH_ADDRESS_NAME;
-}
-
 wh_address_e wh_address_of(const char *text)
 {
     unsigned char bytes[16];
-    size_t n = strlen(text);
 
-    if (n == 0 || n > WH_HOST_NAME_MAX)
-        return WH_ADDRESS_BAD;
     if (strchr(text, ':') != NULL)
         return v6_parse(text, bytes) ? v6_class(bytes) : WH_ADDRESS_BAD;
-    return v4_parse(text, bytes) ? v4_class(bytes) : name_class(text);
+    return v4_parse(text, bytes) ? v4_class(bytes) : WH_ADDRESS_BAD;
 }

@@ -1,13 +1,12 @@
-/* Where a worker's containers are reached: IP addresses and DNS names, and what an address is good
- * for. No name is looked up here. Pure and thread-safe. */
+/* Where a worker's containers are reached, and what an address is good for. A name is none: what it
+ * stands for is said by whoever answers for it, after it was judged. Pure and thread-safe. */
 #ifndef WH_ADDRESS_H
 #define WH_ADDRESS_H
 
 typedef enum wh_address_e {
-    WH_ADDRESS_BAD,      /* neither an address nor a name */
-    WH_ADDRESS_NAME,     /* a DNS name: what it stands for is not known here */
+    WH_ADDRESS_BAD,      /* no IP address */
     WH_ADDRESS_HOST,     /* an address that another machine may have */
-    WH_ADDRESS_LOOPBACK, /* 127.0.0.0/8, ::1, localhost and what ends in .localhost */
+    WH_ADDRESS_LOOPBACK, /* 127.0.0.0/8, ::1 */
     WH_ADDRESS_REFUSED   /* nobody's own: unspecified, multicast, link-local (169.254.0.0/16 and
                             fe80::/10, where clouds keep their secrets), reserved */
 } wh_address_e;

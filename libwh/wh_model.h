@@ -252,7 +252,7 @@ typedef struct wh_worker_register_t {
     const char *name;    /* wh_model_worker_name_ok */
     const char *api_key; /* 64 hex digits, lower case */
     apr_int64_t cpu_millis, memory_bytes;
-    const char *address; /* IP address or DNS name, not WH_ADDRESS_REFUSED; default "127.0.0.1" */
+    const char *address; /* IP address, not WH_ADDRESS_REFUSED; default "127.0.0.1" */
     const char *labels;  /* JSON text of an object of strings; default "{}" */
     const char *zone, *version;
 } wh_worker_register_t;
@@ -265,7 +265,7 @@ apr_status_t wh_model_worker_register_decode(apr_pool_t *p, json_t *body,
 apr_status_t wh_model_labels_decode(apr_pool_t *p, json_t *labels, const char **text,
                                     wh_err_t *err) WH_MUST_CHECK;
 
-/* 1 for an IPv4 or IPv6 address or a DNS name, whatever it stands for: wh_address.h. */
+/* 1 for an IPv4 or IPv6 address, whatever it is good for: wh_address.h. */
 int wh_model_address_ok(const char *address);
 
 /* 1 for what may be a worker's name. */

@@ -120,11 +120,11 @@ apr_status_t wh_model_worker_register_decode(apr_pool_t *p, json_t *body,
                                 "an API key is 64 lower-case hexadecimal digits");
     switch (wh_address_of(out->address)) {
     case WH_ADDRESS_BAD:
-        return wh_model_int_bad(&at, "address", err, "an address is an IP address or a DNS name");
+        return wh_model_int_bad(&at, "address", err,
+                                "an address is an IP address; a name could stand for another later");
     case WH_ADDRESS_REFUSED:
         return wh_model_int_bad(&at, "address", err,
                                 "no unspecified, multicast, link-local or reserved address");
-    case WH_ADDRESS_NAME:
     case WH_ADDRESS_HOST:
     case WH_ADDRESS_LOOPBACK:
         break;

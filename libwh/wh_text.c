@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <string.h>
 #include <apr_strings.h>
 #include "libwh/wh_text.h"
@@ -361,4 +362,20 @@ const char *wh_text_mask(apr_pool_t *p, const char *secret)
     if (secret == NULL || strlen(secret) < 24)
         return "***";
     return apr_pstrcat(p, apr_pstrndup(p, secret, 6), "***", NULL);
+}
+
+int wh_text_number(const char *s, apr_int64_t min, apr_int64_t max, apr_int64_t *out)
+{
+    const char *digits = s + (s[0] == '-');
+    apr_int64_t value;
+    char *end;
+
+    if (digits[0] < '0' || digits[0] > '9')
+        return 0;
+    errno = 0;
+    value = apr_strtoi64(s, &end, 10);
+    if (errno != 0 || *end != '\0' || value < min || value > max)
+        return 0;
+    *out = value;
+    return 1;
 }

@@ -56,6 +56,10 @@ int wh_text_plain(const char *s, size_t n);
  * U+2066..2069). For names that people tell things apart by. */
 int wh_text_honest(const char *s, size_t n);
 
+/* A whole number from min to max: digits, perhaps a '-' before them, and nothing else. 1 = it is
+ * one, and *out is set. */
+int wh_text_number(const char *s, apr_int64_t min, apr_int64_t max, apr_int64_t *out);
+
 /* Up to the first line end, without it. */
 const char *wh_text_first_line(apr_pool_t *p, const char *s);
 

@@ -237,7 +237,8 @@ static apr_status_t name_fits(wh_call_t *c, const wh_db_onetime_t *t)
     }
     if (!rv && !t->replaces) {
         return wh_err_set(&c->err, 409, "conflict",
-                          "There is a worker of this name: \"replaces\" gives it a new key.");
+                          "There is a worker of this name: only a token that replaces its key "
+                          "registers it again.");
     }
     return so_already(c, rv);
 }

@@ -27,8 +27,7 @@ static apr_status_t refuse(wh_call_t *c, const char *what)
 static apr_status_t judge(wh_call_t *c, wh_address_e kind)
 {
     if (kind == WH_ADDRESS_REFUSED) {
-        return refuse(c, "no unspecified, multicast, link-local or reserved address, nor a name of "
-                         "one");
+        return refuse(c, "no unspecified, multicast, link-local or reserved address");
     }
     if (kind == WH_ADDRESS_LOOPBACK && !(wh_mod_is_loopback(c->r->useragent_addr) &&
                                          wh_mod_is_loopback(c->r->connection->client_addr))) {
@@ -38,28 +37,7 @@ static apr_status_t judge(wh_call_t *c, wh_address_e kind)
     return APR_SUCCESS;
 }
 
-/* A name that nobody knows yet may be made later; one that is known is judged by all it stands for.
- */
 apr_status_t wh_mod_address_check(wh_call_t *c, const char *address)
 {
-    wh_address_e kind = wh_address_of(address);
-    apr_sockaddr_t *sa = NULL;
-    apr_status_t rv = judge(c, kind);
-
-    if (rv || kind != WH_ADDRESS_NAME) {
-        return rv;
-    }
-    wh_mod_db_release(c->r); /* a slow resolver must not hold a connection of the pool */
-    c->dbc = NULL;
-    if (apr_sockaddr_info_get(&sa, address, APR_UNSPEC, 0, 0, c->p) != APR_SUCCESS) {
-        return APR_SUCCESS;
-    }
-    for (; sa && !rv; sa = sa->next) {
-        char *text = NULL;
-
-        if (apr_sockaddr_ip_get(&text, sa) == APR_SUCCESS && text) {
-            rv = judge(c, wh_address_of(text));
-        }
-    }
-    return rv;
+    return judge(c, wh_address_of(address));
 }

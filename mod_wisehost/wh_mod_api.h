@@ -126,8 +126,8 @@ apr_status_t wh_mod_auth_refuse(wh_call_t *c) WH_MUST_CHECK;
 apr_status_t wh_mod_call_no_worker(wh_call_t *c, const char *pointer, const char *name);
 
 /* Whether a worker may register with this address (wh_model_address_ok before): 400 at /address for
- * one that nobody can have, and for loopback unless the request came over loopback. Names are
- * looked up; the database is let go meanwhile. wh_mod_address.c */
+ * one that nobody can have, and for loopback unless the request came over loopback.
+ * wh_mod_address.c */
 apr_status_t wh_mod_address_check(wh_call_t *c, const char *address) WH_MUST_CHECK;
 
 /* Finds what the route is about and tells it in *object; object->exists is 0 when there is no such

@@ -211,7 +211,7 @@ static const wh_mod_field_t register_fields[] = {
      .required = 1,
      .min = 1,
      .max = APR_INT64_C(1) << 46},
-    TEXT("address", 1, 255, "where its containers are reached"),
+    TEXT("address", 1, 255, "the IP address at which its containers are reached"),
     {.name = "labels", .type = WH_FIELD_MAP, .nullable = 1, .max = 32},
     TEXT("zone", 0, 63, "where it stands"),
     TEXT("version", 0, 63, "of the agent"),

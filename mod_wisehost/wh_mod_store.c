@@ -22,6 +22,8 @@
 #define FILE_BYTES 4096 /* what the smallest file takes */
 #define SUM_PREFIX ".sum-"
 #define UPLOAD_KEPT_US (APR_INT64_C(24) * 3600 * APR_USEC_PER_SEC) /* longer than any job lasts */
+#define TIDY_EVERY_S 60
+#define TIDY_MAX 100 /* taken away at once: somebody waits for it; the rest goes the next time */
 
 static const char *path_of(const wh_mod_store_t *store, const char *a, const char *b)
 {
@@ -122,6 +124,27 @@ static apr_int64_t price_of(const wh_mod_store_t *store, const wh_manifest_t *m,
     return price.bytes;
 }
 
+/* Once a minute for all processes together: whoever finds that it is time writes down that it was
+ * done. A time to come (the clock was set back) counts as long ago. */
+static int time_to_tidy(const wh_mod_store_t *store)
+{
+    const char *mark = path_of(store, "uploads", ".tidied");
+    time_t now = apr_time_sec(apr_time_now());
+    struct stat st;
+    int fd;
+
+    if (lstat(mark, &st) == 0 && st.st_mtime <= now && now - st.st_mtime < TIDY_EVERY_S) {
+        return 0;
+    }
+    fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    if (fd < 0) {
+        return 0;
+    }
+    (void)futimens(fd, NULL);
+    close(fd);
+    return 1;
+}
+
 /* What was announced for a job that was lost is committed by nobody. */
 static void tidy_uploads(const wh_mod_store_t *store)
 {
@@ -130,16 +153,19 @@ static void tidy_uploads(const wh_mod_store_t *store)
     apr_time_t old = apr_time_now() - UPLOAD_KEPT_US;
     apr_finfo_t info;
     apr_dir_t *d;
+    int n = 0;
 
-    if (apr_dir_open(&d, all, store->p) != APR_SUCCESS) {
+    if (!time_to_tidy(store) || apr_dir_open(&d, all, store->p) != APR_SUCCESS) {
         return;
     }
-    while (apr_dir_read(&info, wanted, d) == APR_SUCCESS) {
+    while (n < TIDY_MAX && apr_dir_read(&info, wanted, d) == APR_SUCCESS) {
         if (info.filetype == APR_DIR && info.name[0] != '.' && info.mtime < old) {
             remove_upload(store, apr_pstrcat(store->p, all, info.name, NULL));
+            n++;
         } else if (info.filetype == APR_REG && info.mtime < old &&
                    !strncmp(info.name, SUM_PREFIX, strlen(SUM_PREFIX))) {
             unlink(apr_pstrcat(store->p, all, info.name, NULL));
+            n++;
         }
     }
     apr_dir_close(d);

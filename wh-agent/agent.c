@@ -2,6 +2,7 @@
 #include <apr_strings.h>
 #include "libwh/wh_log.h"
 #include "wh-agent/agent.h"
+#include "wh-agent/house.h"
 #include "wh-agent/link_conn.h"
 #include "wh-agent/look.h"
 #include "wh-agent/pool.h"
@@ -30,6 +31,30 @@ const char *wh_agent_refuses(wh_agent_t *agent)
                                               : "deployments are taken again",
                agent->room.refuses);
     return agent->room.refuses;
+}
+
+/* ---- the service manager ---- */
+
+static void notify(const wh_agent_t *agent, const char *state)
+{
+    if (agent->notify != NULL)
+        agent->notify(state);
+}
+
+/* By the loop, so that an agent whose loop hangs is started again; jobs have deadlines. */
+static void feed_watchdog(wh_agent_t *agent)
+{
+    if (agent->watchdog_us <= 0)
+        return;
+    notify(agent, "WATCHDOG=1");
+    wh_link_timer(agent->link, WH_LINK_T_WATCHDOG, agent->watchdog_us);
+}
+
+void wh_agent_ready(wh_agent_t *agent)
+{
+    if (!agent->ready && !agent->stopping)
+        notify(agent, "READY=1");
+    agent->ready = 1;
 }
 
 /* ---- prepare: before a connection ---- */
@@ -142,6 +167,8 @@ static void begin_stop(wh_agent_t *agent)
     if (agent->stopping)
         return;
     agent->stopping = 1;
+    notify(agent, "STOPPING=1");
+    wh_cancel_set(&agent->ending);
     wh_events_stop(agent->events);
     wh_log(WH_LOG_INFO, NULL, "going down; %d jobs run", wh_jobs_count_running(agent->jobs));
     wh_link_timer(agent->link, WH_LINK_T_QUIT, STOP_PATIENCE_US);
@@ -242,11 +269,17 @@ static void on_timer(void *owner, wh_link_timer_e which)
     case WH_LINK_T_LOOK:
         wh_look_now(agent);
         break;
+    case WH_LINK_T_HOUSE:
+        wh_house_due(agent);
+        break;
     case WH_LINK_T_TOKEN:
         refresh(agent);
         break;
     case WH_LINK_T_FLUSH:
         wh_link_conn_flush(agent);
+        break;
+    case WH_LINK_T_WATCHDOG:
+        feed_watchdog(agent);
         break;
     case WH_LINK_T_QUIT:
         patience_over(agent);
@@ -280,6 +313,11 @@ static void on_changed(void *owner)
     wh_link_conn_flush(agent);
     if (wh_jobs_count_running(agent->jobs) == 0)
         (void)malloc_trim(0);
+}
+
+static void on_ended(void *owner)
+{
+    wh_house_soon(owner);
 }
 
 static const wh_link_events_t events = {
@@ -317,6 +355,8 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
     if (rv == APR_SUCCESS)
         rv = wh_box_make(p, agent, &agent->box, err);
     if (rv == APR_SUCCESS)
+        rv = wh_cancel_init(p, &agent->ending, err);
+    if (rv == APR_SUCCESS)
         rv = wh_results_open(p, agent->conf.state_dir, &agent->results, err);
     if (rv == APR_SUCCESS)
         rv = wh_wanted_open(p, agent->conf.state_dir, &agent->wanted, err);
@@ -344,6 +384,7 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
                             .wake = wh_link_loop_wake,
                             .wake_baton = agent->loop,
                             .changed = on_changed,
+                            .ended = on_ended,
                             .owner = agent};
     return wh_jobs_make(p, &jobs, &agent->jobs, err);
 }
@@ -353,6 +394,7 @@ void wh_agent_run(wh_agent_t *agent)
     prepare(agent);
     wh_look_now(agent); /* by what a former life knew: the hub may be away for long */
     wh_look_events(agent);
+    feed_watchdog(agent);
     wh_link_loop_run(agent->loop);
     wh_events_stop(agent->events);
     for (int i = 0; i < 100 && wh_thread_running() > 0; i++)

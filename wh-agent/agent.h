@@ -29,6 +29,8 @@ struct wh_agent_t {
     wh_engine_open_fn *engine; /* NULL = none */
     wh_identity_t *identity;
     const char *mark;
+    void (*notify)(const char *state); /* the service manager: wh_sys_notify; NULL = none */
+    apr_interval_time_t watchdog_us;   /* how often it wants to hear, 0 = never */
     wh_box_t *box;
     wh_results_t *results;
     wh_jobs_t *jobs;
@@ -58,12 +60,14 @@ struct wh_agent_t {
     apr_array_header_t *seen; /* wh_reconcile_seen_t */
     wh_restarts_t *restarts;
     wh_events_t *events;
-    int look_again;    /* something happened */
-    wh_mono_t keep_at; /* when house is kept next */
+    int look_again;      /* something happened */
+    wh_keep_when_t keep; /* when house is kept next */
     char engine_name[64];
 
-    int cleared;   /* the left-overs of a former life are gone */
-    int preparing; /* a thread is at it */
+    wh_cancel_t ending; /* set when the agent goes down: what can wait breaks off */
+    int cleared;        /* the left-overs of a former life are gone */
+    int ready;          /* and the service manager was told */
+    int preparing;      /* a thread is at it */
     int looking;
     volatile int quit; /* set by signals */
     int stopping;
@@ -82,6 +86,9 @@ void wh_agent_quit(wh_agent_t *agent);
 
 /* Look whether there is room for new builds; why not, "" = there is. */
 const char *wh_agent_refuses(wh_agent_t *agent);
+
+/* The engine was looked at, whatever it said: from here on the agent does its work. */
+void wh_agent_ready(wh_agent_t *agent);
 
 /* Desired state has changed: look and act soon. */
 void wh_agent_look_soon(wh_agent_t *agent);

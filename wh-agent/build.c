@@ -9,6 +9,7 @@
 #include "wh-agent/base.h"
 #include "wh-agent/build.h"
 #include "wh-agent/dockerfile.h"
+#include "wh-agent/gitsays.h"
 #include "wh-agent/hold.h"
 #include "wh-agent/layers.h"
 #include "wh-agent/release.h"
@@ -264,7 +265,7 @@ static apr_status_t stream_and_build(wh_work_t *work, wh_engine_t *engine,
     wh_logs_flush(work->logs, WH_STREAM_ERR, &words->err);
     if (rv == APR_SUCCESS && (result.end != WH_PROC_EXITED || result.status != 0))
         rv = wh_err_set(err, 422, "build_failed", "git could not pack the files: %s",
-                        wh_source_git_says(work->p, result.errors));
+                        wh_gitsays_line(work->p, result.errors));
     return rv;
 }
 

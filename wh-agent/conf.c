@@ -54,7 +54,8 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .type = WH_CONF_PATH,
      .offset = AT(engine_socket),
      .def = "",
-     .doc = "Socket of a Docker-compatible engine; empty = static sites only."},
+     .doc = "Socket of a Docker-compatible engine, which the agent's user may read and write; "
+            "empty = static sites only."},
     {.name = "address",
      .type = WH_CONF_STRING,
      .offset = AT(address),
@@ -132,7 +133,8 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .def = "20000",
      .min = 1024,
      .max = 65535,
-     .doc = "First port at which containers are published."},
+     .doc = "First port at which containers are published; a second agent on the machine has "
+            "ports of its own."},
     {.name = "publish_port_max",
      .type = WH_CONF_INT,
      .offset = AT(publish_port_max),
@@ -182,8 +184,9 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .type = WH_CONF_BOOL,
      .offset = AT(insecure_http),
      .def = "off",
-     .doc = "Whether server_url may be http:// elsewhere than on this machine: keys and tokens can be "
-            "read on the way."},
+     .doc =
+         "Whether server_url may be http:// elsewhere than on this machine: keys and tokens can be "
+         "read on the way."},
     {.name = "git_private_addresses",
      .type = WH_CONF_BOOL,
      .offset = AT(git_private_addresses),
@@ -286,9 +289,10 @@ apr_status_t wh_agent_conf_load(apr_pool_t *p, const char *path, wh_agent_conf_t
         return rv;
     if (wh_address_of(conf->address) == WH_ADDRESS_BAD ||
         wh_address_of(conf->address) == WH_ADDRESS_REFUSED)
-        return wh_err_set(err, 500, "bad_config",
-                          "address: \"%s\" is not an address that containers may be published on",
-                          conf->address);
+        return wh_err_set(
+            err, 500, "bad_config",
+            "address: \"%s\" is not an IP address that containers may be published on",
+            conf->address);
     if (conf->publish_port_min > conf->publish_port_max)
         return wh_err_set(err, 500, "bad_config",
                           "publish_port_min: %" APR_INT64_T_FMT " is above publish_port_max",

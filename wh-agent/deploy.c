@@ -5,7 +5,6 @@
 #include "wh-agent/build.h"
 #include "wh-agent/cause.h"
 #include "wh-agent/deploy.h"
-#include "wh-agent/keep.h"
 #include "wh-agent/release.h"
 #include "wh-agent/run.h"
 
@@ -202,19 +201,6 @@ static const char *undo(wh_work_t *work)
     return work->settled ? "" : "; the engine did not say that its build ended";
 }
 
-static void prune(wh_work_t *work)
-{
-    wh_keep_opts_t opts = {.conf = work->conf,
-                           .clock = work->clock,
-                           .engine = work->engine,
-                           .agent = wh_identity_agent_id(work->identity),
-                           .app = work->job->app};
-    wh_err_t err = WH_ERR_INIT;
-
-    if (wh_keep_run(work->p, &opts, &err) != APR_SUCCESS)
-        wh_log(WH_LOG_WARN, "WH0601", "old images of %s stay: %s", work->job->slug, err.text);
-}
-
 void wh_deploy_run(wh_work_t *work, wh_msg_job_result_t *result)
 {
     const wh_msg_job_t *job = work->job;
@@ -239,8 +225,6 @@ void wh_deploy_run(wh_work_t *work, wh_msg_job_result_t *result)
     } else if (rv != APR_SUCCESS) {
         result->outcome = WH_OUTCOME_FAILED;
         wh_cause_settle(&err);
-    } else if (job->kind == WH_JOB_KIND_STOP && work->engine != NULL) {
-        prune(work); /* not while a deployment waits for its switch; the old image is free now */
     }
     if (rv == APR_SUCCESS)
         return;

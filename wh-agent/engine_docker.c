@@ -10,6 +10,9 @@
 #include "wh-agent/frames.h"
 
 #define START_LIMIT_S 120
+/* Podman reckons the size of each image for the list, and with many images on a busy machine that,
+ * and the taking away of one, takes longer than the 30 s of an ordinary call. */
+#define IMAGES_LIMIT_US ((apr_interval_time_t)120 * APR_USEC_PER_SEC)
 #define LINGER_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
 
 /* Any engine with the Docker API: Docker itself, Podman's service. */
@@ -373,19 +376,19 @@ static apr_status_t docker_remove(wh_engine_t *e, apr_pool_t *p, const char *id,
     return simple(docker_of(e), p, call, "remove the container", 404, err);
 }
 
-static apr_status_t list_of(wh_engine_t *e, apr_pool_t *p, const char *path,
+/* All that carry the label; call has the path without its query. */
+static apr_status_t list_of(wh_engine_t *e, apr_pool_t *p, wh_engine_call_t call,
                             const wh_engine_label_t *with, apr_array_header_t **items,
                             wh_err_t *err)
 {
     const char *label =
         with->value != NULL ? apr_pstrcat(p, with->key, "=", with->value, NULL) : with->key;
     json_t *filters = wh_json_own(p, json_pack("{s:[s]}", "label", label));
-    wh_engine_call_t call = {.method = "GET"};
     wh_engine_reply_t reply;
     apr_status_t rv;
 
-    call.path = apr_pstrcat(
-        p, path, "?all=1&filters=", wh_engine_http_escape(p, wh_json_text(p, filters, NULL)), NULL);
+    call.path = apr_pstrcat(p, call.path, "?all=1&filters=",
+                            wh_engine_http_escape(p, wh_json_text(p, filters, NULL)), NULL);
     rv = call_api(docker_of(e), p, &call, &reply, err);
     if (rv != APR_SUCCESS)
         return rv;
@@ -410,13 +413,18 @@ static apr_status_t docker_root(wh_engine_t *e, apr_pool_t *p, const char **dir,
 static apr_status_t docker_list(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
                                 apr_array_header_t **items, wh_err_t *err)
 {
-    return list_of(e, p, "/containers/json", with, items, err);
+    wh_engine_call_t call = {.method = "GET", .path = "/containers/json"};
+
+    return list_of(e, p, call, with, items, err);
 }
 
 static apr_status_t docker_images(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
                                   apr_array_header_t **items, wh_err_t *err)
 {
-    return list_of(e, p, "/images/json", with, items, err);
+    wh_engine_call_t call = {
+        .method = "GET", .path = "/images/json", .timeout_us = IMAGES_LIMIT_US};
+
+    return list_of(e, p, call, with, items, err);
 }
 
 static apr_status_t image_remove(wh_engine_t *e, apr_pool_t *p, const char *name, const char *how,
@@ -424,7 +432,8 @@ static apr_status_t image_remove(wh_engine_t *e, apr_pool_t *p, const char *name
 {
     wh_engine_call_t call = {
         .method = "DELETE",
-        .path = apr_pstrcat(p, "/images/", wh_engine_http_escape(p, name), how, NULL)};
+        .path = apr_pstrcat(p, "/images/", wh_engine_http_escape(p, name), how, NULL),
+        .timeout_us = IMAGES_LIMIT_US};
     wh_engine_reply_t reply;
     apr_status_t rv = call_api(docker_of(e), p, &call, &reply, err);
 

@@ -235,6 +235,7 @@ static void on_done(void *owner, void *data)
         task->state = TASK_DONE;
     wh_results_add(tell->jobs->opts.results, &ref, tell->payload);
     tell->jobs->opts.changed(tell->jobs->opts.owner);
+    tell->jobs->opts.ended(tell->jobs->opts.owner);
 }
 
 static void abandoned(wh_msg_job_result_t *result)
@@ -488,6 +489,16 @@ apr_array_header_t *wh_jobs_busy(const wh_jobs_t *jobs, apr_pool_t *p)
     for (int i = 0; i < results->nelts; i++)
         APR_ARRAY_PUSH(busy, const char *) = APR_ARRAY_IDX(results, i, wh_msg_ref_t).job;
     return busy;
+}
+
+apr_array_header_t *wh_jobs_building(const wh_jobs_t *jobs, apr_pool_t *p)
+{
+    apr_array_header_t *ids = apr_array_make(p, 4, sizeof(const char *));
+
+    for (const task_t *t = jobs->first; t != NULL; t = t->next)
+        if (t->state != TASK_DONE && t->msg.kind == WH_JOB_KIND_DEPLOY)
+            APR_ARRAY_PUSH(ids, const char *) = apr_pstrdup(p, t->msg.deployment);
+    return ids;
 }
 
 /* ---- what is to be sent ---- */

@@ -31,6 +31,7 @@ typedef struct wh_jobs_opts_t {
     void *wake_baton;
     /* A job has something new to tell (phase, end); on the link's thread. */
     void (*changed)(void *owner);
+    void (*ended)(void *owner); /* one that ran has ended; likewise */
     void *owner;
 } wh_jobs_opts_t;
 
@@ -73,6 +74,9 @@ int wh_jobs_count_running(const wh_jobs_t *jobs);
 
 /* Running or unacknowledged: const char * ids in p. */
 apr_array_header_t *wh_jobs_busy(const wh_jobs_t *jobs, apr_pool_t *p);
+
+/* Deployments that have not ended here, running or waiting: const char * ids in p. */
+apr_array_header_t *wh_jobs_building(const wh_jobs_t *jobs, apr_pool_t *p);
 
 /* Cancel all that run, at shutdown: their result is agent_lost. */
 void wh_jobs_abandon(wh_jobs_t *jobs);

@@ -10,7 +10,7 @@
 typedef struct candidate_t {
     const wh_engine_item_t *image;
     const char *app; /* after the agent's id in the label */
-    int in_use, goes;
+    int stays, goes;
     int rank; /* among its app's, 0 = the newest */
 } candidate_t;
 
@@ -39,6 +39,30 @@ static int runs_from(const wh_keep_in_t *in, const wh_engine_item_t *image)
     return 0;
 }
 
+/* A name is "localhost/wisehost/<app>:<deployment>". */
+static int belongs(const wh_engine_item_t *image, const char *deployment)
+{
+    for (int i = 0; i < image->tags->nelts; i++) {
+        const char *at = strrchr(APR_ARRAY_IDX(image->tags, i, const char *), ':');
+
+        if (at != NULL && strcmp(at + 1, deployment) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int may_be_built(const wh_keep_in_t *in, const wh_engine_item_t *image)
+{
+    int n = in->building != NULL ? in->building->nelts : 0;
+
+    if (n > 0 && image->tags->nelts == 0)
+        return 1;
+    for (int i = 0; i < n; i++)
+        if (belongs(image, APR_ARRAY_IDX(in->building, i, const char *)))
+            return 1;
+    return 0;
+}
+
 static apr_array_header_t *candidates(apr_pool_t *p, const wh_keep_in_t *in)
 {
     apr_array_header_t *all = apr_array_make(p, in->images->nelts + 1, sizeof(candidate_t));
@@ -48,10 +72,11 @@ static apr_array_header_t *candidates(apr_pool_t *p, const wh_keep_in_t *in)
         const wh_engine_item_t *image = &APR_ARRAY_IDX(in->images, i, wh_engine_item_t);
         const char *label = wh_engine_label(image->labels, WH_ENGINE_LABEL_IMAGE);
 
-        if (strncmp(label, in->agent, n) == 0 && label[n] == '.' &&
-            (in->app == NULL || strcmp(label + n + 1, in->app) == 0))
+        if (strncmp(label, in->agent, n) == 0 && label[n] == '.')
             APR_ARRAY_PUSH(all, candidate_t) =
-                (candidate_t){.image = image, .app = label + n + 1, .in_use = runs_from(in, image)};
+                (candidate_t){.image = image,
+                              .app = label + n + 1,
+                              .stays = runs_from(in, image) || may_be_built(in, image)};
     }
     qsort(all->elts, (size_t)all->nelts, sizeof(candidate_t), newest_first);
     return all;
@@ -68,7 +93,7 @@ static void rank(apr_array_header_t *all, apr_int64_t kept)
 
             c->rank += newer->image->tags->nelts > 0 && strcmp(newer->app, c->app) == 0;
         }
-        c->goes = !c->in_use && (c->image->tags->nelts == 0 || c->rank >= kept);
+        c->goes = !c->stays && (c->image->tags->nelts == 0 || c->rank >= kept);
     }
 }
 
@@ -85,7 +110,7 @@ apr_array_header_t *wh_keep_plan(apr_pool_t *p, const wh_keep_in_t *in, apr_int6
     for (int i = all->nelts - 1; i >= 0; i--) {
         candidate_t *c = &APR_ARRAY_IDX(all, i, candidate_t);
 
-        if (!c->goes && in->quota > 0 && *bytes > in->quota && !c->in_use && c->rank > 0) {
+        if (!c->goes && in->quota > 0 && *bytes > in->quota && !c->stays && c->rank > 0) {
             c->goes = 1;
             *bytes -= c->image->bytes;
         }
@@ -97,6 +122,14 @@ apr_array_header_t *wh_keep_plan(apr_pool_t *p, const wh_keep_in_t *in, apr_int6
 
 /* ---- doing it ---- */
 
+/* A build that began meanwhile and came to the same: the id would take the new name away, too. */
+static int was_named(wh_engine_t *e, apr_pool_t *p, const char *id)
+{
+    wh_engine_image_t now;
+
+    return e->vt->image(e, p, without_kind(id), &now, NULL) == APR_SUCCESS && now.tags->nelts > 0;
+}
+
 static apr_status_t remove_one(wh_engine_t *e, apr_pool_t *p, const wh_engine_item_t *image,
                                wh_err_t *err)
 {
@@ -107,7 +140,7 @@ static apr_status_t remove_one(wh_engine_t *e, apr_pool_t *p, const wh_engine_it
            wh_engine_label(image->labels, WH_ENGINE_LABEL_IMAGE), image->bytes / WH_MIB);
     for (int t = 0; rv == APR_SUCCESS && t < image->tags->nelts; t++)
         rv = e->vt->image_remove(e, p, APR_ARRAY_IDX(image->tags, t, const char *), err);
-    if (rv == APR_SUCCESS && image->tags->nelts == 0)
+    if (image->tags->nelts == 0 && !was_named(e, p, image->id))
         rv = e->vt->image_remove(e, p, without_kind(image->id), err);
     return rv;
 }
@@ -120,9 +153,9 @@ static int listed(const apr_array_header_t *images, const char *id)
     return 0;
 }
 
-/* One that does not go keeps no other. What another job's house-keeping was quicker with is gone
- * all the same: Podman says of an id that it no longer knows that it is no name. The first failure
- * of an image that is still there is returned. */
+/* One that does not go keeps no other. What somebody else was quicker with is gone all the same:
+ * Podman says of an id that it no longer knows that it is no name. The first failure of an image
+ * that is still there is returned. */
 static apr_status_t remove_all(wh_engine_t *e, apr_pool_t *p, const apr_array_header_t *go,
                                const wh_engine_label_t *with, wh_err_t *err)
 {
@@ -134,10 +167,14 @@ static apr_status_t remove_all(wh_engine_t *e, apr_pool_t *p, const apr_array_he
         const wh_engine_item_t *image = APR_ARRAY_IDX(go, i, const wh_engine_item_t *);
 
         wh_err_clear(&why);
-        if (remove_one(e, p, image, &why) != APR_SUCCESS) {
-            first = stay->nelts == 0 ? why : first;
-            APR_ARRAY_PUSH(stay, const char *) = image->id;
+        if (remove_one(e, p, image, &why) == APR_SUCCESS)
+            continue;
+        if (wh_err_is(&why, "no_engine") || wh_err_is(&why, "canceled")) {
+            *err = why;
+            return why.rv;
         }
+        first = stay->nelts == 0 ? why : first;
+        APR_ARRAY_PUSH(stay, const char *) = image->id;
     }
     if (stay->nelts == 0)
         return APR_SUCCESS;
@@ -168,13 +205,14 @@ static apr_status_t trim_caches(apr_pool_t *p, const wh_keep_opts_t *opts, apr_i
 
 apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *err)
 {
-    wh_engine_open_t open = {.socket = opts->conf->engine_socket, .clock = opts->clock};
+    wh_engine_open_t open = {
+        .socket = opts->conf->engine_socket, .cancel = opts->cancel, .clock = opts->clock};
     wh_engine_label_t any = {WH_ENGINE_LABEL_IMAGE, NULL},
                       ours = {WH_ENGINE_LABEL_AGENT, opts->agent};
     wh_keep_in_t in = {.agent = opts->agent,
-                       .app = opts->app,
+                       .building = opts->building,
                        .kept = opts->conf->images_kept,
-                       .quota = opts->app == NULL ? opts->conf->storage_quota_bytes : 0};
+                       .quota = opts->conf->storage_quota_bytes};
     apr_array_header_t *images, *containers, *go;
     apr_int64_t bytes;
     wh_engine_t *e;
@@ -194,4 +232,47 @@ apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *er
            "keeping house: %d of %d images with our label went, %" APR_INT64_T_FMT " MiB are kept",
            go->nelts, images->nelts, bytes / WH_MIB);
     return rv == APR_SUCCESS && in.quota > 0 ? trim_caches(p, opts, in.quota - bytes, err) : rv;
+}
+
+/* ---- when ---- */
+
+static wh_mono_t later(wh_mono_t a, wh_mono_t b)
+{
+    return wh_mono_reached(a, b) ? a : b;
+}
+
+void wh_keep_when_soon(wh_keep_when_t *when, wh_mono_t now)
+{
+    wh_mono_t at = wh_mono_add(now, WH_KEEP_SOON_US);
+
+    when->again = when->running;
+    if (when->ended.us != 0)
+        at = later(
+            at, wh_mono_add(when->ended, when->failed > 0 ? WH_KEEP_RETRY_US : WH_KEEP_APART_US));
+    if (!wh_mono_reached(at, when->due))
+        when->due = at;
+}
+
+void wh_keep_when_begins(wh_keep_when_t *when)
+{
+    when->running = 1;
+    when->again = 0;
+}
+
+void wh_keep_when_ended(wh_keep_when_t *when, wh_mono_t now, int failed)
+{
+    apr_interval_time_t wait = WH_KEEP_EVERY_US;
+
+    when->failed = failed ? when->failed + 1 : 0;
+    if (failed) {
+        wait = WH_KEEP_RETRY_US;
+        for (unsigned i = 1; i < when->failed && wait < WH_KEEP_EVERY_US; i++)
+            wait *= 2;
+        wait = wait < WH_KEEP_EVERY_US ? wait : WH_KEEP_EVERY_US;
+    }
+    when->running = 0;
+    when->ended = now;
+    when->due = wh_mono_add(now, wait);
+    if (when->again)
+        wh_keep_when_soon(when, now);
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <libwebsockets.h>
 #include <apr_strings.h>
+#include <openssl/x509v3.h>
 #include "libwh/wh_log.h"
 #include "libwh/wh_sign.h"
 #include "wh-agent/link.h"
@@ -293,12 +294,26 @@ static void woken(struct lws_context *cx)
         loop->opts.woken(loop->opts.owner);
 }
 
+/* libwebsockets 4.1 takes the name to verify from the Host header up to its first colon, which
+ * leaves
+ * "[" of an IPv6 address. So for such a one, and for this error alone, the address is looked for in
+ * the certificate here; everything else about the chain is judged as ever. */
+static void judge_v6(const wh_link_t *link, X509_STORE_CTX *x509)
+{
+    const char *host = url_of(link)->host;
+    X509 *cert = X509_STORE_CTX_get_current_cert(x509);
+
+    if (strchr(host, ':') != NULL && cert != NULL && X509_STORE_CTX_get_error_depth(x509) == 0 &&
+        X509_STORE_CTX_get_error(x509) == X509_V_ERR_HOSTNAME_MISMATCH &&
+        X509_check_ip_asc(cert, host, 0) == 1)
+        X509_STORE_CTX_set_error(x509, X509_V_OK);
+}
+
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t n)
 {
     wh_link_t *link = lws_get_opaque_user_data(wsi);
 
-    (void)user;
     if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED) {
         woken(lws_get_context(wsi));
         return 0;
@@ -306,6 +321,9 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     if (link == NULL)
         return 0;
     switch (reason) {
+    case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
+        judge_v6(link, user);
+        return 0;
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
         return add_headers(link, wsi, in, n) ? -1 : 0;
     case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH:

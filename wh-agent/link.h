@@ -51,9 +51,11 @@ typedef enum wh_link_timer_e {
     WH_LINK_T_CONNECT,
     WH_LINK_T_HEARTBEAT,
     WH_LINK_T_LOOK,
+    WH_LINK_T_HOUSE,
     WH_LINK_T_TOKEN,
     WH_LINK_T_FLUSH,
     WH_LINK_T_QUIT,
+    WH_LINK_T_WATCHDOG,
     WH_LINK_T_COUNT
 } wh_link_timer_e;
 

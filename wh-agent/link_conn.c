@@ -3,6 +3,7 @@
 #include "config.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_text.h"
+#include "wh-agent/house.h"
 #include "wh-agent/link_conn.h"
 #include "wh-agent/pool.h"
 #include "wh-agent/rotate.h"
@@ -148,6 +149,7 @@ static void take_desired(wh_agent_t *agent, const apr_array_header_t *desired)
     wh_wanted_take(agent->wanted, desired);
     agent->desired_at = wh_clock_now(agent->clock);
     agent->reconcile_due = 1;
+    wh_house_plan(agent);
 }
 
 static apr_status_t on_welcome(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_t *msg,

@@ -26,6 +26,8 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/frames.c wh-agent/frames.h \
 	wh-agent/fsutil.c wh-agent/fsutil.h \
 	wh-agent/gitenv.c wh-agent/gitenv.h \
+	wh-agent/gitsays.c wh-agent/gitsays.h \
+	wh-agent/house.c wh-agent/house.h \
 	wh-agent/huburl.c wh-agent/huburl.h \
 	wh-agent/hold.c wh-agent/hold.h \
 	wh-agent/identity.c wh-agent/identity.h \

@@ -2,13 +2,13 @@
 #include <string.h>
 #include <apr_strings.h>
 #include "libwh/wh_log.h"
+#include "wh-agent/house.h"
 #include "wh-agent/link_conn.h"
 #include "wh-agent/look.h"
 #include "wh-agent/pool.h"
 #include "wh-agent/thread.h"
 
 #define LOOK_US ((apr_interval_time_t)30 * APR_USEC_PER_SEC)
-#define KEEP_US ((apr_interval_time_t)600 * APR_USEC_PER_SEC)
 #define LOOK_EVENT_US ((apr_interval_time_t)200000)
 #define LOOK_SOON_US ((apr_interval_time_t)1500000)
 
@@ -30,6 +30,7 @@ void wh_look_take(wh_agent_t *agent, const wh_pass_t *pass, int tell_all)
     apr_pool_t *p;
     apr_array_header_t *now;
 
+    wh_agent_ready(agent);
     apr_cpystrn(agent->engine_name, pass->engine_name, sizeof(agent->engine_name));
     if (pass->engine_root[0] != '\0')
         apr_cpystrn(agent->machine.engine_root, pass->engine_root,
@@ -62,20 +63,6 @@ void wh_look_take(wh_agent_t *agent, const wh_pass_t *pass, int tell_all)
 
 /* ---- a look ---- */
 
-/* While nothing is deployed: an image that was just built has no container yet. */
-static void keep_house(wh_pass_t *pass)
-{
-    const wh_agent_t *a = pass->agent;
-    wh_keep_opts_t opts = {.conf = &a->conf,
-                           .clock = a->clock,
-                           .engine = a->engine,
-                           .agent = wh_identity_agent_id(a->identity)};
-    wh_err_t err = WH_ERR_INIT;
-
-    if (wh_keep_run(pass->p, &opts, &err) != APR_SUCCESS)
-        wh_log(WH_LOG_WARN, "WH0682", "old images stay: %s", err.text);
-}
-
 /* An app that was stopped by a rule stays down over a restart of ours, too. */
 static void keep_violated(wh_agent_t *agent, const wh_pass_t *pass)
 {
@@ -102,6 +89,8 @@ static void on_looked(void *owner, void *data)
         wh_log(WH_LOG_WARN, "WH0671", "the container engine: %s", pass->engine_err.text);
     wh_look_take(agent, pass, pass->in.may_remove);
     keep_violated(agent, pass);
+    if (came_back)
+        wh_house_soon(agent);
     if (came_back && agent->connected)
         wh_link_close(agent->link, 1000); /* the next hello tells of the engine */
     wh_link_timer(
@@ -117,8 +106,6 @@ static void look_thread(void *data)
     wh_pass_t *pass = data;
 
     wh_pass_run(pass);
-    if (pass->keep && pass->seen != NULL)
-        keep_house(pass);
     wh_box_post(pass->agent->box, pass->p, on_looked, pass);
 }
 
@@ -158,10 +145,6 @@ void wh_look_now(wh_agent_t *agent)
     copy_desired(agent, pass);
     pass->acting = 1;
     pass->in.may_remove = agent->reconcile_due;
-    pass->keep = agent->desired_at != 0 && wh_jobs_count_running(agent->jobs) == 0 &&
-                 wh_mono_reached(wh_clock_mono(agent->clock), agent->keep_at);
-    if (pass->keep)
-        agent->keep_at = wh_mono_add(wh_clock_mono(agent->clock), KEEP_US);
     agent->reconcile_due = 0;
     agent->looking = 1;
     if (wh_thread_start(look_thread, pass, &err) == APR_SUCCESS)

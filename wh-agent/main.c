@@ -4,11 +4,8 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include <apr_general.h>
@@ -88,24 +85,14 @@ static void signals(void)
     sigaction(SIGHUP, &ignore, NULL);
 }
 
-/* Type=notify of systemd, without its library. */
-static void notify(const char *state)
+/* How often the watchdog of systemd is fed: thrice as often as it asks for. 0 = it is not set. */
+static apr_interval_time_t watchdog_us(void)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    int fd;
+    const char *us = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
 
-    if (path == NULL || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(to.sun_path))
-        return;
-    memcpy(to.sun_path, path, strlen(path));
-    if (path[0] == '@')
-        to.sun_path[0] = '\0';
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
-                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
-    close(fd);
+    if (us == NULL || (pid != NULL && strtol(pid, NULL, 10) != (long)getpid()))
+        return 0;
+    return (apr_interval_time_t)strtoll(us, NULL, 10) / 3;
 }
 
 /* The state directory is ours alone, and only one agent works in it. The descriptor stays open. */
@@ -159,9 +146,7 @@ static int serve(wh_agent_t *agent, int check_only)
         the_agent = agent;
         wh_log(WH_LOG_INFO, NULL, "wh-agent %s begins; agent %s", PACKAGE_VERSION,
                wh_identity_agent_id(agent->identity));
-        notify("READY=1");
         wh_agent_run(agent);
-        notify("STOPPING=1");
         the_agent = NULL;
     }
     wh_agent_free(agent);
@@ -189,6 +174,8 @@ int main(int argc, char **argv)
     wh_log_set_level(wh_log_level_of(agent.conf.log_level));
     agent.clock = wh_sys_clock();
     agent.rnd = wh_sys_rand();
+    agent.notify = wh_sys_notify;
+    agent.watchdog_us = watchdog_us();
     if (what == DO_DUMP) {
         wh_conf_dump(stdout, wh_agent_conf_keys, wh_agent_conf_nkeys, &agent.conf);
         return EX_OK;

@@ -11,7 +11,6 @@ typedef struct wh_pass_t {
     apr_pool_t *p;
     wh_reconcile_in_t in;
     int acting; /* in is to be followed, else only look */
-    int keep;   /* keep house, too */
     int clear;  /* first remove what a former life left */
     int want_token, force_token;
     const char *token;

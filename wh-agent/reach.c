@@ -31,6 +31,24 @@ static socklen_t parse(const char *text, apr_int64_t port, address_t *out)
     return sizeof(out->in6);
 }
 
+/* Whether the address is this machine's own at this moment. Containers are published on no other,
+ * so when it is not, it is the machine's network that went away, and no container's. */
+static int is_here(const address_t *to, socklen_t size)
+{
+    address_t any_port = *to;
+    int fd = socket(to->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), here;
+
+    if (fd < 0)
+        return 0;
+    if (to->any.sa_family == AF_INET)
+        any_port.in.sin_port = 0;
+    else
+        any_port.in6.sin6_port = 0;
+    here = bind(fd, &any_port.any, size) == 0;
+    close(fd);
+    return here;
+}
+
 /* What became of the connection that was begun: an errno, 0 = it is there. */
 static int outcome(int fd)
 {
@@ -52,8 +70,8 @@ int wh_reach_look(const char *address, apr_int64_t port)
     socklen_t size = parse(address, port, &to);
     int error, fd;
 
-    if (size == 0)
-        return 1; /* not an address: nothing is known */
+    if (size == 0 || !is_here(&to, size))
+        return 1; /* nothing is known */
     fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return 1;

@@ -5,7 +5,9 @@
 
 #include "libwh/wh_types.h"
 
-/* False only when no answer came for some seconds, or no way leads there. Blocks. */
+/* False only when the address is this machine's own and yet no answer came for some seconds, or no
+ * way leads there. When it is not (its interface is down, the address moved), that says nothing of
+ * a container: to start it anew would mend nothing. Blocks. */
 int wh_reach_look(const char *address, apr_int64_t port);
 
 #endif

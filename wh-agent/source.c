@@ -15,6 +15,7 @@
 #include "libwh/wh_text.h"
 #include "wh-agent/fsutil.h"
 #include "wh-agent/gitenv.h"
+#include "wh-agent/gitsays.h"
 #include "wh-agent/netguard.h"
 #include "wh-agent/source.h"
 
@@ -140,21 +141,6 @@ static apr_status_t run_git(apr_pool_t *p, const wh_source_t *source, const git_
     return APR_SUCCESS;
 }
 
-const char *wh_source_git_says(apr_pool_t *p, const char *errors)
-{
-    static const char *const starts[] = {"fatal: ", "error: ", "ERROR: "};
-
-    for (size_t i = 0; i < WH_ARRAY_LEN(starts); i++) {
-        const char *at = strstr(errors, starts[i]);
-
-        if (at != NULL && (at == errors || at[-1] == '\n' || at[-1] == '\r')) {
-            at += strlen(starts[i]);
-            return wh_text_clean_line(p, at, strcspn(at, "\n"), 300);
-        }
-    }
-    return "";
-}
-
 static int is_ok(const wh_proc_result_t *result)
 {
     return result->end == WH_PROC_EXITED && result->status == 0;
@@ -252,24 +238,9 @@ static apr_status_t prepare_cache(apr_pool_t *p, const wh_source_t *source, int 
         return rv;
     if (!is_ok(&result))
         return wh_err_set(err, 500, "internal", "git init failed: %s",
-                          wh_source_git_says(p, result.errors));
+                          wh_gitsays_line(p, result.errors));
     return wh_fsutil_write(p, url_file, source->opts.url, strlen(source->opts.url), WH_FSUTIL_QUICK,
                            err);
-}
-
-static apr_status_t fetch_failed(apr_pool_t *p, const wh_source_t *source, const char *errors,
-                                 wh_err_t *err)
-{
-    const char *says = wh_source_git_says(p, errors);
-    int is_commit = source->opts.sha[0] != '\0';
-
-    if (strstr(errors, "couldn't find remote ref") != NULL ||
-        strstr(errors, "not our ref") != NULL || strstr(errors, "no such remote ref") != NULL)
-        return wh_err_set(err, 422, "ref_not_found", "the repository has no %s %s",
-                          is_commit ? "commit" : "branch",
-                          is_commit ? source->opts.sha : source->opts.branch);
-    return wh_err_set(err, 422, "clone_failed", "git could not fetch the repository%s%s",
-                      says[0] != '\0' ? ": " : "", says);
 }
 
 static apr_status_t fetch_once(apr_pool_t *p, const wh_source_t *source, wh_err_t *err)
@@ -296,7 +267,8 @@ static apr_status_t fetch_once(apr_pool_t *p, const wh_source_t *source, wh_err_
 
     if (rv != APR_SUCCESS)
         return rv;
-    return is_ok(&result) ? APR_SUCCESS : fetch_failed(p, source, result.errors, err);
+    return is_ok(&result) ? APR_SUCCESS
+                          : wh_gitsays_fetch_failed(p, &source->opts, result.errors, err);
 }
 
 /* ---- the commit ---- */
@@ -498,7 +470,7 @@ apr_status_t wh_source_read(apr_pool_t *p, const wh_source_t *source, const wh_s
     }
     if (!is_ok(&result) || !wh_catfile_complete(cat, what->n))
         return wh_err_set(err, 422, "clone_failed", "git could not read the objects: %s",
-                          wh_source_git_says(p, result.errors));
+                          wh_gitsays_line(p, result.errors));
     return APR_SUCCESS;
 }
 
@@ -516,7 +488,7 @@ static apr_status_t list_with(apr_pool_t *p, const wh_source_t *source, const gi
     if (!is_ok(&result) && strstr(result.errors, "Not a valid object name") == NULL &&
         strstr(result.errors, "not a tree object") == NULL)
         return wh_err_set(err, 422, "clone_failed", "git could not list the files: %s",
-                          wh_source_git_says(p, result.errors));
+                          wh_gitsays_line(p, result.errors));
     if (!is_ok(&result))
         return APR_NOTFOUND;
     if (!wh_lstree_complete(ls))

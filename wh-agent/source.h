@@ -72,8 +72,4 @@ apr_status_t wh_source_read(apr_pool_t *p, const wh_source_t *source, const wh_s
 apr_status_t wh_source_archive(apr_pool_t *p, const wh_source_t *source, const char *subdir,
                                wh_proc_t *proc, wh_err_t *err) WH_MUST_CHECK;
 
-/* What git said on standard error, as one line for people: the first "fatal:" or "error:" line,
- * cleaned and short; "" when there is none. In p. Pure. */
-const char *wh_source_git_says(apr_pool_t *p, const char *errors);
-
 #endif

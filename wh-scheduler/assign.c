@@ -115,35 +115,62 @@ apr_status_t wh_assign_send(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, con
     return put_off(core, peer, job) ? APR_SUCCESS : send_row(core, p, peer, job, err);
 }
 
-/* It may have gone elsewhere, or ended, while it waited. */
-static apr_status_t send_waiting(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
-                                 const wh_offer_t *offer, wh_err_t *err)
+static apr_status_t send_placed(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
+                                const wh_db_placed_t *t, wh_err_t *err)
 {
-    wh_job_t *job;
-    apr_status_t rv = wh_db_job_get(core->dbc, p, offer->job, &job, err);
+    wh_msg_job_t m = {.slug = t->slug,
+                      .environment = t->environment,
+                      .commit_sha = t->commit_sha,
+                      .commit_ref = t->commit_ref};
 
-    if (rv != APR_SUCCESS || job->status != WH_JOB_ASSIGNED || job->worker_id != peer->worker ||
-        job->epoch != offer->epoch || job->cancel_at > 0) {
-        return rv;
+    return send_job(core, p, peer, &t->job, &m, t->snapshot, err);
+}
+
+/* The next of those that wait, as many as a window holds. What has gone elsewhere, or ended, while
+ * it waited is left out. */
+static apr_status_t send_waiting(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, wh_err_t *err)
+{
+    wh_db_place_t list[WH_OFFERS_FRAMES];
+    apr_array_header_t *rows;
+    int n = wh_offers_waiting(&peer->offers), done;
+    apr_status_t rv;
+
+    n = n < WH_OFFERS_FRAMES ? n : WH_OFFERS_FRAMES;
+    for (int i = 0; i < n; i++) {
+        const wh_offer_t *offer = wh_offers_at(&peer->offers, i);
+
+        list[i] =
+            (wh_db_place_t){.job_id = offer->job, .worker_id = peer->worker, .epoch = offer->epoch};
     }
-    return send_row(core, p, peer, job, err);
+    rv = wh_db_assign_offers(core->dbc, p, list, n, &rows, err);
+    done = rv == APR_SUCCESS ? n : 0;
+    for (int i = 0; rv == APR_SUCCESS && i < rows->nelts; i++) {
+        const wh_db_placed_t *t = &APR_ARRAY_IDX(rows, i, wh_db_placed_t);
+
+        if (!wh_offers_open(&peer->offers)) {
+            done = t->place;
+            break;
+        }
+        rv = wh_core_only(core, send_placed(core, p, peer, t, err), t->job.id, err);
+        done = rv == APR_SUCCESS ? done : t->place;
+    }
+    while (done-- > 0) {
+        wh_offers_drop(&peer->offers);
+    }
+    return rv;
 }
 
 apr_status_t wh_assign_go_on(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, wh_err_t *err)
 {
-    const wh_offer_t *next;
     apr_pool_t *scratch;
     apr_status_t rv = APR_SUCCESS;
 
     apr_pool_create(&scratch, p);
     wh_offers_renew(&peer->offers);
-    while (rv == APR_SUCCESS && (next = wh_offers_next(&peer->offers)) != NULL &&
+    while (rv == APR_SUCCESS && wh_offers_next(&peer->offers) != NULL &&
            wh_offers_open(&peer->offers)) {
         apr_pool_clear(scratch);
-        rv = wh_core_only(core, send_waiting(core, scratch, peer, next, err), next->job, err);
-        if (rv == APR_SUCCESS) {
-            wh_offers_drop(&peer->offers);
-        }
+        rv = send_waiting(core, scratch, peer, err);
     }
     apr_pool_destroy(scratch);
     if (rv == APR_SUCCESS && wh_offers_next(&peer->offers) != NULL) {
@@ -159,10 +186,6 @@ apr_status_t wh_assign_go_on(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, wh
 static apr_status_t given(wh_core_t *core, apr_pool_t *p, wh_db_plan_t *seen,
                           const wh_sched_job_t *job, const wh_db_placed_t *t, wh_err_t *err)
 {
-    wh_msg_job_t m = {.slug = t->slug,
-                      .environment = t->environment,
-                      .commit_sha = t->commit_sha,
-                      .commit_ref = t->commit_ref};
     wh_peer_t *peer = wh_core_peer(core, t->job.worker_id);
 
     wh_log(WH_LOG_INFO, NULL,
@@ -172,7 +195,7 @@ static apr_status_t given(wh_core_t *core, apr_pool_t *p, wh_db_plan_t *seen,
     if (peer == NULL || !peer->ready || put_off(core, peer, &t->job)) {
         return APR_SUCCESS;
     }
-    return send_job(core, p, peer, &t->job, &m, t->snapshot, err);
+    return send_placed(core, p, peer, t, err);
 }
 
 /* All assignments of a plan, at most WH_SCHED_TICK_MAX (F142), in one transaction. What was

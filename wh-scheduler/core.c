@@ -169,7 +169,7 @@ static void ask_for_key(wh_core_t *core, const wh_worker_t *w)
     }
 }
 
-apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
+static apr_status_t read_roster(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
 {
     apr_array_header_t *workers;
     wh_roster_row_t *rows;
@@ -200,6 +200,20 @@ apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
     wh_mailbox_post_free(post); /* out of memory: the next look tries again */
     wh_roster_free(roster);
     return APR_SUCCESS;
+}
+
+apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, int always, wh_err_t *err)
+{
+    apr_int64_t mark = 0;
+    /* Before the list: what changes in between is another mark the next time. */
+    apr_status_t rv = wh_db_worker_roster_mark(core->dbc, p, &mark, err);
+
+    if (rv != APR_SUCCESS || (!always && core->roster != NULL && mark == core->roster_mark)) {
+        return rv;
+    }
+    rv = read_roster(core, p, err);
+    core->roster_mark = mark;
+    return rv;
 }
 
 int wh_core_may_say(wh_core_t *core, apr_int64_t worker)

@@ -44,6 +44,7 @@ typedef struct wh_peer_t {
     int ready;              /* its hello was answered: frames may go out */
     const char *public_id;  /* in the struct's own memory */
     wh_mono_t heard;        /* its hello or last heartbeat, or when it came */
+    int has_beaten;         /* a heartbeat of it was taken: the next one must not come too soon */
     int tell;               /* what should run there has changed: desired.c */
     wh_mono_t offer_again;  /* it refused a job: when to ask again, 0 = it did not */
     wh_mono_t last_stats;   /* when its app_stats were last looked at */
@@ -83,6 +84,7 @@ typedef struct wh_core_t {
     wh_peer_t *peers;
     wh_idmap_t peers_by_worker, peers_by_conn; /* made with the first peer */
     wh_roster_t *roster;                       /* what the event loop was told last */
+    apr_int64_t roster_mark;                   /* wh_db_worker_roster_mark when it was read */
     wh_mono_t started; /* nobody is called offline before a whole timeout has passed since (R9) */
     wh_core_times_t times;  /* times.c */
     wh_declines_t declines; /* decline.c */
@@ -129,9 +131,10 @@ void wh_core_send_error(wh_core_t *core, const wh_peer_t *peer, const char *in_r
                         const char *code, const char *message);
 void wh_core_close(wh_core_t *core, apr_uint64_t conn, int code);
 
-/* Reads who is a worker and tells the event loop when that changed: once a few seconds and at every
- * poke. */
-apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, wh_err_t *err) WH_MUST_CHECK;
+/* Reads who is a worker and tells the event loop when that changed: always, once a few seconds;
+ * else, at every poke, only where a worker's row was written since. */
+apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, int always,
+                            wh_err_t *err) WH_MUST_CHECK;
 
 /* True for a failure that the database is to blame for: the same may be tried again. */
 int wh_core_may_retry(const wh_err_t *err);

@@ -181,15 +181,47 @@ static void handle(wh_dbthread_t *t, wh_work_t *work, int judge)
     wh_core_close(core, work->conn, WH_CLOSE_RESTART);
 }
 
-static void take(wh_dbthread_t *t, wh_work_t *work, int judge)
+static int begin_together(wh_dbthread_t *t, wh_work_t *const *works, int n)
 {
     wh_core_t *core = t->core;
+    wh_err_t err = WH_ERR_INIT;
+    apr_status_t rv;
+    apr_time_t now;
+    apr_pool_t *p;
 
-    handle(t, work, judge);
-    if (work->resume) {
-        wh_mailbox_post(core->box, wh_mailbox_post_make(WH_POST_RESUME, work->conn));
+    if (n < 2 || !connected(t)) {
+        return 0;
     }
-    apr_pool_destroy(work->pool);
+    apr_pool_create(&p, works[0]->pool);
+    rv = wh_times_look(core, p, &now, &err);
+    rv = rv == APR_SUCCESS ? wh_hub_msg_job_acks(core, p, works, n, now, &err) : rv;
+    apr_pool_destroy(p);
+    return rv == APR_SUCCESS;
+}
+
+/* This message, and with an ack those behind it. Returns how many it were. */
+static int take(wh_dbthread_t *t, wh_work_t *work, int judge)
+{
+    wh_core_t *core = t->core;
+    wh_work_t *all[TURN] = {work};
+    int n = 1, done;
+
+    while (work->kind == WH_WORK_FRAME && work->msg.type == WH_MSG_JOB_ACK && n < TURN &&
+           (all[n] = wh_mailbox_take_frame(core->box, WH_MSG_JOB_ACK)) != NULL) {
+        n++;
+    }
+    done = begin_together(t, all, n);
+    for (int i = 0; i < n; i++) {
+        if (!done) {
+            wh_watchdog_mark(core->dog, wh_clock_mono(core->clock)); /* each has tries of its own */
+            handle(t, all[i], judge);
+        }
+        if (all[i]->resume) {
+            wh_mailbox_post(core->box, wh_mailbox_post_make(WH_POST_RESUME, all[i]->conn));
+        }
+        apr_pool_destroy(all[i]->pool);
+    }
+    return n;
 }
 
 static void tick(wh_dbthread_t *t, apr_pool_t *p, int poked)
@@ -232,8 +264,8 @@ static void *run(void *baton)
         while (work != NULL) {
             int more = 0;
 
-            take(t, work, !stopped);
-            work = core->plan_again && !stopped && --turn > 0
+            turn -= take(t, work, !stopped);
+            work = core->plan_again && !stopped && turn > 0
                        ? wh_mailbox_take(core->box, 0, &more, &stopped)
                        : NULL;
             poked |= more;

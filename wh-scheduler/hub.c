@@ -496,11 +496,14 @@ apr_status_t wh_hub_start(apr_pool_t *p, const wh_hub_opt_t *opt, wh_hub_t **out
     wh_idmap_init(&hub->by_worker, p, (size_t)opt->max_workers);
     memcpy(hub->auth.worker_jwt, opt->worker_jwt, sizeof(hub->auth.worker_jwt));
     hub->auth.allow_raw_key = opt->allow_raw_key;
+    hub->failed = wh_hub_rate_make(p, opt->rand, WH_HUB_RATE_FAILED);
+    hub->came = wh_hub_rate_make(p, opt->rand, WH_HUB_RATE_CAME(opt->max_workers));
+    if (hub->failed == NULL || hub->came == NULL) {
+        return wh_err_set(err, 500, "hub_failed", "there are no random numbers");
+    }
     if (opt->listen_host != NULL) {
-        hub->rate = wh_hub_rate_make(p, opt->rand, wh_clock_mono(opt->clock));
-        rv = hub->rate != NULL ? wh_tls_open(p, opt->listen_cert, opt->listen_key,
-                                             wh_clock_now(opt->clock), &hub->tls, err)
-                               : wh_err_set(err, 500, "hub_failed", "there are no random numbers");
+        rv = wh_tls_open(p, opt->listen_cert, opt->listen_key, wh_clock_now(opt->clock), &hub->tls,
+                         err);
     }
     rv = rv == APR_SUCCESS ? wh_hub_listen(hub, err) : rv;
     if (rv != APR_SUCCESS) {

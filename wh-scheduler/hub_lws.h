@@ -10,6 +10,7 @@
 #include "wh-scheduler/hub_auth.h"
 #include "wh-scheduler/hub_dispatch.h"
 #include "wh-scheduler/hub_rate.h"
+#include "wh-scheduler/say.h"
 #include "wh-scheduler/tls.h"
 
 typedef enum wh_hub_way_e { WH_HUB_WAY_UNIX, WH_HUB_WAY_TLS, WH_HUB_WAYS } wh_hub_way_e;
@@ -53,7 +54,8 @@ struct wh_hub_t {
     int draining;
     wh_hub_auth_t auth;
     wh_roster_t *roster;
-    wh_hub_rate_t *rate;
+    wh_hub_rate_t *failed, *came;
+    wh_says_t says; /* about who comes too often */
     wh_tls_t *tls; /* NULL without a listener of our own */
     lws_sorted_usec_list_t second, trim, pace;
 };

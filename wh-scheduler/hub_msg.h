@@ -33,6 +33,12 @@ apr_status_t wh_hub_msg_disconnect(wh_core_t *core, apr_pool_t *p, apr_uint64_t 
 /* Any frame, by its type. Before its hello a worker may say nothing else. */
 apr_status_t wh_hub_msg_handle(const wh_hub_msg_in_t *in, wh_err_t *err) WH_MUST_CHECK;
 
+/* Job acks that came in a row, in one transaction: a commit each is what a full queue would wait
+ * for. All or nothing: with any other result than APR_SUCCESS nothing has changed and nothing was
+ * answered, and each is to be handled by itself, which also finds out what is odd about it. */
+apr_status_t wh_hub_msg_job_acks(wh_core_t *core, apr_pool_t *p, wh_work_t *const *works, int n,
+                                 apr_time_t now, wh_err_t *err) WH_MUST_CHECK;
+
 /* What the logs have to say of lost lines: with every tick. */
 void wh_hub_msg_notes(wh_core_t *core, apr_pool_t *p, apr_time_t now);
 

@@ -1,5 +1,6 @@
 /* job_ack, job_status, job_result: a job on its way. */
 #include "libwh/wh_log.h"
+#include "whdb/wh_db_assign.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_job.h"
 #include "wh-scheduler/finish.h"
@@ -32,6 +33,13 @@ static apr_status_t odd_ack(const wh_hub_msg_in_t *in, const wh_job_t *job,
     return wh_err_set(err, 409, "stale_epoch", "The job is no longer this worker's at that epoch.");
 }
 
+static void say_go(wh_core_t *core, const wh_peer_t *peer, const char *job, apr_int64_t epoch)
+{
+    wh_log(WH_LOG_INFO, NULL, "job %s: worker %" APR_INT64_T_FMT " begins, epoch %" APR_INT64_T_FMT,
+           job, peer->worker, epoch);
+    wh_core_send_ref(core, peer, WH_MSG_JOB_GO, job, epoch);
+}
+
 /* assigned -> processing, and only then the go: a job that is `assigned` has certainly not begun.
  */
 static apr_status_t begin(const wh_hub_msg_in_t *in, const wh_job_t *job,
@@ -57,10 +65,7 @@ static apr_status_t begin(const wh_hub_msg_in_t *in, const wh_job_t *job,
         wh_dbc_rollback(core->dbc);
     }
     if (rv == APR_SUCCESS) {
-        wh_log(WH_LOG_INFO, NULL,
-               "job %s: worker %" APR_INT64_T_FMT " begins, epoch %" APR_INT64_T_FMT, job->id,
-               claim->worker_id, claim->epoch);
-        wh_core_send_ref(core, in->peer, WH_MSG_JOB_GO, job->id, job->epoch);
+        say_go(core, in->peer, job->id, job->epoch);
     }
     return rv;
 }
@@ -149,6 +154,39 @@ apr_status_t wh_hub_msg_job_ack(const wh_hub_msg_in_t *in, wh_err_t *err)
         return put_back(in, job, err);
     }
     return rv;
+}
+
+apr_status_t wh_hub_msg_job_acks(wh_core_t *core, apr_pool_t *p, wh_work_t *const *works, int n,
+                                 apr_time_t now, wh_err_t *err)
+{
+    wh_db_place_t *list = apr_palloc(p, sizeof(*list) * (size_t)n);
+    wh_peer_t **peers = apr_palloc(p, sizeof(*peers) * (size_t)n);
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; i < n; i++) {
+        wh_msg_job_ack_t m;
+
+        peers[i] = wh_core_peer_of_conn(core, works[i]->conn);
+        if (peers[i] == NULL || !peers[i]->ready ||
+            wh_proto_msg_job_ack_decode(p, works[i]->msg.p, &m, err) != APR_SUCCESS ||
+            !m.accepted) {
+            return APR_NOTFOUND;
+        }
+        list[i] = (wh_db_place_t){.job_id = m.job, .worker_id = peers[i]->worker, .epoch = m.epoch};
+    }
+    rv = wh_dbc_begin(core->dbc, p, err);
+    rv = rv == APR_SUCCESS ? wh_db_assign_begin(core->dbc, p, list, n, now, now + WH_SCHED_LEASE_US,
+                                                now + left(core->settings, WH_PHASE_QUEUED), err)
+                           : rv;
+    rv = rv == APR_SUCCESS ? wh_dbc_commit(core->dbc, err) : rv;
+    if (rv != APR_SUCCESS) {
+        wh_dbc_rollback(core->dbc);
+        return rv;
+    }
+    for (int i = 0; i < n; i++) {
+        say_go(core, peers[i], list[i].job_id, list[i].epoch);
+    }
+    return APR_SUCCESS;
 }
 
 apr_status_t wh_hub_msg_job_status(const wh_hub_msg_in_t *in, wh_err_t *err)

@@ -175,9 +175,11 @@ apr_status_t wh_hub_msg_heartbeat(const wh_hub_msg_in_t *in, wh_err_t *err)
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (wh_mono_diff(mono, in->peer->heard) < BEAT_MIN_US) {
+    /* The first one comes right after the hello, which does not tell of the disk. */
+    if (in->peer->has_beaten && wh_mono_diff(mono, in->peer->heard) < BEAT_MIN_US) {
         return APR_SUCCESS;
     }
+    in->peer->has_beaten = 1;
     in->peer->heard = mono;
     return wh_beats_note(core, in->p, in->peer, &m, in->now, err);
 }

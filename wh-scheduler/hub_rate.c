@@ -1,12 +1,12 @@
 #include "wh-scheduler/hub_rate.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "libwh/wh_sign.h"
 
-#define ROWS 256
 #define WAYS 4
-#define MINUTE 60 /* buckets count whole units a second; a failure costs 60 of them */
+#define MINUTE 60 /* buckets count whole units a second; each time costs 60 of them */
 
 typedef struct entry_t {
     unsigned char id[16]; /* of a keyed hash; all zero = free */
@@ -14,17 +14,19 @@ typedef struct entry_t {
 } entry_t;
 
 struct wh_hub_rate_t {
+    wh_hub_rate_opt_t opt;
     unsigned char key[WH_SHA256_LEN]; /* so that nobody can aim addresses at one row */
-    entry_t entry[ROWS][WAYS];
+    size_t rows;
+    entry_t (*entry)[WAYS];
 };
 
-wh_hub_rate_t *wh_hub_rate_make(apr_pool_t *p, const wh_rand_t *rnd, wh_mono_t now)
+wh_hub_rate_t *wh_hub_rate_make(apr_pool_t *p, const wh_rand_t *rnd, wh_hub_rate_opt_t opt)
 {
     wh_hub_rate_t *rate = apr_pcalloc(p, sizeof(*rate));
 
-    for (int i = 0; i < ROWS * WAYS; i++) {
-        rate->entry[i / WAYS][i % WAYS].bucket.last = now;
-    }
+    rate->opt = opt;
+    rate->rows = ((size_t)opt.entries + WAYS - 1) / WAYS;
+    rate->entry = apr_pcalloc(p, rate->rows * sizeof(*rate->entry));
     return wh_rand_fill(rnd, rate->key, sizeof(rate->key)) == APR_SUCCESS ? rate : NULL;
 }
 
@@ -36,14 +38,16 @@ static int is_mapped(const unsigned char address[16])
 }
 
 /* Its own entry, a free one, or the one that was used longest ago. */
-static wh_bucket_t *bucket_of(wh_hub_rate_t *rate, const unsigned char address[16], wh_mono_t now)
+static wh_bucket_t *bucket_of(wh_hub_rate_t *rate, const void *whose, size_t len, wh_mono_t now)
 {
     static const unsigned char none[16];
     unsigned char id[WH_SHA256_LEN];
+    uint32_t at;
     entry_t *row, *chosen;
 
-    wh_sign_hmac(rate->key, sizeof(rate->key), address, is_mapped(address) ? 16 : 8, id);
-    row = rate->entry[id[16] % ROWS];
+    wh_sign_hmac(rate->key, sizeof(rate->key), whose, len, id);
+    memcpy(&at, id + sizeof(row->id), sizeof(at));
+    row = rate->entry[at % rate->rows];
     chosen = row;
     for (int i = 0; i < WAYS; i++) {
         if (memcmp(row[i].id, id, sizeof(row[i].id)) == 0) {
@@ -56,16 +60,27 @@ static wh_bucket_t *bucket_of(wh_hub_rate_t *rate, const unsigned char address[1
         }
     }
     memcpy(chosen->id, id, sizeof(chosen->id));
-    wh_bucket_init(&chosen->bucket, WH_HUB_RATE_PER_MINUTE, WH_HUB_RATE_BURST * MINUTE, now);
+    wh_bucket_init(&chosen->bucket, rate->opt.per_minute, (apr_int64_t)rate->opt.burst * MINUTE,
+                   now);
     return &chosen->bucket;
 }
 
-int wh_hub_rate_failed(wh_hub_rate_t *rate, const unsigned char address[16], wh_mono_t now)
+static int take(wh_hub_rate_t *rate, const void *whose, size_t len, wh_mono_t now)
 {
-    wh_bucket_t *bucket = bucket_of(rate, address, now);
+    wh_bucket_t *bucket = bucket_of(rate, whose, len, now);
 
     if (wh_bucket_take(bucket, MINUTE, now)) {
         return 0;
     }
     return (int)(wh_bucket_wait(bucket, MINUTE, now) / APR_USEC_PER_SEC) + 1;
+}
+
+int wh_hub_rate_failed(wh_hub_rate_t *rate, const unsigned char address[16], wh_mono_t now)
+{
+    return take(rate, address, is_mapped(address) ? 16 : 8, now);
+}
+
+int wh_hub_rate_came(wh_hub_rate_t *rate, apr_int64_t worker, wh_mono_t now)
+{
+    return take(rate, &worker, sizeof(worker), now);
 }

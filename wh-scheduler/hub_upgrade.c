@@ -112,7 +112,7 @@ static apr_int64_t shown(wh_hub_t *hub, struct lws *wsi, int *retry_s, wh_err_t 
     explicit_bzero(bearer, sizeof(bearer));
     if (worker == 0) {
         wh_hub_address(wsi, address, from);
-        *retry_s = wh_hub_rate_failed(hub->rate, address, wh_clock_mono(hub->opt.clock));
+        *retry_s = wh_hub_rate_failed(hub->failed, address, wh_clock_mono(hub->opt.clock));
     }
     return worker;
 }
@@ -130,6 +130,24 @@ static int who(wh_hub_t *hub, struct lws *wsi, apr_int64_t *worker)
     }
     return retry_s > 0 ? refuse_for(wsi, 429, "too many wrong credentials", retry_s)
                        : refuse(wsi, (unsigned)err.http, err.text);
+}
+
+/* A worker that comes again and again, before that costs the database anything. */
+static int too_often(wh_hub_t *hub, struct lws *wsi, apr_int64_t worker)
+{
+    wh_mono_t now = wh_clock_mono(hub->opt.clock);
+    int retry_s = wh_hub_rate_came(hub->came, worker, now);
+
+    if (retry_s == 0) {
+        return 0;
+    }
+    if (wh_say_may(&hub->says, worker, now)) {
+        wh_log(WH_LOG_INFO, NULL,
+               "worker %" APR_INT64_T_FMT ": upgrade refused with 429: it connects too often",
+               worker);
+    }
+    (void)answer(wsi, 429, "too many connections of this worker", retry_s);
+    return 1;
 }
 
 int wh_hub_upgrade(struct lws *wsi, wh_hub_session_t *session, const char *wanted)
@@ -160,6 +178,9 @@ int wh_hub_upgrade(struct lws *wsi, wh_hub_session_t *session, const char *wante
     }
     if (wh_mailbox_waiting(hub->env.box) > BACKLOG_MAX) {
         return refuse(wsi, 503, "the database is away");
+    }
+    if (too_often(hub, wsi, worker)) {
+        return 1;
     }
     if (wh_hub_enter(hub, wsi, session, worker, nonce) != 0) {
         return refuse(wsi, 503, "out of memory");

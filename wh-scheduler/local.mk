@@ -39,7 +39,6 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/lograte.c wh-scheduler/lograte.h \
 	wh-scheduler/logseg.c wh-scheduler/logseg.h \
 	wh-scheduler/mailbox.c wh-scheduler/mailbox.h \
-	wh-scheduler/notify.c wh-scheduler/notify.h \
 	wh-scheduler/offers.c wh-scheduler/offers.h \
 	wh-scheduler/publish.c wh-scheduler/publish.h \
 	wh-scheduler/publish_dir.c wh-scheduler/publish_dir.h \

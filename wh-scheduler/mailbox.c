@@ -77,10 +77,16 @@ wh_work_t *wh_mailbox_work(wh_work_kind_e kind, apr_uint64_t conn, apr_int64_t w
 
 void wh_mailbox_put(wh_mailbox_t *box, wh_work_t *work)
 {
-    work->next = NULL;
     pthread_mutex_lock(&box->lock);
-    *box->work_end = work;
-    box->work_end = &work->next;
+    work->next = work->kind == WH_WORK_ROOM ? box->work : NULL;
+    if (work->kind == WH_WORK_ROOM) {
+        box->work = work;
+    } else {
+        *box->work_end = work;
+    }
+    if (work->next == NULL) {
+        box->work_end = &work->next;
+    }
     box->waiting++;
     pthread_cond_signal(&box->more);
     pthread_mutex_unlock(&box->lock);
@@ -178,6 +184,19 @@ static struct timespec until(apr_interval_time_t timeout)
     return ts;
 }
 
+/* Takes the first one out; there is one, and the lock is held. */
+static wh_work_t *take_out(wh_mailbox_t *box)
+{
+    wh_work_t *work = box->work;
+
+    box->waiting--;
+    box->work = work->next;
+    if (box->work == NULL) {
+        box->work_end = &box->work;
+    }
+    return work;
+}
+
 wh_work_t *wh_mailbox_take(wh_mailbox_t *box, apr_interval_time_t timeout, int *poked, int *stopped)
 {
     struct timespec end = until(timeout > 0 ? timeout : 0);
@@ -189,17 +208,24 @@ wh_work_t *wh_mailbox_take(wh_mailbox_t *box, apr_interval_time_t timeout, int *
             break;
         }
     }
-    work = box->work;
-    if (work != NULL) {
-        box->waiting--;
-        box->work = work->next;
-        if (box->work == NULL) {
-            box->work_end = &box->work;
-        }
-    }
+    work = box->work != NULL ? take_out(box) : NULL;
     *poked = box->poked;
     box->poked = 0;
     *stopped = box->stopped && box->work == NULL;
+    pthread_mutex_unlock(&box->lock);
+    return work;
+}
+
+wh_work_t *wh_mailbox_take_frame(wh_mailbox_t *box, wh_msg_e type)
+{
+    wh_work_t *work = NULL;
+
+    pthread_mutex_lock(&box->lock);
+    /* Not the last one of all: only take can say that it is. */
+    if (box->work != NULL && box->work->kind == WH_WORK_FRAME && box->work->msg.type == type &&
+        (!box->stopped || box->work->next != NULL)) {
+        work = take_out(box);
+    }
     pthread_mutex_unlock(&box->lock);
     return work;
 }

@@ -62,7 +62,8 @@ wh_mailbox_t *wh_mailbox_make(apr_pool_t *p, void (*wake)(void *baton), void *ba
  * NULL when out of memory. Not in the mailbox yet. */
 wh_work_t *wh_mailbox_work(wh_work_kind_e kind, apr_uint64_t conn, apr_int64_t worker);
 
-/* Loop side. put takes ownership. */
+/* Loop side. put takes ownership. WH_WORK_ROOM is taken before what waits: that link stands idle,
+ * and what stands in front of it may be the acks of a thousand jobs. */
 void wh_mailbox_put(wh_mailbox_t *box, wh_work_t *work);
 void wh_mailbox_poke(wh_mailbox_t *box);
 /* How many wait: while the database is away nobody new is let in beyond a bound. */
@@ -77,6 +78,8 @@ void wh_mailbox_post_free(wh_post_t *post);
  * (or NULL) is the last. */
 wh_work_t *wh_mailbox_take(wh_mailbox_t *box, apr_interval_time_t timeout, int *poked,
                            int *stopped);
+/* The next one, if it is a frame of this type and there; NULL = none. Does not wait. */
+wh_work_t *wh_mailbox_take_frame(wh_mailbox_t *box, wh_msg_e type);
 /* Waits without work, for a database to come back. 1 = a stop came, or it is there already. */
 int wh_mailbox_pause(wh_mailbox_t *box, apr_interval_time_t timeout);
 void wh_mailbox_post(wh_mailbox_t *box, wh_post_t *post);

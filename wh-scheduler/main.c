@@ -28,7 +28,6 @@
 #include "wh-scheduler/hub.h"
 #include "wh-scheduler/init.h"
 #include "wh-scheduler/lock.h"
-#include "wh-scheduler/notify.h"
 #include "wh-scheduler/standby.h"
 #include "wh-scheduler/user.h"
 
@@ -303,7 +302,7 @@ static void turn(void *baton)
     wh_err_t err = WH_ERR_INIT;
 
     if (wh_watchdog_due(&t->dog, wh_clock_mono(t->clock))) {
-        wh_notify("WATCHDOG=1");
+        wh_sys_notify("WATCHDOG=1");
     }
     if (!reload_wanted) {
         return;
@@ -346,9 +345,9 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
     }
     malloc_trim(0);
     wh_log(WH_LOG_INFO, NULL, "wh-scheduler " PACKAGE_VERSION " is ready, hub on %s", opt->socket);
-    wh_notify("READY=1\nSTATUS=active");
+    wh_sys_notify("READY=1\nSTATUS=active");
     wh_hub_run(hub, &stop_wanted, turn, t);
-    wh_notify("STOPPING=1");
+    wh_sys_notify("STOPPING=1");
     wh_hub_drain(hub);
     wh_mailbox_stop(core->box);
     deposed = wh_dbthread_join(thread);

@@ -53,6 +53,16 @@ const wh_offer_t *wh_offers_next(const wh_offers_t *offers)
     return offers->first < offers->n ? &offers->list[offers->first] : NULL;
 }
 
+int wh_offers_waiting(const wh_offers_t *offers)
+{
+    return (int)(offers->n - offers->first);
+}
+
+const wh_offer_t *wh_offers_at(const wh_offers_t *offers, int i)
+{
+    return &offers->list[offers->first + (size_t)i];
+}
+
 void wh_offers_drop(wh_offers_t *offers)
 {
     if (offers->first < offers->n && ++offers->first == offers->n) {

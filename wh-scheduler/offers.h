@@ -39,6 +39,9 @@ void wh_offers_renew(wh_offers_t *offers);
 int wh_offers_later(wh_offers_t *offers, const char *job, apr_int64_t epoch);
 /* The next that waits, NULL = none; drop takes it off. */
 const wh_offer_t *wh_offers_next(const wh_offers_t *offers);
+/* How many wait, and the i-th of them: 0 <= i < waiting. */
+int wh_offers_waiting(const wh_offers_t *offers);
+const wh_offer_t *wh_offers_at(const wh_offers_t *offers, int i);
 void wh_offers_drop(wh_offers_t *offers);
 
 void wh_offers_free(wh_offers_t *offers);

@@ -1,6 +1,6 @@
 /* Lines of the log that a worker can cause: a measure for each worker, kept while its connections
- * come and go, so that none can fill the disk or bury what others have to say. For the database
- * thread. */
+ * come and go, so that none can fill the disk or bury what others have to say. Each thread has
+ * its own. */
 #ifndef WH_SAY_H
 #define WH_SAY_H
 

@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include "libwh/wh_log.h"
+#include "libwh/wh_sys.h"
 #include "whdb/wh_db_name.h"
 #include "whdb/wh_db_schema.h"
 #include "wh-scheduler/dbthread.h"
 #include "wh-scheduler/lock.h"
-#include "wh-scheduler/notify.h"
 #include "wh-scheduler/routes.h"
 
 #define LOCK_US 500000               /* so often the lock is asked for */
@@ -50,7 +50,7 @@ static void stand_by(standby_t *s)
 
     if (s->said++ == 0) {
         wh_log(WH_LOG_INFO, NULL, "standing by: another scheduler is active on this database");
-        wh_notify("READY=1\nSTATUS=standing by");
+        wh_sys_notify("READY=1\nSTATUS=standing by");
     }
     if (wh_mono_reached(now, s->look_at)) {
         s->look_at = wh_mono_add(now, LOOK_US);
@@ -90,7 +90,7 @@ static void wait_for(standby_t *s, const wh_err_t *err)
 {
     if (s->said++ % 30 == 0) {
         wh_log(WH_LOG_INFO, NULL, "standing by: %s", err->text);
-        wh_notify("READY=1\nSTATUS=standing by");
+        wh_sys_notify("READY=1\nSTATUS=standing by");
     }
     usleep((useconds_t)AGAIN_US);
 }

@@ -261,14 +261,17 @@ static apr_status_t republish(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
     return rv;
 }
 
-/* What may wait for the plan, and lets the next one follow at once where it made work. */
+/* What may wait for the plan. Where it made work, or the plan was cut short, plan_again stands: the
+ * messages that wait are taken, and the next tick follows at once. */
 static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t mono,
                             apr_time_t now, wh_err_t *err)
 {
     apr_status_t rv = APR_SUCCESS;
 
-    if (due(&core->roster_at, mono, ROSTER_US) || poked) {
-        rv = wh_core_roster(core, p, err);
+    int roster = due(&core->roster_at, mono, ROSTER_US);
+
+    if (roster || poked) {
+        rv = wh_core_roster(core, p, roster, err);
         core->roster_at = rv == APR_SUCCESS ? core->roster_at : mono;
     }
     if (rv == APR_SUCCESS && (due(&core->desired_at, mono, DESIRED_US) || poked)) {
@@ -288,18 +291,13 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
 {
     wh_mono_t mono = wh_clock_mono(core->clock);
     apr_time_t now;
-    int more; /* the plan was cut short: messages first, then the next */
     apr_status_t rv = wh_times_look(core, p, &now, err);
 
     wh_hub_msg_notes(core, p, wh_clock_now(core->clock));
     rv = rv == APR_SUCCESS ? withdrawn(core, p, poked, mono, now, err) : rv;
     rv = rv == APR_SUCCESS ? plan(core, p, err) : rv;
     rv = rv == APR_SUCCESS ? wh_beats_write(core, p, err) : rv;
-    more = core->plan_again;
-    core->plan_again = 0;
     rv = rv == APR_SUCCESS ? changed(core, p, poked, mono, now, err) : rv;
-    rv = rv == APR_SUCCESS && core->plan_again ? plan(core, p, err) : rv;
-    core->plan_again |= more;
     if (rv == APR_SUCCESS && core->unfinished) {
         rv = wh_recover_unfinished(core, p, now, err);
     }

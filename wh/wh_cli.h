@@ -167,8 +167,11 @@ const char *wh_cli_worker_share(wh_cli_t *cli, const json_t *object, const char 
 const char *wh_cli_worker_labels(const wh_cli_t *cli, const json_t *labels);
 /* What becomes of an entry of drain.left, in words. */
 const char *wh_cli_worker_left(const wh_cli_t *cli, const json_t *left);
-/* POST of an action on the worker that the first argument names; done says what it is now. */
-int wh_cli_worker_change(wh_cli_t *cli, const char *action, const char *done);
+/* POST of an action on the worker that the first argument names; done says what it is now. *name,
+ * which may be NULL, is what it is called. Returns an exit code. */
+int wh_cli_worker_change(wh_cli_t *cli, const char *action, const char *done, const char **name);
+/* Its free disk in MiB, or "unknown". */
+const char *wh_cli_worker_disk(const wh_cli_t *cli, const json_t *worker);
 /* Puts "placement" into body as the options below say; nothing when none was given. Returns 0 or
  * WH_EXIT_USAGE after it has said what is wrong. */
 int wh_cli_worker_placement(const wh_cli_t *cli, json_t *body) __attribute__((warn_unused_result));
@@ -199,6 +202,11 @@ void wh_cli_watch_pause(int ms);
  * after the error was written. */
 int wh_cli_deployment_find(wh_cli_t *cli, const char *app_or_id, json_t **out)
     __attribute__((warn_unused_result));
+/* The newest deployment of an app, borrowed from the pool, or NULL. Says nothing. */
+json_t *wh_cli_deployment_newest(wh_cli_t *cli, const char *app);
+/* How an app does; "never deployed" instead of "unknown" where that is why. Asks the server then.
+ */
+const char *wh_cli_deployment_observed(wh_cli_t *cli, const json_t *app);
 /* 1 when text has the form of an id. */
 int wh_cli_deployment_is_id(const char *text);
 /* "succeeded", "failed: cause", "deploy (cloning)"… */

@@ -2,10 +2,10 @@
 #include "config.h"
 
 #include <apr_strings.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "libwh/wh_text.h"
 #include "wh/wh_cli.h"
 
 #define COMMAND_WORDS 2
@@ -200,17 +200,11 @@ int wh_cli_opts_int(const wh_cli_t *cli, const char *name, apr_int64_t min, apr_
                     apr_int64_t *out)
 {
     const char *text = wh_cli_opts_get(cli, name);
-    if (text == NULL)
-        return 0;
-    char *end;
-    errno = 0;
-    apr_int64_t value = apr_strtoi64(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || errno != 0 || value < min || value > max) {
+    if (text != NULL && !wh_text_number(text, min, max, out)) {
         wh_cli_error("--%s: \"%s\" is no number from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT,
                      name, wh_cli_clean(cli, text), min, max);
         return WH_EXIT_USAGE;
     }
-    *out = value;
     return 0;
 }
 

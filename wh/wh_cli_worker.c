@@ -30,6 +30,15 @@ const char *wh_cli_worker_share(wh_cli_t *cli, const json_t *object, const char 
                         (apr_int64_t)(wh_cli_get_int(object, all) / unit));
 }
 
+const char *wh_cli_worker_disk(const wh_cli_t *cli, const json_t *worker)
+{
+    json_int_t bytes = wh_cli_get_int(worker, "disk_free_bytes");
+    /* 0 is what a row begins with; a disk that is full makes the worker refuse builds. */
+    if (bytes == 0 && *wh_cli_get(cli, worker, "refuses") == '\0')
+        return "unknown";
+    return apr_psprintf(cli->p, "%" APR_INT64_T_FMT, (apr_int64_t)(bytes / 1048576));
+}
+
 /* "k=v k=v" of an object of strings. */
 const char *wh_cli_worker_labels(const wh_cli_t *cli, const json_t *labels)
 {
@@ -62,16 +71,20 @@ const char *wh_cli_worker_left(const wh_cli_t *cli, const json_t *left)
     return apr_pstrcat(cli->p, "moves, deployment ", id, NULL);
 }
 
-int wh_cli_worker_change(wh_cli_t *cli, const char *action, const char *done)
+int wh_cli_worker_change(wh_cli_t *cli, const char *action, const char *done, const char **name)
 {
     wh_cli_reply_t reply;
+    const char *called;
     int rc =
         wh_cli_http(cli, "POST", wh_cli_worker_path(cli, cli->args[0], action), NULL, NULL, &reply);
     if (rc != 0)
         return rc;
     if (cli->json)
         wh_cli_json(reply.body);
-    wh_cli_note(cli, "%s %s\n", wh_cli_get(cli, reply.body, "name"), done);
+    called = wh_cli_get(cli, reply.body, "name");
+    wh_cli_note(cli, "%s %s\n", called, done);
+    if (name != NULL)
+        *name = called;
     return WH_EXIT_OK;
 }
 

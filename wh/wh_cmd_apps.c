@@ -9,7 +9,7 @@ static const char *first_url(const wh_cli_t *cli, const json_t *app)
     return json_is_string(url) ? wh_cli_clean(cli, json_string_value(url)) : "";
 }
 
-static void rows_add(const wh_cli_t *cli, wh_cli_table_t *table, const json_t *items)
+static void rows_add(wh_cli_t *cli, wh_cli_table_t *table, const json_t *items)
 {
     size_t i;
     json_t *app;
@@ -17,7 +17,7 @@ static void rows_add(const wh_cli_t *cli, wh_cli_table_t *table, const json_t *i
     {
         wh_cli_table_add(table, wh_cli_get(cli, app, "slug"));
         wh_cli_table_add(table, wh_cli_get(cli, app, "kind"));
-        wh_cli_table_add(table, wh_cli_get(cli, app, "observed"));
+        wh_cli_table_add(table, wh_cli_deployment_observed(cli, app));
         wh_cli_table_add(table, first_url(cli, app));
         wh_cli_table_add(table, wh_cli_get(cli, app, "repository.url"));
     }

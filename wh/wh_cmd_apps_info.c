@@ -32,9 +32,10 @@ static const struct {
     {"cpu millis", "run.cpu_millis"},   {"memory bytes", "run.memory_bytes"},
 };
 
-static void line_say(const wh_cli_t *cli, const json_t *app, const char *title, const char *path)
+static void line_say(wh_cli_t *cli, const json_t *app, const char *title, const char *path)
 {
-    const char *value = wh_cli_get(cli, app, path);
+    const char *value = strcmp(path, "observed") == 0 ? wh_cli_deployment_observed(cli, app)
+                                                      : wh_cli_get(cli, app, path);
     if (*value != '\0')
         wh_cli_out("  %-13s %s\n", title, value);
 }

@@ -6,17 +6,6 @@
 
 #include "wh/wh_cmd.h"
 
-/* The newest deployment, borrowed from the pool, or NULL. */
-static json_t *newest(wh_cli_t *cli, const char *app)
-{
-    wh_cli_reply_t reply;
-    wh_cli_http_try(cli, "GET",
-                    apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app),
-                                "/deployments?limit=1", NULL),
-                    NULL, NULL, &reply);
-    return reply.status == 200 ? json_array_get(json_object_get(reply.body, "items"), 0) : NULL;
-}
-
 static int one_app(wh_cli_t *cli, const char *app)
 {
     wh_cli_reply_t reply;
@@ -25,7 +14,7 @@ static int one_app(wh_cli_t *cli, const char *app)
                          NULL, &reply);
     if (rc != 0)
         return rc;
-    json_t *last = newest(cli, app);
+    json_t *last = wh_cli_deployment_newest(cli, app);
     if (cli->json) {
         json_t *out = json_pack("{s:O, s:O?}", "app", reply.body, "deployment", last);
         wh_cli_json(out);
@@ -34,7 +23,7 @@ static int one_app(wh_cli_t *cli, const char *app)
     }
     const char *reason = wh_cli_get(cli, reply.body, "reason");
     wh_cli_out("%s: %s%s%s%s\n", wh_cli_get(cli, reply.body, "slug"),
-               wh_cli_get(cli, reply.body, "observed"), *reason ? " (" : "", reason,
+               wh_cli_deployment_observed(cli, reply.body), *reason ? " (" : "", reason,
                *reason ? ")" : "");
     if (last == NULL) {
         wh_cli_out("  no deployment yet\n");
@@ -63,9 +52,9 @@ static void apps_say(wh_cli_t *cli, const json_t *apps)
     json_array_foreach(apps, i, app)
     {
         const char *slug = wh_cli_get(cli, app, "slug");
-        const json_t *last = newest(cli, slug);
+        const json_t *last = wh_cli_deployment_newest(cli, slug);
         wh_cli_table_add(&table, slug);
-        wh_cli_table_add(&table, wh_cli_get(cli, app, "observed"));
+        wh_cli_table_add(&table, wh_cli_deployment_observed(cli, app));
         wh_cli_table_add(&table, wh_cli_get(cli, last, "number"));
         wh_cli_table_add(&table, wh_cli_deployment_state(cli, last));
         wh_cli_table_add(&table, wh_cli_when(cli, wh_cli_get(cli, last, "created_at")));

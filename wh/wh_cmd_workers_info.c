@@ -14,7 +14,6 @@ static const struct {
     {"jobs", "jobs"},
     {"jobs at most", "max_jobs"},
     {"apps", "apps_running"},
-    {"disk free", "disk_free_bytes"},
     {"heartbeat", "last_heartbeat_at"},
     {"no builds", "refuses"},
     {"draining", "draining_since"},
@@ -45,6 +44,7 @@ static int run(wh_cli_t *cli)
              wh_cli_worker_share(cli, reply.body, "used_cpu_millis", "cpu_millis", 1));
     line_say("memory MiB",
              wh_cli_worker_share(cli, reply.body, "used_memory_bytes", "memory_bytes", 1048576));
+    line_say("disk free MiB", wh_cli_worker_disk(cli, reply.body));
     line_say("labels", wh_cli_worker_labels(cli, json_object_get(reply.body, "labels")));
     for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         line_say(lines[i].title, wh_cli_get(cli, reply.body, lines[i].path));

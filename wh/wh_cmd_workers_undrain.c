@@ -5,7 +5,7 @@
 
 static int run(wh_cli_t *cli)
 {
-    return wh_cli_worker_change(cli, "/undrain", "takes jobs again");
+    return wh_cli_worker_change(cli, "/undrain", "takes jobs again", NULL);
 }
 
 const wh_cli_cmd_t wh_cmd_workers_undrain = {.words = "workers undrain",

@@ -68,26 +68,14 @@ static apr_status_t lock_workers(batch_t *b, const wh_db_place_t *list, int n, w
     return APR_SUCCESS;
 }
 
-static apr_status_t take_jobs(batch_t *b, const wh_db_place_t *list, int n, wh_err_t *err)
+/* The jobs of the rows, with all that their frames say. *waited: one of them says why it waited. */
+static apr_array_header_t *placed_at(apr_pool_t *p, const wh_rows_t *rows, int *waited)
 {
-    json_t *ids = json_array();
-    wh_rows_t rows;
-    apr_status_t rv;
+    apr_array_header_t *out = apr_array_make(p, rows->n + 1, sizeof(wh_db_placed_t));
 
-    for (int i = 0; i < n; i++) {
-        json_array_append_new(ids,
-                              json_pack("[s,I,I,i]", list[i].job_id, (json_int_t)list[i].worker_id,
-                                        (json_int_t)list[i].epoch, i));
-    }
-    rv = wh_dbc_select(b->dbc, b->p, WH_SQL_assign_take,
-                       WH_ARGS(WH_J(wh_dbc_batch_text(b->p, ids))), &rows, err);
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    b->taken = apr_array_make(b->p, rows.n + 1, sizeof(wh_db_placed_t));
-    for (int i = 0; i < rows.n; i++) {
-        wh_row_t r = wh_dbc_row(&rows, i);
-        wh_db_placed_t *t = apr_array_push(b->taken);
+    for (int i = 0; i < rows->n; i++) {
+        wh_row_t r = wh_dbc_row(rows, i);
+        wh_db_placed_t *t = apr_array_push(out);
 
         *t = (wh_db_placed_t){.place = (int)wh_dbc_int(&r)};
         t->job.id = wh_dbc_text(&r);
@@ -102,10 +90,35 @@ static apr_status_t take_jobs(batch_t *b, const wh_db_place_t *list, int n, wh_e
         t->commit_sha = wh_dbc_text(&r);
         t->commit_ref = wh_dbc_text(&r);
         t->snapshot = wh_dbc_text(&r);
-        b->waited |= wh_dbc_text(&r)[0] != '\0';
+        *waited |= wh_dbc_text(&r)[0] != '\0';
         t->slug = wh_dbc_text(&r);
     }
-    return APR_SUCCESS;
+    return out;
+}
+
+/* Each as job, worker, epoch, place in the list. */
+static wh_arg_t places(apr_pool_t *p, const wh_db_place_t *list, int n)
+{
+    json_t *batch = json_array();
+
+    for (int i = 0; i < n; i++) {
+        json_array_append_new(batch,
+                              json_pack("[s,I,I,i]", list[i].job_id, (json_int_t)list[i].worker_id,
+                                        (json_int_t)list[i].epoch, i));
+    }
+    return WH_J(wh_dbc_batch_text(p, batch));
+}
+
+static apr_status_t take_jobs(batch_t *b, const wh_db_place_t *list, int n, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select(b->dbc, b->p, WH_SQL_assign_take, WH_ARGS(places(b->p, list, n)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        b->taken = placed_at(b->p, &rows, &b->waited);
+    }
+    return rv;
 }
 
 static apr_status_t read_held(batch_t *b, wh_err_t *err)
@@ -334,4 +347,54 @@ apr_status_t wh_db_assign_waits(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_wait_t
     }
     return wh_dbc_query(dbc, p, WH_SQL_deployment_waits_all,
                         WH_ARGS(WH_J(wh_dbc_batch_text(p, batch))), rows, err);
+}
+
+apr_status_t wh_db_assign_offers(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_place_t *list, int n,
+                                 apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    int waited = 0;
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_assign_offers, WH_ARGS(places(p, list, n)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = placed_at(p, &rows, &waited);
+    }
+    for (int i = 0; rv == APR_SUCCESS && i < (*out)->nelts; i++) {
+        APR_ARRAY_IDX(*out, i, wh_db_placed_t).job.status = WH_JOB_ASSIGNED;
+    }
+    return rv;
+}
+
+apr_status_t wh_db_assign_begin(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_place_t *list, int n,
+                                apr_time_t now, apr_time_t lease_until, apr_time_t deadline_at,
+                                wh_err_t *err)
+{
+    wh_job_status_e job = WH_JOB_PROCESSING;
+    wh_deployment_status_e deployment = WH_DEPLOYMENT_DEPLOY;
+    wh_arg_t batch = places(p, list, n);
+    int rows = 0;
+    apr_status_t rv;
+
+    if (!wh_dbc_in_transaction(dbc)) {
+        return wh_err_set(err, 503, "db_error", "Jobs begin together in a transaction only.");
+    }
+    (void)wh_fsm_job_next(WH_JOB_ASSIGNED, WH_JOB_EV_ACK, &job);
+    (void)wh_fsm_deployment_next(WH_DEPLOYMENT_PREPARE, WH_DEPLOYMENT_EV_START, &deployment);
+    rv = wh_dbc_query(dbc, p, WH_SQL_begin_jobs,
+                      WH_ARGS(WH_S(wh_model_job_status_text(job)), WH_I(now), WH_I(lease_until),
+                              WH_I(deadline_at), batch,
+                              WH_S(wh_model_job_status_text(WH_JOB_ASSIGNED))),
+                      &rows, err);
+    if (rv == APR_SUCCESS && rows != n) {
+        return wh_dbc_not_found(err);
+    }
+    rv = rv == APR_SUCCESS
+             ? wh_dbc_query(dbc, p, WH_SQL_begin_deployments,
+                            WH_ARGS(WH_S(wh_model_deployment_status_text(deployment)), WH_I(now),
+                                    batch,
+                                    WH_S(wh_model_deployment_status_text(WH_DEPLOYMENT_PREPARE))),
+                            &rows, err)
+             : rv;
+    return rv == APR_SUCCESS && rows != n ? wh_dbc_not_found(err) : rv;
 }

@@ -36,6 +36,19 @@ apr_status_t wh_db_assign(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_place_t *lis
                           apr_time_t now, apr_time_t lease_until, apr_array_header_t **placed,
                           wh_err_t *err) WH_DB_CHECKED;
 
+/* Those of the list that are still assigned to their worker at their epoch and not to be canceled,
+ * in its order, to be said to it: array of wh_db_placed_t. */
+apr_status_t wh_db_assign_offers(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_place_t *list, int n,
+                                 apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* assigned -> processing and prepare -> deploy for all of the list, as wh_db_job_ack and
+ * wh_db_deployment_start do it for one; deploy jobs only. In the caller's transaction, and all or
+ * nothing: with any other result than APR_SUCCESS (APR_NOTFOUND: one of them is not to be had) the
+ * caller rolls back. */
+apr_status_t wh_db_assign_begin(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_place_t *list, int n,
+                                apr_time_t now, apr_time_t lease_until, apr_time_t deadline_at,
+                                wh_err_t *err) WH_DB_CHECKED;
+
 /* Why a deployment waits. */
 typedef struct wh_db_wait_t {
     const char *deployment_id, *code, *detail;

@@ -129,6 +129,20 @@ apr_status_t wh_db_worker_roster(wh_dbc_t *dbc, apr_pool_t *p, apr_array_header_
     return APR_SUCCESS;
 }
 
+apr_status_t wh_db_worker_roster_mark(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t *mark,
+                                      wh_err_t *err)
+{
+    wh_rows_t rows;
+    wh_row_t r;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_worker_roster_mark, WH_NOARGS, &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        r = wh_dbc_row(&rows, 0);
+        *mark = wh_dbc_int(&r);
+    }
+    return rv;
+}
+
 static apr_status_t register_new(wh_dbc_t *dbc, apr_pool_t *p, const wh_worker_t *w, apr_time_t now,
                                  apr_int64_t *id, wh_err_t *err)
 {

@@ -32,6 +32,11 @@ apr_status_t wh_db_worker_list(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t after, 
 apr_status_t wh_db_worker_roster(wh_dbc_t *dbc, apr_pool_t *p, apr_array_header_t **out,
                                  wh_err_t *err) WH_DB_CHECKED;
 
+/* A number that is another one after whatever changes that list (and after other changes of a
+ * worker, too), at the cost of one row. */
+apr_status_t wh_db_worker_roster_mark(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t *mark,
+                                      wh_err_t *err) WH_DB_CHECKED;
+
 /* Registers w (F54, R31): a new name gets a new row with the next id (ids are never used
  * again); a known name with the same key_hash is updated (address, zone, labels, version,
  * capacity). From w are read: public_id (for a new row), name, key_hash, address, zone, labels

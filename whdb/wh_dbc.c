@@ -28,6 +28,23 @@ static void drop_notice(void *baton, const char *message)
     (void)message;
 }
 
+static apr_status_t setup_pgsql(wh_dbc_t *dbc, wh_err_t *err)
+{
+    /* A random page is near in memory or on a solid disk. The default is that of a spinning one, by
+     * which a hundred rows by their keys look dearer than reading the whole queue. */
+    apr_status_t rv = wh_dbc_exec(dbc, "SET lock_timeout = 3000; SET random_page_cost = 1.1", err);
+
+    /* The server is to notice within 5 s that a scheduler's machine is gone, and to let go of its
+     * lock (wh_db_lock.h). */
+    if (rv == APR_SUCCESS && dbc->own) {
+        rv = wh_dbc_exec(dbc,
+                         "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1;"
+                         " SET tcp_keepalives_count = 2",
+                         err);
+    }
+    return rv;
+}
+
 apr_status_t wh_dbc_setup(wh_dbc_t *dbc, wh_err_t *err)
 {
     session_t *session = apr_hash_get(dbc->prepared, SESSION_KEY, APR_HASH_KEY_STRING);
@@ -55,12 +72,7 @@ apr_status_t wh_dbc_setup(wh_dbc_t *dbc, wh_err_t *err)
             rv = wh_dbc_exec(dbc, "SELECT 1 FROM sqlite_master", err);
         }
     } else {
-        rv = wh_dbc_exec(dbc, "SET lock_timeout = 3000", err);
-        /* A random page is near in memory or on a solid disk. The default is that of a spinning
-         * one, by which a hundred rows by their keys look dearer than reading the whole queue. */
-        if (rv == APR_SUCCESS) {
-            rv = wh_dbc_exec(dbc, "SET random_page_cost = 1.1", err);
-        }
+        rv = setup_pgsql(dbc, err);
     }
     if (rv != APR_SUCCESS) {
         return rv;

@@ -17,6 +17,7 @@
 #include <curl/curl.h>
 #include "libwh/wh_log.h"
 #include "libwh/wh_sys.h"
+#include "libwh/wh_text.h"
 #include "bench/sim/sim.h"
 
 #define END_PATIENCE_US ((apr_interval_time_t)5 * APR_USEC_PER_SEC)
@@ -76,7 +77,7 @@ static int usage(FILE *to)
 static int take_option(const char *name, const char *value)
 {
     for (size_t i = 0; i < WH_ARRAY_LEN(options); i++) {
-        char *end = NULL;
+        apr_int64_t n;
 
         if (strcmp(options[i].name, name) != 0)
             continue;
@@ -84,8 +85,10 @@ static int take_option(const char *name, const char *value)
             *options[i].text = value;
             return 0;
         }
-        *options[i].number = (int)strtol(value, &end, 10);
-        return *end == '\0' && *value != '\0' ? 0 : -1;
+        if (!wh_text_number(value, -1, INT32_MAX, &n))
+            return -1;
+        *options[i].number = (int)n;
+        return 0;
     }
     return -1;
 }

@@ -1,12 +1,14 @@
 /*
  * wh-sim-seed: what the benches of the hub need in the database, and deployments as the module
- * would make them.
+ * would make them. COMMAND DRIVER PARAMS N PREFIX ...
  *
- *   wh-sim-seed workers DRIVER PARAMS N PREFIX FILE    registers N workers; "name key" a line to
- * FILE wh-sim-seed jobs DRIVER PARAMS N PREFIX [PINNED]   N container apps, each with a pending
- *       deployment; PINNED: n-th to the n-th worker
- *   wh-sim-seed push DRIVER PARAMS N PREFIX SOCKET MS  N apps; then every MS a deployment of the
- * next one and a poke of the hub. "PUSH job made_us poked_us" a line, by CLOCK_MONOTONIC
+ * - workers ... FILE: registers N workers; "name key" a line to FILE
+ * - jobs ... [pinned]: N container apps, each with a pending deployment; pinned: n-th to the n-th
+ *   worker
+ * - burst ... SOCKET: N apps; then a deployment of each, all in one transaction, and a poke.
+ *   "BURST us": when its commit began, by CLOCK_MONOTONIC
+ * - push ... SOCKET MS: N apps; then every MS a deployment of the next one and a poke of the hub.
+ *   "PUSH job made_us poked_us" a line, by CLOCK_MONOTONIC
  *
  * Not installed.
  */
@@ -23,8 +25,11 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_id.h"
+#include "libwh/wh_json.h"
+#include "libwh/wh_proto_msg.h"
 #include "libwh/wh_sign.h"
 #include "libwh/wh_sys.h"
+#include "libwh/wh_text.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_worker.h"
@@ -57,25 +62,34 @@ static apr_int64_t mono(void)
 
 /* ---- workers ---- */
 
+/* By way of the document that an agent registers with, as the module reads it. */
 static apr_status_t add_worker(seed_t *s, int number, FILE *list, wh_err_t *err)
 {
     apr_pool_t *p = s->scratch;
+    const char *name = apr_psprintf(p, "%s%05d", s->prefix, number);
     const char *key = wh_rand_hex(p, wh_sys_rand(), 32);
-    wh_worker_t w = {.public_id = wh_id_make(p, now(), wh_sys_rand()),
-                     .name = apr_psprintf(p, "%s%05d", s->prefix, number),
-                     .address = "127.0.0.1",
-                     .zone = "",
-                     .labels = "{}",
-                     .engine = "simulated 1",
-                     .version = "0",
-                     .cpu_millis = 1024000,
-                     .memory_bytes = 1024 * WH_GIB};
-    wh_worker_t *row;
+    wh_worker_register_t asked;
+    wh_worker_t w = {.engine = "simulated 1"}, *row;
+    json_t *body;
+    apr_status_t rv;
 
     if (key == NULL)
         return wh_err_set(err, 500, "internal", "there are no random numbers");
+    body = wh_json_own(p, json_pack("{s:s,s:s,s:i,s:I}", "name", name, "api_key", key, "cpu_millis",
+                                    WH_MSG_CPU_MAX, "memory_bytes", (json_int_t)(1024 * WH_GIB)));
+    rv = wh_model_worker_register_decode(p, body, &asked, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    w.public_id = wh_id_make(p, now(), wh_sys_rand());
+    w.name = asked.name;
     w.key_hash = wh_sign_sha256_hex(p, key, strlen(key));
-    fprintf(list, "%s %s\n", w.name, key);
+    w.address = asked.address;
+    w.zone = asked.zone;
+    w.labels = asked.labels;
+    w.version = asked.version;
+    w.cpu_millis = asked.cpu_millis;
+    w.memory_bytes = asked.memory_bytes;
+    fprintf(list, "%s %s\n", name, key);
     return wh_db_worker_register(s->dbc, p, &w, now(), &row, NULL, err);
 }
 
@@ -112,35 +126,24 @@ static apr_status_t do_workers(seed_t *s, int argc, char **argv, wh_err_t *err)
 
 /* ---- deployments ---- */
 
+/* By way of the document that somebody posts, so that all else is what an app has by default. */
 static apr_status_t add_app(seed_t *s, int number, FILE *unused, wh_err_t *err)
 {
+    static const wh_model_app_opt_t opt = {0};
     wh_app_t *app = apr_pcalloc(s->p, sizeof(*app));
+    const char *slug = apr_psprintf(s->p, "%s%05d", s->prefix, number);
+    json_t *body =
+        wh_json_own(s->p, json_pack("{s:s,s:s,s:{s:s},s:{s:i,s:I,s:i}}", "slug", slug, "kind",
+                                    wh_model_kind_text(WH_KIND_CONTAINER), "repository", "url",
+                                    "https://git.example/x.git", "run", "cpu_millis", 100,
+                                    "memory_bytes", (json_int_t)(64 * WH_MIB), "pids", 64));
+    apr_status_t rv = wh_model_app_decode(s->p, body, &opt, app, err);
 
     (void)unused;
-    *app = (wh_app_t){.id = wh_id_make(s->p, now(), wh_sys_rand()),
-                      .slug = apr_psprintf(s->p, "%s%05d", s->prefix, number),
-                      .kind = WH_KIND_CONTAINER,
-                      .repo_url = "https://git.example/x.git",
-                      .repo_branch = "main",
-                      .repo_root = "",
-                      .build_command = "",
-                      .build_dockerfile = "Dockerfile",
-                      .build_output = "",
-                      .run_port = 8080,
-                      .run_health_path = "/",
-                      .run_replicas = 1,
-                      .run_cpu_millis = 100,
-                      .run_memory_bytes = 64 * WH_MIB,
-                      .run_pids = 64,
-                      .place_worker = "",
-                      .place_zone = "",
-                      .place_labels = "{}",
-                      .desired = WH_DESIRED_RUNNING,
-                      .reason = "",
-                      .version = 1,
-                      .created_at = now(),
-                      .updated_at = now()};
-    app->name = app->slug;
+    if (rv != APR_SUCCESS)
+        return rv;
+    app->id = wh_id_make(s->p, now(), wh_sys_rand());
+    app->created_at = app->updated_at = now();
     APR_ARRAY_PUSH(s->apps, wh_app_t *) = app;
     return wh_db_app_insert(s->dbc, s->scratch, app, err);
 }
@@ -234,15 +237,39 @@ static void wait_until(apr_int64_t at)
         nanosleep(&pause, NULL);
 }
 
-static apr_status_t do_push(seed_t *s, int argc, char **argv, wh_err_t *err)
+static apr_status_t do_burst(seed_t *s, int argc, char **argv, wh_err_t *err)
 {
-    long ms = argc == 2 ? strtol(argv[1], NULL, 10) : 0;
     apr_status_t rv = in_batches(s, add_app, NULL, err);
-    apr_int64_t begun = mono();
+    apr_int64_t at = 0;
     apr_pool_t *tx;
 
-    if (ms < 1)
+    if (argc != 1)
+        return wh_err_set(err, 500, "bad_config", "burst: SOCKET is wanted");
+    apr_pool_create(&tx, s->p);
+    rv = rv == APR_SUCCESS ? wh_dbc_begin(s->dbc, tx, err) : rv;
+    for (int i = 1; rv == APR_SUCCESS && i <= s->n; i++) {
+        rv = add_job(s, i, NULL, err);
+        apr_pool_clear(s->scratch);
+    }
+    at = mono();
+    rv = rv == APR_SUCCESS ? wh_dbc_commit(s->dbc, err) : rv;
+    if (rv == APR_SUCCESS && poke(argv[0]) != 0)
+        rv = wh_err_set(err, 500, "internal", "the hub cannot be poked at %s", argv[0]);
+    if (rv == APR_SUCCESS)
+        printf("BURST %" APR_INT64_T_FMT "\n", at);
+    return rv;
+}
+
+static apr_status_t do_push(seed_t *s, int argc, char **argv, wh_err_t *err)
+{
+    apr_int64_t ms = 0, begun;
+    apr_status_t rv;
+    apr_pool_t *tx;
+
+    if (argc != 2 || !wh_text_number(argv[1], 1, INT32_MAX, &ms))
         return wh_err_set(err, 500, "bad_config", "push: SOCKET and MS are wanted");
+    rv = in_batches(s, add_app, NULL, err);
+    begun = mono();
     apr_pool_create(&tx, s->p);
     for (int i = 0; rv == APR_SUCCESS && i < s->n; i++) {
         const char *job;
@@ -271,28 +298,29 @@ static apr_status_t do_push(seed_t *s, int argc, char **argv, wh_err_t *err)
 static const struct {
     const char *name;
     apr_status_t (*run)(seed_t *s, int argc, char **argv, wh_err_t *err);
-} commands[] = {{"workers", do_workers}, {"jobs", do_jobs}, {"push", do_push}};
+} commands[] = {{"workers", do_workers}, {"jobs", do_jobs}, {"burst", do_burst}, {"push", do_push}};
 
 int main(int argc, char **argv)
 {
     seed_t s = {0};
     wh_err_t err = WH_ERR_INIT;
     size_t i = 0;
+    apr_int64_t n = 0;
     apr_status_t rv;
 
     while (argc > 5 && i < WH_ARRAY_LEN(commands) && strcmp(argv[1], commands[i].name) != 0)
         i++;
-    if (argc <= 5 || i == WH_ARRAY_LEN(commands)) {
-        fputs("usage: wh-sim-seed workers|jobs|push DRIVER PARAMS N PREFIX …\n", stderr);
+    if (argc <= 5 || i == WH_ARRAY_LEN(commands) || !wh_text_number(argv[4], 1, 1000000, &n)) {
+        fputs("usage: wh-sim-seed workers|jobs|burst|push DRIVER PARAMS N PREFIX …\n", stderr);
         return 2;
     }
     apr_initialize();
     apr_pool_create(&s.p, NULL);
     apr_pool_create(&s.scratch, s.p);
     umask(007);
-    s.n = (int)strtol(argv[4], NULL, 10);
+    s.n = (int)n;
     s.prefix = argv[5];
-    s.apps = apr_array_make(s.p, s.n > 0 ? s.n : 1, sizeof(wh_app_t *));
+    s.apps = apr_array_make(s.p, s.n, sizeof(wh_app_t *));
     rv = wh_dbc_open(s.p, argv[2], argv[3], &s.dbc, &err);
     rv = rv == APR_SUCCESS ? commands[i].run(&s, argc - 6, argv + 6, &err) : rv;
     return rv == APR_SUCCESS ? 0 : die(&err);

@@ -4,6 +4,7 @@
 #include "libwh/wh_sign.h"
 #include "t/fuzz/fuzz.h"
 #include "wh-agent/catfile.h"
+#include "wh-agent/gitsays.h"
 #include "wh-agent/lstree.h"
 #include "wh-agent/source.h"
 
@@ -59,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     fuzz_must(complete[0] == complete[1]);
     fuzz_must(sums[0].entries == sums[1].entries && sums[0].bytes == sums[1].bytes);
     fuzz_must(sums[2].entries == sums[3].entries && sums[2].bytes == sums[3].bytes);
-    fuzz_must(strpbrk(wh_source_git_says(fuzz_pool(), apr_pstrmemdup(fuzz_pool(), text, n)),
+    fuzz_must(strpbrk(wh_gitsays_line(fuzz_pool(), apr_pstrmemdup(fuzz_pool(), text, n)),
                       "\n\r\033") == NULL);
     return 0;
 }

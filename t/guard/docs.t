@@ -28,6 +28,15 @@ for my $path (@md) {
 for my $dir (qw(libwh whdb mod_wisehost wh-scheduler wh-agent wh schema t bench)) {
     ok(-s root() . "/$dir/README.md", "$dir has a README");
 }
+# And it names every source, `name`, `name.c`, or by a beginning: `name_*`, `name_<what>.c`.
+for my $dir (qw(libwh whdb mod_wisehost wh-scheduler wh-agent wh)) {
+    my $text = slurp("$dir/README.md");
+    my %named = map { $_ => 1 } $text =~ /`(\w+)(?:\.(?:[ch]|\[ch\]))?`/g;
+    my @begin = $text =~ /`(\w+_)(?:\*|<\w+>)(?:\.c|\.\[ch\])?`/g;
+    my @lost = grep { my $c = $_; !$named{$c} && !grep { index($c, $_) == 0 } @begin }
+        map { m{([^/]+)\.c$} } files(qr/\.c$/, $dir);
+    is("@lost", '', "$dir/README.md names all its sources");
+}
 my @files = ('README.md', 'CHANGES', 'quickstart', 'configure.ac', 'Makefile.am', files(qr/./));
 my @trace = grep { slurp($_) =~ m{(?<![\w/.])/(?:wor[k]|hom[e])/\w} } @files;
 is("@trace", '', 'no path of a development machine is named');

@@ -25,6 +25,7 @@ for my $part (sort keys %never) {
         for my $inc (code($path, 1) =~ /^\s*#\s*include\s+["<]([^">]+)[">]/mg) {
             push @bad, $inc if grep { $inc =~ $_ } @{ $never{$part} };
         }
+        @bad = grep { $_ ne 'sys/socket.h' } @bad if $path =~ m{libwh/wh_sys\.c$};    # one datagram to systemd
         is("@bad", '', "$path includes nothing that $part must not know");
     }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# The systemd units, and what the scheduler says to systemd: readiness, the watchdog's food, the end.
+# The systemd units, and what the daemons say to systemd: readiness, the watchdog's food, the end.
 # db: sqlite
 use strict;
 use warnings;
@@ -9,12 +9,13 @@ use IO::Select;
 use IO::Socket::UNIX;
 use Socket qw(SOCK_DGRAM);
 use Test::More;
+use WH::Proc;
 use WH::Sched;
 
 # ---- the units ----
 my $build = WH::Sched::builddir();
-my %known = map { $_ => 1 } qw(Description Documentation After Wants StartLimitIntervalSec Type ExecStart ExecReload
-    Restart RestartSec WatchdogSec TimeoutStopSec KillMode UMask LimitNOFILE CapabilityBoundingSet NoNewPrivileges
+my %known = map { $_ => 1 } qw(Description Documentation After Wants StartLimitIntervalSec Type User ExecStart ExecReload
+    Restart RestartSec WatchdogSec TimeoutStartSec TimeoutStopSec KillMode UMask LimitNOFILE CapabilityBoundingSet NoNewPrivileges
     ProtectSystem ReadWritePaths ProtectHome PrivateTmp PrivateDevices ProtectKernelTunables ProtectKernelModules
     ProtectKernelLogs ProtectControlGroups ProtectClock ProtectHostname RestrictNamespaces RestrictRealtime
     RestrictSUIDSGID RestrictAddressFamilies LockPersonality MemoryDenyWriteExecute SystemCallArchitectures WantedBy);
@@ -59,4 +60,18 @@ ok(said(qr/^WATCHDOG=1/m, 3), 'the watchdog is fed') for 1 .. 3;
 is($s->stop, 0, 'SIGTERM ends it with 0');
 ok(said(qr/^STOPPING=1/m, 2), 'and that is said');
 is($s->unexpected, '', 'no warning');
+
+# ---- the agent: with an engine that is not there, and nobody to talk to ----
+my $dir = $s->dir . '/agent';
+mkdir $dir, 0700 or die $!;
+open my $conf, '>', "$dir/agent.conf" or die $!;
+print {$conf} "state_dir = $dir/state\nserver_url = http://127.0.0.1:1\nengine_socket = $dir/none.sock\n";
+close $conf or die $!;
+my ($program) = grep { -x $_ } "$build/wh-agent/wh-agent", ($ENV{WH_INST} // '') . '/sbin/wh-agent';
+my $agent = WH::Proc->start(name => 'agent', log => "$dir/log", env => { NOTIFY_SOCKET => $path, WATCHDOG_USEC => 1_500_000 },
+    cmd => [ $program, '-c', "$dir/agent.conf" ]);
+ok(said(qr/^READY=1/m), 'the agent: readiness, though the engine is missing');
+ok(said(qr/^WATCHDOG=1/m, 3), 'the watchdog is fed') for 1 .. 3;
+is($agent->stop(10), 0, 'SIGTERM ends it with 0');
+ok(said(qr/^STOPPING=1/m, 2), 'and that is said');
 done_testing();

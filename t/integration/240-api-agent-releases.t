@@ -57,7 +57,8 @@ is_deeply([ map { (split / /)[3] } grep {/ /} (split /\n/, $text)[ 1 .. 5 ] ], [
 is_deeply([ $api->sql("SELECT id, files, bytes FROM releases") ], [ [ $id, 5, 300_034 ] ], 'and its row is there');
 ok(!-e "$api->{state}/uploads/$job.3", 'what was staged is gone');
 
-# What was announced for a job that was lost goes a day later, with the next announcement.
+# What was announced for a job that was lost goes a day later, with an announcement; they look for it once a minute.
+my $tidied = "$api->{state}/uploads/.tidied";
 my @left = map {"$api->{state}/uploads/01hz00000000000000000old0$_.1"} 1, 2;
 for my $dir (@left) {
     mkdir $dir or die "$dir: $!";
@@ -66,7 +67,12 @@ for my $dir (@left) {
 }
 utime time - 90_000, time - 90_000, $left[0];
 is(tree("$api->{state}/objects") =~ /\.tmp/, '', 'no temporary file is left');
+utime time, time, $tidied;
 announce($w1, $job, 3, manifest(%site));
+ok(-e $left[0], 'an announcement within a minute of the last look does not look again');
+utime time - 61, time - 61, $tidied;
+announce($w1, $job, 3, manifest(%site));
+cmp_ok(time - (stat $tidied)[9], '<', 30, 'a later one does');
 ok(!-e $left[0] && -e "$left[1]/wanted", 'an upload of yesterday is cleared away, one of today is not');
 is(commit($w1, $job, 3, $id)->{status}, 200, 'committed again (a lost answer): the same');
 my %changed = (%site, 'index.html' => "<h1>new</h1>\n");
@@ -81,6 +87,7 @@ is_deeply(announce($w1, $job, 3, manifest(%changed))->{json}{missing}, [ sha256_
     my @sums = glob "$api->{state}/uploads/.sum-$job2.*";
     is(scalar @sums, 1, 'the sum outlives the upload');
     utime time - 90_000, time - 90_000, @sums;
+    utime time + 3600, time + 3600, $tidied;    # the clock was set back
     announce($w1, $job, 3, manifest(%changed));
     ok(!-e $sums[0], 'and is cleared away a day later');
     system 'rm', '-rf', "$api->{state}/uploads/$job2.1";

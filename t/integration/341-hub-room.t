@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# How many may come: a warning before it is full, a refusal when it is, and no busy loop where there are fewer
-# descriptors than workers were promised.
+# How many may come: a warning before it is full, a refusal when it is, how often one worker may, and no busy loop
+# where there are fewer descriptors than workers were promised.
 # db: sqlite
 use strict;
 use warnings;
@@ -10,6 +10,7 @@ use IO::Socket::UNIX;
 use Test::More;
 use Time::HiRes qw(sleep);
 use WH::Sched;
+use WH::Wait qw(try_for);
 
 my $s = WH::Sched->new(conf => { max_workers => 5 });
 $s->init;
@@ -35,6 +36,26 @@ is($warnings->(), 2, 'after it was calm it warns anew');
 is($s->unexpected('WH0407'), '', 'nothing else is in the log');
 is($s->stop, 0, 'the end');
 $_->do('quit') for @w;
+
+# A worker with a good key that connects again and again.
+my $calm = WH::Sched->new;
+$calm->init;
+$calm->start;
+my ($stormy, $other) = map { $calm->worker } 1 .. 2;
+my @storm = map { $calm->again($stormy) } 1 .. 12;
+is(join(' ', map { $storm[$_]->connect->{status} // 101 } 0 .. 9), join(' ', (101) x 10), 'ten connections of one worker in a row');
+ok($storm[9]->hello, 'the newest is the one that counts');
+my $told = $storm[10]->connect;
+is($told->{status}, 429, 'the next one is told to come later: 429');
+like($told->{head}, qr/^retry-after: [1-6]\r$/mi, 'and when');
+like($calm->log, qr/worker \d+: upgrade refused with 429: it connects too often/, 'the log names the worker');
+ok($other->up, 'another worker is let in');
+$storm[9]->send('nonsense', {});
+ok($storm[9]->wait('error'), 'the connection that it has goes on');
+ok(try_for(sub { $storm[11]->connect->{event} eq 'connected' }, 7), 'and within 5 s it may come again');
+is($calm->unexpected('WH0428'), '', 'nothing else is in the log, and of that not more than a worker may cause');
+is($calm->stop, 0, 'the end');
+$_->do('quit') for @storm, $other;
 
 # 160 descriptors for 1000 workers.
 my $poor = WH::Sched->new(conf => { max_workers => 1000 });

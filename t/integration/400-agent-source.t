@@ -246,6 +246,16 @@ SKIP: {
     is($got->{code}, 'clone_failed', 'D2 it is a failed clone');
 }
 
+# --- one of another user ---
+SKIP: {
+    skip 'only root gives files away', 3 if $>;
+    my $repo = $agent->repo('foreign');
+    $repo->commit({ 'index.html' => 'x' });
+    system('chown', '-R', 'nobody', $repo->path) == 0 or die 'chown';
+    fails($agent->run(app => new_app(), url => $repo->path), 'clone_failed', 'a repository of another user',
+        qr/belongs to nobody, and must belong to root, .*chown -R root \Q@{[ $repo->path ]}\E$/);
+}
+
 # --- what a commit says is text ---
 {
     my $repo = $agent->repo('words');

@@ -79,6 +79,14 @@ for my $case ([ 'http://203.0.113.7:8080', 'off', 78 ], [ 'http://localhost.exam
     my ($rc, $text) = $stack->run_cmd("$stack->{inst}/sbin/wh-agent", '-c', "$dir/conf/bad.conf", '--check');
     is($rc == 78 && $text =~ /server_url: "\Q$url\E": http/ ? 78 : 0, $wanted, "server_url = $url, insecure_http = $insecure") or diag $text;
 }
+for my $bad ('0.0.0.0', '169.254.1.1', 'localhost', 'w1.example.org') {
+    open my $out, '>', "$dir/conf/bad.conf" or die $!;
+    print {$out} "state_dir = $dir/agent\nserver_url = @{[ $stack->url ]}\naddress = $bad\n";
+    close $out;
+    my ($rc, $text) = $stack->run_cmd("$stack->{inst}/sbin/wh-agent", '-c', "$dir/conf/bad.conf", '--check');
+    is($rc, 78, "address = $bad is refused");
+    like($text, qr/address: "\Q$bad\E" is not an IP address/, 'by its name');
+}
 $stack->allow_log(qr/WH0644|WH0678|WH0679|WH06\d\d|WH04\d\d|AH\d+|wisehost:error/);
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
 is_deeply([ $stack->stop ], [], 'everything ends by SIGTERM');

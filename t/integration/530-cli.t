@@ -68,6 +68,10 @@ is(ref decode_json($stack->wh('apps', 'list', '--json')->{out}), 'ARRAY', 'list 
 says({}, [ 'apps', 'info', 'site' ], 0, 'info', out => qr/\Q@{[ $repo->path ]}\E/);
 says({}, [ 'apps', 'info', '-a', 'nobody' ], 3, 'info of none: exit code 3', err => qr/`wh apps` lists/);
 says({ WH_URL => $stack->url =~ s/127\.0\.0\.1/site.localhost/r }, ['apps'], 3, 'not the address of the API', err => qr/wh doctor/);
+says({}, ['apps'], 0, 'an app without a deployment', out => qr/^site +static +never deployed /m);
+says({}, [ 'apps', 'info', 'site' ], 0, 'its info', out => qr/state +never deployed\n/);
+says({}, [ 'status', 'site' ], 0, 'its status', out => qr/^site: never deployed\n/);
+says({}, ['status'], 0, 'and the status of all', out => qr/^site +never deployed /m);
 says({}, [ 'logs', 'site' ], 3, 'logs before a deployment', err => qr/wh deploy site/);
 
 # Deployments.

@@ -43,17 +43,19 @@ says([ 'workers', $_, 'nobody' ], 3, "workers $_ of none: exit code 3") for qw(i
 says(['workers'], 0, 'workers', out => qr/^WORKER .*^\Q$name\E +online .* 0\/\d+ /ms);
 says([ 'workers', 'list' ], 0, 'workers list', out => qr/^\Q$name\E/m);
 is(decode_json(says([ 'workers', '--json' ], 0, 'workers --json')->{out})->[0]{name}, $name, 'an array');
-says([ 'workers', 'info', $name ], 0, 'workers info', out => qr/^\Q$name\E: online\n.*address +127\.0\.0\.1/s);
+wait_for { worker($name)->{disk_free_bytes} } 10, 'its first heartbeat';
+says([ 'workers', 'info', $name ], 0, 'workers info', out => qr/^\Q$name\E: online\n.*disk free MiB [1-9]\d*\n.*address +127\.0\.0\.1/s);
 is(decode_json(says([ 'workers:info', $name, '--json' ], 0, 'workers:info --json')->{out})->{name}, $name, 'a colon stands for a space');
 says(['stats'], 0, 'stats', out => qr/^workers   1 \(1 online, 0 offline, 0 draining\)\n.*^jobs      0 pending/ms);
 is(decode_json(says([ 'stats', '--json' ], 0, 'stats --json')->{out})->{workers}{online}, 1, 'F152 the sums');
 
 # ---- tokens ----------------------------------------------------------------------------------------
-my $got = says([ 'workers', 'enroll', '--name', 'second', '--expires', '60' ], 0, 'R8 enroll', out => qr/^[0-9a-f]{64}\n$/, err => qr/one use until .* not shown again/s);
+my $got = says([ 'workers', 'enroll', '--name', 'second', '--expires', '60' ], 0, 'R8 enroll', out => qr/^[0-9a-f]{64}\n$/, err => qr/one use until .* not shown again.*enrolment_token_file of \/etc\/wisehost\/agent\.conf.*systemctl start wisehost-agent\n.*wh-agent -c/s);
 chomp(my $token = $got->{out});
 is(register($token, 'third', sha256_hex('third'))->{status}, 403, 'the token is for that name');
 is(register($token, 'second', sha256_hex('second'))->{status}, 201, 'and registers it');
-says([ 'workers', 'enroll', '--name', 'second' ], 5, 'the name is taken: exit code 5', err => qr/replaces/);
+says([ 'workers', 'info', 'second' ], 0, 'a worker that was never there', out => qr/disk free MiB unknown\n/);
+says([ 'workers', 'enroll', '--name', 'second' ], 5, 'the name is taken: exit code 5', err => qr/^(?!.*replaces").*There is a worker of this name.*--replace makes such a token/s);
 says([ 'workers', 'enroll', '--name', 'nobody', '--replace' ], 1, 'replace none', err => qr/no worker named nobody/);
 $token = decode_json(says([ 'workers', 'enroll', '--name', 'second', '--replace', '--json' ], 0, 'enroll --replace --json')->{out})->{token};
 is(register($token, 'second', sha256_hex('second anew'))->{status}, 201, 'R8 another key for the same worker');
@@ -69,7 +71,7 @@ for my $args ([ '--enrolment-token', '--replaces' ], [ '--check', '--worker', 'x
 }
 
 # ---- keys ------------------------------------------------------------------------------------------
-says([ 'workers', 'revoke', 'second' ], 0, 'revoke', err => qr/shut out/);
+says([ 'workers', 'revoke', 'second' ], 0, 'revoke', err => qr/^second is shut out\nwh workers enroll --name second --replace lets it back in\n$/);
 says([ 'workers', 'info', 'second' ], 0, 'info says so', out => qr/^second: offline, revoked/);
 says([ 'workers', 'rotate-key', 'second' ], 5, 'a revoked key is not rotated: exit code 5', err => qr/replaces its key/);
 says([ 'workers', 'remove', 'second' ], 0, 'remove', err => qr/second is removed/);

@@ -3,7 +3,7 @@
  * JOB.json is the payload of a `job` frame. Log lines and phases go to standard output as they
  * come, each as "log <stream> <text>" or "phase <name>", and at the end the payload of the
  * job_result as "result {…}". With --reconcile JOB.json is {"desired":[…]} of a welcome, and what
- * is seen afterwards is printed.
+ * is seen afterwards is printed. After a stop that went well house is kept, as the agent does it.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +16,7 @@
 #include "libwh/wh_sys.h"
 #include "wh-agent/deploy.h"
 #include "wh-agent/fsutil.h"
+#include "wh-agent/keep.h"
 #include "wh-agent/reconcile.h"
 #include "wh-agent/thread.h"
 
@@ -73,6 +74,17 @@ static void cancel_later(void *data)
     wh_cancel_set(&tool->cancel);
 }
 
+static int keep_house(tool_t *tool)
+{
+    wh_keep_opts_t opts = {.conf = &tool->conf,
+                           .clock = wh_sys_clock(),
+                           .engine = wh_engine_docker_open,
+                           .agent = wh_identity_agent_id(tool->identity)};
+    wh_err_t err = WH_ERR_INIT;
+
+    return wh_keep_run(tool->p, &opts, &err) == APR_SUCCESS ? 0 : fail(&err);
+}
+
 static int run_job(tool_t *tool, json_t *doc)
 {
     wh_msg_job_t job;
@@ -101,7 +113,9 @@ static int run_job(tool_t *tool, json_t *doc)
     payload = wh_proto_msg_job_result_encode(&result);
     printf("result %s\n", wh_json_text(tool->p, payload, NULL));
     json_decref(payload);
-    return result.outcome == WH_OUTCOME_SUCCEEDED ? 0 : 1;
+    if (result.outcome != WH_OUTCOME_SUCCEEDED)
+        return 1;
+    return job.kind == WH_JOB_KIND_STOP && work.engine != NULL ? keep_house(tool) : 0;
 }
 
 static int run_reconcile(tool_t *tool, json_t *doc)

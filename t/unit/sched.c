@@ -8,6 +8,7 @@
 
 #include "libwh/wh_log.h"
 #include "libwh/wh_sys.h"
+#include "libwh/wh_text.h"
 #include "whdb/wh_db_worker.h"
 #include "wh-scheduler/gone.h"
 #include "wh-scheduler/hub_msg.h"
@@ -63,6 +64,15 @@ sched_t *sched_make(db_t *t)
     s->settings.logs_dir = apr_pstrcat(t->p, dir, "/logs", NULL);
     assert_int_equal(mkdir(s->settings.logs_dir, 0750), 0);
     wh_core_intake(&s->core);
+    return s;
+}
+
+sched_t *sched_case(db_t *t)
+{
+    sched_t *s = sched_make(t);
+
+    s->w = db_worker(t, 1);
+    s->a = db_app(t, 1, WH_KIND_CONTAINER);
     return s;
 }
 
@@ -209,10 +219,14 @@ apr_status_t sched_result(sched_t *s, apr_int64_t worker, const char *job, apr_i
     json_t *p;
 
     if (good) {
+        apr_int64_t number = 0;
+
+        (void)wh_text_number(job + 20, 0, 999999,
+                             &number); /* of an id by db_id; others have none */
         json_array_append_new(
             instances, json_pack("{s:s,s:s,s:i}", "container",
                                  apr_psprintf(s->t->p, "c-%s-%d", job, (int)epoch), "address",
-                                 "127.0.0.1", "port", 20000 + atoi(job + 20) % 10000));
+                                 "127.0.0.1", "port", 20000 + (int)(number % 10000)));
     }
     p = json_pack("{s:s,s:I,s:s,s:o,s:{s:i,s:i,s:i,s:i,s:i}}", "job", job, "epoch",
                   (json_int_t)epoch, "outcome", outcome, "instances", instances, "timings",
@@ -311,4 +325,13 @@ void sched_away(sched_t *s, const wh_worker_t *w)
 {
     assert_ok(wh_db_worker_set_offline(s->t->dbc, s->t->p, w->id, s->clock.now, &s->t->err),
               &s->t->err);
+}
+
+void sched_offered(sched_t *s, const wh_worker_t *other)
+{
+    sched_tick(s);
+    sched_up(s, s->w, NULL);
+    sched_away(s, other);
+    (void)db_deployment(s->t, s->a, 1);
+    sched_tick(s);
 }

@@ -16,10 +16,13 @@ typedef struct sched_t {
     wh_clock_fake_t clock;
     const char *dir;
     apr_uint64_t conns; /* the last connection's number */
+    wh_worker_t *w;     /* sched_case: worker 1 and a container app 1 */
+    wh_app_t *a;
 } sched_t;
 
 /* Starts at DB_T(1000). End it with sched_end, which takes the files away. */
 sched_t *sched_make(db_t *t);
+sched_t *sched_case(db_t *t);
 void sched_end(sched_t *s);
 
 /* The process is another one: peers and everything in memory is forgotten, the database stays. */
@@ -58,6 +61,8 @@ const char *sched_observed(sched_t *s, const wh_app_t *a);
 void sched_begin(sched_t *s, const wh_worker_t *w, const wh_app_t *a, int n);
 /* How most cases begin: a tick, w comes, deployment 1 of the app runs on it. */
 void sched_at_work(sched_t *s, const wh_worker_t *w, const wh_app_t *a);
+/* Or so: w comes, other is away, and deployment 1 is offered to w, which has not answered. */
+void sched_offered(sched_t *s, const wh_worker_t *other);
 /* Its row says that it is not online. */
 void sched_away(sched_t *s, const wh_worker_t *w);
 

@@ -24,7 +24,7 @@ static void test_loopback(void **state)
 {
     static const char *const texts[] = {"127.0.0.1",       "127.255.0.3",   "::1",
                                         "0:0:0:0:0:0:0:1", "::ffff:7f00:1", "64:ff9b::7f00:1",
-                                        "2002:7f00:1::",   "localhost",     "a.localhost"};
+                                        "2002:7f00:1::"};
 
     (void)state;
     assert_all(texts, WH_ARRAY_LEN(texts), WH_ADDRESS_LOOPBACK);
@@ -55,10 +55,14 @@ static void test_refused(void **state)
     assert_all(texts, WH_ARRAY_LEN(texts), WH_ADDRESS_REFUSED);
 }
 
-static void test_names(void **state)
+static void test_none(void **state)
 {
-    static const char *const names[] = {"h", "a.b", "w1.example.org", "0x.example.org", "x.0a"};
     static const char *const bad[] = {"",
+                                      "h",
+                                      "a.b",
+                                      "w1.example.org",
+                                      "localhost",
+                                      "a.localhost",
                                       "1.2.3.256",
                                       "1.2.3.4.5",
                                       "1.2.3",
@@ -88,7 +92,6 @@ static void test_names(void **state)
                                       "a.7"};
 
     (void)state;
-    assert_all(names, WH_ARRAY_LEN(names), WH_ADDRESS_NAME);
     assert_all(bad, WH_ARRAY_LEN(bad), WH_ADDRESS_BAD);
 }
 
@@ -98,7 +101,7 @@ int main(void)
         UNIT("addresses that another machine may have", test_hosts),
         UNIT("loopback in all its forms", test_loopback),
         UNIT("unspecified, multicast, link-local and reserved ones are refused", test_refused),
-        UNIT("names, and what is neither: nothing that a resolver reads in two ways", test_names),
+        UNIT("names are none, nor is what a resolver reads in two ways", test_none),
     };
 
     return UNIT_RUN(tests);

@@ -4,6 +4,7 @@
 #include "wh-agent/blobs.h"
 #include "wh-agent/catfile.h"
 #include "wh-agent/gitenv.h"
+#include "wh-agent/gitsays.h"
 #include "wh-agent/lstree.h"
 #include "wh-agent/release.h"
 
@@ -159,11 +160,11 @@ static void test_git_says(void **state)
 {
     apr_pool_t *p = *state;
 
-    assert_string_equal(wh_source_git_says(p, ""), "");
-    assert_string_equal(wh_source_git_says(p, "remote: fatal: a lie\n"), "");
-    assert_string_equal(wh_source_git_says(p, "warning: x\nfatal: could not read\nmore"),
+    assert_string_equal(wh_gitsays_line(p, ""), "");
+    assert_string_equal(wh_gitsays_line(p, "remote: fatal: a lie\n"), "");
+    assert_string_equal(wh_gitsays_line(p, "warning: x\nfatal: could not read\nmore"),
                         "could not read");
-    assert_string_equal(wh_source_git_says(p, "error: \033]52;c;aGk=\a\033[31mred\033[0m x\n"),
+    assert_string_equal(wh_gitsays_line(p, "error: \033]52;c;aGk=\a\033[31mred\033[0m x\n"),
                         "red x");
 }
 

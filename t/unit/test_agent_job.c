@@ -27,7 +27,8 @@ static void set_up(apr_pool_t *p)
                            .clock = wh_sys_clock(),
                            .rnd = wh_sys_rand(),
                            .mark = "WISEHOST_AGENT=unit",
-                           .changed = on_changed};
+                           .changed = on_changed,
+                           .ended = on_changed};
     wh_err_t err = WH_ERR_INIT;
     static int n;
 

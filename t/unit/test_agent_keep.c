@@ -83,15 +83,14 @@ static void expect(set_t *s, const char *want)
 {
     apr_int64_t bytes;
     apr_array_header_t *go;
-    char got[256] = "";
+    const char *got = "";
 
     s->in.images = s->images;
     s->in.containers = s->containers;
     go = wh_keep_plan(s->p, &s->in, &bytes);
-    for (int i = 0; i < go->nelts; i++) {
-        strcat(got, APR_ARRAY_IDX(go, i, const wh_engine_item_t *)->id + 7);
-        strcat(got, " ");
-    }
+    for (int i = 0; i < go->nelts; i++)
+        got = apr_pstrcat(s->p, got, APR_ARRAY_IDX(go, i, const wh_engine_item_t *)->id + 7, " ",
+                          NULL);
     assert_string_equal(got, want);
 }
 
@@ -132,6 +131,29 @@ static void test_nameless(void **state)
     expect(&s, "-x ");
 }
 
+/* Names are as builds give them. */
+static void test_building(void **state)
+{
+    set_t s = make(*state, 1, 0);
+    apr_array_header_t *building = apr_array_make(*state, 2, sizeof(const char *));
+
+    s.in.building = building;
+    add(&s, "localhost/wisehost/a:d5", "me.a", 1, 10);
+    add(&s, "localhost/wisehost/a:d4", "me.a", 2, 10);
+    add(&s, "localhost/wisehost/a:d3", "me.a", 3, 10);
+    add(&s, "-x", "me.a", 4, 10);
+    expect(&s, "-x localhost/wisehost/a:d3 localhost/wisehost/a:d4 ");
+    /* Its build came to what was there: an old image, which nothing runs from yet. */
+    APR_ARRAY_PUSH(building, const char *) = "d3";
+    expect(&s, "localhost/wisehost/a:d4 ");
+    APR_ARRAY_IDX(building, 0, const char *) = "d6";
+    expect(&s, "localhost/wisehost/a:d3 localhost/wisehost/a:d4 ");
+    s.in.quota = 1; /* and whatever the quota says */
+    APR_ARRAY_IDX(building, 0, const char *) = "d3";
+    s.in.kept = 5;
+    expect(&s, "localhost/wisehost/a:d4 ");
+}
+
 static void test_quota(void **state)
 {
     set_t s = make(*state, 5, 50);
@@ -158,7 +180,9 @@ static void test_quota(void **state)
 static struct {
     set_t set;
     const char *refuses, *loses; /* tags: stays and fails; goes and fails */
-    char asked[64];
+    const char *gone;            /* the code of what every removal says, NULL = it works */
+    const char *named;           /* an image that got a name since it was listed */
+    const char *asked;
 } store;
 
 static apr_status_t store_images(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
@@ -187,7 +211,9 @@ static apr_status_t store_remove(wh_engine_t *e, apr_pool_t *p, const char *tag,
     apr_array_header_t *left = apr_array_make(p, 8, sizeof(wh_engine_item_t));
 
     (void)e;
-    strcat(strcat(store.asked, tag), " ");
+    store.asked = apr_pstrcat(store.set.p, store.asked, tag, " ", NULL);
+    if (store.gone != NULL)
+        return wh_err_set(err, 503, store.gone, "no");
     if (strcmp(tag, store.refuses) == 0)
         return wh_err_set(err, 502, "engine_error", "no");
     for (int i = 0; i < store.set.images->nelts; i++) {
@@ -201,11 +227,24 @@ static apr_status_t store_remove(wh_engine_t *e, apr_pool_t *p, const char *tag,
                                          : APR_SUCCESS;
 }
 
+static apr_status_t store_image(wh_engine_t *e, apr_pool_t *p, const char *name,
+                                wh_engine_image_t *image, wh_err_t *err)
+{
+    (void)e;
+    (void)err;
+    *image = (wh_engine_image_t){.id = name, .tags = apr_array_make(p, 1, sizeof(const char *))};
+    if (store.named != NULL && strcmp(store.named, name) == 0)
+        APR_ARRAY_PUSH(image->tags, const char *) = "new";
+    return APR_SUCCESS;
+}
+
 static apr_status_t store_open(apr_pool_t *p, const wh_engine_open_t *open, wh_engine_t **engine,
                                wh_err_t *err)
 {
-    static const wh_engine_vt_t vt = {
-        .images = store_images, .list = store_list, .image_remove = store_remove};
+    static const wh_engine_vt_t vt = {.images = store_images,
+                                      .list = store_list,
+                                      .image = store_image,
+                                      .image_remove = store_remove};
 
     (void)open;
     (void)err;
@@ -217,10 +256,12 @@ static apr_status_t store_open(apr_pool_t *p, const wh_engine_open_t *open, wh_e
 static void test_stubborn(void **state)
 {
     wh_agent_conf_t conf = {.engine_socket = "/s", .images_kept = 1};
-    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .agent = "me", .app = "a"};
+    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .agent = "me"};
     wh_err_t err = WH_ERR_INIT;
 
+    memset(&store, 0, sizeof(store));
     store.set = make(*state, 1, 0);
+    store.asked = "";
     for (int i = 1; i < 5; i++)
         add(&store.set, apr_psprintf(*state, "a%d", i), "me.a", i, 10);
     store.refuses = "";
@@ -234,6 +275,99 @@ static void test_stubborn(void **state)
     store.refuses = "a8";
     assert_true(wh_keep_run(*state, &opts, &err) != APR_SUCCESS);
     assert_int_equal(store.set.images->nelts, 2); /* a1, and a8 that stays; a7 went */
+}
+
+static void test_meanwhile(void **state)
+{
+    wh_agent_conf_t conf = {.engine_socket = "/s", .images_kept = 1};
+    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .agent = "me"};
+    wh_err_t err = WH_ERR_INIT;
+
+    memset(&store, 0, sizeof(store));
+    store.set = make(*state, 1, 0);
+    store.asked = store.refuses = store.loses = "";
+    store.named = "-x";
+    add(&store.set, "a1", "me.a", 1, 10);
+    add(&store.set, "-x", "me.a", 2, 10);
+    add(&store.set, "-y", "me.a", 3, 10);
+    assert_ok(wh_keep_run(*state, &opts, &err), &err);
+    assert_string_equal(store.asked, "-y "); /* a removal by id would take the new name away */
+
+    store.asked = "";
+    store.gone = "no_engine";
+    add(&store.set, "a4", "me.a", 4, 10);
+    add(&store.set, "a5", "me.a", 5, 10);
+    assert_true(wh_keep_run(*state, &opts, &err) != APR_SUCCESS);
+    assert_string_equal(store.asked, "a5 "); /* of an engine that is gone no more is asked */
+}
+
+/* ---- when ---- */
+
+static apr_int64_t due_s(const wh_keep_when_t *when, const wh_clock_fake_t *clock)
+{
+    return wh_mono_diff(when->due, clock->mono) / APR_USEC_PER_SEC;
+}
+
+static void end_after(wh_keep_when_t *when, wh_clock_fake_t *clock, apr_int64_t s, int failed)
+{
+    wh_keep_when_begins(when);
+    wh_clock_fake_advance(clock, apr_time_from_sec(s));
+    wh_keep_when_ended(when, clock->mono, failed);
+}
+
+static void test_when(void **state)
+{
+    static const apr_int64_t waits[] = {30, 60, 120, 240, 480, 600, 600};
+    wh_keep_when_t when = {.running = 0};
+    wh_clock_fake_t clock;
+
+    (void)state;
+    wh_clock_fake_init(&clock, 0);
+    wh_clock_fake_advance(&clock, apr_time_from_sec(1000));
+    assert_true(wh_mono_reached(clock.mono, when.due));
+    for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        end_after(&when, &clock, 1, 1);
+        assert_int_equal(due_s(&when, &clock), waits[i]);
+    }
+    wh_keep_when_soon(&when, clock.mono); /* a job ended, so the engine works */
+    assert_int_equal(due_s(&when, &clock), 30);
+    end_after(&when, &clock, 1, 0);
+    assert_int_equal(due_s(&when, &clock), 600);
+    end_after(&when, &clock, 1, 1);
+    assert_int_equal(due_s(&when, &clock), 30); /* from the first wait again */
+}
+
+static void test_when_storm(void **state)
+{
+    wh_keep_when_t when = {.running = 0};
+    wh_clock_fake_t clock;
+    int times = 0;
+
+    (void)state;
+    wh_clock_fake_init(&clock, 0);
+    wh_clock_fake_advance(&clock, apr_time_from_sec(1000));
+    end_after(&when, &clock, 1, 0);
+    wh_clock_fake_advance(&clock, apr_time_from_sec(100));
+    wh_keep_when_soon(&when, clock.mono);
+    assert_int_equal(due_s(&when, &clock), 2);
+    wh_clock_fake_advance(&clock, APR_USEC_PER_SEC);
+    wh_keep_when_soon(&when, clock.mono);
+    assert_int_equal(due_s(&when, &clock), 1); /* it is not put off by the next */
+    for (int s = 0; s < 250; s++) { /* a job's end each second, and each time takes 5 s */
+        wh_keep_when_soon(&when, clock.mono);
+        if (wh_mono_reached(clock.mono, when.due)) {
+            end_after(&when, &clock, 5, 0);
+            times++;
+        }
+        wh_clock_fake_advance(&clock, APR_USEC_PER_SEC);
+    }
+    assert_int_equal(times, 13);
+
+    wh_clock_fake_advance(&clock, apr_time_from_sec(100));
+    wh_keep_when_begins(&when);
+    wh_keep_when_soon(&when, clock.mono); /* it may have been looked at already */
+    wh_keep_when_ended(&when, clock.mono, 0);
+    assert_int_equal(due_s(&when, &clock), 20);
 }
 
 /* ---- git caches ---- */
@@ -297,6 +431,11 @@ int main(void)
         UNIT("below a floor builds are refused until a tenth more is free", test_room),
         UNIT("so many images of each app are kept, and what runs", test_kept),
         UNIT("images without a name go", test_nameless),
+        UNIT("while something is built", test_building),
+        UNIT("what changed since the list was made", test_meanwhile),
+        UNIT("house is kept again soon after a failure, a job's end, the engine's return",
+             test_when),
+        UNIT("many jobs that end make few of it", test_when_storm),
         UNIT("over the quota the oldest go first", test_quota),
         UNIT("git caches: the ones used longest ago go, never one in use", test_caches),
     };

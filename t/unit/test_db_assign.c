@@ -77,6 +77,101 @@ static void test_batch(void **state)
     assert_string_equal(give(t, list, 0), "");
 }
 
+static apr_status_t begin(db_t *t, const wh_db_place_t *list, int n)
+{
+    apr_status_t rv;
+
+    OK(t, wh_dbc_begin(t->dbc, t->p, &t->err));
+    rv = wh_db_assign_begin(t->dbc, t->p, list, n, DB_T(1001), DB_T(1070), DB_T(2000), &t->err);
+    if (rv == APR_SUCCESS)
+        OK(t, wh_dbc_commit(t->dbc, &t->err));
+    else
+        wh_dbc_rollback(t->dbc);
+    wh_err_clear(&t->err);
+    return rv;
+}
+
+static const char *states(db_t *t)
+{
+    return apr_pstrcat(t->p, db_value(t, "SELECT COUNT(*) FROM jobs WHERE status = 'processing'"),
+                       " ", db_value(t, "SELECT COUNT(*) FROM deployments WHERE status = 'deploy'"),
+                       NULL);
+}
+
+/* Many begin in one go, or none of them does. */
+static void test_begin(void **state)
+{
+    db_t *t = *state;
+    wh_db_place_t list[4], wrong;
+    wh_deployment_t *d;
+    wh_job_t *j;
+
+    (void)db_worker(t, 1);
+    for (int n = 1; n <= 4; n++) {
+        (void)db_deployment(t, db_app(t, n, WH_KIND_CONTAINER), n);
+        list[n - 1] = to(t, n, 1);
+    }
+    assert_string_equal(give(t, list, 3), "1 2 3");
+    for (int n = 0; n < 4; n++)
+        list[n].epoch = 1;
+    assert_int_equal(begin(t, list, 4), APR_NOTFOUND); /* the fourth was given to nobody */
+    wrong = list[2];
+    list[2].epoch = 2;
+    assert_int_equal(begin(t, list, 3), APR_NOTFOUND);
+    list[2] = wrong;
+    list[2].worker_id = 2;
+    assert_int_equal(begin(t, list, 3), APR_NOTFOUND);
+    list[2] = list[1];
+    assert_int_equal(begin(t, list, 3), APR_NOTFOUND); /* one of them twice */
+    list[2] = wrong;
+    db_sql(t, "UPDATE deployments SET status = 'deploy' WHERE number = 1 AND app_id ="
+              " (SELECT app_id FROM jobs ORDER BY id LIMIT 1)");
+    assert_int_equal(begin(t, list, 3), APR_NOTFOUND);
+    db_sql(t, "UPDATE deployments SET status = 'prepare'");
+    assert_string_equal(states(t), "0 0");
+    assert_int_equal(begin(t, list, 3), APR_SUCCESS);
+    assert_string_equal(states(t), "3 3");
+    OK(t, wh_db_job_get(t->dbc, t->p, db_id(t, 'j', 2), &j, &t->err));
+    assert_true(j->started_at == DB_T(1001) && j->lease_until == DB_T(1070) &&
+                j->deadline_at == DB_T(2000));
+    OK(t, wh_db_deployment_get(t->dbc, t->p, db_id(t, 'd', 2), &d, &t->err));
+    assert_true(d->worker_id == 1 && d->phase == WH_PHASE_CLONING && d->started_at == DB_T(1001));
+    assert_int_equal(begin(t, list, 3), APR_NOTFOUND); /* they have begun */
+    assert_int_equal(wh_db_assign_begin(t->dbc, t->p, list, 1, 1, 1, 1, &t->err), APR_EGENERAL);
+    wh_err_clear(&t->err);
+}
+
+/* What is said later is read later: who has moved on meanwhile is left out. */
+static void test_offers(void **state)
+{
+    db_t *t = *state;
+    wh_db_place_t list[6];
+    apr_array_header_t *rows;
+    const char *seen = "";
+
+    (void)db_worker(t, 1);
+    (void)db_worker(t, 2);
+    for (int n = 1; n <= 5; n++) {
+        (void)db_deployment(t, db_app(t, n, WH_KIND_CONTAINER), n);
+        list[5 - n] = to(t, n, n == 5 ? 2 : 1);
+    }
+    assert_string_equal(give(t, list, 5), "5 4 3 2 1");
+    for (int n = 0; n < 5; n++) {
+        list[n].worker_id = 1;
+        list[n].epoch = n == 1 ? 7 : 1;
+    }
+    db_sql(t, "UPDATE jobs SET cancel_at = 5 WHERE id LIKE '%3'");
+    OK(t, wh_db_assign_offers(t->dbc, t->p, list, 5, &rows, &t->err));
+    for (int i = 0; i < rows->nelts; i++) {
+        const wh_db_placed_t *d = &APR_ARRAY_IDX(rows, i, wh_db_placed_t);
+
+        seen = apr_psprintf(t->p, "%s%s@%d ", seen, d->slug, d->place);
+        assert_true(d->job.worker_id == 1 && d->job.epoch == 1 && d->job.status == WH_JOB_ASSIGNED);
+        assert_string_equal(d->environment, "production");
+    }
+    assert_string_equal(seen, "app2@3 app1@4 ");
+}
+
 /* Who loses is left out, and the rest goes. */
 static void test_losers(void **state)
 {
@@ -241,6 +336,8 @@ int main(void)
         DB_CASE("F146 W7 the batch itself fills its workers", test_room),
         DB_CASE("W7 a redeployment has the room of what it replaces", test_own_room),
         DB_CASE("F143 a long queue in windows: order, no gap, nothing twice", test_windows),
+        DB_CASE("many begin in one go, or none", test_begin),
+        DB_CASE("R11 what is said later is read later", test_offers),
         DB_CASE("why they wait is written for all at once", test_waits),
     };
 

@@ -371,6 +371,17 @@ static void test_leader(void **state)
     wh_dbc_t *other = db_open(t);
     int got = -1;
 
+    /* A machine that vanished does not keep the lock: said when the connection is opened. */
+    if (t->pg) {
+        const char *said = NULL;
+
+        assert_ok(wh_dbc_exec_value(other, t->p,
+                                    "SELECT COUNT(*) FROM pg_settings WHERE source = 'session'"
+                                    " AND name LIKE 'tcp_keepalives_%'",
+                                    &said, &t->err),
+                  &t->err);
+        assert_string_equal(said, "3");
+    }
     assert_ok(wh_db_lock_scheduler(t->dbc, t->p, &got, &t->err), &t->err);
     assert_int_equal(got, 1);
     assert_ok(wh_db_lock_scheduler(other, t->p, &got, &t->err), &t->err);

@@ -1,4 +1,5 @@
 #include "t/unit/db.h"
+#include "whdb/wh_db_fleet.h"
 #include "whdb/wh_db_worker.h"
 
 static apr_status_t enrol(db_t *t, const char *name, char key, wh_worker_t **out, int *created)
@@ -23,6 +24,36 @@ static apr_status_t enrol(db_t *t, const char *name, char key, wh_worker_t **out
         return rv;
     }
     return wh_dbc_commit(t->dbc, &t->err);
+}
+
+/* Each write that the roster is to show makes another mark. */
+static void test_mark(void **state)
+{
+    db_t *t = *state;
+    wh_worker_t *w;
+    apr_int64_t marks[6];
+    int created = -1, n = 0;
+
+    assert_ok(wh_db_worker_roster_mark(t->dbc, t->p, &marks[n++], &t->err), &t->err);
+    assert_ok(enrol(t, "one", 'a', &w, &created), &t->err);
+    assert_ok(wh_db_worker_roster_mark(t->dbc, t->p, &marks[n++], &t->err), &t->err);
+    assert_ok(wh_db_fleet_ask_rotate(t->dbc, t->p, w->id, DB_T(200), &t->err), &t->err);
+    assert_ok(wh_db_worker_roster_mark(t->dbc, t->p, &marks[n++], &t->err), &t->err);
+    assert_ok(wh_db_fleet_rotate(t->dbc, t->p, w->id, db_hash(t, 'a'), db_hash(t, 'b'), DB_T(201),
+                                 &t->err),
+              &t->err);
+    assert_ok(wh_db_worker_roster_mark(t->dbc, t->p, &marks[n++], &t->err), &t->err);
+    assert_ok(wh_db_fleet_revoke(t->dbc, t->p, w->id, DB_T(202), &t->err), &t->err);
+    assert_ok(wh_db_worker_roster_mark(t->dbc, t->p, &marks[n++], &t->err), &t->err);
+    assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
+    assert_ok(wh_db_fleet_remove(t->dbc, t->p, w, DB_T(203), &t->err), &t->err);
+    assert_ok(wh_dbc_commit(t->dbc, &t->err), &t->err);
+    assert_ok(wh_db_worker_roster_mark(t->dbc, t->p, &marks[n++], &t->err), &t->err);
+    for (int i = 1; i < n; i++) {
+        assert_int_not_equal(marks[i], marks[i - 1]);
+    }
+    assert_ok(wh_db_worker_roster_mark(t->dbc, t->p, &marks[0], &t->err), &t->err);
+    assert_int_equal(marks[0], marks[n - 1]);
 }
 
 static void test_register(void **state)
@@ -102,6 +133,7 @@ int main(void)
 {
     const db_case_t cases[] = {
         DB_CASE("F54 R31 register: new, again, another's name or key, removed", test_register),
+        DB_CASE("what the roster shows has a mark that changes with it", test_mark),
         DB_CASE("F8 F97 F150 online, heartbeat, silent, offline", test_status),
     };
 

@@ -16,9 +16,9 @@ static const char *names(sched_t *s)
 static void test_desired(void **state)
 {
     db_t *t = *state;
-    sched_t *s = sched_make(t);
-    wh_worker_t *w = db_worker(t, 1);
-    wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
+    sched_t *s = sched_case(t);
+    wh_worker_t *w = s->w;
+    wh_app_t *a = s->a;
     const char *d1 = db_id(t, 'd', 1), *d2 = db_id(t, 'd', 2), *j2 = db_id(t, 'j', 2);
 
     sched_at_work(s, w, a);
@@ -63,9 +63,9 @@ static void test_desired(void **state)
 static void test_place(void **state)
 {
     db_t *t = *state;
-    sched_t *s = sched_make(t);
-    wh_worker_t *w = db_worker(t, 1);
-    wh_app_t *a = db_app(t, 1, WH_KIND_CONTAINER);
+    sched_t *s = sched_case(t);
+    wh_worker_t *w = s->w;
+    wh_app_t *a = s->a;
     const char *place = "SELECT address || ':' || port FROM instances";
     const char *format = "{s:s,s:s,s:i,s:i,s:{},s:s,s:i,s:[],s:[],s:[{s:s,s:s,s:s,s:i,s:s}]}";
     const struct {
@@ -123,11 +123,11 @@ static void admin(sched_t *s, const wh_worker_t *w, const char *state)
 /* Two workers, an app that runs on the first. */
 static sched_t *with_app(db_t *t, wh_worker_t **w, wh_worker_t **other, wh_app_t **a)
 {
-    sched_t *s = sched_make(t);
+    sched_t *s = sched_case(t);
 
-    *w = db_worker(t, 1);
+    *w = s->w;
+    *a = s->a;
     *other = db_worker(t, 2);
-    *a = db_app(t, 1, WH_KIND_CONTAINER);
     sched_tick(s);
     sched_up(s, *w, NULL);
     sched_away(s, *other);

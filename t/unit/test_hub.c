@@ -379,6 +379,57 @@ static void test_assertion(void **state)
     wh_hub_conn_free(b.conn);
 }
 
+static void put_frame(wh_mailbox_t *box, wh_msg_e type, apr_uint64_t conn)
+{
+    wh_work_t *work = wh_mailbox_work(WH_WORK_FRAME, conn, 1);
+
+    work->msg.type = type;
+    wh_mailbox_put(box, work);
+}
+
+static apr_uint64_t drop(wh_work_t *work)
+{
+    apr_uint64_t conn = work != NULL ? work->conn : 0;
+
+    if (work != NULL)
+        apr_pool_destroy(work->pool);
+    return conn;
+}
+
+/* Room first; frames of one type in a row, and none over the head of another. */
+static void test_mailbox_order(void **state)
+{
+    wh_mailbox_t *box = wh_mailbox_make(*state, no_wake, NULL);
+    int poked, stopped;
+
+    wh_mailbox_put(box, wh_mailbox_work(WH_WORK_ROOM, 1, 1));
+    put_frame(box, WH_MSG_JOB_ACK, 2);
+    put_frame(box, WH_MSG_JOB_ACK, 3);
+    wh_mailbox_put(box, wh_mailbox_work(WH_WORK_ROOM, 4, 1));
+    put_frame(box, WH_MSG_HEARTBEAT, 5);
+    put_frame(box, WH_MSG_JOB_ACK, 6);
+    assert_int_equal(wh_mailbox_waiting(box), 6);
+    assert_null(wh_mailbox_take_frame(box, WH_MSG_JOB_ACK));
+    assert_int_equal(drop(wh_mailbox_take(box, 0, &poked, &stopped)), 4);
+    assert_int_equal(drop(wh_mailbox_take(box, 0, &poked, &stopped)), 1);
+    assert_int_equal(drop(wh_mailbox_take_frame(box, WH_MSG_JOB_ACK)), 2);
+    assert_int_equal(drop(wh_mailbox_take_frame(box, WH_MSG_JOB_ACK)), 3);
+    assert_null(wh_mailbox_take_frame(box, WH_MSG_JOB_ACK));
+    assert_int_equal(drop(wh_mailbox_take(box, 0, &poked, &stopped)), 5);
+    wh_mailbox_stop(box);
+    assert_null(wh_mailbox_take_frame(box, WH_MSG_JOB_ACK)); /* the last one: take says so */
+    assert_int_equal(drop(wh_mailbox_take(box, 0, &poked, &stopped)), 6);
+    assert_int_equal(stopped, 1);
+    assert_null(wh_mailbox_take_frame(box, WH_MSG_JOB_ACK));
+    assert_int_equal(wh_mailbox_waiting(box), 0);
+    put_frame(box, WH_MSG_JOB_ACK, 7); /* the list is whole after it was empty */
+    wh_mailbox_put(box, wh_mailbox_work(WH_WORK_ROOM, 8, 1));
+    put_frame(box, WH_MSG_JOB_ACK, 9);
+    assert_int_equal(drop(wh_mailbox_take(box, 0, &poked, &stopped)), 8);
+    assert_int_equal(drop(wh_mailbox_take(box, 0, &poked, &stopped)), 7);
+    assert_int_equal(drop(wh_mailbox_take(box, 0, &poked, &stopped)), 9);
+}
+
 static void test_mailbox(void **state)
 {
     apr_pool_t *p = *state;
@@ -431,6 +482,7 @@ int main(void)
         UNIT("a connection has a bounded share of the mailbox", test_share),
         UNIT("an upgrade needs the assertion of exactly that", test_assertion),
         UNIT("the mailbox: pokes are one, work is done before the end", test_mailbox),
+        UNIT("room first, and frames of a type in a row", test_mailbox_order),
     };
 
     return UNIT_RUN(tests);

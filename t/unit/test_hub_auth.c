@@ -122,9 +122,9 @@ static void test_rate(void **state)
     unsigned char v4[16] = {[10] = 0xff, [11] = 0xff, [12] = 10}, v6[16] = {0x20, 1};
 
     wh_rand_fake_init(&rand, 1);
-    rate = wh_hub_rate_make(p, &rand.rnd, now);
+    rate = wh_hub_rate_make(p, &rand.rnd, WH_HUB_RATE_FAILED);
     assert_non_null(rate);
-    for (int i = 0; i < WH_HUB_RATE_BURST; i++) {
+    for (int i = 0; i < WH_HUB_RATE_FAILED_BURST; i++) {
         assert_int_equal(wh_hub_rate_failed(rate, v4, now), 0);
         v6[15] = (unsigned char)i; /* one network */
         assert_int_equal(wh_hub_rate_failed(rate, v6, now), 0);
@@ -144,7 +144,46 @@ static void test_rate(void **state)
         assert_int_equal(wh_hub_rate_failed(rate, v6, now), 0);
     }
     rand.fail_after = 0;
-    assert_null(wh_hub_rate_make(p, &rand.rnd, now));
+    assert_null(wh_hub_rate_make(p, &rand.rnd, WH_HUB_RATE_FAILED));
+}
+
+/* One that comes every seven seconds for ever is never sent away; a storm is let in ten times, then
+ * every five seconds; nobody else is touched by it. */
+static void test_came(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_mono_t now = {1000000};
+    wh_rand_fake_t rand;
+    wh_hub_rate_t *rate;
+    int came = 0;
+
+    wh_rand_fake_init(&rand, 1);
+    rate = wh_hub_rate_make(p, &rand.rnd, WH_HUB_RATE_CAME(1000));
+    assert_non_null(rate);
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(wh_hub_rate_came(rate, 7, now), 0);
+        now = wh_mono_add(now, apr_time_from_sec(7));
+    }
+    for (int i = 0; i < WH_HUB_RATE_CAME_BURST; i++) {
+        assert_int_equal(wh_hub_rate_came(rate, 7, now), 0);
+    }
+    assert_in_range(wh_hub_rate_came(rate, 7, now), 5, 6);
+    assert_int_not_equal(wh_hub_rate_came(rate, 7, wh_mono_add(now, 4999999)), 0);
+    assert_int_equal(wh_hub_rate_came(rate, 7, wh_mono_add(now, 5000000)), 0);
+    assert_int_not_equal(wh_hub_rate_came(rate, 7, wh_mono_add(now, 5000000)), 0);
+    now = wh_mono_add(now, 5000000);
+    for (int i = 0; i < 60000; i++) { /* ten a second, for 100 minutes */
+        now = wh_mono_add(now, 100000);
+        came += wh_hub_rate_came(rate, 7, now) == 0;
+    }
+    assert_in_range(came, 1199, 1201);
+    /* Everybody at once, as after the hub's own restart; who stormed is still known. */
+    for (int i = 8; i < 1008; i++) {
+        assert_int_equal(wh_hub_rate_came(rate, i, now), 0);
+    }
+    assert_int_not_equal(wh_hub_rate_came(rate, 7, now), 0);
+    rand.fail_after = 0;
+    assert_null(wh_hub_rate_make(p, &rand.rnd, WH_HUB_RATE_CAME(1)));
 }
 
 /* ---- measure ---- */
@@ -196,6 +235,7 @@ int main(void)
         UNIT("F74 F75 XD8 a token of a worker whose key is still that one", test_token),
         UNIT("F77 XD8 the raw key, where it is allowed", test_key),
         UNIT("wrong credentials are counted by address, in a table of one size", test_rate),
+        UNIT("a worker's connections are counted, and nobody else's with them", test_came),
         UNIT("XE16 500 messages a second, 2000 at once", test_pace),
         UNIT("XE7 what is a flood of control frames, and what is not", test_flood),
     };

@@ -303,9 +303,9 @@ static void many(stage_t *g, apr_int64_t worker, int *lines)
 {
     wh_log_set_sink(count_line, lines);
     for (int i = 0; i < 400; i++) {
-        (void)sched_say(g->s, worker, WH_MSG_ERROR,
-                        json_pack("{s:s, s:s, s:s}", "in_reply_to", "", "code", "x\n", "message",
-                                  "a\nline"));
+        (void)sched_say(
+            g->s, worker, WH_MSG_ERROR,
+            json_pack("{s:s, s:s, s:s}", "in_reply_to", "", "code", "x\n", "message", "a\nline"));
         (void)sched_say(g->s, worker, WH_MSG_BUILD_LOG, built(g, 1 + i, 1));
         (void)sched_say(g->s, worker, WH_MSG_VIOLATION,
                         violation(g, g->a->id, i % 2 ? g->container : "c"));
@@ -374,6 +374,25 @@ static void test_refuses(void **state)
     sched_end(g.s);
 }
 
+/* An agent tells of its disk right after its hello; what comes on top of that is too soon. */
+static void test_first_beat(void **state)
+{
+    stage_t g = stage(*state);
+    const char *sql =
+        apr_psprintf(g.t->p, "SELECT disk_free_bytes FROM workers WHERE id = %d", (int)g.w->id);
+
+    for (int i = 5; i <= 6; i++) {
+        assert_int_equal(sched_say(g.s, g.w->id, WH_MSG_HEARTBEAT,
+                                   json_pack("{s:i, s:i, s:i}", "cpu_used_millis", 1,
+                                             "memory_used_bytes", 1, "disk_free_bytes", i)),
+                         APR_SUCCESS);
+    }
+    sched_pass(g.s, 1);
+    sched_tick(g.s);
+    assert_string_equal(db_value(g.t, sql), "5");
+    sched_end(g.s);
+}
+
 /* How many log directories of apps there are. */
 static int logs(const stage_t *g)
 {
@@ -431,6 +450,8 @@ int main(void)
         DB_CASE("XM2 what a worker can make us log has a measure", test_noise),
         DB_CASE("a connection has one hello", test_hello_once),
         DB_CASE("a worker says why it takes no builds", test_refuses),
+        DB_CASE("XE16 the first heartbeat counts at once, the next not before a second",
+                test_first_beat),
     };
 
     return DB_RUN(cases);

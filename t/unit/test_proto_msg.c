@@ -156,7 +156,7 @@ static void test_result(void **state)
     REFUSED(job_result, "{" REF ",\"outcome\":\"succeeded\",\"instances\":[{\"container\":\"c\","
                         "\"address\":\"a b\",\"port\":1}]}", "/instances/0/address");
     REFUSED(job_result, "{" REF ",\"outcome\":\"succeeded\",\"instances\":[{\"container\":\"c\","
-                        "\"address\":\"h\",\"port\":0}]}", "/instances/0/port");
+                        "\"address\":\"::1\",\"port\":0}]}", "/instances/0/port");
     REFUSED(job_result, "{" REF ",\"outcome\":\"succeeded\",\"timings\":{\"clone_ms\":-1}}",
             "/timings/clone_ms");
 }

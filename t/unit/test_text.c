@@ -209,6 +209,25 @@ static void test_honest(void **state)
     assert_true(wh_text_honest("\xe2\x80\xa9\xef\xbb\xbe", WH_TEXT_NUL));
 }
 
+static void test_number(void **state)
+{
+    static const char *const wrong[] = {
+        "", "-", " 1", "1 ", "+1", "0x1", "1a", "--1", "9223372036854775808", "11", "-6",
+    };
+    apr_int64_t n = 77;
+
+    (void)state;
+    for (size_t i = 0; i < WH_ARRAY_LEN(wrong); i++)
+        assert_false(wh_text_number(wrong[i], -5, 10, &n));
+    assert_int_equal(n, 77);
+    assert_true(wh_text_number("-5", -5, 10, &n));
+    assert_int_equal(n, -5);
+    assert_true(wh_text_number("0010", -5, 10, &n));
+    assert_int_equal(n, 10);
+    assert_true(wh_text_number("9223372036854775807", 0, APR_INT64_MAX, &n));
+    assert_true(n == APR_INT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +241,7 @@ int main(void)
         UNIT("log text is escaped, never cut inside an escape", test_escape),
         UNIT("UTF-8 is what the Unicode standard says", test_utf8_ok),
         UNIT("names hide nothing and turn nothing around", test_honest),
+        UNIT("a number is digits and nothing else, within its limits", test_number),
         UNIT("F177 F178 short ids, first lines, masked secrets", test_small),
     };
 

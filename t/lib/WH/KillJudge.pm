@@ -223,11 +223,16 @@ sub _left_behind {
         _none("I5 $name has no job's mark, no result, no process left", (glob("$dir/$name/jobs/*"), glob("$dir/$name/results/*")));
     }
     # From the store itself: an engine that was killed at work may no longer be able to list what it has.
-    my (%images, $store);
-    $store = eval { JSON::PP->new->utf8->decode(WH::Stack::slurp("$dir/engine/storage/overlay-images/images.json")) } // [];
-    $images{$_}++ for map { m{^localhost/wisehost/(\w+):} ? $1 : () } map { @{ $_->{names} // [] } } @$store;
-    cmp_ok(scalar keys %images, '>', 0, 'the store of images can be read');
+    # House is kept soon after the last job, or half a minute after it failed.
     my $most = $o->{images_kept} * $stack->agents;
+    my %images;
+    try_for {
+        my $store = eval { JSON::PP->new->utf8->decode(WH::Stack::slurp("$dir/engine/storage/overlay-images/images.json")) } // [];
+        %images = ();
+        $images{$_}++ for map { m{^localhost/wisehost/(\w+):} ? $1 : () } map { @{ $_->{names} // [] } } @$store;
+        return %images && !grep { $_ > $most } values %images;
+    } 180;
+    cmp_ok(scalar keys %images, '>', 0, 'the store of images can be read');
     _none("I5 no app has more than $o->{images_kept} images a worker",
         map {"$_: $images{$_}"} grep { $images{$_} > $most } sort keys %images);
     my %of = map { $_ => 1 } map { @{ $_->{NetworkSettings}{Networks} ? [ keys %{ $_->{NetworkSettings}{Networks} } ] : [] } }
