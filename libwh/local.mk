@@ -29,10 +29,12 @@ libwh_libwh_la_SOURCES = \
 # The domain: protocol, names, models, states, routes.
 libwh_libwh_la_SOURCES += \
 	libwh/wh_address.c libwh/wh_address.h \
+	libwh/wh_asset.c libwh/wh_asset.h \
 	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
 	libwh/wh_drain.c libwh/wh_drain.h \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
+	libwh/wh_headers.c libwh/wh_headers.h \
 	libwh/wh_hook.c libwh/wh_hook.h \
 	libwh/wh_host.c libwh/wh_host.h \
 	libwh/wh_lru.c libwh/wh_lru.h \
@@ -45,15 +47,19 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_model_place.c \
 	libwh/wh_model_snapshot.c \
 	libwh/wh_model_worker.c \
+	libwh/wh_negotiate.c libwh/wh_negotiate.h \
+	libwh/wh_pattern.c libwh/wh_pattern.h \
 	libwh/wh_proto.c libwh/wh_proto.h libwh/wh_proto_msg.def \
 	libwh/wh_proto_msg.c libwh/wh_proto_msg.h libwh/wh_proto_msg_int.h \
 	libwh/wh_proto_msg_app.c \
 	libwh/wh_proto_msg_job.c \
 	libwh/wh_proto_msg_link.c \
 	libwh/wh_proto_msg_log.c \
+	libwh/wh_redirects.c libwh/wh_redirects.h \
 	libwh/wh_route.c libwh/wh_route.h \
 	libwh/wh_sched.c libwh/wh_sched.h \
 	libwh/wh_seq.c libwh/wh_seq.h \
+	libwh/wh_site.c libwh/wh_site.h \
 	libwh/wh_stats.c libwh/wh_stats.h
 
 EXTRA_DIST += libwh/README.md

@@ -12,6 +12,7 @@ fuzz_targets = \
 	t/fuzz/fuzz_model \
 	t/fuzz/fuzz_proto \
 	t/fuzz/fuzz_route \
+	t/fuzz/fuzz_rules \
 	t/fuzz/fuzz_text
 
 fuzz_libs = libwh/libwh.la $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
@@ -58,5 +59,8 @@ t_fuzz_fuzz_proto_LDADD = $(fuzz_libs)
 t_fuzz_fuzz_route_SOURCES = t/fuzz/fuzz_route.c $(fuzz_common)
 t_fuzz_fuzz_route_LDFLAGS = $(fuzz_ldflags)
 t_fuzz_fuzz_route_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_rules_SOURCES = t/fuzz/fuzz_rules.c $(fuzz_common)
+t_fuzz_fuzz_rules_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_rules_LDADD = $(fuzz_libs)
 
 EXTRA_DIST += t/fuzz/replay_main.c t/fuzz/corpus

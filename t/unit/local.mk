@@ -3,6 +3,7 @@
 unit_tests = \
 	t/unit/test_address \
 	t/unit/test_applog \
+	t/unit/test_asset \
 	t/unit/test_assertion \
 	t/unit/test_authz \
 	t/unit/test_backoff \
@@ -22,6 +23,7 @@ unit_tests = \
 	t/unit/test_err \
 	t/unit/test_fsm \
 	t/unit/test_giturl \
+	t/unit/test_headers \
 	t/unit/test_hook \
 	t/unit/test_host \
 	t/unit/test_hub \
@@ -38,16 +40,19 @@ unit_tests = \
 	t/unit/test_lru \
 	t/unit/test_manifest \
 	t/unit/test_model \
+	t/unit/test_negotiate \
 	t/unit/test_proto \
 	t/unit/test_proto_msg \
 	t/unit/test_proto_vectors \
 	t/unit/test_publish \
+	t/unit/test_redirects \
 	t/unit/test_roster \
 	t/unit/test_route \
 	t/unit/test_sched \
 	t/unit/test_sched_place \
 	t/unit/test_seq \
 	t/unit/test_sign \
+	t/unit/test_site \
 	t/unit/test_stats \
 	t/unit/test_text \
 	t/unit/test_tick \
@@ -152,6 +157,16 @@ t_unit_test_seq_SOURCES = t/unit/test_seq.c $(unit_common)
 t_unit_test_seq_LDADD = $(unit_libs)
 t_unit_test_stats_SOURCES = t/unit/test_stats.c $(unit_common)
 t_unit_test_stats_LDADD = $(unit_libs)
+t_unit_test_asset_SOURCES = t/unit/test_asset.c $(unit_common)
+t_unit_test_asset_LDADD = $(unit_libs)
+t_unit_test_headers_SOURCES = t/unit/test_headers.c $(unit_common)
+t_unit_test_headers_LDADD = $(unit_libs)
+t_unit_test_negotiate_SOURCES = t/unit/test_negotiate.c $(unit_common)
+t_unit_test_negotiate_LDADD = $(unit_libs)
+t_unit_test_redirects_SOURCES = t/unit/test_redirects.c $(unit_common)
+t_unit_test_redirects_LDADD = $(unit_libs)
+t_unit_test_site_SOURCES = t/unit/test_site.c $(unit_common)
+t_unit_test_site_LDADD = $(unit_libs)
 
 # Pieces of the scheduler.
 t_unit_test_hub_auth_SOURCES = t/unit/test_hub_auth.c $(unit_common)
