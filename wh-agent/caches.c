@@ -61,7 +61,7 @@ static apr_array_header_t *all_below(apr_pool_t *p, const char *top)
  */
 static int clear(apr_pool_t *p, const cache_t *cache, apr_status_t *rv, wh_err_t *err)
 {
-    static const char *const files[] = {"/url", "/blobs"};
+    static const char *const files[] = {"/url", "/blobs", "/variants"};
     int fd = open(apr_pstrcat(p, cache->dir, "/lock", NULL),
                   O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     int ours = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;

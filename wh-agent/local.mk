@@ -1,8 +1,9 @@
 # wh-agent: its part of the one Makefile
 noinst_LTLIBRARIES += wh-agent/libwhagent.la
-wh_agent_libwhagent_la_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(LWS_CFLAGS)
+wh_agent_libwhagent_la_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(LWS_CFLAGS) $(BROTLI_CFLAGS) $(ZSTD_CFLAGS) $(Z_CFLAGS)
 wh_agent_libwhagent_la_LDFLAGS = $(AM_LDFLAGS)
-wh_agent_libwhagent_la_LIBADD = libwh/libwh.la $(APR_LIBS) $(JANSSON_LIBS) $(CURL_LIBS) $(LWS_LIBS)
+wh_agent_libwhagent_la_LIBADD = libwh/libwh.la $(APR_LIBS) $(JANSSON_LIBS) $(CURL_LIBS) $(LWS_LIBS) \
+	$(BROTLI_LIBS) $(ZSTD_LIBS) $(Z_LIBS)
 wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/agent.c wh-agent/agent.h \
 	wh-agent/api.c wh-agent/api.h \
@@ -15,6 +16,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/cancel.c wh-agent/cancel.h \
 	wh-agent/catfile.c wh-agent/catfile.h \
 	wh-agent/cause.c wh-agent/cause.h \
+	wh-agent/compress.c wh-agent/compress.h \
 	wh-agent/conf.c wh-agent/conf.h \
 	wh-agent/deploy.c wh-agent/deploy.h \
 	wh-agent/dockerfile.c wh-agent/dockerfile.h \
@@ -49,6 +51,9 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/reach.c wh-agent/reach.h \
 	wh-agent/reconcile.c wh-agent/reconcile.h \
 	wh-agent/release.c wh-agent/release.h \
+	wh-agent/release_hash.c \
+	wh-agent/release_int.h \
+	wh-agent/release_send.c \
 	wh-agent/restart.c wh-agent/restart.h \
 	wh-agent/results.c wh-agent/results.h \
 	wh-agent/rotate.c wh-agent/rotate.h \
@@ -56,6 +61,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/run.c wh-agent/run.h \
 	wh-agent/source.c wh-agent/source.h \
 	wh-agent/thread.c wh-agent/thread.h \
+	wh-agent/variants.c wh-agent/variants.h \
 	wh-agent/wanted.c wh-agent/wanted.h \
 	wh-agent/work.h
 
@@ -83,11 +89,13 @@ t_tools_wh_agent_job_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la
 
 # Its units; t/unit/local.mk, which comes later, names the common parts.
-agent_units = t/unit/test_agent_cause t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep \
+agent_units = t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep \
 	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state
 agent_unit_libs = wh-agent/libwhagent.la $(unit_libs)
 t_unit_test_agent_cause_SOURCES = t/unit/test_agent_cause.c $(unit_common)
 t_unit_test_agent_cause_LDADD = $(agent_unit_libs)
+t_unit_test_agent_compress_SOURCES = t/unit/test_agent_compress.c $(unit_common)
+t_unit_test_agent_compress_LDADD = $(agent_unit_libs)
 t_unit_test_agent_dockerfile_SOURCES = t/unit/test_agent_dockerfile.c $(unit_common)
 t_unit_test_agent_dockerfile_LDADD = $(agent_unit_libs)
 t_unit_test_agent_engine_SOURCES = t/unit/test_agent_engine.c $(unit_common)

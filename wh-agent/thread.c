@@ -2,7 +2,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include "wh-agent/thread.h"
+
+#define LOW_NICE 10
+#define LOW_STACK ((size_t)(1024 * 1024)) /* the encoders take more than others do */
 
 typedef struct start_t {
     wh_thread_fn *fn;
@@ -47,6 +51,42 @@ apr_status_t wh_thread_start(wh_thread_fn *fn, void *data, wh_err_t *err)
     __atomic_sub_fetch(&running, 1, __ATOMIC_SEQ_CST);
     free(start);
     return wh_err_wrap(err, rc, 500, "internal", "cannot start a thread");
+}
+
+typedef struct low_t {
+    wh_thread_fn *fn;
+    void *data;
+} low_t;
+
+static void *run_low(void *arg)
+{
+    const low_t *low = arg;
+
+    /* Of this thread alone, as Linux has it. What it starts has it from here, too. */
+    (void)setpriority(PRIO_PROCESS, 0, LOW_NICE);
+    low->fn(low->data);
+    return NULL;
+}
+
+apr_status_t wh_thread_low(wh_thread_fn *fn, void *data, wh_err_t *err)
+{
+    low_t low = {.fn = fn, .data = data};
+    pthread_attr_t attr;
+    pthread_t thread;
+    sigset_t all, before;
+    int rc;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, LOW_STACK);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&thread, &attr, run_low, &low);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    if (rc != 0)
+        return wh_err_wrap(err, rc, 500, "internal", "cannot start a thread");
+    (void)pthread_join(thread, NULL);
+    return APR_SUCCESS;
 }
 
 int wh_thread_running(void)

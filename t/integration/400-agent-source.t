@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 use File::Path qw(make_path);
+use IO::Uncompress::Gunzip ();
 use POSIX qw(mkfifo);
 use WH::AgentJob;
 use WH::Wait qw(try_for);
@@ -31,6 +32,47 @@ sub fails {
     is($got->{code}, $code, "$what: $code") or diag explain $got;
     like($got->{detail}, $like // qr/\S/, "$what: says why");
     diag $got->{detail} if $ENV{WH_VERBOSE};
+    return;
+}
+
+# --- variants: made once, sent once, made again as they were where the server asks ---
+sub compressed {
+    my $id = new_app();
+    my $repo = $agent->repo('pages');
+    my $page = join '', map {"<p>paragraph $_ of many</p>\n"} 1 .. 300;
+    my $noise = join '', map { chr int rand 256 } 1 .. 4000;
+    $repo->commit({ 'page.html' => $page, 'same.html' => $page, 'same.bin' => $page, 'small.html' => 'x' x 255, 'noise.txt' => $noise,
+        'big.txt' => join('', map {"line $_\n"} 1 .. 60_000) });
+    $agent->requests;
+    my $got = $agent->run(app => $id, url => $repo->path);
+    is($got->{outcome}, 'succeeded', 'a release with compressed variants') or diag explain $got;
+    my %entry = map { $_->{path} => $_ } @{ $agent->manifest };
+    is(join(' ', sort keys %{ $entry{'page.html'}{variants} // {} }), 'br gzip zstd', 'a page comes with three');
+    is_deeply($entry{'same.html'}{variants}, $entry{'page.html'}{variants}, 'the same content with the same');
+    is_deeply([ map { $entry{$_}{variants} } qw(same.bin small.html noise.txt) ], [ (undef) x 3 ],
+        'not what is compressed already, small, or does not get smaller');
+    my $gzip = $entry{'page.html'}{variants}{gzip};
+    my $object = sub { my ($sha) = @_; open my $in, '<:raw', $agent->dir . "/objects/$sha" or return ''; local $/; return scalar <$in> };
+    my $plain = '';
+    IO::Uncompress::Gunzip::gunzip(\$object->($gzip->{sha256}) => \$plain);
+    is($plain, $page, 'the gzip variant says what its file says');
+    cmp_ok($_->{size}, '<', 0.2 * length $page, "and is small: $_->{size} of " . length $page) for values %{ $entry{'page.html'}{variants} };
+    is(scalar(grep {/^PUT/} $agent->requests), 4 + 2 * 3, 'each content and each variant is sent once');
+    like("@{ $got->{log} }", qr/3 files compressed in \d+ ms/, 'and the log says that it was done');
+    my $manifest = $agent->manifest;
+
+    $got = $agent->run(app => $id, url => $repo->path);
+    is_deeply($agent->manifest, $manifest, 'unchanged files have the same variants');
+    is(scalar(grep {/^PUT/} $agent->requests), 0, 'which are not sent');
+    unlike("@{ $got->{log} }", qr/compressed/, 'nor made');
+    unlink map { $agent->dir . "/objects/$_->{sha256}" } map { values %{ $_->{variants} } } @entry{qw(page.html big.txt)};
+    $got = $agent->run(app => $id, url => $repo->path);
+    is($got->{outcome}, 'succeeded', 'a server that lost the variants gets them again') or diag explain $got;
+    is(scalar(grep {/^PUT/} $agent->requests), 6, 'byte for byte, from git');
+    unlink $agent->dir . "/state/cache/$id/variants";
+    $got = $agent->run(app => $id, url => $repo->path);
+    is_deeply($agent->manifest, $manifest, 'without its notes the agent makes the same ones');
+    like("@{ $got->{log} }", qr/3 files compressed/, 'by compressing once more');
     return;
 }
 
@@ -60,6 +102,7 @@ sub fails {
     is($got->{outcome}, 'succeeded', 'a server that lost its objects gets them again');
     is(scalar(grep {/^PUT/} $agent->requests), 2, 'all of them, from git');
 
+    compressed();
     $got = $agent->run(app => $id, url => $repo->path, sha => $first);
     is($got->{result}{commit}{sha}, $first, 'XI12 a commit by its name is exactly that commit');
     fails($agent->run(app => $id, url => $repo->path, sha => 'a' x 40), 'ref_not_found', 'XI12 a commit that is not there', qr/aaaa/);

@@ -244,7 +244,8 @@ sub _answer {
         print {$fh} $body;
         close $fh;
         my %seen;
-        my @missing = grep { !-e "$objects/$_" && !$seen{$_}++ } map { $_->{sha256} } @$manifest;
+        my @missing = grep { !-e "$objects/$_" && !$seen{$_}++ }
+            map { ($_->{sha256}, map { $_->{sha256} } values %{ $_->{variants} // {} }) } @$manifest;
         my $release = $self->_release($manifest);
         return (200, encode_json({ release => $release, missing => \@missing }));
     }
@@ -263,11 +264,13 @@ sub _answer {
 sub _release {
     my ($self, $manifest) = @_;
     my %mime = (html => 'text/html;charset=utf-8', txt => 'text/plain;charset=utf-8');
-    my $text = "wisehost-manifest 1\n";
+    my $text = 'wisehost-manifest ' . ((grep { $_->{variants} } @$manifest) ? 2 : 1) . "\n";
     for my $e (sort { $a->{path} cmp $b->{path} } @$manifest) {
         my ($ext) = $e->{path} =~ /\.([a-z]+)$/;
         my $type = $mime{ $ext // '' } // 'application/octet-stream';
         $text .= "$e->{sha256} $e->{size} $type $e->{path}\n";
+        $text .= " $_->[0] $_->[1]{sha256} $_->[1]{size}\n"
+            for map { $e->{variants}{$_} ? [ $_, $e->{variants}{$_} ] : () } qw(br zstd gzip);
     }
     return substr sha256_hex($text), 0, 40;
 }

@@ -1,0 +1,62 @@
+/* What the files of a release on its way share. All of it belongs to the job's thread, or to the
+ * one that it waits for. */
+#ifndef WH_AGENT_RELEASE_INT_H
+#define WH_AGENT_RELEASE_INT_H
+
+#include <apr_hash.h>
+#include <apr_tables.h>
+#include "wh-agent/api.h"
+#include "wh-agent/blobs.h"
+#include "wh-agent/release.h"
+#include "wh-agent/variants.h"
+
+#define WH_RELEASE_KEEP_MAX                                                                        \
+    (2 * WH_MIB) /* of contents held between hashing and sending, all together */
+#define WH_RELEASE_SPOOL_MIN (1 * WH_MIB) /* a larger object goes through a file */
+
+typedef struct wh_release_file_t {
+    const char *path;
+    char oid[65];
+    apr_int64_t size;
+    unsigned mode;
+    int variants; /* it is of a kind that is compressed */
+} wh_release_file_t;
+
+/* A content that is held: it was made or read to be hashed, and is likely to be sent. */
+typedef struct wh_release_kept_t {
+    const char *data; /* NULL = in the spool, from `at` on */
+    apr_off_t at;
+    apr_int64_t n;
+} wh_release_kept_t;
+
+typedef struct wh_release_run_t {
+    wh_work_t *work;
+    apr_pool_t *p;
+    const wh_source_t *source;
+    apr_array_header_t *files; /* wh_release_file_t */
+    apr_int64_t bytes;
+    int left_out;
+    int has_index;
+    enum { WH_RELEASE_FITS, WH_RELEASE_TOO_MANY, WH_RELEASE_TOO_LARGE } fit;
+    wh_blobs_t *blobs;
+    wh_variants_t *variants;
+    apr_hash_t *kept; /* sha256 -> wh_release_kept_t */
+    apr_int64_t kept_bytes;
+    int spool; /* of variants, a file without a name; -1 = not made yet */
+    apr_off_t spooled;
+    wh_api_t *api;
+} wh_release_run_t;
+
+/* What is known of the variants of a file, NULL = nothing, or there are none. */
+const wh_variants_entry_t *wh_release_variants(const wh_release_run_t *r,
+                                               const wh_release_file_t *file);
+
+/* Each content that was never seen before is read, hashed and, where it is worth it, compressed:
+ * once. Codes: those of wh_source_read. */
+apr_status_t wh_release_hash(wh_release_run_t *r, wh_err_t *err) WH_MUST_CHECK;
+
+/* Announce, send what is missing, commit. */
+apr_status_t wh_release_upload(wh_release_run_t *r, const wh_manifest_t *m, wh_release_done_t *done,
+                               wh_err_t *err) WH_MUST_CHECK;
+
+#endif
