@@ -60,6 +60,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_sched.c libwh/wh_sched.h \
 	libwh/wh_seq.c libwh/wh_seq.h \
 	libwh/wh_site.c libwh/wh_site.h \
-	libwh/wh_stats.c libwh/wh_stats.h
+	libwh/wh_stats.c libwh/wh_stats.h \
+	libwh/wh_upstream.c libwh/wh_upstream.h
 
 EXTRA_DIST += libwh/README.md

@@ -7,19 +7,24 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/mod_wisehost.h \
 	mod_wisehost/wh_mod_check.c \
 	mod_wisehost/wh_mod_cmds.c \
+	mod_wisehost/wh_mod_answer.c \
 	mod_wisehost/wh_mod_conf.c \
 	mod_wisehost/wh_mod_conf.def \
 	mod_wisehost/wh_mod_data.h \
 	mod_wisehost/wh_mod_db.c \
 	mod_wisehost/wh_mod_forward.c \
+	mod_wisehost/wh_mod_hold.c \
 	mod_wisehost/wh_mod_host.c \
 	mod_wisehost/wh_mod_lru.h \
 	mod_wisehost/wh_mod_page.c \
 	mod_wisehost/wh_mod_problem.c \
 	mod_wisehost/wh_mod_proxy.c \
+	mod_wisehost/wh_mod_proxy.h \
 	mod_wisehost/wh_mod_release.c \
 	mod_wisehost/wh_mod_route.c \
-	mod_wisehost/wh_mod_static.c
+	mod_wisehost/wh_mod_static.c \
+	mod_wisehost/wh_mod_target.c \
+	mod_wisehost/wh_mod_upstream.c
 # The control plane.
 mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_agent.c \

@@ -91,6 +91,21 @@ static int transport_ok(const request_rec *r)
            wh_mod_is_loopback(r->connection->local_addr) || strcmp(r->uri, "/health") == 0;
 }
 
+int wh_mod_app_handler(request_rec *r, wh_mod_req_t *req)
+{
+    wh_err_t err = WH_ERR_INIT;
+
+    if (req->route->kind == WH_ROUTE_STATIC) {
+        return wh_mod_static_handler(r, req);
+    }
+    if (req->route->kind == WH_ROUTE_PROXY) {
+        return wh_mod_proxy_handler(r, req);
+    }
+    (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "maintenance",
+                     "This site is not being served at the moment.");
+    return wh_mod_page_send(r, &err);
+}
+
 static int handler(request_rec *r)
 {
     wh_mod_req_t *req;
@@ -112,15 +127,7 @@ static int handler(request_rec *r)
         }
         return wh_mod_api_handler(r);
     case WH_PLACE_APP:
-        if (req->route->kind == WH_ROUTE_STATIC) {
-            return wh_mod_static_handler(r, req);
-        }
-        if (req->route->kind == WH_ROUTE_PROXY) {
-            return wh_mod_proxy_handler(r, req);
-        }
-        (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "maintenance",
-                         "This site is not being served at the moment.");
-        return wh_mod_page_send(r, &err);
+        return wh_mod_app_handler(r, req);
     case WH_PLACE_UNKNOWN:
         return wh_mod_page_unknown(r);
     case WH_PLACE_UNAVAILABLE:

@@ -97,6 +97,11 @@ static const char *parse_targets(apr_pool_t *p, const char *arg, int *out)
     return parse_range(p, arg, 1, 10000, "number of targets", out);
 }
 
+static const char *parse_hold(apr_pool_t *p, const char *arg, int *out)
+{
+    return parse_range(p, arg, 0, 10000, "number of requests", out);
+}
+
 /* NULL, or the message when the directive stands where it may not. */
 static const char *check_context(cmd_parms *cmd, const wh_cmd_t *desc)
 {

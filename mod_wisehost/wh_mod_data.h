@@ -20,14 +20,16 @@ typedef enum wh_place_e {
     WH_PLACE_HUB          /* being forwarded to the scheduler's socket */
 } wh_place_e;
 
-struct wh_target_t;
+struct wh_attempt_t;
 
 typedef struct wh_mod_req_t {
     wh_place_e place;
-    const wh_route_t *route;    /* copied into r->pool; set for WH_PLACE_APP only */
-    const char *path;           /* decoded path within the app, begins with '/' */
-    const char *mount;          /* URL path before it, "" when the app has the whole host */
-    struct wh_target_t *target; /* upstream of the attempt under way, or NULL */
+    const wh_route_t *route;      /* copied into r->pool; set for WH_PLACE_APP only */
+    const char *path;             /* decoded path within the app, begins with '/' */
+    const char *mount;            /* URL path before it, "" when the app has the whole host */
+    const char *name;             /* key of the route in the table */
+    struct wh_attempt_t *attempt; /* at an upstream, under way, or NULL */
+    const char *cookie;           /* Set-Cookie of the answer, or NULL */
 } wh_mod_req_t;
 
 /* The decision about r, NULL when there is none. */
@@ -50,6 +52,9 @@ typedef enum wh_mod_route_rc_e {
 /* Looks a normalised host name up; *out is in r->pool. Never blocks on anything but a short mutex.
  */
 wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_route_t **out);
+/* The same at another time than that of the request, *out in p: for who looks again. */
+wh_mod_route_rc_e wh_mod_route_find_in(request_rec *r, apr_pool_t *p, apr_time_t now,
+                                       const char *name, const wh_route_t **out);
 
 /* ---- hooks of the data plane: wh_mod_host.c ------------------------------------------------ */
 
@@ -60,6 +65,9 @@ int wh_mod_host_type_checker(request_rec *r);
 int wh_mod_host_fixups(request_rec *r);
 
 /* ---- generators ----------------------------------------------------------------------------- */
+
+/* Answers with what req->route says: files, an application, a page. mod_wisehost.c. */
+int wh_mod_app_handler(request_rec *r, wh_mod_req_t *req);
 
 void wh_mod_static_child_init(apr_pool_t *pchild, server_rec *s);
 /* Answers from the release of req->route. OK, DONE or an HTTP status. */

@@ -122,10 +122,11 @@ static int hostile(const char *host, const char *base)
     return 0;
 }
 
-static void use_route(request_rec *r, const wh_route_t *route)
+static void use_route(request_rec *r, const char *name, const wh_route_t *route)
 {
     wh_mod_req_t *req = wh_mod_data_make(r, WH_PLACE_APP);
 
+    req->name = name;
     req->route = route;
     apr_table_setn(r->notes, "wh-app", route->slug);
     apr_table_setn(r->notes, "wh-deployment", route->deployment_id);
@@ -143,7 +144,7 @@ static int place_engine_host(request_rec *r, const char *name, const char *base)
 
     rc = wh_mod_route_find(r, name, &route);
     if (rc == WH_MOD_ROUTE_FOUND) {
-        use_route(r, route);
+        use_route(r, name, route);
         return OK;
     }
     if (!under) {
@@ -174,6 +175,7 @@ static int place_mounted(request_rec *r, const char *slug, const char *path, con
 {
     const char *base = wh_mod_conf_base_domain(r->server);
     const wh_route_t *route = NULL;
+    const char *name;
     wh_mod_req_t *req;
     wh_mod_route_rc_e rc;
 
@@ -181,10 +183,10 @@ static int place_mounted(request_rec *r, const char *slug, const char *path, con
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0130: WiseHostApp needs WiseHostBaseDomain");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    rc = wh_mod_route_find(
-        r, apr_pstrcat(r->pool, wh_host_label_app(r->pool, slug), ".", base, NULL), &route);
+    name = apr_pstrcat(r->pool, wh_host_label_app(r->pool, slug), ".", base, NULL);
+    rc = wh_mod_route_find(r, name, &route);
     if (rc == WH_MOD_ROUTE_FOUND) {
-        use_route(r, route);
+        use_route(r, name, route);
         req = wh_mod_data_get(r);
     } else {
         req =

@@ -1,263 +1,85 @@
 /*
- * Upstreams through mod_proxy_http, over workers that this module makes itself.
+ * Applications behind mod_proxy_http: which upstream gets the request, what happens when it does
+ * not answer, and what the visitor is told then.
  *
- * mod_proxy's generic worker keeps no connection, and workers of the configuration cannot follow a
- * deployment. So each target (address:port, or the scheduler's socket) gets a proxy_worker of its
- * own on first use, in a pool of its own; the pre_request hook of mod_proxy is handed that worker.
- * An LRU of WiseHostProxyTargets bounds them; one that no request holds falls out with its
- * connections.
- *
- * mod_proxy's three functions are looked up at start, so that a server without mod_proxy gets a
- * sentence instead of an unresolved symbol, and LoadModule may come in any order.
+ * The pre_request hook of mod_proxy is handed the worker of the attempt under way (wh_mod_target),
+ * so that everything else is done as for any ProxyPass.
  */
 #include <dlfcn.h>
 
 #include <apr_atomic.h>
-#include <apr_hash.h>
 #include <apr_strings.h>
-#include <apr_thread_mutex.h>
+#include <util_cookies.h>
 
-#include <mod_proxy.h>
+#include "libwh/wh_sign.h"
+#include "mod_wisehost/wh_mod_proxy.h"
 
-#include "mod_wisehost/wh_mod_data.h"
-#include "mod_wisehost/wh_mod_lru.h"
+#define WH_PROXY_COOKIE "__wh-up"
+#define WH_PROXY_RETRY_S 5       /* another upstream is begun with within that time only */
+#define WH_PROXY_TURNS 4         /* routes that one request may go through */
+#define WH_PROXY_CLIENT_GONE 499 /* of the access log: nobody is there to read it */
 
-#define WH_PROXY_CONNECT_S 3
-#define WH_PROXY_TTL_S 4           /* below the 5 s after which node closes an idle connection */
-#define WH_PROXY_KEEP 2            /* idle connections a target */
-#define WH_PROXY_IDLE_S 60         /* a target unused that long is dropped with its sockets */
-#define WH_PROXY_HUB_TIMEOUT_S 120 /* above the 75 s in which the hub misses a pong */
-#define WH_PROXY_ATTEMPTS 3
-
-typedef __typeof__(ap_proxy_define_worker) wh_define_worker_fn;
-typedef __typeof__(ap_proxy_initialize_worker) wh_initialize_worker_fn;
 typedef __typeof__(proxy_hook_pre_request) wh_hook_pre_request_fn;
 
-typedef struct wh_target_t wh_target_t;
-struct wh_target_t {
-    wh_mod_lru_t link; /* first member */
-    wh_target_t *next_dead;
-    apr_pool_t *pool;
-    const char *key;
-    const char *socket; /* unix socket, NULL for TCP */
-    proxy_worker *worker;
-    int users;
-    apr_time_t last_used;
-};
-
-typedef struct wh_proxy_child_t {
-    apr_thread_mutex_t *lock;
-    server_rec *server;
-    apr_hash_t *by_key;
-    wh_mod_lru_t lru;
-    int n;
-    int max;
-} wh_proxy_child_t;
-
 /* Set in post_config, read-only afterwards. */
-static wh_define_worker_fn *define_worker;
-static wh_initialize_worker_fn *initialize_worker;
-static ap_conf_vector_t *preserve_host; /* only mod_proxy's slot is filled */
+static module *proxy_mod; /* NULL without mod_proxy */
+static size_t section_bytes;
+static unsigned char sticky_key[WH_UPSTREAM_KEY_LEN];
 
-static wh_proxy_child_t child;
-static apr_uint32_t turn; /* rotates through upstreams of equal standing */
+static apr_uint32_t turn; /* rotates through upstreams; of this child */
 
-static wh_target_t *entry_of(wh_mod_lru_t *node)
+/* One request on its way. */
+typedef struct wh_trip_t {
+    const char *path_query;
+    apr_time_t retry_until;
+    int idempotent; /* and without a body: it may be sent twice (RFC 9110, 9.2.2) */
+    int retries;
+    int repeated; /* once at the same upstream, because a kept connection was closed meanwhile */
+    int refused;  /* no upstream took a connection */
+    int gone;
+} wh_trip_t;
+
+/* The same for all front ends that share the root key; without the API, of this server's life. */
+static void make_sticky_key(void)
 {
-    return (wh_target_t *)(void *)node;
-}
+    const wh_keys_t *keys = wh_mod_keys();
+    unsigned char *kept = ap_retained_data_get("wisehost-sticky");
 
-static void *find_symbol(const char *name)
-{
-    return dlsym(RTLD_DEFAULT, name);
+    if (keys != NULL && wh_sign_hkdf(keys->hub_assertion, WH_KEY_LEN, "wisehost-sticky-v1",
+                                     sticky_key, sizeof(sticky_key)) == APR_SUCCESS) {
+        return;
+    }
+    if (kept == NULL) {
+        kept = ap_retained_data_create("wisehost-sticky", sizeof(sticky_key));
+        if (apr_generate_random_bytes(kept, sizeof(sticky_key)) != APR_SUCCESS) {
+            memset(kept, 0, sizeof(sticky_key)); /* then a visitor may choose his replica */
+        }
+    }
+    memcpy(sticky_key, kept, sizeof(sticky_key));
 }
 
 void wh_mod_proxy_post_config(apr_pool_t *pconf, server_rec *s)
 {
-    module *mod = ap_find_linked_module("mod_proxy.c");
-    proxy_dir_conf *dir;
+    int last = 0;
 
-    (void)s;
-    define_worker = NULL;
-    initialize_worker = NULL;
-    preserve_host = NULL;
-    if (mod == NULL) {
+    proxy_mod = ap_find_linked_module("mod_proxy.c");
+    if (proxy_mod == NULL || !wh_mod_target_post_config()) {
+        proxy_mod = NULL;
         return;
     }
-    *(void **)(void *)&define_worker = find_symbol("ap_proxy_define_worker");
-    *(void **)(void *)&initialize_worker = find_symbol("ap_proxy_initialize_worker");
-    /* ProxyPreserveHost for our requests only: merged over whatever the section says. */
-    preserve_host = ap_create_per_dir_config(pconf);
-    dir = mod->create_dir_config(pconf, NULL);
-    dir->preserve_host = 1;
-    dir->preserve_host_set = 1;
-    ap_set_module_config(preserve_host, mod, dir);
-}
-
-static apr_status_t child_exit(void *data)
-{
-    wh_proxy_child_t *c = data;
-
-    while (c->lru.next != &c->lru) {
-        wh_target_t *t = entry_of(c->lru.next);
-        wh_mod_lru_remove(&t->link);
-        apr_pool_destroy(t->pool);
+    for (const module *m = ap_top_module; m != NULL; m = m->next) {
+        last = m->module_index > last ? m->module_index : last;
     }
-    c->lock = NULL;
-    return APR_SUCCESS;
+    section_bytes = ((size_t)last + 1) * sizeof(void *);
+    make_sticky_key();
+    wh_mod_upstream_post_config(pconf, s);
 }
 
 void wh_mod_proxy_child_init(apr_pool_t *pchild, server_rec *s)
 {
-    memset(&child, 0, sizeof(child));
-    wh_mod_lru_init(&child.lru);
-    child.server = s;
-    child.max = wh_mod_conf_proxy_targets(s);
-    child.by_key = apr_hash_make(pchild);
-    if (apr_thread_mutex_create(&child.lock, APR_THREAD_MUTEX_DEFAULT, pchild) != APR_SUCCESS) {
-        child.lock = NULL;
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "WH0160: no mutex for upstreams");
-        return;
-    }
-    apr_pool_cleanup_register(pchild, &child, child_exit, apr_pool_cleanup_null);
-}
-
-/* A pool that several threads may make subpools of, and any thread may destroy. */
-static apr_pool_t *target_pool(void)
-{
-    apr_allocator_t *allocator = NULL;
-    apr_thread_mutex_t *mutex = NULL;
-    apr_pool_t *pool = NULL;
-
-    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
-        return NULL;
-    }
-    apr_allocator_max_free_set(allocator, 64 * 1024);
-    if (apr_pool_create_unmanaged_ex(&pool, NULL, allocator) != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return NULL;
-    }
-    apr_allocator_owner_set(allocator, pool);
-    if (apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT, pool) != APR_SUCCESS) {
-        apr_pool_destroy(pool);
-        return NULL;
-    }
-    apr_allocator_mutex_set(allocator, mutex);
-    apr_pool_tag(pool, "wisehost_target");
-    return pool;
-}
-
-static void worker_settings(proxy_worker_shared *s, const char *socket)
-{
-    s->smax = WH_PROXY_KEEP;
-    s->ttl = apr_time_from_sec(WH_PROXY_TTL_S);
-    s->conn_timeout = apr_time_from_sec(WH_PROXY_CONNECT_S);
-    s->conn_timeout_set = 1;
-    apr_cpystrn(s->upgrade, "websocket", sizeof(s->upgrade));
-    if (socket != NULL) {
-        s->timeout = apr_time_from_sec(WH_PROXY_HUB_TIMEOUT_S);
-        s->timeout_set = 1;
-    }
-}
-
-static wh_target_t *target_make(const char *key, const char *url, const char *socket)
-{
-    apr_pool_t *pool = target_pool();
-    wh_target_t *t;
-    const char *msg;
-
-    if (pool == NULL) {
-        return NULL;
-    }
-    t = apr_pcalloc(pool, sizeof(*t));
-    t->pool = pool;
-    t->key = apr_pstrdup(pool, key);
-    t->socket = socket != NULL ? apr_pstrdup(pool, socket) : NULL;
-    msg = define_worker(pool, &t->worker, NULL, NULL, url, 0);
-    if (msg == NULL) {
-        worker_settings(t->worker->s, socket);
-        if (initialize_worker(t->worker, child.server, pool) == APR_SUCCESS) {
-            return t;
-        }
-        msg = "not initialised";
-    }
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, child.server, "WH0161: upstream %s: %s", url, msg);
-    apr_pool_destroy(pool);
-    return NULL;
-}
-
-/* Holding the lock: unlinks from the end what is over the cap or long unused, as far as nobody
- * holds it; chained to *dead for the caller to destroy without the lock. */
-static void trim(wh_proxy_child_t *c, apr_time_t now, wh_target_t **dead)
-{
-    wh_mod_lru_t *node = c->lru.prev;
-
-    while (node != &c->lru) {
-        wh_target_t *t = entry_of(node);
-        wh_mod_lru_t *before = node->prev;
-        int old = now - t->last_used > apr_time_from_sec(WH_PROXY_IDLE_S);
-
-        if (c->n <= c->max && !old) {
-            return;
-        }
-        if (t->users == 0) {
-            wh_mod_lru_remove(&t->link);
-            apr_hash_set(c->by_key, t->key, APR_HASH_KEY_STRING, NULL);
-            c->n--;
-            t->next_dead = *dead;
-            *dead = t;
-        }
-        node = before;
-    }
-}
-
-static apr_status_t target_release(void *data)
-{
-    wh_target_t *t = data;
-
-    apr_thread_mutex_lock(child.lock);
-    t->users--;
-    apr_thread_mutex_unlock(child.lock);
-    return APR_SUCCESS;
-}
-
-/* The target of this key, made when it is new, held until r->pool ends. NULL when it cannot be. */
-static wh_target_t *target_acquire(request_rec *r, const char *key, const char *url,
-                                   const char *socket)
-{
-    wh_target_t *dead = NULL;
-    wh_target_t *t;
-
-    if (child.lock == NULL || define_worker == NULL || initialize_worker == NULL) {
-        return NULL;
-    }
-    apr_thread_mutex_lock(child.lock);
-    t = apr_hash_get(child.by_key, key, APR_HASH_KEY_STRING);
-    if (t != NULL) {
-        wh_mod_lru_remove(&t->link);
-    } else {
-        t = target_make(key, url, socket);
-        if (t != NULL) {
-            apr_hash_set(child.by_key, t->key, APR_HASH_KEY_STRING, t);
-            child.n++;
-        }
-    }
-    if (t != NULL) {
-        wh_mod_lru_push(&child.lru, &t->link);
-        t->users++;
-        t->last_used = r->request_time;
-    }
-    trim(&child, r->request_time, &dead);
-    apr_thread_mutex_unlock(child.lock);
-    while (dead != NULL) {
-        wh_target_t *next = dead->next_dead;
-        apr_pool_destroy(dead->pool);
-        dead = next;
-    }
-    if (t != NULL) {
-        apr_pool_cleanup_register(r->pool, t, target_release, apr_pool_cleanup_null);
-    }
-    return t;
+    wh_mod_target_child_init(pchild, s);
+    wh_mod_hold_child_init(s);
+    turn = (apr_uint32_t)getpid(); /* prefork: children must not begin with the same one each */
 }
 
 /* mod_proxy asks which worker serves r: ours, when this request is ours. */
@@ -265,16 +87,17 @@ static int pre_request(proxy_worker **worker, proxy_balancer **balancer, request
                        proxy_server_conf *conf, char **url)
 {
     const wh_mod_req_t *req = wh_mod_data_get(r);
+    const wh_target_t *target = req != NULL && req->attempt != NULL ? req->attempt->target : NULL;
 
     (void)conf;
     (void)url;
-    if (req == NULL || req->target == NULL) {
+    if (target == NULL) {
         return DECLINED;
     }
     *balancer = NULL;
-    *worker = req->target->worker;
-    if (req->target->socket != NULL) {
-        apr_table_setn(r->notes, "uds_path", req->target->socket);
+    *worker = target->worker;
+    if (target->socket != NULL) {
+        apr_table_setn(r->notes, "uds_path", target->socket);
     }
     return OK;
 }
@@ -283,29 +106,59 @@ void wh_mod_proxy_register(void)
 {
     wh_hook_pre_request_fn *hook = NULL;
 
-    *(void **)(void *)&hook = find_symbol("proxy_hook_pre_request");
+    *(void **)(void *)&hook = dlsym(RTLD_DEFAULT, "proxy_hook_pre_request");
     if (hook != NULL) {
         hook(pre_request, NULL, NULL, APR_HOOK_FIRST);
     }
+    wh_mod_answer_register();
+}
+
+/* The section's configuration with ProxyPreserveHost On, for this request alone. A copy of its
+ * table of pointers, not a merge: that would run every module's merge function for each request. */
+static ap_conf_vector_t *preserving_host(request_rec *r)
+{
+    ap_conf_vector_t *section = apr_pmemdup(r->pool, r->per_dir_config, section_bytes);
+    const proxy_dir_conf *theirs = ap_get_module_config(r->per_dir_config, proxy_mod);
+    proxy_dir_conf *dir = apr_pmemdup(r->pool, theirs, sizeof(*dir));
+
+    dir->preserve_host = 1;
+    dir->preserve_host_set = 1;
+    ap_set_module_config(section, proxy_mod, dir);
+    return section;
 }
 
 /*
  * One attempt. ap_run_handler and not ap_invoke_handler: filters were inserted once already. What
  * comes back other than OK or DONE is an error before the first byte to the client.
  */
-static int attempt(request_rec *r, wh_mod_req_t *req, const char *host, const char *path_query)
+static int attempt(request_rec *r, wh_mod_req_t *req, wh_attempt_t *at, const char *path_query)
 {
     const char *handler = r->handler;
+    const struct ap_logconf *log = r->log;
+    apr_table_t *headers = r->headers_out;
+    apr_table_t *trailers = r->trailers_out;
     int rc;
 
-    r->filename = apr_pstrcat(r->pool, "proxy:http://", host, path_query, NULL);
+    r->filename = apr_pstrcat(r->pool, "proxy:http://", at->target->name, path_query, NULL);
     r->proxyreq = PROXYREQ_REVERSE;
     r->handler = "proxy-server";
+    req->attempt = at;
     rc = ap_run_handler(r);
-    req->target = NULL;
+    req->attempt = NULL;
     r->handler = handler;
+    r->log = log;
+    if (at->hidden) {
+        r->connection->keepalives = at->keepalives;
+    }
+    if (rc == HTTP_BAD_GATEWAY && at->late) {
+        rc = HTTP_GATEWAY_TIME_OUT;
+    }
     if (rc != OK && rc != DONE && rc != SUSPENDED) {
         r->proxyreq = PROXYREQ_NONE;
+        r->headers_out = headers; /* mod_proxy put the answer's there, as far as it came */
+        r->trailers_out = trailers;
+        r->status = HTTP_OK;
+        r->status_line = NULL;
         apr_table_unset(r->notes, "error-notes");
         apr_table_unset(r->notes, "verbose-error-to");
         apr_table_unset(r->notes, "uds_path");
@@ -338,51 +191,152 @@ static const char *upstream_path(request_rec *r, const wh_mod_req_t *req)
     return r->args != NULL ? apr_pstrcat(r->pool, path, "?", r->args, NULL) : path;
 }
 
-/* The upstream to begin with: rotates, each as often as its weight says. */
-static int first_upstream(const wh_route_t *route)
+static const char *authority_of(apr_pool_t *p, const wh_route_upstream_t *up)
 {
-    apr_uint32_t total = 0;
-    apr_uint32_t at;
-    int i;
+    const char *port = apr_itoa(p, up->port);
 
-    for (i = 0; i < route->n_upstreams; i++) {
-        total += (apr_uint32_t)route->upstreams[i].weight;
-    }
-    if (total == 0) {
-        return 0;
-    }
-    at = apr_atomic_inc32(&turn) % total;
-    for (i = 0; i < route->n_upstreams; i++) {
-        apr_uint32_t weight = (apr_uint32_t)route->upstreams[i].weight;
-        if (at < weight) {
-            return i;
-        }
-        at -= weight;
-    }
-    return 0;
+    return ap_strchr_c(up->address, ':') != NULL
+               ? apr_pstrcat(p, "[", up->address, "]:", port, NULL)
+               : apr_pstrcat(p, up->address, ":", port, NULL);
 }
 
-static int try_upstream(request_rec *r, wh_mod_req_t *req, int i, const char *path_query)
+/* The cookie that brings this visitor back to upstream i. */
+static const char *sticky_cookie(request_rec *r, const wh_mod_req_t *req, int i)
 {
-    const wh_route_upstream_t *up = &req->route->upstreams[i];
-    const char *host;
+    const char *proto = apr_table_get(r->headers_in, "X-Forwarded-Proto");
+    char tag[WH_UPSTREAM_TAG_LEN + 1];
 
-    if (ap_strchr_c(up->address, ':') != NULL) {
-        host = apr_psprintf(r->pool, "[%s]:%d", up->address, up->port);
-    } else {
-        host = apr_psprintf(r->pool, "%s:%d", up->address, up->port);
+    wh_upstream_tag(sticky_key, req->route, i, tag);
+    return apr_pstrcat(r->pool, WH_PROXY_COOKIE "=", tag,
+                       "; Path=", *req->mount != '\0' ? ap_escape_uri(r->pool, req->mount) : "/",
+                       "; HttpOnly; SameSite=Lax",
+                       proto != NULL && ap_cstr_casecmp(proto, "https") == 0 ? "; Secure" : "",
+                       NULL);
+}
+
+/* The upstream that the visitor's cookie names, -1 for none. The application does not see it. */
+static int stuck_to(request_rec *r, const wh_route_t *route)
+{
+    const char *tag = NULL;
+
+    if (!(route->flags & WH_ROUTE_STICKY) ||
+        ap_cookie_read(r, WH_PROXY_COOKIE, &tag, 1) != APR_SUCCESS || tag == NULL) {
+        return -1;
     }
-    req->target = target_acquire(r, host, apr_pstrcat(r->pool, "http://", host, "/", NULL), NULL);
-    if (req->target == NULL) {
+    return wh_upstream_by_tag(sticky_key, route, tag);
+}
+
+/* The upstreams of a route as one request sees them. */
+typedef struct wh_choice_t {
+    wh_slot_t *slots[WH_ROUTE_UPSTREAMS_MAX];
+    int order[WH_ROUTE_UPSTREAMS_MAX];
+    int stuck;
+    int probe; /* the one that this request tries because its rest is over, -1 for none */
+} wh_choice_t;
+
+static void choose(const wh_route_t *route, apr_time_t now, wh_choice_t *choice)
+{
+    wh_upstream_state_t states[WH_ROUTE_UPSTREAMS_MAX];
+
+    choice->probe = -1;
+    for (int i = 0; i < route->n_upstreams; i++) {
+        choice->slots[i] = wh_mod_upstream_slot(&route->upstreams[i], now);
+        states[i] = wh_mod_upstream_state(choice->slots[i]);
+        if (route->n_upstreams == 1 || states[i].failures == 0 || states[i].rests_until > now) {
+            continue;
+        }
+        /* One request finds out whether it is there again; for the others it goes on resting. */
+        if (choice->probe < 0 && (choice->stuck < 0 || choice->stuck == i) &&
+            wh_mod_upstream_probe(choice->slots[i], now)) {
+            choice->probe = i;
+        } else {
+            states[i].rests_until = now + 1;
+        }
+    }
+    (void)wh_upstream_order(route, states, now, apr_atomic_inc32(&turn),
+                            choice->probe >= 0 ? choice->probe : choice->stuck, choice->order);
+}
+
+static int try_upstream(request_rec *r, wh_mod_req_t *req, const wh_choice_t *choice, int i,
+                        wh_attempt_t *at, const char *path_query)
+{
+    wh_target_ask_t ask = {.name = authority_of(r->pool, &req->route->upstreams[i]),
+                           .timeout_s = req->route->timeout_s};
+    wh_slot_t *slot = choice->slots[i];
+    apr_time_t begun_at = r->request_time;
+    apr_uint64_t begun;
+    int rc;
+
+    memset(at, 0, sizeof(*at));
+    at->target = wh_mod_target_acquire(r, &ask);
+    if (at->target == NULL) {
         return HTTP_SERVICE_UNAVAILABLE;
     }
-    return attempt(r, req, host, path_query);
+    req->cookie = (req->route->flags & WH_ROUTE_STICKY) && i != choice->stuck
+                      ? sticky_cookie(r, req, i)
+                      : NULL;
+    apr_table_setn(r->notes, "wh-upstream", at->target->name);
+    begun = wh_mod_upstream_begin(slot, begun_at);
+    rc = attempt(r, req, at, path_query);
+    if (at->sent) {
+        wh_mod_upstream_reached(slot);
+    } else if (rc == HTTP_SERVICE_UNAVAILABLE) {
+        wh_mod_upstream_refused(slot, apr_time_now(), i == choice->probe);
+    }
+    wh_mod_upstream_end(slot, begun, rc != OK && rc != DONE && !at->gone);
+    return rc;
 }
 
-static int upstream_error(request_rec *r, const wh_mod_req_t *req, int rc)
+/*
+ * Whether a failed attempt may be followed by another. 503 before anything was sent means that no
+ * connection was made, and mod_proxy keeps what it read of the body. Otherwise the application may
+ * have acted on it already; and who took too long was given the time that there is.
+ */
+static int may_go_on(const wh_trip_t *trip, const wh_attempt_t *at, int rc)
+{
+    if (at->gone || at->late || apr_time_now() > trip->retry_until) {
+        return 0;
+    }
+    if (rc == HTTP_SERVICE_UNAVAILABLE && !at->sent) {
+        return 1;
+    }
+    return trip->idempotent && (rc == HTTP_BAD_GATEWAY || rc == HTTP_SERVICE_UNAVAILABLE ||
+                                (rc == HTTP_GATEWAY_TIME_OUT && !at->sent));
+}
+
+static int try_route(request_rec *r, wh_mod_req_t *req, wh_trip_t *trip)
+{
+    const wh_route_t *route = req->route;
+    wh_choice_t choice;
+    wh_attempt_t at = {.target = NULL};
+    int rc = HTTP_SERVICE_UNAVAILABLE;
+
+    choice.stuck = route->n_upstreams > 1 ? stuck_to(r, route) : -1;
+    choose(route, r->request_time, &choice);
+    trip->refused = 1;
+    for (int k = 0; k < route->n_upstreams; k++) {
+        rc = try_upstream(r, req, &choice, choice.order[k], &at, trip->path_query);
+        trip->gone = at.gone;
+        trip->refused = trip->refused && rc == HTTP_SERVICE_UNAVAILABLE && !at.sent;
+        if (rc == OK || rc == DONE || rc == SUSPENDED || !may_go_on(trip, &at, rc)) {
+            break;
+        }
+        if (at.reused && !at.answered && !trip->repeated) {
+            trip->repeated = 1;
+            k--;
+        } else if (k + 1 == route->n_upstreams) {
+            break;
+        }
+        trip->retries++;
+    }
+    return rc;
+}
+
+static int upstream_error(request_rec *r, wh_mod_req_t *req, int rc)
 {
     wh_err_t err = WH_ERR_INIT;
 
+    apr_table_unset(r->notes, "wh-upstream");
     ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                   "WH0162: app %s, deployment %s: no upstream answered (%d)", req->route->slug,
                   req->route->deployment_id, rc);
@@ -395,37 +349,100 @@ static int upstream_error(request_rec *r, const wh_mod_req_t *req, int rc)
         (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "upstream_unreachable",
                          "The application does not answer. Try again soon.");
     }
+    req->cookie = NULL;
     return wh_mod_page_send(r, &err);
+}
+
+static int switching(request_rec *r, wh_hold_e what)
+{
+    wh_err_t err = WH_ERR_INIT;
+
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "a switch is under way: %s",
+                  what == WH_HOLD_FULL ? "too many requests wait" : "waited long enough");
+    (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "switching",
+                     "The application is being switched. Try again soon.");
+    return wh_mod_page_send(r, &err);
+}
+
+static int client_gone(request_rec *r)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "the client left before there was an answer");
+    r->connection->keepalive = AP_CONN_CLOSE;
+    r->status = WH_PROXY_CLIENT_GONE;
+    r->status_line = NULL;
+    return OK;
+}
+
+/* Another route since translate_name: of the same name, so that the same access rules hold. */
+static void follow(request_rec *r, const wh_mod_req_t *req)
+{
+    apr_table_setn(r->notes, "wh-app", req->route->slug);
+    apr_table_setn(r->notes, "wh-deployment", req->route->deployment_id);
+}
+
+/* Through the upstreams of the route, and of the one after it when a switch came in between. *rc is
+ * what to return when the result is 0, else the route is no proxy's any more. */
+static int travel(request_rec *r, wh_mod_req_t *req, wh_trip_t *trip, int *rc)
+{
+    apr_time_t until = r->request_time + apr_time_from_sec(req->route->hold_s);
+
+    for (int n = 0;; n++) {
+        int held = (req->route->flags & WH_ROUTE_HOLD) != 0;
+        wh_hold_e what;
+
+        *rc = held ? HTTP_SERVICE_UNAVAILABLE : try_route(r, req, trip);
+        if ((!held && !trip->refused) || n == WH_PROXY_TURNS) {
+            return 0;
+        }
+        what = wh_mod_hold(r, req, until);
+        if (what == WH_HOLD_GO) {
+            follow(r, req);
+            if (req->route->kind != WH_ROUTE_PROXY) {
+                return 1;
+            }
+            continue;
+        }
+        trip->gone = what == WH_HOLD_GONE;
+        if (what == WH_HOLD_OVER && held && req->route->n_upstreams > 0) {
+            *rc = try_route(r, req, trip); /* rather than nothing */
+        } else if (what == WH_HOLD_FULL || what == WH_HOLD_OVER) {
+            *rc = switching(r, what);
+        }
+        return 0;
+    }
 }
 
 int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req)
 {
-    const wh_route_t *route = req->route;
-    const char *path_query = upstream_path(r, req);
-    int safe = r->method_number == M_GET && !ap_request_has_body(r);
-    int at = first_upstream(route);
+    wh_trip_t trip = {.retry_until = r->request_time + apr_time_from_sec(WH_PROXY_RETRY_S)};
     int rc = HTTP_SERVICE_UNAVAILABLE;
-    int n;
 
-    if (preserve_host == NULL) {
+    if (proxy_mod == NULL) {
         return upstream_error(r, req, rc); /* no mod_proxy, and only WiseHostApp to want it */
     }
     rc = wh_mod_forward_check(r);
     if (rc != OK) {
         return rc;
     }
+    trip.path_query = upstream_path(r, req);
+    trip.idempotent = (r->method_number == M_GET || r->method_number == M_OPTIONS ||
+                       r->method_number == M_PUT || r->method_number == M_DELETE) &&
+                      !ap_request_has_body(r);
     wh_mod_forward_headers(r, req);
-    rc = HTTP_SERVICE_UNAVAILABLE;
-    r->per_dir_config = ap_merge_per_dir_configs(r->pool, r->per_dir_config, preserve_host);
-    /*
-     * 503 means that no connection was made, and mod_proxy keeps what it read of the body for a
-     * next attempt. 502 means that it was made and lost: only a GET goes elsewhere then.
-     */
-    for (n = 0; n < route->n_upstreams && n < WH_PROXY_ATTEMPTS; n++) {
-        rc = try_upstream(r, req, (at + n) % route->n_upstreams, path_query);
-        if (rc != HTTP_SERVICE_UNAVAILABLE && !(rc == HTTP_BAD_GATEWAY && safe)) {
-            break;
-        }
+    if (apr_table_get(r->headers_in, "Transfer-Encoding") != NULL) {
+        /* Handed on as it comes: the other side may answer before the end. */
+        apr_table_setn(r->subprocess_env, "proxy-prefetch-nonblocking", "1");
+    }
+    r->per_dir_config = preserving_host(r);
+    wh_mod_answer_insert(r, req);
+    if (travel(r, req, &trip, &rc)) {
+        return wh_mod_app_handler(r, req);
+    }
+    if (trip.retries > 0) {
+        apr_table_setn(r->notes, "wh-retries", apr_itoa(r->pool, trip.retries));
+    }
+    if (trip.gone) {
+        return client_gone(r);
     }
     if (rc == HTTP_SERVICE_UNAVAILABLE || rc == HTTP_BAD_GATEWAY || rc == HTTP_GATEWAY_TIME_OUT) {
         return upstream_error(r, req, rc);
@@ -435,17 +452,21 @@ int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req)
 
 int wh_mod_proxy_hub(request_rec *r, const char *path_query)
 {
+    wh_target_ask_t ask = {.name = "localhost", .socket = wh_mod_conf_hub_socket(r->server)};
     wh_mod_req_t *req = wh_mod_data_get(r);
+    wh_attempt_t at = {.target = wh_mod_target_acquire(r, &ask)};
     wh_err_t err = WH_ERR_INIT;
     int rc = HTTP_SERVICE_UNAVAILABLE;
 
     if (req == NULL) {
         req = wh_mod_data_make(r, WH_PLACE_HUB);
     }
-    req->target = target_acquire(r, "hub", "http://localhost/", wh_mod_conf_hub_socket(r->server));
-    if (req->target != NULL) {
+    if (at.target != NULL) {
         apr_table_setn(r->headers_in, "X-Request-Id", wh_mod_problem_request_id(r));
-        rc = attempt(r, req, "localhost", path_query);
+        rc = attempt(r, req, &at, path_query);
+    }
+    if (at.gone) {
+        return client_gone(r);
     }
     if (rc == HTTP_SERVICE_UNAVAILABLE || rc == HTTP_BAD_GATEWAY || rc == HTTP_GATEWAY_TIME_OUT) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "WH0163: wh-scheduler on %s: %d",

@@ -277,8 +277,8 @@ static int txn_ready(wh_table_t *t, MDB_txn **txn)
     return rc;
 }
 
-static wh_mod_route_rc_e read_record(request_rec *r, wh_table_t *t, MDB_txn *txn, const char *name,
-                                     const wh_route_t **out)
+static wh_mod_route_rc_e read_record(request_rec *r, apr_pool_t *p, wh_table_t *t, MDB_txn *txn,
+                                     const char *name, const wh_route_t **out)
 {
     MDB_val key = {.mv_size = strlen(name), .mv_data = NULL};
     MDB_val val;
@@ -286,7 +286,7 @@ static wh_mod_route_rc_e read_record(request_rec *r, wh_table_t *t, MDB_txn *txn
     wh_route_t *route;
     int rc;
 
-    key.mv_data = apr_pstrmemdup(r->pool, name, key.mv_size);
+    key.mv_data = apr_pstrmemdup(p, name, key.mv_size);
     rc = mdb_get(txn, t->dbi, &key, &val);
     if (rc == MDB_NOTFOUND) {
         return WH_MOD_ROUTE_NONE;
@@ -295,8 +295,8 @@ static wh_mod_route_rc_e read_record(request_rec *r, wh_table_t *t, MDB_txn *txn
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0122: route table: %s", mdb_strerror(rc));
         return WH_MOD_ROUTE_ERROR;
     }
-    route = apr_pcalloc(r->pool, sizeof(*route));
-    if (wh_route_decode(r->pool, name, val.mv_data, val.mv_size, route, &err) != APR_SUCCESS) {
+    route = apr_pcalloc(p, sizeof(*route));
+    if (wh_route_decode(p, name, val.mv_data, val.mv_size, route, &err) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0123: route of %s: %s", name, err.text);
         return WH_MOD_ROUTE_ERROR;
     }
@@ -305,6 +305,12 @@ static wh_mod_route_rc_e read_record(request_rec *r, wh_table_t *t, MDB_txn *txn
 }
 
 wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_route_t **out)
+{
+    return wh_mod_route_find_in(r, r->pool, r->request_time, name, out);
+}
+
+wh_mod_route_rc_e wh_mod_route_find_in(request_rec *r, apr_pool_t *p, apr_time_t now,
+                                       const char *name, const wh_route_t **out)
 {
     wh_mod_route_rc_e found = WH_MOD_ROUTE_ERROR;
     MDB_txn *txn;
@@ -315,7 +321,7 @@ wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_r
     if (child.lock == NULL) {
         return WH_MOD_ROUTE_ERROR;
     }
-    t = checkout(&child, r->request_time, &txn);
+    t = checkout(&child, now, &txn);
     if (t == NULL) {
         return WH_MOD_ROUTE_ERROR;
     }
@@ -323,7 +329,7 @@ wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_r
     if (rc != 0) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0124: route table: %s", mdb_strerror(rc));
     } else {
-        found = read_record(r, t, txn, name, out);
+        found = read_record(r, p, t, txn, name, out);
         mdb_txn_reset(txn);
     }
     checkin(&child, t, txn);

@@ -56,7 +56,8 @@ unit_tests = \
 	t/unit/test_stats \
 	t/unit/test_text \
 	t/unit/test_tick \
-	t/unit/test_time
+	t/unit/test_time \
+	t/unit/test_upstream
 
 unit_common = t/unit/unit.c t/unit/unit.h
 unit_libs = libwh/libwh.la $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
@@ -137,6 +138,8 @@ t_unit_test_host_SOURCES = t/unit/test_host.c $(unit_common)
 t_unit_test_host_LDADD = $(unit_libs)
 t_unit_test_lru_SOURCES = t/unit/test_lru.c $(unit_common)
 t_unit_test_lru_LDADD = $(unit_libs)
+t_unit_test_upstream_SOURCES = t/unit/test_upstream.c $(unit_common)
+t_unit_test_upstream_LDADD = $(unit_libs)
 t_unit_test_manifest_SOURCES = t/unit/test_manifest.c $(unit_common)
 t_unit_test_manifest_LDADD = $(unit_libs)
 t_unit_test_model_SOURCES = t/unit/test_model.c $(unit_common)

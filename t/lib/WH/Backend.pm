@@ -2,6 +2,8 @@ package WH::Backend;
 # An application's process for the proxy tests: HTTP/1.1 with keep-alive, one child a connection.
 #   /echo…  JSON of what came in         /status/N  answers N            /slow  three chunks, 0.3 s apart
 #   /ws     WebSocket, echoes bytes      /close     ends the connection unanswered
+#   /say/HEX  those bytes, then the end  /hang      nothing, until the client goes: "gone" into {log}
+#   /first  answered as the first of a connection, closed unanswered as a later one
 use strict;
 use warnings;
 use Carp qw(croak);
@@ -64,7 +66,7 @@ sub _accept {
 
 sub _serve {
     my ($self, $sock, $n) = @_;
-    my $buf = '';
+    my ($buf, $served) = ('', 0);
     while (1) {
         while ($buf !~ /\r\n\r\n/) {
             return unless sysread $sock, $buf, 65536, length $buf;
@@ -75,7 +77,10 @@ sub _serve {
         my %in = map { /^([^:]+):\s*(.*)$/ ? (lc $1 => $2) : () } @lines;
         my $body = _body($sock, \$buf, \%in);
         return _websocket($sock, \%in) if lc($in{upgrade} // '') eq 'websocket';
-        return if $path =~ m{^/close};
+        return if $path =~ m{^/close} || ($path =~ m{^/first} && $served);
+        return syswrite $sock, pack 'H*', $1 if $path =~ m{^/say/([0-9a-f]+)};
+        return $self->_hang($sock) if $path =~ m{^/hang};
+        $served++;
         $self->_answer($sock, $n, $method, $path, \%in, $body);
     }
 }
@@ -117,6 +122,14 @@ sub _answer {
         headers => $in, length => length $body, sum => unpack '%32C*', $body });
     syswrite $sock, "HTTP/1.1 $status Whatever\r\nContent-Type: application/json\r\nX-Wisehost-Backend: $self->{name}\r\n"
         . 'Content-Length: ' . length($out) . "\r\n\r\n" . ($method eq 'HEAD' ? '' : $out);
+    return;
+}
+
+sub _hang {
+    my ($self, $sock) = @_;
+    sysread $sock, my $more, 1;
+    open my $log, '>>', $self->{log} or return;
+    syswrite $log, "gone\n";
     return;
 }
 
