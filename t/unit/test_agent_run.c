@@ -132,6 +132,21 @@ static void test_differs(void **state)
     assert_int_equal(fake.removes, 1);
 }
 
+static void test_no_network(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_run_t run;
+    wh_err_t err = WH_ERR_INIT;
+
+    set_up(p);
+    fake.fail_at = 2; /* after what a former attempt may have left is removed */
+    assert_code(wh_run_container(&work, &fake.engine, "sha256:x", &run, &err), &err,
+                "start_failed");
+    assert_non_null(strstr(err.text, "the app's own network cannot be made"));
+    assert_null(strstr(fake.log, "create"));
+    assert_int_equal(fake.n, 0);
+}
+
 /* G14: whichever call fails, the job fails in order and nothing of it is left. */
 static void test_every_failure(void **state)
 {
@@ -419,6 +434,7 @@ int main(void)
         UNIT("what to do with a container", test_decide),
         UNIT("a pass starts what is wanted, removes the stray, never touches the foreign",
              test_pass),
+        UNIT("without a network of its own an app is not started", test_no_network),
         UNIT("one that is cut off from its network is started anew", test_cut_off),
         UNIT("whether anybody can be there", test_reach),
     };
