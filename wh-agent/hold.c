@@ -61,14 +61,6 @@ static apr_ssize_t read_tar(void *baton, char *buf, size_t n)
     return (apr_ssize_t)take;
 }
 
-static void no_text(void *baton, wh_stream_e stream, const char *buf, size_t n)
-{
-    (void)baton;
-    (void)stream;
-    (void)buf;
-    (void)n;
-}
-
 static apr_status_t build_image(wh_work_t *work, wh_engine_t *e, const wh_engine_label_t *label,
                                 const char **image, wh_err_t *err)
 {
@@ -85,7 +77,7 @@ static apr_status_t build_image(wh_work_t *work, wh_engine_t *e, const wh_engine
         .pid_ns = "",
         .read = read_tar,
         .read_baton = &tar,
-        .text = no_text,
+        .text = wh_engine_no_text,
         .deadline = wh_mono_add(wh_clock_mono(work->clock), IMAGE_TIMEOUT_US),
         .settled = &settled};
 
