@@ -4,7 +4,8 @@
  * file, "<sha256> <size> <type> <path>\n", each followed by a line a variant in the order of
  * wh_coding_e, " <coding> <sha256> <size>\n". The release id is the first 40 hex digits of the
  * SHA-256 of that text, so equal content has one id. A variant is the same content compressed, an
- * object of its own, smaller than the file (RFC 9110, 8.4.1 for the codings' names). A type never holds a space ("text/html;charset=utf-8").
+ * object of its own, smaller than the file (RFC 9110, 8.4.1 for the codings' names). A type never
+ * holds a space ("text/html;charset=utf-8").
  * Paths are relative, so that no byte of a request or of a repository names a file outside.
  * A manifest is read-only once made and may then be read by any thread. */
 #ifndef WH_MANIFEST_H

@@ -23,11 +23,10 @@ static const char *text_of(json_t *obj, const char *key)
 
 static void take_image(wh_buildout_t *out, json_t *obj)
 {
-    const char *id = text_of(json_object_get(obj, "aux"), "ID");
-    int prefixed = strncmp(id, "sha256:", 7) == 0;
+    const char *hex = wh_engine_hex(text_of(json_object_get(obj, "aux"), "ID"));
 
-    if (wh_sign_is_hex(prefixed ? id + 7 : id, 64) && strlen(id) == (prefixed ? 71u : 64u))
-        (void)apr_snprintf(out->image, sizeof(out->image), "%s%s", prefixed ? "" : "sha256:", id);
+    if (wh_sign_is_hex(hex, 64) && strlen(hex) == 64)
+        (void)apr_snprintf(out->image, sizeof(out->image), "sha256:%s", hex);
 }
 
 static void take_error(wh_buildout_t *out, json_t *obj)

@@ -196,4 +196,11 @@ wh_engine_open_fn wh_engine_docker_open;
 /* The value of a label, "" when it is not there. */
 const char *wh_engine_label(const apr_array_header_t *labels, const char *key);
 
+/* The hex digits of an image's id, which engines write with and without "sha256:"; points into id.
+ */
+const char *wh_engine_hex(const char *id);
+
+/* A text function for what nobody wants to read. */
+wh_engine_text_fn wh_engine_no_text;
+
 #endif

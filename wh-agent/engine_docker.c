@@ -451,9 +451,7 @@ static apr_status_t docker_image_remove(wh_engine_t *e, apr_pool_t *p, const cha
 static apr_status_t docker_layer_remove(wh_engine_t *e, apr_pool_t *p, const char *id,
                                         wh_err_t *err)
 {
-    const char *bare = strncmp(id, "sha256:", 7) == 0 ? id + 7 : id;
-
-    return image_remove(e, p, bare, "?noprune=1", err);
+    return image_remove(e, p, wh_engine_hex(id), "?noprune=1", err);
 }
 
 /* Lines of JSON; of one that is longer than any event of ours the rest is left out. */
@@ -539,14 +537,6 @@ static apr_status_t docker_image(wh_engine_t *e, apr_pool_t *p, const char *name
                              : rv;
 }
 
-static void no_text(void *baton, wh_stream_e stream, const char *buf, size_t n)
-{
-    (void)baton;
-    (void)stream;
-    (void)buf;
-    (void)n;
-}
-
 static apr_status_t docker_pull(wh_engine_t *e, apr_pool_t *p, const char *name, wh_mono_t deadline,
                                 wh_err_t *err)
 {
@@ -558,7 +548,7 @@ static apr_status_t docker_pull(wh_engine_t *e, apr_pool_t *p, const char *name,
         .sink = wh_buildout_feed,
         .sink_baton = out};
     wh_engine_reply_t reply;
-    apr_status_t rv = wh_buildout_init(p, out, no_text, NULL);
+    apr_status_t rv = wh_buildout_init(p, out, wh_engine_no_text, NULL);
 
     if (rv != APR_SUCCESS)
         return wh_err_wrap(err, rv, 500, "internal", "cannot read what a pull says");

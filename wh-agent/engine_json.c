@@ -150,6 +150,19 @@ static apr_array_header_t *labels_of(apr_pool_t *p, const json_t *obj)
     return labels;
 }
 
+const char *wh_engine_hex(const char *id)
+{
+    return strncmp(id, "sha256:", 7) == 0 ? id + 7 : id;
+}
+
+void wh_engine_no_text(void *baton, wh_stream_e stream, const char *buf, size_t n)
+{
+    (void)baton;
+    (void)stream;
+    (void)buf;
+    (void)n;
+}
+
 const char *wh_engine_label(const apr_array_header_t *labels, const char *key)
 {
     for (int i = 0; labels != NULL && i < labels->nelts; i++) {
@@ -469,7 +482,7 @@ apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_e
         return wh_err_set(err, 502, "engine_error", "the engine's description is incomplete");
     memset(seen, 0, sizeof(*seen));
     seen->id = apr_pstrdup(p, str_of(top, "Id"));
-    seen->image = apr_pstrcat(p, strncmp(image, "sha256:", 7) == 0 ? "" : "sha256:", image, NULL);
+    seen->image = apr_pstrcat(p, "sha256:", wh_engine_hex(image), NULL);
     seen->running = json_is_true(json_object_get(state, "Running"));
     seen->status = apr_pstrdup(p, str_of(state, "Status"));
     seen->exit_status = int_of(state, "ExitCode");

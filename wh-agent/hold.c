@@ -1,6 +1,7 @@
-#include <stdio.h>
 #include <string.h>
 #include <apr_strings.h>
+#include <archive.h>
+#include <archive_entry.h>
 #include "libwh/wh_log.h"
 #include "wh-agent/engine_json.h"
 #include "wh-agent/hold.h"
@@ -8,7 +9,6 @@
 #define MEMORY_BYTES (16 * WH_MIB)
 #define PIDS 16
 #define IMAGE_TIMEOUT_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
-#define BLOCK 512
 
 /* The program of hold_elf.c, as bytes. */
 static const unsigned char program[] = {
@@ -24,31 +24,49 @@ int wh_hold_is(const apr_array_header_t *labels)
 
 /* ---- the image ---- */
 
+#define TAR_MAX (sizeof(program) + sizeof(dockerfile) + 8192) /* heads, rounding, the end */
+
 typedef struct tar_t {
     char *buf;
     size_t n, at;
 } tar_t;
 
-static void tar_file(tar_t *tar, const char *name, const void *bytes, size_t n)
+static int add_file(struct archive *a, const char *name, const void *bytes, size_t n)
 {
-    char *head = tar->buf + tar->n;
-    unsigned sum = 0;
+    struct archive_entry *entry = archive_entry_new();
+    int good;
 
-    apr_cpystrn(head, name, 100);
-    (void)snprintf(head + 100, 8, "%07o", 0755U);
-    (void)snprintf(head + 108, 8, "%07o", 0U);
-    (void)snprintf(head + 116, 8, "%07o", 0U);
-    (void)snprintf(head + 124, 12, "%011zo", n);
-    (void)snprintf(head + 136, 12, "%011o", 0U);
-    memset(head + 148, ' ', 8);
-    head[156] = '0';
-    /* Magic with its NUL, then the version, which has none. */
-    memcpy(head + 257, "ustar\00000", 8); /* NOLINT(bugprone-not-null-terminated-result): said */
-    for (int i = 0; i < BLOCK; i++)
-        sum += (unsigned char)head[i];
-    (void)snprintf(head + 148, 8, "%06o", sum);
-    memcpy(head + BLOCK, bytes, n);
-    tar->n += BLOCK + (n + BLOCK - 1) / BLOCK * BLOCK;
+    if (entry == NULL)
+        return 0;
+    archive_entry_set_pathname(entry, name);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0755);
+    archive_entry_set_size(entry, (la_int64_t)n);
+    archive_entry_set_mtime(entry, 0, 0); /* the same each time: the engine knows the layer again */
+    good = archive_write_header(a, entry) == ARCHIVE_OK &&
+           archive_write_data(a, bytes, n) == (la_ssize_t)n;
+    archive_entry_free(entry);
+    return good;
+}
+
+static apr_status_t make_tar(apr_pool_t *p, tar_t *tar, wh_err_t *err)
+{
+    struct archive *a = archive_write_new();
+    int good;
+
+    *tar = (tar_t){.buf = apr_palloc(p, TAR_MAX)};
+    if (a == NULL)
+        return wh_err_set(err, 500, "internal", "out of memory");
+    good = archive_write_set_format_ustar(a) == ARCHIVE_OK &&
+           archive_write_set_bytes_in_last_block(a, 1) == ARCHIVE_OK &&
+           archive_write_open_memory(a, tar->buf, TAR_MAX, &tar->n) == ARCHIVE_OK &&
+           add_file(a, "hold", program, sizeof(program)) &&
+           add_file(a, "Dockerfile", dockerfile, sizeof(dockerfile) - 1) &&
+           archive_write_close(a) == ARCHIVE_OK;
+    if (!good)
+        (void)wh_err_set(err, 500, "internal", "the image of a build's container cannot be packed");
+    archive_write_free(a);
+    return good ? APR_SUCCESS : APR_EGENERAL;
 }
 
 static apr_ssize_t read_tar(void *baton, char *buf, size_t n)
@@ -61,55 +79,50 @@ static apr_ssize_t read_tar(void *baton, char *buf, size_t n)
     return (apr_ssize_t)take;
 }
 
-static void no_text(void *baton, wh_stream_e stream, const char *buf, size_t n)
-{
-    (void)baton;
-    (void)stream;
-    (void)buf;
-    (void)n;
-}
-
-static apr_status_t build_image(wh_work_t *work, wh_engine_t *e, const wh_engine_label_t *label,
-                                const char **image, wh_err_t *err)
+static apr_status_t build_image(wh_work_t *work, wh_engine_t *e, const char *tag,
+                                const wh_engine_label_t *label, const char **image, wh_err_t *err)
 {
     apr_array_header_t *labels = apr_array_make(work->p, 1, sizeof(wh_engine_label_t));
-    tar_t tar = {.buf = apr_pcalloc(work->p, sizeof(program) + sizeof(dockerfile) + 8 * BLOCK)};
+    tar_t tar;
     int settled;
-    wh_engine_build_t build = {
-        .dockerfile = "Dockerfile",
-        .tag = apr_pstrcat(work->p,
-                           "localhost/wisehost/hold:", wh_identity_agent_id(work->identity), NULL),
-        .labels = labels,
-        .memory_bytes = 64 * WH_MIB,
-        .cpu_weight = work->conf->build_cpu_weight,
-        .pid_ns = "",
-        .read = read_tar,
-        .read_baton = &tar,
-        .text = no_text,
-        .deadline = wh_mono_add(wh_clock_mono(work->clock), IMAGE_TIMEOUT_US),
-        .settled = &settled};
+    wh_engine_build_t build = {.dockerfile = "Dockerfile",
+                               .tag = tag,
+                               .labels = labels,
+                               .memory_bytes = 64 * WH_MIB,
+                               .cpu_weight = work->conf->build_cpu_weight,
+                               .pid_ns = "",
+                               .read = read_tar,
+                               .read_baton = &tar,
+                               .text = wh_engine_no_text,
+                               .deadline =
+                                   wh_mono_add(wh_clock_mono(work->clock), IMAGE_TIMEOUT_US),
+                               .settled = &settled};
+    apr_status_t rv = make_tar(work->p, &tar, err);
 
     APR_ARRAY_PUSH(labels, wh_engine_label_t) = *label;
-    tar_file(&tar, "hold", program, sizeof(program));
-    tar_file(&tar, "Dockerfile", dockerfile, sizeof(dockerfile) - 1);
-    tar.n += 2 * (size_t)BLOCK;
-    return e->vt->build(e, work->p, &build, image, err);
+    return rv == APR_SUCCESS ? e->vt->build(e, work->p, &build, image, err) : rv;
 }
 
+/* By its name, which costs the engine less than a list of all it has. A name without our label is
+ * somebody else's: the build takes it over. */
 static apr_status_t find_image(wh_work_t *work, wh_engine_t *e, const char **image, wh_err_t *err)
 {
-    wh_engine_label_t label = {
-        .key = WH_ENGINE_LABEL_IMAGE,
-        .value = apr_pstrcat(work->p, wh_identity_agent_id(work->identity), ".hold", NULL)};
-    apr_array_header_t *items;
-    apr_status_t rv = e->vt->images(e, work->p, &label, &items, err);
+    const char *agent = wh_identity_agent_id(work->identity);
+    const char *tag = apr_pstrcat(work->p, "localhost/wisehost/hold:", agent, NULL);
+    wh_engine_label_t label = {.key = WH_ENGINE_LABEL_IMAGE,
+                               .value = apr_pstrcat(work->p, agent, ".hold", NULL)};
+    wh_engine_image_t there;
+    wh_err_t why = WH_ERR_INIT;
+    apr_status_t rv = e->vt->image(e, work->p, tag, &there, &why);
 
-    for (int i = 0; rv == APR_SUCCESS && i < items->nelts; i++)
-        if (APR_ARRAY_IDX(items, i, wh_engine_item_t).tags->nelts > 0) {
-            *image = APR_ARRAY_IDX(items, i, wh_engine_item_t).id;
-            return APR_SUCCESS;
-        }
-    return rv == APR_SUCCESS ? build_image(work, e, &label, image, err) : rv;
+    if (rv == APR_SUCCESS && strcmp(wh_engine_label(there.labels, label.key), label.value) == 0) {
+        *image = apr_pstrcat(work->p, "sha256:", wh_engine_hex(there.id), NULL);
+        return APR_SUCCESS;
+    }
+    if (rv == APR_SUCCESS || rv == APR_NOTFOUND)
+        return build_image(work, e, tag, &label, image, err);
+    *err = why;
+    return rv;
 }
 
 /* ---- the container ---- */

@@ -23,17 +23,12 @@ static int newest_first(const void *a, const void *b)
     return strcmp(x->image->id, y->image->id);
 }
 
-static const char *without_kind(const char *id)
-{
-    return strncmp(id, "sha256:", 7) == 0 ? id + 7 : id;
-}
-
 static int runs_from(const wh_keep_in_t *in, const wh_engine_item_t *image)
 {
     for (int i = 0; i < in->containers->nelts; i++) {
         const wh_engine_item_t *c = &APR_ARRAY_IDX(in->containers, i, wh_engine_item_t);
 
-        if (strcmp(without_kind(c->image), without_kind(image->id)) == 0)
+        if (strcmp(wh_engine_hex(c->image), wh_engine_hex(image->id)) == 0)
             return 1;
     }
     return 0;
@@ -127,7 +122,7 @@ static int was_named(wh_engine_t *e, apr_pool_t *p, const char *id)
 {
     wh_engine_image_t now;
 
-    return e->vt->image(e, p, without_kind(id), &now, NULL) == APR_SUCCESS && now.tags->nelts > 0;
+    return e->vt->image(e, p, wh_engine_hex(id), &now, NULL) == APR_SUCCESS && now.tags->nelts > 0;
 }
 
 static apr_status_t remove_one(wh_engine_t *e, apr_pool_t *p, const wh_engine_item_t *image,
@@ -141,7 +136,7 @@ static apr_status_t remove_one(wh_engine_t *e, apr_pool_t *p, const wh_engine_it
     for (int t = 0; rv == APR_SUCCESS && t < image->tags->nelts; t++)
         rv = e->vt->image_remove(e, p, APR_ARRAY_IDX(image->tags, t, const char *), err);
     if (image->tags->nelts == 0 && !was_named(e, p, image->id))
-        rv = e->vt->image_remove(e, p, without_kind(image->id), err);
+        rv = e->vt->image_remove(e, p, wh_engine_hex(image->id), err);
     return rv;
 }
 

@@ -56,9 +56,7 @@ void wh_layers_feed(wh_layers_t *layers, const char *text)
 /* Engines tell the time of creation in whole seconds, some of them. */
 static int is_ours(const wh_engine_image_t *image, const char *id, apr_time_t since)
 {
-    const char *hex = strncmp(image->id, "sha256:", 7) == 0 ? image->id + 7 : image->id;
-
-    return image->tags->nelts == 0 && strncmp(hex, id, strlen(id)) == 0 &&
+    return image->tags->nelts == 0 && strncmp(wh_engine_hex(image->id), id, strlen(id)) == 0 &&
            image->created_at >= since - APR_USEC_PER_SEC;
 }
 

@@ -1,8 +1,8 @@
 # wh-agent: its part of the one Makefile
 noinst_LTLIBRARIES += wh-agent/libwhagent.la
-wh_agent_libwhagent_la_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(LWS_CFLAGS) $(BROTLI_CFLAGS) $(ZSTD_CFLAGS) $(Z_CFLAGS)
+wh_agent_libwhagent_la_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS) $(LWS_CFLAGS) $(LIBARCHIVE_CFLAGS) $(BROTLI_CFLAGS) $(ZSTD_CFLAGS) $(Z_CFLAGS)
 wh_agent_libwhagent_la_LDFLAGS = $(AM_LDFLAGS)
-wh_agent_libwhagent_la_LIBADD = libwh/libwh.la $(APR_LIBS) $(JANSSON_LIBS) $(CURL_LIBS) $(LWS_LIBS) \
+wh_agent_libwhagent_la_LIBADD = libwh/libwh.la $(APR_LIBS) $(JANSSON_LIBS) $(CURL_LIBS) $(LWS_LIBS) $(LIBARCHIVE_LIBS) \
 	$(BROTLI_LIBS) $(ZSTD_LIBS) $(Z_LIBS)
 wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/agent.c wh-agent/agent.h \

@@ -124,6 +124,7 @@ static void copy_desired(wh_agent_t *agent, wh_pass_t *pass)
     }
     pass->in.desired = desired;
     pass->in.restarts = agent->restarts;
+    pass->in.busy_at = wh_clock_now(agent->clock);
     pass->in.busy = wh_jobs_busy(agent->jobs, pass->p);
     pass->in.asked_at = agent->desired_at;
 }

@@ -16,6 +16,7 @@
 #include "libwh/wh_sys.h"
 #include "wh-agent/agent.h"
 #include "wh-agent/fsutil.h"
+#include "wh-agent/thread.h"
 
 /* The one object that signal handlers can reach. */
 static wh_agent_t *the_agent;
@@ -150,6 +151,10 @@ static int serve(wh_agent_t *agent, int check_only)
         the_agent = NULL;
     }
     wh_agent_free(agent);
+    if (wh_thread_running() == 0) { /* one that could not be ended in time looks at it still */
+        apr_pool_destroy(agent->p);
+        curl_global_cleanup();
+    }
     return EX_OK;
 }
 

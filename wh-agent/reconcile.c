@@ -17,6 +17,12 @@ static int in_list(const apr_array_header_t *list, const char *value)
     return 0;
 }
 
+/* Engines tell the time of creation in whole seconds. */
+static int younger(const wh_engine_item_t *item, apr_time_t than)
+{
+    return item->created_at + 2 * APR_USEC_PER_SEC >= than;
+}
+
 wh_reconcile_act_e wh_reconcile_decide(const wh_reconcile_in_t *in, const wh_engine_item_t *item)
 {
     const char *deployment = wh_engine_label(item->labels, WH_ENGINE_LABEL_DEPLOYMENT);
@@ -24,8 +30,8 @@ wh_reconcile_act_e wh_reconcile_decide(const wh_reconcile_in_t *in, const wh_eng
 
     if (in_list(in->busy, job))
         return WH_RECONCILE_KEEP;
-    if (wh_hold_is(item->labels))
-        return WH_RECONCILE_REMOVE; /* of a build that is over */
+    if (wh_hold_is(item->labels)) /* of a build that is over, unless it began after busy was seen */
+        return younger(item, in->busy_at) ? WH_RECONCILE_KEEP : WH_RECONCILE_REMOVE;
     for (int i = 0; in->desired != NULL && i < in->desired->nelts; i++) {
         const wh_msg_desired_t *d = &APR_ARRAY_IDX(in->desired, i, wh_msg_desired_t);
 
@@ -36,8 +42,7 @@ wh_reconcile_act_e wh_reconcile_decide(const wh_reconcile_in_t *in, const wh_eng
                                                                    : WH_RECONCILE_START;
         return item->running ? WH_RECONCILE_STOP : WH_RECONCILE_KEEP;
     }
-    /* Engines tell the time of creation in whole seconds. */
-    if (!in->may_remove || item->created_at + 2 * APR_USEC_PER_SEC >= in->asked_at)
+    if (!in->may_remove || younger(item, in->asked_at))
         return WH_RECONCILE_KEEP;
     return WH_RECONCILE_REMOVE;
 }

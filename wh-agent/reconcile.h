@@ -23,6 +23,7 @@ typedef struct wh_reconcile_in_t {
     const apr_array_header_t *resting; /* const char *: containers that are not started again yet */
     wh_restarts_t *restarts;           /* NULL = what should run is started at once, always */
     apr_time_t asked_at;               /* when desired was true: younger containers are kept */
+    apr_time_t busy_at;                /* when busy was: a younger build's container is kept */
     int may_remove;                    /* desired is complete: what is not in it may go */
 } wh_reconcile_in_t;
 

@@ -77,8 +77,8 @@ void wh_run_spec(const wh_work_t *work, const char *image, apr_int64_t port, wh_
     };
 }
 
-static apr_status_t create(wh_work_t *work, wh_engine_t *e, wh_engine_spec_t *spec, const char **id,
-                           wh_err_t *err)
+static apr_status_t create(wh_work_t *work, wh_engine_t *e, const wh_engine_spec_t *spec,
+                           const char **id, wh_err_t *err)
 {
     apr_array_header_t *own = apr_array_make(work->p, 2, sizeof(wh_engine_label_t));
     wh_engine_seen_t seen;
@@ -86,6 +86,7 @@ static apr_status_t create(wh_work_t *work, wh_engine_t *e, wh_engine_spec_t *sp
     wh_err_t why = WH_ERR_INIT;
     apr_status_t rv;
 
+    /* Never on the engine's shared bridge instead, where other apps' containers are. */
     APR_ARRAY_PUSH(own, wh_engine_label_t) = (wh_engine_label_t){
         .key = WH_ENGINE_LABEL_AGENT, .value = wh_identity_agent_id(work->identity)};
     APR_ARRAY_PUSH(own, wh_engine_label_t) =
@@ -95,8 +96,10 @@ static apr_status_t create(wh_work_t *work, wh_engine_t *e, wh_engine_spec_t *sp
             *err = why;
             return APR_EGENERAL;
         }
-        wh_logs_say(work->logs, "note: the app gets no network of its own: %s", why.text);
-        spec->network = "";
+        return wh_err_set(err, 502, "start_failed",
+                          "the app's own network cannot be made, so its container is not started: "
+                          "%s",
+                          why.text);
     }
     rv = e->vt->create(e, work->p, spec, id, err);
     if (rv == APR_SUCCESS)

@@ -10,7 +10,8 @@
 
 /* Points a label at a deployment: inserts it, or moves it if it is the same app's (previous_id and
  * times of n but expires_at are not read: the former deployment becomes the previous one; naming
- * the same deployment again changes nothing but updated_at and expires_at). Error name_taken 409: another app has it. */
+ * the same deployment again changes nothing but updated_at and expires_at). Error name_taken 409:
+ * another app has it. */
 apr_status_t wh_db_name_claim(wh_dbc_t *dbc, apr_pool_t *p, const wh_name_t *n, apr_time_t now,
                               wh_err_t *err) WH_DB_CHECKED;
 

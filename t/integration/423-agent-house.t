@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# What builds that came to nothing leave in the engine: nothing of ours, everything of others'.
+# What builds that came to nothing leave in the engine: nothing of ours, everything of others'. And old images go
+# while the agent is busy, too.
 use strict;
 use warnings;
 use FindBin;
@@ -9,7 +10,7 @@ use WH::Stack;
 use WH::Wait qw(wait_for try_for);
 
 my $src   = $WH::Stack::src;
-my $stack = WH::Stack->new(engine => 1);
+my $stack = WH::Stack->new(engine => 1, agent_conf => { max_jobs => 2, images_kept => 1 });
 my ($rc, $said) = $stack->run_cmd("$src/conf/engine.sh", 'prepare', $stack->dir . '/engine');
 plan skip_all => "no container engine: $said" if $rc != 0;
 $stack->start;
@@ -61,6 +62,28 @@ wait_for { join("\n", $stack->log_lines($id)) =~ /"sleep"/ } 60, 'the long step'
 is($stack->api(POST => "/v1/deployments/$id/cancel")->{status}, 202, 'a build is canceled');
 is($stack->completed($id, 90)->{conclusion}, 'canceled', 'and ends');
 ok(scalar(try_for { images() eq $before } 10), 'its layers are gone') or is(images(), $before);
+
+# Beside another long build: three images of another app, of which one stays.
+$commit->("long\n", 'COPY a /c', 'RUN ["/bin/busybox", "sleep", "301"]');
+$id = $stack->api(POST => '/v1/apps/house/deployments', {})->{json}{id};
+wait_for { join("\n", $stack->log_lines($id)) =~ /"sleep"/ } 60, 'the long step';
+my $page = $stack->repo('page');
+my $b    = '/bin/busybox';
+is($stack->api(POST => '/v1/apps', { slug => 'page', kind => 'container', repository => { url => $page->path, branch => 'main' } })->{status}, 201, 'another app');
+for my $n (1 .. 3) {
+    $page->write_file('busybox', WH::Stack::slurp($b), 0755);
+    $page->commit({ busybox => WH::Stack::slurp($b), a => "page $n\n",
+        Dockerfile => dockerfile(qq(CMD ["$b", "sh", "-c", "$b mkdir /w; echo $n > /w/index.html; exec $b httpd -f -p \$PORT -h /w"])) });
+    is($stack->deploy('page', {}, 60)->{conclusion}, 'succeeded', "its image $n runs");
+}
+my ($app) = $stack->db->value("SELECT id FROM apps WHERE slug = 'page'");
+my $named = sub { my (undef, $text) = $stack->podman(qw(images --format {{.Repository}})); return scalar grep {/\Q$app\E/} split /\n/, $text };
+ok(scalar(try_for { $named->() == 1 } 60), 'the old ones go while a build runs') or is($named->(), 1);
+like($stack->get('page')->{body} // '', qr/3/, 'and the newest runs');
+my $end = $stack->api(GET => "/v1/deployments/$id")->{json};
+diag explain [ 'the build beside them ended by itself', $end->{cause} ] if $end->{phase} ne 'building';
+$stack->api(POST => "/v1/deployments/$id/cancel");
+ok($stack->completed($id, 90)->{conclusion}, 'the build ends when it is canceled');
 
 my @stuck = $stack->stop;
 is("@stuck", '', 'everything ends by SIGTERM');

@@ -1,4 +1,5 @@
 #include <string.h>
+#include <apr_strings.h>
 #include "t/unit/unit.h"
 #include "wh-agent/base.h"
 
@@ -119,14 +120,12 @@ static void test_images(void **state)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         wh_dockerfile_t seen;
-        char got[256] = "";
+        const char *got = "";
 
         assert_int_equal(wh_dockerfile_check(p, cases[i][0], strlen(cases[i][0]), &seen, NULL),
                          APR_SUCCESS);
-        for (int n = 0; n < seen.images->nelts; n++) {
-            strcat(got, APR_ARRAY_IDX(seen.images, n, const char *));
-            strcat(got, " ");
-        }
+        for (int n = 0; n < seen.images->nelts; n++)
+            got = apr_pstrcat(p, got, APR_ARRAY_IDX(seen.images, n, const char *), " ", NULL);
         assert_string_equal(got, cases[i][1]);
     }
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)

@@ -132,6 +132,21 @@ static void test_differs(void **state)
     assert_int_equal(fake.removes, 1);
 }
 
+static void test_no_network(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_run_t run;
+    wh_err_t err = WH_ERR_INIT;
+
+    set_up(p);
+    fake.fail_at = 2; /* after what a former attempt may have left is removed */
+    assert_code(wh_run_container(&work, &fake.engine, "sha256:x", &run, &err), &err,
+                "start_failed");
+    assert_non_null(strstr(err.text, "the app's own network cannot be made"));
+    assert_null(strstr(fake.log, "create"));
+    assert_int_equal(fake.n, 0);
+}
+
 /* G14: whichever call fails, the job fails in order and nothing of it is left. */
 static void test_every_failure(void **state)
 {
@@ -297,6 +312,25 @@ static void test_decide(void **state)
     assert_int_equal(wh_reconcile_decide(&in, &item), WH_RECONCILE_KEEP);
 }
 
+/* The container of a build whose job began while a pass was on its way is not taken for one that is
+ * over: with it the build would die. */
+static void test_decide_hold(void **state)
+{
+    apr_pool_t *p = *state;
+    apr_array_header_t *labels = apr_array_make(p, 2, sizeof(wh_engine_label_t));
+    wh_engine_item_t item = {.id = "h", .running = 1, .labels = labels};
+    wh_reconcile_in_t in = {.busy_at = apr_time_from_sec(1000)};
+
+    APR_ARRAY_PUSH(labels, wh_engine_label_t) = (wh_engine_label_t){WH_ENGINE_LABEL_JOB, JOB};
+    APR_ARRAY_PUSH(labels, wh_engine_label_t) = (wh_engine_label_t){WH_ENGINE_LABEL_HOLD, "1"};
+    item.created_at = apr_time_from_sec(997);
+    assert_int_equal(wh_reconcile_decide(&in, &item), WH_RECONCILE_REMOVE);
+    item.created_at = apr_time_from_sec(998);
+    assert_int_equal(wh_reconcile_decide(&in, &item), WH_RECONCILE_KEEP);
+    item.created_at = apr_time_from_sec(1001);
+    assert_int_equal(wh_reconcile_decide(&in, &item), WH_RECONCILE_KEEP);
+}
+
 /* One that runs and that nobody can reach is stopped; after that it is like any that fell. */
 static void test_cut_off(void **state)
 {
@@ -417,8 +451,10 @@ int main(void)
         UNIT("F218 F220 it answers from outside: up", test_comes_up),
         UNIT("a stop ends ours alone", test_stop),
         UNIT("what to do with a container", test_decide),
+        UNIT("a build that began during the pass keeps its container", test_decide_hold),
         UNIT("a pass starts what is wanted, removes the stray, never touches the foreign",
              test_pass),
+        UNIT("without a network of its own an app is not started", test_no_network),
         UNIT("one that is cut off from its network is started anew", test_cut_off),
         UNIT("whether anybody can be there", test_reach),
     };

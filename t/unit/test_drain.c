@@ -44,7 +44,7 @@ static void test_desired(void **state)
     (void)sched_out(s);
     sched_tick(s);
     assert_string_equal(sched_out(s), apr_psprintf(t->p, "settings %s+ %s+@2", d1, d2));
-    sched_pass(s, 11);
+    sched_pass(s, 31);
     sched_tick(s);
     (void)sched_out(s);
     assert_int_equal(sched_ack(s, w->id, db_value(t, "SELECT id FROM jobs WHERE kind = 'stop'"), 1),
@@ -166,11 +166,11 @@ static void test_drain(void **state)
     assert_string_equal(db_value(t, "SELECT state FROM instances"), "running");
     sched_pass(s, 1);
     assert_int_equal(sched_result(s, other->id, job, 1, "succeeded"), APR_SUCCESS);
-    /* Start-first: the old one goes ten seconds after the switch. */
+    /* Start-first: the old one goes thirty seconds after the switch. */
     assert_string_equal(db_value(t, "SELECT state FROM instances ORDER BY worker_id"), "draining");
     assert_string_equal(db_value(t, "SELECT status || worker_id FROM jobs WHERE kind = 'stop'"),
                         "pending1");
-    sched_pass(s, 11);
+    sched_pass(s, 31);
     sched_tick(s);
     assert_string_equal(db_value(t, "SELECT status || worker_id FROM jobs WHERE kind = 'stop'"),
                         "assigned1");
