@@ -270,21 +270,18 @@ static int head_ok(const apr_table_t *headers)
     return 1;
 }
 
+/* A malformed head does not pass: the attempt counts as failed, and nothing of it was sent. */
 static apr_status_t head(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
     const wh_mod_req_t *req = f->ctx;
 
-    ap_remove_output_filter(f);
-    if (!head_ok(r->headers_out)) {
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
-                      "WH0166: app %s: an answer with a malformed header", req->route->slug);
-        apr_table_clear(r->headers_out);
+    if (req->attempt != NULL && (req->attempt->malformed || !head_ok(r->headers_out))) {
+        req->attempt->malformed = 1;
         apr_brigade_cleanup(bb);
-        APR_BRIGADE_INSERT_TAIL(
-            bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, bb->bucket_alloc));
-        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+        return AP_FILTER_ERROR;
     }
+    ap_remove_output_filter(f);
     apr_table_setn(r->headers_out, "X-Request-Id", wh_mod_problem_request_id(r));
     if (req->cookie != NULL) {
         apr_table_addn(r->headers_out, "Set-Cookie", req->cookie);

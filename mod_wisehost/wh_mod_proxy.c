@@ -150,6 +150,11 @@ static int attempt(request_rec *r, wh_mod_req_t *req, wh_attempt_t *at, const ch
     if (at->hidden) {
         r->connection->keepalives = at->keepalives;
     }
+    if (at->malformed) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      "WH0166: answer of %s refused: a malformed header", at->target->name);
+        rc = HTTP_BAD_GATEWAY;
+    }
     if (rc == HTTP_BAD_GATEWAY && at->late) {
         rc = HTTP_GATEWAY_TIME_OUT;
     }
@@ -159,6 +164,8 @@ static int attempt(request_rec *r, wh_mod_req_t *req, wh_attempt_t *at, const ch
         r->trailers_out = trailers;
         r->status = HTTP_OK;
         r->status_line = NULL;
+        r->eos_sent = 0; /* what was passed went no further than our filter */
+        r->sent_bodyct = 0;
         apr_table_unset(r->notes, "error-notes");
         apr_table_unset(r->notes, "verbose-error-to");
         apr_table_unset(r->notes, "uds_path");
@@ -343,8 +350,7 @@ static int upstream_error(request_rec *r, wh_mod_req_t *req, int rc)
     if (rc == HTTP_GATEWAY_TIME_OUT) {
         (void)wh_err_set(&err, rc, "upstream_timeout", "The application did not answer in time.");
     } else if (rc == HTTP_BAD_GATEWAY) {
-        (void)wh_err_set(&err, rc, "upstream_failed",
-                         "The application closed the connection before it answered.");
+        (void)wh_err_set(&err, rc, "upstream_failed", "The application gave no valid answer.");
     } else {
         (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "upstream_unreachable",
                          "The application does not answer. Try again soon.");

@@ -81,6 +81,7 @@ typedef struct wh_attempt_t {
     int reused;     /* … which had served another before */
     int answered;   /* a byte came back */
     int gone;       /* the client left while we waited */
+    int malformed;  /* the head of the answer is nothing to hand on */
     int late;       /* the head of the answer took too long */
     int keepalives; /* of the client's connection, hidden from mod_proxy until there is an answer */
     int hidden;

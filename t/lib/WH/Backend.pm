@@ -3,6 +3,7 @@ package WH::Backend;
 #   /echo…  JSON of what came in         /status/N  answers N            /slow  three chunks, 0.3 s apart
 #   /ws     WebSocket, echoes bytes      /close     ends the connection unanswered
 #   /say/HEX  those bytes, then the end  /hang      nothing, until the client goes: "gone" into {log}
+#   /head/N/SIZE  N headers of that size
 #   /first  answered as the first of a connection, closed unanswered as a later one
 use strict;
 use warnings;
@@ -79,6 +80,8 @@ sub _serve {
         return _websocket($sock, \%in) if lc($in{upgrade} // '') eq 'websocket';
         return if $path =~ m{^/close} || ($path =~ m{^/first} && $served);
         return syswrite $sock, pack 'H*', $1 if $path =~ m{^/say/([0-9a-f]+)};
+        return syswrite $sock, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" . join('', map { "X-$_: " . 'y' x $2 . "\r\n" } 1 .. $1) . "\r\nhi"
+            if $path =~ m{^/head/(\d+)/(\d+)};
         return $self->_hang($sock) if $path =~ m{^/hang};
         $served++;
         $self->_answer($sock, $n, $method, $path, \%in, $body);
@@ -97,8 +100,8 @@ sub _body {
     my $body = '';
     while (1) {
         while ($$buf !~ /^([0-9a-fA-F]+)[^\r\n]*\r\n/) { _more($sock, $buf) or return $body }
+        $$buf =~ s/^([0-9a-fA-F]+)[^\r\n]*\r\n//;
         my $size = hex $1;
-        $$buf =~ s/^[^\r\n]*\r\n//;
         while (length $$buf < $size + 2) { _more($sock, $buf) or return $body }
         $body .= substr $$buf, 0, $size, '';
         substr $$buf, 0, 2, '';
