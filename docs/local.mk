@@ -8,5 +8,6 @@ EXTRA_DIST += \
 	docs/performance.md \
 	docs/protocol.md \
 	docs/security.md \
+	docs/static.md \
 	docs/webhooks.md \
 	docs/workers.md

@@ -1,8 +1,8 @@
 /* wh_site: a release as a site: what a path is answered with.
  *
  * The manifest with an index over its paths, and the rules of its _redirects and _headers.
- * Read-only once made, any thread may ask. No byte of a path becomes part of a file name: what the manifest
- * does not list does not exist. */
+ * Read-only once made, any thread may ask. No byte of a path becomes part of a file name: what the
+ * manifest does not list does not exist. */
 #ifndef WH_SITE_H
 #define WH_SITE_H
 

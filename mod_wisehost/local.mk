@@ -5,6 +5,8 @@ httpdmod_LTLIBRARIES = mod_wisehost/mod_wisehost.la
 mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/mod_wisehost.c \
 	mod_wisehost/mod_wisehost.h \
+	mod_wisehost/wh_mod_cache.c \
+	mod_wisehost/wh_mod_cache.h \
 	mod_wisehost/wh_mod_check.c \
 	mod_wisehost/wh_mod_cmds.c \
 	mod_wisehost/wh_mod_answer.c \
@@ -23,6 +25,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_release.c \
 	mod_wisehost/wh_mod_route.c \
 	mod_wisehost/wh_mod_static.c \
+	mod_wisehost/wh_mod_type.c \
 	mod_wisehost/wh_mod_target.c \
 	mod_wisehost/wh_mod_upstream.c
 # The control plane.

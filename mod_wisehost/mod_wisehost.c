@@ -20,6 +20,7 @@
 
 #include "libwh/wh_fault.h"
 #include "libwh/wh_log.h"
+#include "mod_wisehost/wh_mod_cache.h"
 #include "mod_wisehost/wh_mod_data.h"
 #include "mod_wisehost/wh_mod_rate.h"
 
@@ -65,6 +66,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         return rc;
     }
     wh_mod_proxy_post_config(pconf, s);
+    wh_mod_type_post_config();
     wh_fault_arm(getenv("WISEHOST_FAULT_FILE"));
     wh_log_set_level(WH_LOG_DEBUG); /* LogLevel decides */
     wh_log_set_sink(log_sink, s);
@@ -75,6 +77,8 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     wh_mod_route_child_init(pchild, s);
     wh_mod_release_child_init(pchild, s);
+    wh_mod_cache_child_init(pchild, (apr_size_t)wh_mod_conf_cache_size(s) << 20);
+    wh_mod_type_child_init(pchild);
     wh_mod_proxy_child_init(pchild, s);
     wh_mod_rate_child_init(pchild);
 }

@@ -102,6 +102,11 @@ static const char *parse_hold(apr_pool_t *p, const char *arg, int *out)
     return parse_range(p, arg, 0, 10000, "number of requests", out);
 }
 
+static const char *parse_cache(apr_pool_t *p, const char *arg, int *out)
+{
+    return parse_range(p, arg, 0, 65536, "size in MiB", out);
+}
+
 /* NULL, or the message when the directive stands where it may not. */
 static const char *check_context(cmd_parms *cmd, const wh_cmd_t *desc)
 {

@@ -9,6 +9,7 @@
 
 #include "libwh/wh_manifest.h"
 #include "libwh/wh_route.h"
+#include "libwh/wh_site.h"
 #include "mod_wisehost/mod_wisehost.h"
 
 typedef enum wh_place_e {
@@ -94,13 +95,40 @@ int wh_mod_page_unknown(request_rec *r);
 /* ---- manifests: wh_mod_release.c ------------------------------------------------------------ */
 
 void wh_mod_release_child_init(apr_pool_t *pchild, server_rec *s);
-/* The parsed manifest of a release, from the child's cache; borrowed until r->pool ends. Codes:
- * release_missing, manifest_corrupt … (503). */
-apr_status_t wh_mod_release_get(request_rec *r, const char *release_id, const wh_manifest_t **out,
-                                wh_err_t *err) WH_MUST_CHECK;
-/* Opens the object of one entry, read-only, for the life of r->pool; *f is made for a file bucket.
- * Codes: object_missing, object_corrupt (503). */
-apr_status_t wh_mod_release_open(request_rec *r, const wh_manifest_entry_t *entry, apr_file_t **f,
+/* Types of a release's entries under one configuration. */
+typedef struct wh_mod_types_t {
+    const ap_conf_vector_t *conf; /* per_dir_config */
+    const char *of[];             /* by entry: what mod_mime says, NULL = the manifest's */
+} wh_mod_types_t;
+
+/* A release as this child keeps it. */
+#define WH_MOD_TYPES_MAX 4 /* virtual hosts whose requests find their types made */
+typedef struct wh_mod_release_t {
+    apr_pool_t *pool; /* its own; used under the lock of wh_mod_type.c once it is shared */
+    const wh_site_t *site;
+    wh_mod_types_t *types[WH_MOD_TYPES_MAX]; /* atomic: set once, NULL = free */
+} wh_mod_release_t;
+
+/* From the child's cache; borrowed until r->pool ends. Codes: release_missing, manifest_corrupt …
+ * (503). */
+apr_status_t wh_mod_release_get(request_rec *r, const char *release_id,
+                                wh_mod_release_t **out, wh_err_t *err) WH_MUST_CHECK;
+/* Opens an object, read-only, for the life of r->pool; *f is made for a file bucket. Codes:
+ * object_missing, object_corrupt (503). */
+apr_status_t wh_mod_release_open(request_rec *r, const char *sha256, apr_off_t size,
+                                 apr_file_t **f, wh_err_t *err) WH_MUST_CHECK;
+/* Reads all size bytes of an object into buf. Codes as above. */
+apr_status_t wh_mod_release_read(const char *sha256, apr_off_t size, char *buf,
                                  wh_err_t *err) WH_MUST_CHECK;
+
+/* ---- content types: wh_mod_type.c ----------------------------------------------------------- */
+
+/* Finds mod_mime. Call in post_config. */
+void wh_mod_type_post_config(void);
+/* Makes the lock of this child. */
+void wh_mod_type_child_init(apr_pool_t *pchild);
+/* The Content-Type of an entry for this request; lives as long as r or the release. */
+const char *wh_mod_type_of(request_rec *r, wh_mod_release_t *view,
+                           const wh_manifest_entry_t *entry);
 
 #endif

@@ -1,8 +1,10 @@
 /*
- * Releases on disk: parsed manifests in a cache of the child, and their objects.
+ * Releases on disk: parsed manifests, with the rules of their sites, in a cache of the child, and
+ * their objects.
  *
- * A release never changes, so a cached manifest is never stale; it only falls out when it was not
- * used for long. Every entry has a pool of its own and a count of requests that read it.
+ * A release never changes, so a cached one is never stale; it only falls out when it was not used
+ * for long. Every entry has a pool of its own and a count of requests that read it. Eight shards
+ * with a lock each, so that threads do not wait for each other.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,33 +17,43 @@
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
+#include "mod_wisehost/wh_mod_cache.h"
 #include "mod_wisehost/wh_mod_data.h"
 #include "mod_wisehost/wh_mod_lru.h"
 
-#define WH_RELEASE_CACHE_ENTRIES 128
-#define WH_RELEASE_CACHE_BYTES ((apr_size_t)32 << 20)
+#define WH_RELEASE_SHARDS 8
+#define WH_RELEASE_CHAINS 512
+#define WH_RELEASE_CACHE_BYTES ((apr_size_t)48 << 20)
+#define WH_RELEASE_SHARD_BYTES (WH_RELEASE_CACHE_BYTES / WH_RELEASE_SHARDS)
 #define WH_RELEASE_TEXT_MAX ((apr_off_t)32 << 20)
+#define WH_RELEASE_WARNINGS_MAX 20
+#define WH_RELEASE_POOL_BYTES 8192 /* what an allocator takes at a time */
 
 typedef struct wh_release_t wh_release_t;
 struct wh_release_t {
     wh_mod_lru_t link; /* first member */
-    wh_release_t *next_dead;
+    wh_release_t *chain;
     char id[WH_MANIFEST_ID_LEN + 1];
     apr_pool_t *pool;
-    wh_manifest_t *manifest;
-    apr_size_t bytes; /* of the text: a measure, not the exact size in memory */
+    wh_mod_release_t view;
+    apr_size_t bytes; /* a measure, not the exact size in memory */
     int users;
     int cached;
 };
 
-typedef struct wh_release_child_t {
+typedef struct wh_shard_t {
     apr_thread_mutex_t *lock;
-    const char *releases; /* directory */
-    const char *objects;
-    int objects_fd; /* -1 until first use */
     wh_mod_lru_t lru;
-    int n;
     apr_size_t bytes;
+    wh_release_t *chains[WH_RELEASE_CHAINS];
+} wh_shard_t;
+
+typedef struct wh_release_child_t {
+    const char *releases; /* directory; NULL = not started */
+    const char *objects;
+    int objects_fd; /* -1 until first use; never closed while the child serves */
+    apr_thread_mutex_t *lock; /* for that */
+    wh_shard_t shards[WH_RELEASE_SHARDS];
 } wh_release_child_t;
 
 static wh_release_child_t child;
@@ -51,52 +63,93 @@ static wh_release_t *entry_of(wh_mod_lru_t *node)
     return (wh_release_t *)(void *)node;
 }
 
+/* An id is hex of a hash: eight digits of it, mixed. */
+static apr_uint32_t hash_of(const char *id)
+{
+    apr_uint64_t h;
+
+    memcpy(&h, id, sizeof(h));
+    h *= 0x9E3779B97F4A7C15u;
+    return (apr_uint32_t)(h >> 40);
+}
+
+static wh_shard_t *shard_of(const char *id)
+{
+    return &child.shards[hash_of(id) % WH_RELEASE_SHARDS];
+}
+
+static wh_release_t **chain_of(wh_shard_t *shard, const char *id)
+{
+    return &shard->chains[hash_of(id) / WH_RELEASE_SHARDS % WH_RELEASE_CHAINS];
+}
+
 static apr_status_t child_exit(void *data)
 {
     wh_release_child_t *c = data;
+    int i;
 
-    while (c->lru.next != &c->lru) {
-        wh_release_t *rel = entry_of(c->lru.next);
-        wh_mod_lru_remove(&rel->link);
-        apr_pool_destroy(rel->pool);
+    for (i = 0; i < WH_RELEASE_SHARDS; i++) {
+        while (c->shards[i].lru.next != &c->shards[i].lru) {
+            wh_release_t *rel = entry_of(c->shards[i].lru.next);
+            wh_mod_lru_remove(&rel->link);
+            apr_pool_destroy(rel->pool);
+        }
     }
     if (c->objects_fd >= 0) {
         close(c->objects_fd);
     }
-    c->lock = NULL;
+    c->releases = NULL;
     return APR_SUCCESS;
 }
 
 void wh_mod_release_child_init(apr_pool_t *pchild, server_rec *s)
 {
     const char *dir = wh_mod_conf_state_dir(s);
+    apr_status_t rv = apr_thread_mutex_create(&child.lock, APR_THREAD_MUTEX_DEFAULT, pchild);
+    int i;
 
-    memset(&child, 0, sizeof(child));
-    wh_mod_lru_init(&child.lru);
+    child.releases = NULL;
     child.objects_fd = -1;
-    child.releases = apr_pstrcat(pchild, dir, "/releases", NULL);
-    child.objects = apr_pstrcat(pchild, dir, "/objects", NULL);
-    if (apr_thread_mutex_create(&child.lock, APR_THREAD_MUTEX_DEFAULT, pchild) != APR_SUCCESS) {
-        child.lock = NULL;
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "WH0140: no mutex for releases");
+    for (i = 0; i < WH_RELEASE_SHARDS && rv == APR_SUCCESS; i++) {
+        wh_shard_t *shard = &child.shards[i];
+
+        memset(shard, 0, sizeof(*shard));
+        wh_mod_lru_init(&shard->lru);
+        rv = apr_thread_mutex_create(&shard->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "WH0140: no mutex for releases");
         return;
     }
+    child.releases = apr_pstrcat(pchild, dir, "/releases", NULL);
+    child.objects = apr_pstrcat(pchild, dir, "/objects", NULL);
     apr_pool_cleanup_register(pchild, &child, child_exit, apr_pool_cleanup_null);
 }
 
-/* Holding the lock: takes entries off the end until the cache is within its bounds; those that
- * nobody reads are chained to *dead for the caller to destroy without the lock. */
-static void trim(wh_release_child_t *c, wh_release_t **dead)
+static void unchain(wh_shard_t *shard, wh_release_t *rel)
 {
-    while (c->n > WH_RELEASE_CACHE_ENTRIES || (c->bytes > WH_RELEASE_CACHE_BYTES && c->n > 1)) {
-        wh_release_t *rel = entry_of(c->lru.prev);
+    wh_release_t **at = chain_of(shard, rel->id);
 
-        wh_mod_lru_remove(&rel->link);
-        rel->cached = 0;
-        c->n--;
-        c->bytes -= rel->bytes;
+    while (*at != rel) {
+        at = &(*at)->chain;
+    }
+    *at = rel->chain;
+    rel->chain = NULL;
+    wh_mod_lru_remove(&rel->link);
+    rel->cached = 0;
+    shard->bytes -= rel->bytes;
+}
+
+/* Holding the lock: takes entries off the end until the shard is within its bounds; those that
+ * nobody reads are chained to *dead for the caller to destroy without the lock. */
+static void trim(wh_shard_t *shard, wh_release_t **dead)
+{
+    while (shard->bytes > WH_RELEASE_SHARD_BYTES && shard->lru.prev != shard->lru.next) {
+        wh_release_t *rel = entry_of(shard->lru.prev);
+
+        unchain(shard, rel);
         if (rel->users == 0) {
-            rel->next_dead = *dead;
+            rel->chain = *dead;
             *dead = rel;
         }
     }
@@ -105,12 +158,13 @@ static void trim(wh_release_child_t *c, wh_release_t **dead)
 static apr_status_t done_with(void *data)
 {
     wh_release_t *rel = data;
+    wh_shard_t *shard = shard_of(rel->id);
     int destroy;
 
-    apr_thread_mutex_lock(child.lock);
+    apr_thread_mutex_lock(shard->lock);
     rel->users--;
     destroy = !rel->cached && rel->users == 0;
-    apr_thread_mutex_unlock(child.lock);
+    apr_thread_mutex_unlock(shard->lock);
     if (destroy) {
         apr_pool_destroy(rel->pool);
     }
@@ -118,20 +172,21 @@ static apr_status_t done_with(void *data)
 }
 
 /* Holding the lock. */
-static wh_release_t *cache_find(wh_release_child_t *c, const char *id)
+static wh_release_t *cache_find(wh_shard_t *shard, const char *id)
 {
-    wh_mod_lru_t *node;
+    wh_release_t *rel = *chain_of(shard, id);
 
-    for (node = c->lru.next; node != &c->lru; node = node->next) {
-        wh_release_t *rel = entry_of(node);
-        if (memcmp(rel->id, id, WH_MANIFEST_ID_LEN) == 0) {
-            wh_mod_lru_remove(node);
-            wh_mod_lru_push(&c->lru, node);
-            rel->users++;
-            return rel;
+    while (rel != NULL && memcmp(rel->id, id, WH_MANIFEST_ID_LEN) != 0) {
+        rel = rel->chain;
+    }
+    if (rel != NULL) {
+        rel->users++;
+        if (shard->lru.next != &rel->link) {
+            wh_mod_lru_remove(&rel->link);
+            wh_mod_lru_push(&shard->lru, &rel->link);
         }
     }
-    return NULL;
+    return rel;
 }
 
 static apr_status_t read_text(apr_pool_t *p, const char *path, char **buf, apr_size_t *len,
@@ -162,15 +217,102 @@ static apr_status_t read_text(apr_pool_t *p, const char *path, char **buf, apr_s
     return APR_SUCCESS;
 }
 
+typedef struct wh_rules_log_t {
+    request_rec *r;
+    const char *release;
+    const char *file;
+    int lines;
+} wh_rules_log_t;
+
+/* An owner's mistake and no fault of this server: for those who look, and not without end. */
+static void rule_refused(void *baton, int line, const char *text)
+{
+    wh_rules_log_t *log = baton;
+
+    if (log->lines++ < WH_RELEASE_WARNINGS_MAX) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, log->r, "release %s: %s line %d: %s", log->release,
+                      log->file, line, text);
+    }
+}
+
+/* The text of a file of rules, in p; NULL when there is none or it cannot be read. */
+static char *rules_text(request_rec *r, apr_pool_t *p, const wh_site_t *site, const char *name,
+                        apr_size_t max, apr_size_t *len)
+{
+    const wh_manifest_entry_t *entry = wh_site_find(site, name);
+    wh_err_t err = WH_ERR_INIT;
+    apr_file_t *f = NULL;
+    char *text;
+
+    if (entry == NULL || entry->size == 0 || (apr_size_t)entry->size > max) {
+        return NULL;
+    }
+    if (wh_mod_release_open(r, entry->sha256, entry->size, &f, &err) != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0152: %s: %s", name, err.text);
+        return NULL;
+    }
+    text = apr_palloc(p, (apr_size_t)entry->size);
+    if (apr_file_read_full(f, text, (apr_size_t)entry->size, len) != APR_SUCCESS) {
+        text = NULL;
+    }
+    apr_file_close(f);
+    return text;
+}
+
+static void read_rules(request_rec *r, apr_pool_t *ptemp, wh_release_t *rel, wh_site_t *site)
+{
+    wh_rules_log_t log = {.r = r, .release = rel->id, .file = WH_REDIRECTS_FILE};
+    apr_size_t len = 0;
+    char *text = rules_text(r, ptemp, site, WH_REDIRECTS_FILE, WH_REDIRECTS_BYTES_MAX, &len);
+
+    if (text != NULL) {
+        site->redirects = wh_redirects_parse(rel->pool, text, len, rule_refused, &log);
+        rel->bytes += 2 * len;
+    }
+    log.file = WH_HEADERS_FILE;
+    text = rules_text(r, ptemp, site, WH_HEADERS_FILE, WH_HEADERS_BYTES_MAX, &len);
+    if (text != NULL) {
+        site->headers = wh_headers_parse(rel->pool, text, len, rule_refused, &log);
+        rel->bytes += 2 * len;
+    }
+}
+
+static apr_status_t fill(request_rec *r, apr_pool_t *ptemp, const char *id, wh_release_t *rel,
+                         wh_err_t *err)
+{
+    const char *path = apr_pstrcat(ptemp, child.releases, "/", id, "/manifest", NULL);
+    wh_manifest_t *manifest = NULL;
+    wh_site_t *site;
+    apr_size_t len = 0;
+    char *buf = NULL;
+    apr_status_t rv = read_text(ptemp, path, &buf, &len, err);
+
+    if (rv == APR_SUCCESS) {
+        rv = wh_manifest_parse(rel->pool, buf, len, &manifest, err);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (strcmp(manifest->id, id) != 0) {
+        return wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "manifest_corrupt",
+                          "The manifest is not that of its release.");
+    }
+    apr_cpystrn(rel->id, id, sizeof(rel->id));
+    site = wh_site_make(rel->pool, manifest);
+    rel->bytes = WH_RELEASE_POOL_BYTES + site->bytes;
+    read_rules(r, ptemp, rel, site);
+    rel->bytes += (apr_size_t)manifest->n * sizeof(char *); /* wh_mod_type */
+    rel->view.site = site;
+    rel->view.pool = rel->pool;
+    return APR_SUCCESS;
+}
+
 static apr_status_t load(request_rec *r, const char *id, wh_release_t **out, wh_err_t *err)
 {
-    const char *path = apr_pstrcat(r->pool, child.releases, "/", id, "/manifest", NULL);
     apr_pool_t *pool = NULL;
     apr_pool_t *ptemp = NULL;
     wh_release_t *rel;
     apr_status_t rv;
-    char *buf = NULL;
-    apr_size_t len = 0;
 
     /* Unmanaged, with an allocator of its own: it is made in one thread and destroyed in another.
      */
@@ -182,78 +324,90 @@ static apr_status_t load(request_rec *r, const char *id, wh_release_t **out, wh_
     rel = apr_pcalloc(pool, sizeof(*rel));
     rel->pool = pool;
     apr_pool_create(&ptemp, r->pool);
-    rv = read_text(ptemp, path, &buf, &len, err);
-    if (rv == APR_SUCCESS) {
-        rel->bytes = len;
-        rv = wh_manifest_parse(pool, buf, len, &rel->manifest, err);
-    }
-    if (rv == APR_SUCCESS && strcmp(rel->manifest->id, id) != 0) {
-        rv = wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "manifest_corrupt",
-                        "The manifest is not that of its release.");
-    }
+    rv = fill(r, ptemp, id, rel, err);
     apr_pool_destroy(ptemp);
     if (rv != APR_SUCCESS) {
         apr_pool_destroy(pool);
         return rv;
     }
-    apr_cpystrn(rel->id, id, sizeof(rel->id));
     *out = rel;
     return APR_SUCCESS;
 }
 
-apr_status_t wh_mod_release_get(request_rec *r, const char *id, const wh_manifest_t **out,
+/* Puts a fresh one in, unless another thread was faster; the one that is there then. */
+static wh_release_t *keep(wh_shard_t *shard, wh_release_t *fresh)
+{
+    wh_release_t *dead = NULL;
+    wh_release_t *rel;
+
+    apr_thread_mutex_lock(shard->lock);
+    rel = cache_find(shard, fresh->id);
+    if (rel == NULL) {
+        wh_release_t **chain = chain_of(shard, fresh->id);
+
+        rel = fresh;
+        rel->users = 1;
+        rel->cached = 1;
+        rel->chain = *chain;
+        *chain = rel;
+        wh_mod_lru_push(&shard->lru, &rel->link);
+        shard->bytes += rel->bytes;
+        trim(shard, &dead);
+    } else {
+        fresh->chain = NULL;
+        dead = fresh;
+    }
+    apr_thread_mutex_unlock(shard->lock);
+    while (dead != NULL) {
+        wh_release_t *next = dead->chain;
+        apr_pool_destroy(dead->pool);
+        dead = next;
+    }
+    return rel;
+}
+
+apr_status_t wh_mod_release_get(request_rec *r, const char *id, wh_mod_release_t **out,
                                 wh_err_t *err)
 {
+    wh_shard_t *shard;
     wh_release_t *rel = NULL;
     wh_release_t *fresh = NULL;
-    wh_release_t *dead = NULL;
     apr_status_t rv;
 
     *out = NULL;
-    if (child.lock == NULL || !wh_manifest_id_ok(id)) {
+    if (child.releases == NULL || strlen(id) != WH_MANIFEST_ID_LEN) {
         return wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "release_missing",
                           "The release cannot be read.");
     }
-    apr_thread_mutex_lock(child.lock);
-    rel = cache_find(&child, id);
-    apr_thread_mutex_unlock(child.lock);
+    shard = shard_of(id);
+    apr_thread_mutex_lock(shard->lock);
+    rel = cache_find(shard, id);
+    apr_thread_mutex_unlock(shard->lock);
     if (rel == NULL) {
+        /* Only such an id may become part of a file name. */
+        if (!wh_manifest_id_ok(id)) {
+            return wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "release_missing",
+                              "The release cannot be read.");
+        }
         rv = load(r, id, &fresh, err);
         if (rv != APR_SUCCESS || fresh == NULL) {
             return rv;
         }
-        apr_thread_mutex_lock(child.lock);
-        rel = cache_find(&child, id); /* another thread may have been faster */
-        if (rel == NULL) {
-            rel = fresh;
-            fresh = NULL;
-            rel->users = 1;
-            rel->cached = 1;
-            wh_mod_lru_push(&child.lru, &rel->link);
-            child.n++;
-            child.bytes += rel->bytes;
-            trim(&child, &dead);
-        }
-        apr_thread_mutex_unlock(child.lock);
-        if (fresh != NULL) {
-            apr_pool_destroy(fresh->pool);
-        }
-    }
-    while (dead != NULL) {
-        wh_release_t *next = dead->next_dead;
-        apr_pool_destroy(dead->pool);
-        dead = next;
+        rel = keep(shard, fresh);
     }
     apr_pool_cleanup_register(r->pool, rel, done_with, apr_pool_cleanup_null);
-    *out = rel->manifest;
+    *out = &rel->view;
     return APR_SUCCESS;
 }
 
 /* The directory of the objects, opened once a child; -1 with errno. */
 static int objects_dir(void)
 {
-    int fd;
+    int fd = child.objects_fd;
 
+    if (fd >= 0) {
+        return fd; /* set once */
+    }
     apr_thread_mutex_lock(child.lock);
     if (child.objects_fd < 0) {
         child.objects_fd = open(child.objects, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -279,28 +433,65 @@ static int open_beneath(int dir, const char *name)
     return (int)fd;
 }
 
-apr_status_t wh_mod_release_open(request_rec *r, const wh_manifest_entry_t *entry, apr_file_t **f,
-                                 wh_err_t *err)
+/* An object's descriptor, looked at; -1 with *err. */
+static int open_object(const char *sha256, apr_off_t size, wh_err_t *err)
 {
-    char name[3 + sizeof(entry->sha256)];
+    char name[3 + 65];
+    int dir = objects_dir();
+    struct stat st;
+    int fd;
+
+    apr_snprintf(name, sizeof(name), "%.2s/%s", sha256, sha256);
+    fd = dir >= 0 ? open_beneath(dir, name) : -1;
+    if (fd < 0) {
+        (void)wh_err_wrap(err, APR_FROM_OS_ERROR(errno), HTTP_SERVICE_UNAVAILABLE,
+                          "object_missing", "Object %s cannot be opened", sha256);
+        return -1;
+    }
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size != size) {
+        close(fd);
+        (void)wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "object_corrupt",
+                         "Object %s has not the size of its manifest.", sha256);
+        return -1;
+    }
+    return fd;
+}
+
+apr_status_t wh_mod_release_read(const char *sha256, apr_off_t size, char *buf, wh_err_t *err)
+{
+    int fd = open_object(sha256, size, err);
+    apr_size_t got = 0;
+
+    if (fd < 0) {
+        return APR_EGENERAL;
+    }
+    while (got < (apr_size_t)size) {
+        ssize_t n = read(fd, buf + got, (apr_size_t)size - got);
+
+        if (n <= 0 && (n == 0 || errno != EINTR)) {
+            break;
+        }
+        got += n > 0 ? (apr_size_t)n : 0;
+    }
+    close(fd);
+    if (got != (apr_size_t)size) {
+        return wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "object_corrupt",
+                          "Object %s cannot be read.", sha256);
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_mod_release_open(request_rec *r, const char *sha256, apr_off_t size,
+                                 apr_file_t **f, wh_err_t *err)
+{
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
     apr_int32_t flags = APR_FOPEN_READ | APR_FOPEN_BINARY;
     apr_file_t *raw = NULL;
-    struct stat st;
     apr_status_t rv;
-    int dir = objects_dir();
-    int fd;
+    int fd = open_object(sha256, size, err);
 
-    apr_snprintf(name, sizeof(name), "%.2s/%s", entry->sha256, entry->sha256);
-    fd = dir >= 0 ? open_beneath(dir, name) : -1;
     if (fd < 0) {
-        return wh_err_wrap(err, APR_FROM_OS_ERROR(errno), HTTP_SERVICE_UNAVAILABLE,
-                           "object_missing", "Object %s cannot be opened", entry->sha256);
-    }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size != entry->size) {
-        close(fd);
-        return wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "object_corrupt",
-                          "Object %s has not the size of its manifest.", entry->sha256);
+        return APR_EGENERAL;
     }
     if (core->enable_sendfile == ENABLE_SENDFILE_ON) {
         flags |= APR_FOPEN_SENDFILE_ENABLED;
@@ -314,7 +505,7 @@ apr_status_t wh_mod_release_open(request_rec *r, const wh_manifest_entry_t *entr
     close(fd);
     if (rv != APR_SUCCESS) {
         return wh_err_wrap(err, rv, HTTP_SERVICE_UNAVAILABLE, "object_missing",
-                           "Object %s cannot be opened", entry->sha256);
+                           "Object %s cannot be opened", sha256);
     }
     return APR_SUCCESS;
 }

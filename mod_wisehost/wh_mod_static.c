@@ -1,14 +1,79 @@
 /*
  * A release served: path -> manifest entry -> object. Nothing of the request ever becomes part of a
- * file name; what the manifest does not list does not exist.
+ * file name; what the manifest does not list does not exist. What a path is answered with is
+ * decided in libwh/wh_site; here are the representation, the headers and the bytes.
+ *
+ * Each look into a table of headers is a walk, so the ones that matter here are found in one.
  */
 #include <apr_buckets.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_negotiate.h"
+#include "mod_wisehost/wh_mod_cache.h"
 #include "mod_wisehost/wh_mod_data.h"
 
 /* APR_BRIGADE_INSERT_TAIL casts volatile away; clang takes it for ours. */
 #pragma GCC diagnostic ignored "-Wcast-qual"
+
+/* A name keeps, its content moves with the next deployment: ask again, pay a 304. */
+#define CACHE_NAME "public, max-age=0, must-revalidate"
+/* The name has the content's hash in it. */
+#define CACHE_ASSET "public, max-age=31536000, immutable"
+/* Of the release before: here for a while only. */
+#define CACHE_PREVIOUS "public, max-age=60"
+
+typedef struct seen_t {
+    const char *accept;
+    const char *accept_encoding;
+    int conditional; /* If-… */
+    int body;        /* Content-Length or Transfer-Encoding */
+} seen_t;
+
+/* One representation of a file. */
+typedef struct rep_t {
+    const char *sha256;
+    apr_off_t size;
+    const char *coding; /* NULL = as it is */
+} rep_t;
+
+typedef struct static_t {
+    request_rec *r;
+    const wh_mod_req_t *req;
+    wh_mod_release_t *view;
+    wh_mod_release_t *previous; /* NULL = none */
+    seen_t seen;
+} static_t;
+
+static void look(const request_rec *r, seen_t *seen)
+{
+    const apr_array_header_t *all = apr_table_elts(r->headers_in);
+    const apr_table_entry_t *e = (const apr_table_entry_t *)(const void *)all->elts;
+    const apr_table_entry_t *end = e + all->nelts;
+
+    memset(seen, 0, sizeof(*seen));
+    for (; e < end; e++) {
+        switch (e->key[0] | 0x20) {
+        case 'a':
+            if (ap_cstr_casecmp(e->key, "Accept-Encoding") == 0) {
+                seen->accept_encoding = e->val;
+            } else if (ap_cstr_casecmp(e->key, "Accept") == 0) {
+                seen->accept = e->val;
+            }
+            break;
+        case 'i':
+            seen->conditional |= e->key[1] != '\0' && e->key[2] == '-';
+            break;
+        case 'c':
+            seen->body |= ap_cstr_casecmp(e->key, "Content-Length") == 0;
+            break;
+        case 't':
+            seen->body |= ap_cstr_casecmp(e->key, "Transfer-Encoding") == 0;
+            break;
+        default:
+            break;
+        }
+    }
+}
 
 static int fail(request_rec *r, const char *tag, const wh_mod_req_t *req, const wh_err_t *err)
 {
@@ -21,199 +86,283 @@ static int fail(request_rec *r, const char *tag, const wh_mod_req_t *req, const 
     return wh_mod_page_send(r, &shown);
 }
 
-static apr_status_t fill(request_rec *r, const wh_manifest_entry_t *entry, apr_bucket_brigade *bb,
-                         wh_err_t *err)
-{
-    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-    apr_file_t *f = NULL;
+/* ---- bytes -------------------------------------------------------------------------------------- */
 
-    if (entry->size > 0) {
-        apr_status_t rv = wh_mod_release_open(r, entry, &f, err);
+/* A small object goes through the cache of the child, whoever asked for it first. */
+static apr_status_t small_bucket(request_rec *r, const rep_t *rep, apr_bucket **out, wh_err_t *err)
+{
+    wh_mod_content_t *content = wh_mod_cache_find(rep->sha256);
+    apr_status_t rv;
+
+    if (content == NULL) {
+        content = wh_mod_content_make((apr_size_t)rep->size);
+        if (content == NULL) {
+            return wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "out_of_memory", "No memory");
+        }
+        rv = wh_mod_release_read(rep->sha256, rep->size, wh_mod_content_data(content), err);
         if (rv != APR_SUCCESS) {
+            wh_mod_content_release(content);
             return rv;
         }
-        {
-            apr_bucket *b = apr_brigade_insert_file(bb, f, 0, entry->size, r->pool);
+        wh_mod_cache_keep(rep->sha256, content);
+        apr_table_setn(r->notes, "wh-cache", "miss");
+    } else {
+        apr_table_setn(r->notes, "wh-cache", "hit");
+    }
+    *out = wh_mod_content_bucket(content, r->connection->bucket_alloc);
+    return APR_SUCCESS;
+}
+
+/* The object into bb; a file bucket is sent by sendfile or mmap, as EnableSendfile and EnableMMAP
+ * have it. */
+static apr_status_t fill(request_rec *r, const rep_t *rep, apr_bucket_brigade *bb, wh_err_t *err)
+{
+    const core_dir_config *core;
+    apr_file_t *f = NULL;
+    apr_bucket *b = NULL;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (rep->size > 0 && wh_mod_cache_wants(rep->size)) {
+        rv = small_bucket(r, rep, &b, err);
+        if (rv == APR_SUCCESS && b != NULL) {
+            APR_BRIGADE_INSERT_TAIL(bb, b);
+        }
+    } else if (rep->size > 0) {
+        rv = wh_mod_release_open(r, rep->sha256, rep->size, &f, err);
+        if (rv == APR_SUCCESS && f != NULL) {
+            b = apr_brigade_insert_file(bb, f, 0, rep->size, r->pool);
+            core = ap_get_core_module_config(r->per_dir_config);
 #if APR_HAS_MMAP
             if (core->enable_mmap == ENABLE_MMAP_OFF) {
                 (void)apr_bucket_file_enable_mmap(b, 0);
             }
+#else
+            (void)core;
 #endif
         }
     }
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-    return APR_SUCCESS;
+    if (rv == APR_SUCCESS) {
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    }
+    return rv;
 }
 
-/* Sends one file with status 200 or 404. */
-static int send_entry(request_rec *r, const wh_mod_req_t *req, const wh_manifest_entry_t *entry,
-                      int status)
+/* ---- headers ------------------------------------------------------------------------------------ */
+
+/* Which variant goes out; Vary as soon as there is a choice, whatever was chosen. */
+static rep_t choose(const static_t *st, const wh_manifest_entry_t *entry)
 {
+    rep_t rep = {.sha256 = entry->sha256, .size = entry->size, .coding = NULL};
+    unsigned there = 0;
+    int i;
+
+    for (i = 0; entry->variants != NULL && i < WH_CODINGS; i++) {
+        there |= entry->variants[i].size > 0 ? 1u << i : 0;
+    }
+    if (there == 0) {
+        return rep;
+    }
+    apr_table_mergen(st->r->headers_out, "Vary", "Accept-Encoding");
+    i = wh_negotiate_coding(st->seen.accept_encoding, there);
+    if (i != WH_CODING_IDENTITY) {
+        rep.sha256 = entry->variants[i].sha256;
+        rep.size = entry->variants[i].size;
+        rep.coding = wh_manifest_coding_text((wh_coding_e)i);
+    }
+    return rep;
+}
+
+/* One header of _headers: it goes before ours, and joins those of rules before it. */
+typedef struct owner_t {
+    request_rec *r;
+    apr_table_t *set; /* by a rule so far */
+} owner_t;
+
+static void owner_field(void *baton, const char *name, const char *value)
+{
+    owner_t *o = baton;
+
+    if (value == NULL) {
+        apr_table_unset(o->set, name);
+        apr_table_unset(o->r->headers_out, name);
+    } else {
+        apr_table_mergen(o->set, name, value);
+    }
+}
+
+static int owner_set(void *baton, const char *name, const char *value)
+{
+    request_rec *r = baton;
+
+    if (ap_cstr_casecmp(name, "Content-Type") == 0) {
+        ap_set_content_type(r, value);
+    } else {
+        apr_table_setn(r->headers_out, name, value);
+    }
+    return 1;
+}
+
+static void owner_headers(static_t *st)
+{
+    owner_t o = {.r = st->r, .set = NULL};
+
+    o.set = apr_table_make(st->r->pool, 4);
+    wh_headers_match(st->view->site->headers, st->r->pool, st->req->path, owner_field, &o);
+    apr_table_do(owner_set, st->r, o.set, NULL);
+}
+
+static void set_headers(static_t *st, const wh_site_answer_t *answer, const rep_t *rep)
+{
+    request_rec *r = st->r;
+    wh_mod_release_t *of = answer->previous ? st->previous : st->view;
+    const char *type = wh_mod_type_of(r, of, answer->entry);
+
+    /* mod_http2 may read it when this pool, and so its hold on the release, is gone. */
+    ap_set_content_type(r, r->connection->master != NULL ? apr_pstrdup(r->pool, type) : type);
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_setn(r->headers_out, "Cache-Control",
+                   answer->previous ? CACHE_PREVIOUS
+                   : answer->asset  ? CACHE_ASSET
+                                    : CACHE_NAME);
+    if ((st->req->route->flags & WH_ROUTE_PREVIEW) != 0) {
+        apr_table_setn(r->headers_out, "X-Robots-Tag", "noindex");
+    }
+    if (rep->coding != NULL) {
+        r->content_encoding = rep->coding;
+    }
+    if (st->view->site->headers != NULL) {
+        owner_headers(st);
+    }
+}
+
+/* The hash of what is sent, so each coding has its own. */
+static void set_etag(request_rec *r, const rep_t *rep)
+{
+    char *etag = apr_palloc(r->pool, 67);
+
+    etag[0] = '"';
+    memcpy(etag + 1, rep->sha256, 64);
+    etag[65] = '"';
+    etag[66] = '\0';
+    apr_table_setn(r->headers_out, "ETag", etag);
+}
+
+/* ---- answers ------------------------------------------------------------------------------------ */
+
+static int send_file(static_t *st, const wh_site_answer_t *answer)
+{
+    request_rec *r = st->r;
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    rep_t rep = choose(st, answer->entry);
     wh_err_t err = WH_ERR_INIT;
     int rc;
 
-    if (fill(r, entry, bb, &err) != APR_SUCCESS) {
-        return fail(r, "WH0150", req, &err);
+    if (fill(r, &rep, bb, &err) != APR_SUCCESS) {
+        apr_table_unset(r->headers_out, "Vary");
+        return fail(r, "WH0150", st->req, &err);
     }
-    ap_set_content_type(r, apr_pstrdup(r->pool, entry->type));
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
-    /* The name keeps, the content moves with the next deployment: ask again, pay a 304. */
-    apr_table_setn(r->headers_out, "Cache-Control", "public, max-age=0, must-revalidate");
-    if (status == HTTP_OK) {
-        apr_table_setn(r->headers_out, "ETag",
-                       apr_pstrcat(r->pool, "\"", entry->sha256, "\"", NULL));
+    set_headers(st, answer, &rep);
+    if (answer->status == HTTP_OK) {
+        set_etag(r, &rep);
         ap_set_accept_ranges(r);
-        rc = ap_meets_conditions(r);
+        rc = st->seen.conditional ? ap_meets_conditions(r) : OK;
         if (rc != OK) {
             r->status = rc;
             return rc;
         }
     }
-    r->status = status;
-    ap_set_content_length(r, entry->size);
+    r->status = answer->status;
+    ap_set_content_length(r, rep.size);
     if (ap_pass_brigade(r->output_filters, bb) != APR_SUCCESS && !r->connection->aborted) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "app %s: response not sent whole",
-                      req->route->slug);
+                      st->req->route->slug);
     }
     return OK;
 }
 
-/* Any segment that begins with a dot, but for /.well-known/ at the top (RFC 8615). */
-static int has_dot_segment(const char *path)
+/* A target within the site is a path only: no host of the request gets into it, and never a second
+ * '/' that a browser would take for the beginning of one. */
+static int send_redirect(static_t *st, const wh_site_answer_t *answer)
 {
-    const char *c;
+    request_rec *r = st->r;
+    const char *target = answer->location;
 
-    if (strncmp(path, "/.well-known/", 13) == 0) {
-        path += 12;
-    }
-    for (c = path; (c = ap_strchr_c(c, '/')) != NULL; c++) {
-        if (c[1] == '.') {
-            return 1;
+    if (!answer->encoded) {
+        target = ap_escape_uri(r->pool, target);
+        if (r->args != NULL) {
+            target = apr_pstrcat(r->pool, target, "?", r->args, NULL);
         }
     }
-    return 0;
-}
-
-/* A path that a browser opens as a page: no suffix in the last segment, nothing under /api/. */
-static int is_page_route(const request_rec *r, const char *path)
-{
-    const char *accept = apr_table_get(r->headers_in, "Accept");
-    apr_size_t n = strlen(path);
-    const char *last;
-
-    while (n > 1 && path[n - 1] == '/') {
-        n--;
-    }
-    last = path + n;
-    while (last > path && last[-1] != '/') {
-        if (*--last == '.') {
-            return 0;
+    if (!answer->outside) {
+        target = apr_pstrcat(r->pool, ap_escape_uri(r->pool, st->req->mount), target, NULL);
+        if (target[0] != '/' || target[1] == '/' || target[1] == '\\') {
+            return HTTP_NOT_FOUND;
         }
-    }
-    if (strcmp(path, "/api") == 0 || strncmp(path, "/api/", 5) == 0) {
-        return 0;
-    }
-    return accept == NULL || ap_strstr_c(accept, "text/html") != NULL ||
-           ap_strstr_c(accept, "*/*") != NULL;
-}
-
-/* The 404.html nearest to the path, upwards; NULL when there is none. */
-static const wh_manifest_entry_t *nearest_404(request_rec *r, const wh_manifest_t *m,
-                                              const char *rel)
-{
-    char *dir = apr_pstrdup(r->pool, rel);
-    int depth;
-
-    for (depth = 0; depth <= WH_MANIFEST_DEPTH_MAX; depth++) {
-        char *slash = strrchr(dir, '/');
-        const wh_manifest_entry_t *entry;
-
-        if (slash == NULL) {
-            return wh_manifest_find(m, "404.html");
-        }
-        *slash = '\0';
-        entry = wh_manifest_find(m, apr_pstrcat(r->pool, dir, "/404.html", NULL));
-        if (entry != NULL) {
-            return entry;
-        }
-    }
-    return wh_manifest_find(m, "404.html");
-}
-
-static int not_found(request_rec *r, const wh_mod_req_t *req, const wh_manifest_t *m,
-                     const char *rel)
-{
-    const wh_manifest_entry_t *entry = nearest_404(r, m, rel);
-
-    return entry != NULL ? send_entry(r, req, entry, HTTP_NOT_FOUND) : HTTP_NOT_FOUND;
-}
-
-/* The directory without its slash. The target is built from the matched path alone, and is a path
- * only: no host of the request gets into it. */
-static int redirect_to_slash(request_rec *r, const wh_mod_req_t *req, const char *rel)
-{
-    const char *path = apr_pstrcat(r->pool, req->mount, *rel != '\0' ? "/" : "", rel, "/", NULL);
-    const char *target = ap_escape_uri(r->pool, path);
-
-    if (target[0] != '/' || target[1] == '/') {
-        return HTTP_NOT_FOUND;
-    }
-    if (r->args != NULL) {
-        target = apr_pstrcat(r->pool, target, "?", r->args, NULL);
     }
     apr_table_setn(r->headers_out, "Location", target);
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-cache");
-    return HTTP_MOVED_PERMANENTLY;
+    return answer->status;
 }
 
-static int serve(request_rec *r, const wh_mod_req_t *req, const wh_manifest_t *m)
+/* The release before, while open tabs may ask for its assets: only for what the current one lacks. */
+static void load_previous(static_t *st)
 {
-    const char *rel = *req->path == '/' ? req->path + 1 : req->path;
-    apr_size_t n = strlen(rel);
-    int as_dir = n == 0 || rel[n - 1] == '/';
-    const wh_manifest_entry_t *entry = NULL;
+    const wh_route_t *route = st->req->route;
+    wh_err_t err = WH_ERR_INIT;
 
-    if (has_dot_segment(req->path)) {
-        return not_found(r, req, m, "");
+    if (*route->previous_release == '\0' || st->r->request_time >= route->previous_until ||
+        *st->req->path != '/' || wh_site_find(st->view->site, st->req->path + 1) != NULL) {
+        return;
     }
-    if (*req->path == '\0') {
-        return redirect_to_slash(r, req, "");
+    if (wh_mod_release_get(st->r, route->previous_release, &st->previous, &err) != APR_SUCCESS) {
+        st->previous = NULL; /* collected: a 404 is the right answer then */
     }
-    if (n <= WH_MANIFEST_PATH_MAX) {
-        entry = wh_manifest_find(m, as_dir ? apr_pstrcat(r->pool, rel, "index.html", NULL) : rel);
-        if (entry == NULL && !as_dir &&
-            wh_manifest_find(m, apr_pstrcat(r->pool, rel, "/index.html", NULL)) != NULL) {
-            return redirect_to_slash(r, req, rel);
-        }
+}
+
+static int serve(static_t *st)
+{
+    wh_site_ask_t ask = {.path = st->req->path,
+                         .query = st->r->args,
+                         .accept = st->seen.accept,
+                         .flags = st->req->route->flags};
+    wh_site_answer_t answer;
+
+    load_previous(st);
+    ask.previous = st->previous != NULL ? st->previous->site : NULL;
+    wh_site_answer(st->r->pool, st->view->site, &ask, &answer);
+    switch (answer.kind) {
+    case WH_SITE_FILE:
+        return send_file(st, &answer);
+    case WH_SITE_REDIRECT:
+        return send_redirect(st, &answer);
+    case WH_SITE_NOTHING:
+    default:
+        return answer.status == HTTP_OK ? HTTP_NOT_FOUND : answer.status;
     }
-    if (entry == NULL && (req->route->flags & WH_ROUTE_SPA) != 0 && is_page_route(r, req->path)) {
-        entry = wh_manifest_find(m, "index.html");
-    }
-    return entry != NULL ? send_entry(r, req, entry, HTTP_OK) : not_found(r, req, m, rel);
 }
 
 int wh_mod_static_handler(request_rec *r, const wh_mod_req_t *req)
 {
-    const wh_manifest_t *m = NULL;
+    static_t st = {.r = r, .req = req, .view = NULL, .previous = NULL};
     wh_err_t err = WH_ERR_INIT;
     int rc;
 
-    ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, M_OPTIONS, -1);
-    if (r->method_number == M_OPTIONS) {
+    if (r->method_number != M_GET) {
+        ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, M_OPTIONS, -1);
+        if (r->method_number != M_OPTIONS) {
+            return HTTP_METHOD_NOT_ALLOWED;
+        }
         apr_table_setn(r->headers_out, "Allow", "GET,HEAD,OPTIONS");
         ap_set_content_length(r, 0);
         return OK;
     }
-    if (r->method_number != M_GET) {
-        return HTTP_METHOD_NOT_ALLOWED;
-    }
-    rc = ap_discard_request_body(r);
+    look(r, &st.seen);
+    rc = st.seen.body ? ap_discard_request_body(r) : OK;
     if (rc != OK) {
         return rc;
     }
-    if (wh_mod_release_get(r, req->route->release_id, &m, &err) != APR_SUCCESS) {
+    if (wh_mod_release_get(r, req->route->release_id, &st.view, &err) != APR_SUCCESS) {
         return fail(r, "WH0151", req, &err);
     }
-    return serve(r, req, m);
+    return serve(&st);
 }

@@ -188,22 +188,34 @@ sub raw {
 
 # ---- content -------------------------------------------------------------------------------------
 
+# Puts content into the store; "<sha256> <size>".
+sub object {
+    my ($self, $content) = @_;
+    my $sha = sha256_hex($content);
+    my $object = $self->state . '/objects/' . substr($sha, 0, 2);
+    make_path($object);
+    spew("$object/$sha", $content);
+    chmod 0644, "$object/$sha";
+    return "$sha " . length $content;
+}
+
 # A release of {path => content}; returns its id. Objects and manifest as httpd's own upload makes them.
+# A content may be {content => ..., br => ..., zstd => ..., gzip => ...}: with variants.
 sub release {
     my ($self, $files, %types) = @_;
-    my ($uid, $gid) = (getpwnam 'www-data')[2, 3];
-    my $text = "wisehost-manifest 1\n";
+    my ($text, $version) = ('', 1);
     for my $path (sort CORE::keys %$files) {
-        my $content = $files->{$path};
-        my $sha = sha256_hex($content);
-        my $object = $self->state . '/objects/' . substr($sha, 0, 2);
-        make_path($object);
-        spew("$object/$sha", $content);
-        chmod 0644, "$object/$sha";
+        my $file = ref $files->{$path} ? $files->{$path} : { content => $files->{$path} };
         my ($suffix) = $path =~ /\.(\w+)$/;
         my $type = $types{$path} // $TYPES{ $suffix // '' } // 'application/octet-stream';
-        $text .= join(' ', $sha, length $content, $type, $path) . "\n";
+        my ($sha, $size) = split / /, $self->object($file->{content});
+        $text .= "$sha $size $type $path\n";
+        for my $coding (grep { defined $file->{$_} } qw(br zstd gzip)) {
+            $text .= " $coding " . $self->object($file->{$coding}) . "\n";
+            $version = 2;
+        }
     }
+    $text = "wisehost-manifest $version\n$text";
     my $id = substr sha256_hex($text), 0, 40;
     make_path($self->state . "/releases/$id");
     spew($self->state . "/releases/$id/manifest", $text);
