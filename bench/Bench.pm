@@ -79,7 +79,8 @@ sub git {
     return;
 }
 
-# One request. $conn: {host, port} or {unix}; the connection is kept in it. Returns (status, body).
+# One request. $conn: {host, port} or {unix}; the connection is kept in it, and the headers of the last answer
+# (lower case). Returns (status, body).
 sub http {
     my ($conn, $method, $path, %o) = @_;
     for my $try (1, 2) {
@@ -114,6 +115,7 @@ sub exchange {
         last if $line =~ /^\r?\n$/;
         $got{ lc $1 } = $2 if $line =~ /^([^:]+):\s*(.*?)\r?\n$/;
     }
+    $conn->{headers} = \%got;
     my $text = '';
     if (($got{'transfer-encoding'} // '') =~ /chunked/i) {
         while (defined($line = <$s>)) {
@@ -171,7 +173,7 @@ sub build {
         my $configured = -e "$dir/config.status" ? 'true' : "'$TOP/configure' --prefix='$dir/inst' --with-moddir='$dir/inst/modules'";
         patiently('building (log: bench/out/build.log)', $log,
             "{ cd '$TOP' && { [ -x configure ] || autoreconf -i; } && cd '$dir' && $configured && make -j2 "
-                . "&& make -j2 bench/sim/wh-sim bench/sim/wh-sim-seed t/tools/wh-test-worker && make install; } > '$log' 2>&1")
+                . "&& make -j2 bench/sim/wh-sim bench/sim/wh-sim-seed t/tools/wh-test-worker t/tools/wh-route-put t/tools/wh-db-seed && make install; } > '$log' 2>&1")
             or die "the build failed, see bench/out/build.log\n";
         chmod 0755, $dir, out_dir();
         @ENV{qw(WH_BUILD WH_INST)} = ($dir, "$dir/inst");
