@@ -9,5 +9,6 @@ EXTRA_DIST += \
 	docs/protocol.md \
 	docs/security.md \
 	docs/static.md \
+	docs/storage.md \
 	docs/webhooks.md \
 	docs/workers.md

@@ -33,6 +33,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
 	libwh/wh_drain.c libwh/wh_drain.h \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
+	libwh/wh_gc.c libwh/wh_gc.h \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
 	libwh/wh_headers.c libwh/wh_headers.h \
 	libwh/wh_hook.c libwh/wh_hook.h \

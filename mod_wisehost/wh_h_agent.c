@@ -181,6 +181,22 @@ static apr_status_t publish(wh_call_t *c, const wh_mod_store_t *store, const wh_
     return rv;
 }
 
+/* The same answer as the one that was lost. */
+static apr_status_t commit_again(wh_call_t *c)
+{
+    wh_release_t *row;
+    apr_status_t rv;
+
+    wh_err_clear(&c->err);
+    rv = wh_mod_call_db(c);
+    rv = rv ? rv : wh_db_release_get(c->dbc, c->p, c->param[0], &row, &c->err);
+    return rv ? rv
+              : wh_mod_call_reply(c, 200,
+                                  json_pack("{s:s, s:I, s:I}", "release", row->id, "files",
+                                            (json_int_t)row->files, "bytes",
+                                            (json_int_t)row->bytes));
+}
+
 apr_status_t wh_h_agent_commit(wh_call_t *c)
 {
     wh_mod_store_t store = store_of(c);
@@ -191,6 +207,10 @@ apr_status_t wh_h_agent_commit(wh_call_t *c)
     wh_mod_db_release(c->r);
     c->dbc = NULL;
     rv = rv ? rv : wh_mod_store_staged(&store, &up, &m, &c->err);
+    if (rv && wh_err_is(&c->err, "not_announced") &&
+        wh_mod_store_committed(&store, &up, c->param[0])) {
+        return commit_again(c);
+    }
     if (!rv && strcmp(wh_manifest_id(m), c->param[0])) {
         rv = wh_err_set(&c->err, 422, "not_announced",
                         "This release was not announced for the job.");
@@ -199,7 +219,7 @@ apr_status_t wh_h_agent_commit(wh_call_t *c)
     if (rv) {
         return rv;
     }
-    wh_mod_store_unstage(&store, &up);
+    wh_mod_store_unstage(&store, &up, wh_manifest_id(m));
     wh_fault("unstaged");
     return wh_mod_call_reply(c, 200,
                              json_pack("{s:s, s:i, s:I}", "release", wh_manifest_id(m), "files",

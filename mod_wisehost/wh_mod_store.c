@@ -21,6 +21,7 @@
 #define JOB_BYTES_MAX (4 * WH_MANIFEST_BYTES_MAX)
 #define FILE_BYTES 4096 /* what the smallest file takes */
 #define SUM_PREFIX ".sum-"
+#define SUM_WIDTH 20
 #define UPLOAD_KEPT_US (APR_INT64_C(24) * 3600 * APR_USEC_PER_SEC) /* longer than any job lasts */
 #define TIDY_EVERY_S 60
 #define TIDY_MAX 100 /* taken away at once: somebody waits for it; the rest goes the next time */
@@ -72,24 +73,30 @@ static void remove_upload(const wh_mod_store_t *store, const char *dir)
     rmdir(dir);
 }
 
+/* The sum of a job's announcements lies beside its upload, for that goes when it is committed; and
+ * behind the sum, which release that was. */
+static const char *sum_path(const wh_mod_store_t *store, const wh_mod_upload_t *up)
+{
+    return apr_psprintf(store->p, "%s" SUM_PREFIX "%s.%" APR_INT64_T_FMT,
+                        path_of(store, "uploads", ""), up->job, up->epoch);
+}
+
 /* Objects are never taken back, and a job may announce again and again: all that one job makes us
- * keep has a measure. The sum lies beside its upload, for that goes when it is committed. */
+ * keep has a measure. */
 static apr_status_t charge(const wh_mod_store_t *store, const wh_mod_upload_t *up,
                            apr_int64_t bytes, wh_err_t *err)
 {
-    const char *path = apr_psprintf(store->p, "%s" SUM_PREFIX "%s.%" APR_INT64_T_FMT,
-                                    path_of(store, "uploads", ""), up->job, up->epoch);
-    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE), bad;
+    int fd = open(sum_path(store, up), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE), bad;
     char text[24] = "";
 
     if (fd < 0) {
         return wh_mod_store_failed(err, "make a file");
     }
-    bad = flock(fd, LOCK_EX) < 0 || pread(fd, text, sizeof(text) - 1, 0) < 0;
+    bad = flock(fd, LOCK_EX) < 0 || pread(fd, text, SUM_WIDTH, 0) < 0;
     bytes += apr_atoi64(text);
     if (!bad && bytes <= JOB_BYTES_MAX) {
         apr_snprintf(text, sizeof(text), "%020" APR_INT64_T_FMT, bytes);
-        bad = pwrite(fd, text, 20, 0) != 20;
+        bad = pwrite(fd, text, SUM_WIDTH, 0) != SUM_WIDTH;
     }
     close(fd);
     if (bad) {
@@ -286,7 +293,29 @@ apr_status_t wh_mod_store_staged(const wh_mod_store_t *store, const wh_mod_uploa
     return rv ? rv : wh_manifest_from_json(store->p, json, NULL, m, err);
 }
 
-void wh_mod_store_unstage(const wh_mod_store_t *store, const wh_mod_upload_t *up)
+void wh_mod_store_unstage(const wh_mod_store_t *store, const wh_mod_upload_t *up,
+                          const char *release_id)
 {
+    int fd = open(sum_path(store, up), O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0) {
+        (void)!pwrite(fd, release_id, WH_MANIFEST_ID_LEN, SUM_WIDTH);
+        close(fd);
+    }
     remove_upload(store, upload_dir(store, up));
+}
+
+int wh_mod_store_committed(const wh_mod_store_t *store, const wh_mod_upload_t *up,
+                           const char *release_id)
+{
+    char id[WH_MANIFEST_ID_LEN];
+    int fd = open(sum_path(store, up), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int same = fd >= 0 && wh_manifest_id_ok(release_id) &&
+               pread(fd, id, sizeof(id), SUM_WIDTH) == (ssize_t)sizeof(id) &&
+               memcmp(id, release_id, sizeof(id)) == 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return same;
 }

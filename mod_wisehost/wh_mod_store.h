@@ -75,8 +75,14 @@ apr_status_t wh_mod_store_staged(const wh_mod_store_t *store, const wh_mod_uploa
 apr_status_t wh_mod_store_publish(const wh_mod_store_t *store, const wh_manifest_t *m,
                                   wh_err_t *err) WH_MUST_CHECK;
 
-/* Forgets what was announced for the job; failures do not matter. */
-void wh_mod_store_unstage(const wh_mod_store_t *store, const wh_mod_upload_t *up);
+/* Forgets what was announced for the job, but for which release came of it; failures do not matter.
+ */
+void wh_mod_store_unstage(const wh_mod_store_t *store, const wh_mod_upload_t *up,
+                          const char *release_id);
+
+/* True when this release was committed for the job: its answer may have been lost. */
+int wh_mod_store_committed(const wh_mod_store_t *store, const wh_mod_upload_t *up,
+                           const char *release_id);
 
 /* One object while it is written. Begin, any number of adds, then end; a cleanup of store->p
  * removes what was not ended. */

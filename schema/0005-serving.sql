@@ -90,5 +90,6 @@ ALTER TABLE deployments DROP COLUMN trigger_kind_4;
 
 -- When the release was committed last: a deployment that takes it up again is not named before its result.
 ALTER TABLE releases ADD COLUMN touched_at BIGINT NOT NULL DEFAULT 0;
+UPDATE releases SET touched_at = created_at;
 CREATE INDEX releases_touched ON releases (touched_at);
 CREATE INDEX deployments_release ON deployments (release_id) WHERE release_id IS NOT NULL;

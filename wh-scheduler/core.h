@@ -10,6 +10,7 @@
 #define WH_CORE_H
 
 #include <apr_hash.h>
+#include <apr_thread_proc.h>
 
 #include "libwh/wh_clock.h"
 #include "libwh/wh_idmap.h"
@@ -103,6 +104,13 @@ typedef struct wh_core_t {
     apr_array_header_t *deleting; /* ids of deleted apps of which something is left: gone.c */
     wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at, desired_at, drain_at, roster_at;
     wh_mono_t republish_at;
+    wh_mono_t retire_at; /* retire.c */
+    int retiring;        /* a round is under way, from behind this app */
+    char retire_after[32];
+    const char *conf; /* the path of our configuration, for the collector; NULL = none is run */
+    apr_proc_t *collector; /* that runs, in a pool of its own */
+    apr_pool_t *collector_pool;
+    wh_mono_t collect_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

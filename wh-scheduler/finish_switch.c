@@ -3,6 +3,7 @@
 #include <string.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_fault.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_log.h"
@@ -152,7 +153,9 @@ static apr_status_t once(switch_t *s, const char *deployment, wh_err_t *err)
         rv = app->deleted_at > 0 ? end_deleted(s, err) : end_succeeded(s, err);
     }
     if (rv == APR_SUCCESS) {
-        return wh_dbc_commit(dbc, err);
+        rv = wh_dbc_commit(dbc, err);
+        wh_fault("switch.committed");
+        return rv;
     }
     wh_dbc_rollback(dbc);
     return rv;
@@ -277,7 +280,9 @@ static apr_status_t complete(wh_core_t *core, apr_pool_t *p, const wh_deployment
         rv = wh_db_app_set_observed(core->dbc, p, d->app_id, WH_OBSERVED_RUNNING, "", now, err);
     }
     if (rv == APR_SUCCESS) {
-        return wh_dbc_commit(core->dbc, err);
+        rv = wh_dbc_commit(core->dbc, err);
+        wh_fault("switch.completed");
+        return rv;
     }
     wh_dbc_rollback(core->dbc);
     return rv;

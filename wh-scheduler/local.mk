@@ -20,6 +20,8 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/drain.c wh-scheduler/drain.h \
 	wh-scheduler/finish.c wh-scheduler/finish.h \
 	wh-scheduler/finish_switch.c wh-scheduler/finish_switch.h \
+	wh-scheduler/gc.c wh-scheduler/gc.h wh-scheduler/gc_int.h \
+	wh-scheduler/gc_objects.c \
 	wh-scheduler/gone.c wh-scheduler/gone.h \
 	wh-scheduler/health.c wh-scheduler/health.h \
 	wh-scheduler/hub.c wh-scheduler/hub.h \
@@ -42,6 +44,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/offers.c wh-scheduler/offers.h \
 	wh-scheduler/publish.c wh-scheduler/publish.h \
 	wh-scheduler/publish_dir.c wh-scheduler/publish_dir.h \
+	wh-scheduler/retire.c wh-scheduler/retire.h \
 	wh-scheduler/recover.c wh-scheduler/recover.h \
 	wh-scheduler/roster.c wh-scheduler/roster.h \
 	wh-scheduler/routes.c wh-scheduler/routes.h \

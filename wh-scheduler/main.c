@@ -12,19 +12,23 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_fault.h"
 #include "libwh/wh_keys.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_model.h"
 #include "libwh/wh_sys.h"
 #include "wh-scheduler/check.h"
 #include "wh-scheduler/dbthread.h"
+#include "wh-scheduler/gc.h"
 #include "wh-scheduler/hub.h"
 #include "wh-scheduler/init.h"
 #include "wh-scheduler/lock.h"
@@ -42,7 +46,8 @@ typedef enum action_e {
     ACTION_ENROLMENT_TOKEN,
     ACTION_DUMP,
     ACTION_REFERENCE,
-    ACTION_VERIFY_ROUTES
+    ACTION_VERIFY_ROUTES,
+    ACTION_GC
 } action_e;
 
 typedef struct options_t {
@@ -50,6 +55,7 @@ typedef struct options_t {
     const char *conf, *user, *httpd_user, *routes;
     const char *worker; /* of --enrolment-token */
     int replaces;
+    int due; /* of --gc */
 } options_t;
 
 static volatile sig_atomic_t stop_wanted, reload_wanted;
@@ -92,6 +98,7 @@ static void usage(FILE *to)
         "        --worker NAME      it registers a worker of this name and no other\n"
         "        --replaces         that worker may be there: it gets a new key and keeps its "
         "apps\n"
+        "      --gc               remove from the store what nothing needs\n"
         "      --dump-config      print the configuration in force\n"
         "      --reference        print every key with its meaning and default\n"
         "      --verify-routes D  look a route table directory through\n"
@@ -134,6 +141,7 @@ static int parse(int argc, char **argv, options_t *o)
         {"dump-config", no_argument, NULL, 'd'},
         {"reference", no_argument, NULL, 'r'},
         {"verify-routes", required_argument, NULL, 'y'},
+        {"gc", optional_argument, NULL, 'g'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -144,7 +152,7 @@ static int parse(int argc, char **argv, options_t *o)
     } actions[] = {
         {'i', ACTION_INIT},        {'k', ACTION_CHECK},           {'m', ACTION_MIGRATE},
         {'a', ACTION_ADMIN_TOKEN}, {'e', ACTION_ENROLMENT_TOKEN}, {'d', ACTION_DUMP},
-        {'r', ACTION_REFERENCE},   {'y', ACTION_VERIFY_ROUTES},
+        {'r', ACTION_REFERENCE},   {'y', ACTION_VERIFY_ROUTES},   {'g', ACTION_GC},
     };
     int c;
 
@@ -187,6 +195,7 @@ static int parse(int argc, char **argv, options_t *o)
             }
             o->action = actions[i].action;
             o->routes = c == 'y' ? optarg : NULL;
+            o->due = c == 'g' && optarg != NULL && strcmp(optarg, "due") == 0;
         }
     }
     if (optind < argc) {
@@ -238,6 +247,46 @@ static int act(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
                                  stdout, &err);
     }
     return rv == APR_SUCCESS ? 0 : fail(&err, EX_UNAVAILABLE);
+}
+
+/* Others go first. The hourly one ends with who started it. */
+static void be_humble(const options_t *o)
+{
+    (void)setpriority(PRIO_PROCESS, 0, 19);
+    (void)syscall(SYS_ioprio_set, 1, 0, 3 << 13); /* this process: idle */
+    if (o->due) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    }
+}
+
+static int collect(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
+{
+    wh_gc_opts_t opts = {.settings = s, .clock = wh_sys_clock(), .due = o->due};
+    wh_err_t err = WH_ERR_INIT;
+    wh_gc_done_t done;
+    wh_user_t httpd = {0};
+    apr_status_t rv = APR_SUCCESS;
+
+    be_humble(o);
+    umask(002); /* what it makes is httpd's, too */
+    rv = geteuid() == 0 ? wh_user_find(s->httpd_user, &httpd, &err) : rv;
+    rv = rv == APR_SUCCESS && geteuid() == 0 ? wh_user_become_owner(s->state_dir, httpd.gid, &err)
+                                             : rv;
+    rv = rv == APR_SUCCESS ? wh_gc_run(p, &opts, &done, &err) : rv;
+    if (rv != APR_SUCCESS) {
+        wh_log(WH_LOG_ERROR, "WH0512", "the store was not cleared: %s", err.text);
+        return EX_UNAVAILABLE;
+    }
+    if (done.busy) {
+        wh_log(WH_LOG_INFO, NULL, "another collector is at work on this store");
+        return o->due ? 0 : EX_TEMPFAIL;
+    }
+    wh_log(WH_LOG_INFO, NULL,
+           "removed from the store: %d releases, %d objects (%" APR_INT64_T_FMT
+           " bytes), %d leftovers%s",
+           done.releases, done.objects, done.bytes, done.leftovers,
+           done.cut ? "; there is more" : "");
+    return 0;
 }
 
 static int verify_routes(apr_pool_t *p, const char *dir)
@@ -372,6 +421,7 @@ static int run(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
     wh_user_t httpd;
     int code;
 
+    core.conf = o->conf;
     catch_signals();
     limit_files(s);
     if (wh_user_find(s->httpd_user, &httpd, &err) != APR_SUCCESS ||
@@ -411,6 +461,7 @@ int main(int argc, char **argv)
         wh_settings_reference(stdout);
         return 0;
     }
+    wh_fault_arm(getenv("WISEHOST_FAULT_FILE"));
     apr_initialize();
     apr_pool_create(&p, NULL);
     if (o.action == ACTION_VERIFY_ROUTES) {
@@ -422,6 +473,8 @@ int main(int argc, char **argv)
         if (o.action == ACTION_DUMP) {
             wh_settings_dump(stdout, &settings);
             code = 0;
+        } else if (o.action == ACTION_GC) {
+            code = collect(p, &o, &settings);
         } else {
             code = o.action == ACTION_RUN ? run(p, &o, &settings) : act(p, &o, &settings);
         }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_fault.h"
 #include "libwh/wh_log.h"
 #include "wh-scheduler/publish_dir.h"
 
@@ -276,10 +277,12 @@ static apr_status_t write_all(wh_publish_t *pub, apr_pool_t *ptemp, const apr_ar
         mdb_txn_abort(txn);
         return rv;
     }
+    wh_fault("routes.written");
     rc = mdb_txn_commit(txn);
     if (rc != 0) {
         return mdb_err(err, "routes_failed", "commit", rc);
     }
+    wh_fault("routes.committed");
     pub->generation++;
     return APR_SUCCESS;
 }

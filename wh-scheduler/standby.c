@@ -9,6 +9,7 @@
 #include "whdb/wh_db_schema.h"
 #include "wh-scheduler/dbthread.h"
 #include "wh-scheduler/lock.h"
+#include "wh-scheduler/retire.h"
 #include "wh-scheduler/routes.h"
 
 #define LOCK_US 500000               /* so often the lock is asked for */
@@ -60,6 +61,7 @@ static void stand_by(standby_t *s)
         s->tend_at = wh_mono_add(now, TEND_US);
         wh_publish_tend(core->publish);
     }
+    wh_retire_collect(core, now);
     if (rv != APR_SUCCESS) {
         wh_log(WH_LOG_WARN, "WH0495", "standing by: route table: %s", err.text);
         s->look_at = wh_mono_add(now, AGAIN_US);

@@ -18,6 +18,7 @@
 #include "wh-scheduler/health.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
+#include "wh-scheduler/retire.h"
 #include "wh-scheduler/routes.h"
 #include "wh-scheduler/times.h"
 
@@ -191,6 +192,7 @@ static apr_status_t tend(wh_core_t *core, apr_pool_t *p, wh_mono_t now, wh_err_t
     if (due(&core->tend_at, now, TEND_US)) {
         wh_publish_tend(core->publish);
     }
+    wh_retire_collect(core, now);
     if (core->check_at.us == 0) {
         core->check_at = wh_mono_add(now, CHECK_US); /* it was looked through at start */
     } else if (due(&core->check_at, now, CHECK_US)) {
@@ -302,5 +304,6 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
         rv = wh_recover_unfinished(core, p, now, err);
     }
     rv = rv == APR_SUCCESS ? wh_desired_send(core, p, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_retire_look(core, p, mono, now, err) : rv;
     return rv == APR_SUCCESS ? tend(core, p, mono, err) : rv;
 }

@@ -9,6 +9,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_deployment.c whdb/wh_db_deployment.h \
 	whdb/wh_db_fleet.c whdb/wh_db_fleet.h \
 	whdb/wh_db_drain.c whdb/wh_db_drain.h \
+	whdb/wh_db_gc.c whdb/wh_db_gc.h \
 	whdb/wh_db_hook.c whdb/wh_db_hook.h \
 	whdb/wh_db_instance.c whdb/wh_db_instance.h \
 	whdb/wh_db_job.c whdb/wh_db_job.h \
@@ -23,6 +24,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_dbc.c whdb/wh_dbc.h whdb/wh_dbc_priv.h \
 	whdb/wh_dbc_err.c whdb/wh_dbc_run.c whdb/wh_dbc_tx.c \
 	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def \
+	whdb/wh_sql_gc.def \
 	whdb/wh_sql_names.def
 nodist_whdb_libwhdb_la_SOURCES = schema/wh_schema_files.c
 

@@ -56,6 +56,7 @@ is(substr(sha256_hex($text), 0, 40), $id, 'whose hash is its name');
 is_deeply([ map { (split / /)[3] } grep {/ /} (split /\n/, $text)[ 1 .. 5 ] ], [ sort keys %site ], 'sorted by path');
 is_deeply([ $api->sql("SELECT id, files, bytes FROM releases") ], [ [ $id, 5, 300_034 ] ], 'and its row is there');
 ok(!-e "$api->{state}/uploads/$job.3", 'what was staged is gone');
+is_deeply(commit($w1, $job, 3, $id)->{json}, $res->{json}, 'a commit whose answer was lost is answered once more');
 
 # What was announced for a job that was lost goes a day later, with an announcement; they look for it once a minute.
 my $tidied = "$api->{state}/uploads/.tidied";
@@ -198,7 +199,7 @@ is(commit($w1, $job, 3, $res->{json}{release})->{status}, 200, 'and committed');
     my $old = time - 100_000;
     my $sha = (map { $_->{sha256} } @{ manifest(%big) })[0];
     utime $old, $old, stored($sha);
-    announce($w1, $job, 3, manifest(%big));
+    is(announce($w1, $job, 3, manifest(%big))->{status}, 200, 'it is announced again');
     cmp_ok(time - (stat stored($sha))[9], '<', 60, 'an old object that is announced again is young again: no collection takes it');
 }
 

@@ -22,6 +22,7 @@ unit_tests = \
 	t/unit/test_drain \
 	t/unit/test_err \
 	t/unit/test_fsm \
+	t/unit/test_gc \
 	t/unit/test_giturl \
 	t/unit/test_headers \
 	t/unit/test_hook \
@@ -130,6 +131,8 @@ t_unit_test_authz_SOURCES = t/unit/test_authz.c $(unit_common)
 t_unit_test_authz_LDADD = $(unit_libs)
 t_unit_test_fsm_SOURCES = t/unit/test_fsm.c $(unit_common)
 t_unit_test_fsm_LDADD = $(unit_libs)
+t_unit_test_gc_SOURCES = t/unit/test_gc.c $(unit_common)
+t_unit_test_gc_LDADD = $(unit_libs)
 t_unit_test_giturl_SOURCES = t/unit/test_giturl.c $(unit_common)
 t_unit_test_giturl_LDADD = $(unit_libs)
 t_unit_test_hook_SOURCES = t/unit/test_hook.c $(unit_common)

@@ -161,7 +161,7 @@ sub start_httpd {
     my $self = shift;
     my $dir = $self->{dir};
     $self->{proc}{httpd} = WH::Proc->start(
-        name => 'httpd', log => "$dir/log/httpd.log",
+        name => 'httpd', log => "$dir/log/httpd.log", env => $self->{httpd_env},
         cmd => [ 'apache2', '-d', "$dir/httpd", '-f', "$dir/conf/httpd.conf", '-DFOREGROUND' ]);
     wait_for { $self->request(path => '/health')->{status} || $self->_died('httpd') } 15, 'httpd';
     return $self;
