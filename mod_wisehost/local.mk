@@ -12,6 +12,9 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_answer.c \
 	mod_wisehost/wh_mod_conf.c \
 	mod_wisehost/wh_mod_conf.def \
+	mod_wisehost/wh_mod_counters.c \
+	mod_wisehost/wh_mod_counters.def \
+	mod_wisehost/wh_mod_counters.h \
 	mod_wisehost/wh_mod_data.h \
 	mod_wisehost/wh_mod_db.c \
 	mod_wisehost/wh_mod_forward.c \

@@ -21,6 +21,7 @@
 #include "libwh/wh_fault.h"
 #include "libwh/wh_log.h"
 #include "mod_wisehost/wh_mod_cache.h"
+#include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_data.h"
 #include "mod_wisehost/wh_mod_rate.h"
 
@@ -65,6 +66,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     if (rc != OK) {
         return rc;
     }
+    wh_mod_counters_post_config(s);
     wh_mod_proxy_post_config(pconf, s);
     wh_mod_type_post_config();
     wh_fault_arm(getenv("WISEHOST_FAULT_FILE"));
@@ -75,6 +77,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
+    wh_mod_counters_child_init(pchild);
     wh_mod_route_child_init(pchild, s);
     wh_mod_release_child_init(pchild, s);
     wh_mod_cache_child_init(pchild, (apr_size_t)wh_mod_conf_cache_size(s) << 20);
@@ -100,11 +103,14 @@ int wh_mod_app_handler(request_rec *r, wh_mod_req_t *req)
     wh_err_t err = WH_ERR_INIT;
 
     if (req->route->kind == WH_ROUTE_STATIC) {
+        wh_mod_count(WH_COUNT_STATIC);
         return wh_mod_static_handler(r, req);
     }
     if (req->route->kind == WH_ROUTE_PROXY) {
+        wh_mod_count(WH_COUNT_PROXY);
         return wh_mod_proxy_handler(r, req);
     }
+    wh_mod_count(WH_COUNT_MAINTENANCE);
     (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "maintenance",
                      "This site is not being served at the moment.");
     return wh_mod_page_send(r, &err);
@@ -124,6 +130,7 @@ static int handler(request_rec *r)
     }
     switch (req->place) {
     case WH_PLACE_API:
+        wh_mod_count(WH_COUNT_API);
         if (!transport_ok(r)) {
             (void)wh_err_set(&err, HTTP_FORBIDDEN, "tls_required",
                              "The API is answered over TLS only (see WiseHostInsecureHTTP).");
@@ -133,8 +140,10 @@ static int handler(request_rec *r)
     case WH_PLACE_APP:
         return wh_mod_app_handler(r, req);
     case WH_PLACE_UNKNOWN:
+        wh_mod_count(WH_COUNT_UNKNOWN);
         return wh_mod_page_unknown(r);
     case WH_PLACE_UNAVAILABLE:
+        wh_mod_count(WH_COUNT_UNAVAILABLE);
         (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "routes_unavailable",
                          "This site cannot be looked up at the moment.");
         return wh_mod_page_send(r, &err);
