@@ -21,6 +21,7 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_keys.c libwh/wh_keys.h \
 	libwh/wh_log.c libwh/wh_log.h \
 	libwh/wh_rand.c libwh/wh_rand.h \
+	libwh/wh_recent.c libwh/wh_recent.h \
 	libwh/wh_sign.c libwh/wh_sign.h \
 	libwh/wh_sys.c libwh/wh_sys.h \
 	libwh/wh_text.c libwh/wh_text.h \
@@ -62,6 +63,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_seq.c libwh/wh_seq.h \
 	libwh/wh_site.c libwh/wh_site.h \
 	libwh/wh_stats.c libwh/wh_stats.h \
+	libwh/wh_traefik.c libwh/wh_traefik.h \
 	libwh/wh_upstream.c libwh/wh_upstream.h
 
 EXTRA_DIST += libwh/README.md

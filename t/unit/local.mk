@@ -47,6 +47,7 @@ unit_tests = \
 	t/unit/test_proto_vectors \
 	t/unit/test_publish \
 	t/unit/test_redirects \
+	t/unit/test_recent \
 	t/unit/test_roster \
 	t/unit/test_route \
 	t/unit/test_sched \
@@ -58,6 +59,7 @@ unit_tests = \
 	t/unit/test_text \
 	t/unit/test_tick \
 	t/unit/test_time \
+	t/unit/test_traefik \
 	t/unit/test_upstream
 
 unit_common = t/unit/unit.c t/unit/unit.h
@@ -139,6 +141,10 @@ t_unit_test_hook_SOURCES = t/unit/test_hook.c $(unit_common)
 t_unit_test_hook_LDADD = $(unit_libs)
 t_unit_test_host_SOURCES = t/unit/test_host.c $(unit_common)
 t_unit_test_host_LDADD = $(unit_libs)
+t_unit_test_recent_SOURCES = t/unit/test_recent.c $(unit_common)
+t_unit_test_recent_LDADD = $(unit_libs)
+t_unit_test_traefik_SOURCES = t/unit/test_traefik.c $(unit_common)
+t_unit_test_traefik_LDADD = $(unit_libs)
 t_unit_test_lru_SOURCES = t/unit/test_lru.c $(unit_common)
 t_unit_test_lru_LDADD = $(unit_libs)
 t_unit_test_upstream_SOURCES = t/unit/test_upstream.c $(unit_common)
