@@ -10,5 +10,6 @@ EXTRA_DIST += \
 	docs/security.md \
 	docs/static.md \
 	docs/storage.md \
+	docs/traefik.md \
 	docs/webhooks.md \
 	docs/workers.md

@@ -134,6 +134,9 @@ int wh_mod_api_handler(request_rec *r);
 /* True when the API owns this path of r->uri (/v1, /v1/…, /health …). */
 int wh_mod_api_path(const char *uri);
 
+/* Makes this child's table of documents for Traefik (wh_h_traefik.c); single thread, child_init. */
+void wh_h_traefik_child_init(apr_pool_t *pchild, server_rec *s);
+
 /* ---- addresses: wh_mod_address.c ------------------------------------------------------------ */
 
 /* 127.0.0.0/8, ::1 and the former inside IPv6. */

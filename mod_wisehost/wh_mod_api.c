@@ -72,6 +72,13 @@ apr_status_t wh_mod_call_reply(wh_call_t *c, int status, json_t *body)
     return APR_SUCCESS;
 }
 
+apr_status_t wh_mod_call_text(wh_call_t *c, int status, const char *text, apr_size_t len)
+{
+    let_db_go(c);
+    c->rc = wh_mod_req_text(c->r, status, text, len);
+    return APR_SUCCESS;
+}
+
 apr_status_t wh_mod_call_empty(wh_call_t *c, int status)
 {
     let_db_go(c);

@@ -106,6 +106,8 @@ apr_status_t wh_mod_call_begin(wh_call_t *c) WH_MUST_CHECK;
 
 /* Ends the call with an answer; body is stolen. Always APR_SUCCESS. */
 apr_status_t wh_mod_call_reply(wh_call_t *c, int status, json_t *body);
+/* The same with JSON that is text already; it lives as long as the request. */
+apr_status_t wh_mod_call_text(wh_call_t *c, int status, const char *text, apr_size_t len);
 /* The same without a body. */
 apr_status_t wh_mod_call_empty(wh_call_t *c, int status);
 
@@ -190,6 +192,8 @@ apr_status_t wh_h_worker_remove(wh_call_t *c);
 apr_status_t wh_h_worker_enrol(wh_call_t *c);
 apr_status_t wh_h_stats_get(wh_call_t *c);
 apr_status_t wh_h_ws(wh_call_t *c);
+apr_status_t wh_h_traefik_worker(wh_call_t *c);
+apr_status_t wh_h_traefik_proxy(wh_call_t *c);
 apr_status_t wh_h_agent_release(wh_call_t *c);
 apr_status_t wh_h_agent_object(wh_call_t *c);
 apr_status_t wh_h_agent_commit(wh_call_t *c);

@@ -278,7 +278,19 @@ static void common_headers(request_rec *r)
     r->no_cache = 1;
 }
 
-static int send_json(request_rec *r, int status, const char *type, json_t *body)
+int wh_mod_req_text(request_rec *r, int status, const char *text, apr_size_t len)
+{
+    common_headers(r);
+    r->status = status;
+    r->status_line = NULL;
+    ap_set_content_type(r, "application/json");
+    ap_set_content_length(r, (apr_off_t)len + 1);
+    ap_rwrite(text, (int)len, r);
+    ap_rwrite("\n", 1, r);
+    return OK;
+}
+
+int wh_mod_req_reply(request_rec *r, int status, json_t *body)
 {
     size_t n = 0;
     char *text = wh_json_text_safe(r->pool, body, &n);
@@ -288,19 +300,7 @@ static int send_json(request_rec *r, int status, const char *type, json_t *body)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0200: an answer could not be put into JSON");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    common_headers(r);
-    r->status = status;
-    r->status_line = NULL;
-    ap_set_content_type(r, type);
-    ap_set_content_length(r, (apr_off_t)n + 1);
-    ap_rwrite(text, (int)n, r);
-    ap_rwrite("\n", 1, r);
-    return OK;
-}
-
-int wh_mod_req_reply(request_rec *r, int status, json_t *body)
-{
-    return send_json(r, status, "application/json", body);
+    return wh_mod_req_text(r, status, text, n);
 }
 
 int wh_mod_req_empty(request_rec *r, int status)

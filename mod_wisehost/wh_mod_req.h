@@ -51,7 +51,10 @@ const char *wh_mod_req_bearer(request_rec *r);
 /* Answers with body (stolen, NULL = no memory) and status. Returns what a handler returns. */
 int wh_mod_req_reply(request_rec *r, int status, json_t *body);
 
-/* Answers with a status and no body (204). */
+/* The same with JSON that is text already. */
+int wh_mod_req_text(request_rec *r, int status, const char *text, apr_size_t len);
+
+/* Answers with a status and no body (204, 304). */
 int wh_mod_req_empty(request_rec *r, int status);
 
 /* Answers with the problem document of err (wh_mod_problem_send), a 401 with WWW-Authenticate. */

@@ -206,6 +206,8 @@ ok($api->req(POST => '/v1/login', json => { token => 'x' })->{headers}{'retry-af
     };
     $strict->is_problem($open->($raw), 401, undef, 'WiseHostAllowRawKey Off: the key opens no channel');
     is($open->($in->{json}{token})->{status}, 503, 'the token does: it is the hub that is not there');
+    $strict->is_problem($strict->req(GET => '/v1/traefik/config', token => $raw), 401, undef, 'F108 nor gets it a document for Traefik');
+    is($strict->req(GET => '/v1/traefik/config', token => $in->{json}{token})->{status}, 200, 'F108 the token does');
     is($strict->req(POST => '/v1/workers/refresh-token', token => $raw, body => '')->{status}, 200, 'R31 F45 the key still gets a token');
     is($strict->unexpected('WH0163', 'AH02454', 'AH01079', 'AH01114'), '', 'nothing else is in the log');
 }
