@@ -219,6 +219,7 @@ int wh_mod_host_translate(request_rec *r)
     const char *base = wh_mod_conf_base_domain(r->server);
     int engine = wh_mod_conf_engine(r->server);
     int api = wh_mod_conf_api(r->server);
+    int routable = 0; /* name can be one of the route table */
     const char *name = NULL;
     wh_err_t err = WH_ERR_INIT;
 
@@ -231,12 +232,14 @@ int wh_mod_host_translate(request_rec *r)
             if (engine && hostile(r->hostname, base)) {
                 return HTTP_BAD_REQUEST;
             }
-        } else if (engine && !wh_host_domain_ok(name) && ends_under(name, base)) {
-            return HTTP_BAD_REQUEST;
+        } else if (engine) {
+            routable = wh_host_domain_ok(name);
+            if (!routable && ends_under(name, base)) {
+                return HTTP_BAD_REQUEST;
+            }
         }
     }
-    if (name != NULL && engine && wh_host_domain_ok(name) &&
-        place_engine_host(r, name, base) == OK) {
+    if (routable && place_engine_host(r, name, base) == OK) {
         return OK;
     }
     if (api && r->hostname != NULL && is_own_name(r->server, name != NULL ? name : r->hostname) &&

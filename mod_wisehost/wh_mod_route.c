@@ -281,13 +281,13 @@ static int txn_ready(wh_table_t *t, MDB_txn **txn)
 static wh_mod_route_rc_e read_record(request_rec *r, apr_pool_t *p, wh_table_t *t, MDB_txn *txn,
                                      const char *name, const wh_route_t **out)
 {
-    MDB_val key = {.mv_size = strlen(name), .mv_data = NULL};
+    /* Read only: LMDB's type has no const. */
+    MDB_val key = {.mv_size = strlen(name), .mv_data = (void *)(uintptr_t)name};
     MDB_val val;
     wh_err_t err = WH_ERR_INIT;
     wh_route_t *route;
     int rc;
 
-    key.mv_data = apr_pstrmemdup(p, name, key.mv_size);
     rc = mdb_get(txn, t->dbi, &key, &val);
     if (rc == MDB_NOTFOUND) {
         return WH_MOD_ROUTE_NONE;
