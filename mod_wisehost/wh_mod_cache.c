@@ -226,7 +226,7 @@ void wh_mod_cache_keep(const char *sha256, wh_mod_content_t *content)
     }
 }
 
-/* ---- the bucket ------------------------------------------------------------------------------- */
+/* ---- the bucket ------------------------ */
 
 typedef struct bucket_t {
     apr_bucket_refcount refcount; /* first member */

@@ -86,7 +86,7 @@ static int fail(request_rec *r, const char *tag, const wh_mod_req_t *req, const 
     return wh_mod_page_send(r, &shown);
 }
 
-/* ---- bytes -------------------------------------------------------------------------------------- */
+/* ---- bytes ------------------------ */
 
 /* A small object goes through the cache of the child, whoever asked for it first. */
 static apr_status_t small_bucket(request_rec *r, const rep_t *rep, apr_bucket **out, wh_err_t *err)
@@ -147,7 +147,7 @@ static apr_status_t fill(request_rec *r, const rep_t *rep, apr_bucket_brigade *b
     return rv;
 }
 
-/* ---- headers ------------------------------------------------------------------------------------ */
+/* ---- headers ------------------------ */
 
 /* Which variant goes out; Vary as soon as there is a choice, whatever was chosen. */
 static rep_t choose(const static_t *st, const wh_manifest_entry_t *entry)
@@ -247,7 +247,7 @@ static void set_etag(request_rec *r, const rep_t *rep)
     apr_table_setn(r->headers_out, "ETag", etag);
 }
 
-/* ---- answers ------------------------------------------------------------------------------------ */
+/* ---- answers ------------------------ */
 
 static int send_file(static_t *st, const wh_site_answer_t *answer)
 {

@@ -12,7 +12,7 @@ use WH::Httpd;
 
 my $base = $WH::Httpd::base;
 my $cert = File::Temp::tempdir(CLEANUP => 1);
-system(qw(openssl req -x509 -newkey rsa:2048 -nodes -days 2 -batch -subj), "/CN=*.$base", '-addext', "subjectAltName=DNS:*.$base",
+system(qw(openssl req -x509 -newkey rsa:2048 -nodes -days 2 -batch -subj), "/CN=*.$base", '-addext', "subjectAltName=DNS:*.$base,DNS:$base",
     '-keyout', "$cert/key", '-out', "$cert/crt") == 0 or die 'openssl';
 my $h = WH::Httpd->new(modules => [qw(proxy proxy_http ssl http2 headers)], vhost => <<"CONF");
 SSLEngine On
