@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# db: sqlite pgsql
+# db: sqlite
 # kill -9 at each step of publishing, in httpd, scheduler and collector: every answer is wholly the old or the new
 # release, the deployment succeeds, and after the next collection nothing is left behind. Then the collector beside
 # commits that take up what it is about to remove.

@@ -48,6 +48,7 @@ unit_tests = \
 	t/unit/test_publish \
 	t/unit/test_redirects \
 	t/unit/test_recent \
+	t/unit/test_retire \
 	t/unit/test_roster \
 	t/unit/test_route \
 	t/unit/test_sched \
@@ -199,6 +200,9 @@ unit_sched_libs = wh-scheduler/libsched.la $(unit_db_libs)
 t_unit_test_drain_SOURCES = t/unit/test_drain.c $(unit_sched)
 t_unit_test_drain_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_drain_LDADD = $(unit_sched_libs)
+t_unit_test_retire_SOURCES = t/unit/test_retire.c $(unit_sched)
+t_unit_test_retire_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_retire_LDADD = $(unit_sched_libs)
 t_unit_test_life_SOURCES = t/unit/test_life.c $(unit_sched)
 t_unit_test_life_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_life_LDADD = $(unit_sched_libs)

@@ -50,6 +50,8 @@ sched_t *sched_make(db_t *t)
                                   .start_s = 120,
                                   .check_s = 60,
                                   .tick_ms = 1000,
+                                  .releases_kept = 10,
+                                  .releases_kept_s = 86400,
                                   .max_workers = 100};
     s->core = (wh_core_t){.settings = &s->settings,
                           .clock = &s->clock.clock,
