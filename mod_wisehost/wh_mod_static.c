@@ -304,7 +304,7 @@ static int send_redirect(static_t *st, const wh_site_answer_t *answer)
     return answer->status;
 }
 
-/* The release before, while open tabs may ask for its assets: only for what the current one lacks. */
+/* The release before, while open tabs may ask for its assets: only for what the new one lacks. */
 static void load_previous(static_t *st)
 {
     const wh_route_t *route = st->req->route;
