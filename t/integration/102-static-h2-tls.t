@@ -29,7 +29,7 @@ my %site = ('index.html' => "<h1>home</h1>\n", 'big.txt' => $big, 'closed/x.txt'
     'page.html' => { content => "page\n" x 500, gzip => 'gzip bytes', br => 'br bytes' }, map { ("f$_.txt" => "file $_\n" x 600) } 1 .. 60);
 $h->static(test => \%site);
 $h->start;
-$h->allow_log(qr/AH01906|AH01873/);    # a certificate that signs itself; no session cache
+$h->allow_log(qr/AH01906|AH01873|AH01630/);    # its own certificate, no session cache, denials
 
 # (headers of the last answer, lower case names; body), by curl: HTTP/2 with ALPN, or what the options say.
 sub curl {
