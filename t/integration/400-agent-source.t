@@ -236,6 +236,33 @@ ok(!-e $canary, 'XI1 XI2 XI6 nothing of all this ran');
     }
 }
 
+# --- what no working tree brings in: a FIFO, devices, a socket by their modes; deep and long paths ---
+{
+    my $repo = $agent->repo('modes');
+    $repo->commit({ 'index.html' => 'x' });
+    my @git = ('--git-dir=' . $repo->path);
+    my $blob = $repo->git(@git, 'rev-parse', 'HEAD:index.html');
+    my $raw = join '', map {"$_->[0] $_->[1]\0" . pack 'H*', $blob}
+        [ 10644 => 'a-fifo' ], [ 20644 => 'b-char' ], [ 60644 => 'c-block' ], [ 100644 => 'index.html' ], [ 140644 => 'socket' ];
+    open my $out, '>:raw', $agent->dir . '/raw';
+    print {$out} $raw;
+    close $out;
+    my $tree = $repo->git(@git, qw(hash-object -t tree --literally -w), $agent->dir . '/raw');
+    $repo->git(@git, 'update-ref', 'refs/heads/main', $repo->git(@git, 'commit-tree', $tree, '-m', 'odd modes'));
+    $repo->own if $repo->can('own');
+    my $got = $agent->run(app => new_app(), url => $repo->path);
+    ok_release($got, 'index.html', 'XH1 FIFO, device and socket by mode are no files (git takes them for submodules)');
+    like("@{ $got->{log} }", qr/left out: \Q$_\E \((?:a submodule|not a regular file)\)/, "XH1 $_ is named in the log") for qw(a-fifo b-char c-block socket);
+
+    my $deep = $agent->repo('deep');
+    my $level = join '/', ('d') x 32;
+    $deep->commit({ 'index.html' => 'x', join('/', ('d') x 31) . '/fits' => 'x', "$level/too-deep" => 'x',
+        join('/', ('e' x 250) x 5) => 'x' });
+    $got = $agent->run(app => new_app(), url => $deep->path);
+    ok_release($got, join('/', ('d') x 31) . '/fits index.html', 'XH5 paths of more than 32 levels or 1,024 bytes are left out');
+    is(scalar(grep {/its name cannot be served/} @{ $got->{log} }), 2, 'XH5 with a line each');
+}
+
 # --- too much ---
 {
     my $repo = $agent->repo('huge');
