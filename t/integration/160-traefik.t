@@ -238,6 +238,16 @@ is($api->raw("GET $PROXY HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Bearer $p
     like(schema('{"http":{},"http":{}}'), qr/twice/, 'and a member that is there twice');
 }
 
+# ---- who guesses ------------------------------------------------------------------------------------
+{
+    my %seen;
+    $seen{ get($PROXY, sha256_hex($_))->{status} }++ for 1 .. 300;
+    is_deeply([ sort keys %seen ], [ 401, 429 ], 'XL5 wrong tokens: 401, then 429');
+    $api->is_problem(get($WORKER, 'x'), 429, 'rate_limited', 'XL5 on the other address, too');
+    is(get($PROXY, $proxy)->{status}, 200, 'XL5 the right one is never slowed down');
+    is(get($WORKER, $w{w1}{token})->{status}, 200, 'XL5 nor a worker\'s');
+}
+
 # ---- large ------------------------------------------------------------------------------------------
 {
     my ($app, $deployment) = map { $api->value($_) } "SELECT id FROM apps WHERE slug = 'plain'", "SELECT deployment_id FROM names WHERE label = 'plain'";
