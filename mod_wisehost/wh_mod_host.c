@@ -122,6 +122,17 @@ static int hostile(const char *host, const char *base)
     return 0;
 }
 
+/* httpd looks at the port of a Host header, not at that of a target in absolute form. */
+static int target_port_ok(const request_rec *r)
+{
+    const char *port = r->parsed_uri.hostname != NULL ? r->parsed_uri.port_str : NULL;
+    apr_size_t n = port != NULL ? strlen(port) : 0;
+    apr_int64_t value = n > 0 ? apr_atoi64(port) : 0;
+
+    return n == 0 ||
+           (n <= 5 && strspn(port, "0123456789") == n && value >= 1 && value <= 65535);
+}
+
 static void use_route(request_rec *r, const char *name, const wh_route_t *route)
 {
     wh_mod_req_t *req = wh_mod_data_make(r, WH_PLACE_APP);
@@ -240,7 +251,7 @@ int wh_mod_host_translate(request_rec *r)
         }
     }
     if (routable && place_engine_host(r, name, base) == OK) {
-        return OK;
+        return target_port_ok(r) ? OK : HTTP_BAD_REQUEST;
     }
     if (api && r->hostname != NULL && is_own_name(r->server, name != NULL ? name : r->hostname) &&
         wh_mod_api_path(r->uri)) {

@@ -173,9 +173,29 @@ static int attempt(request_rec *r, wh_mod_req_t *req, wh_attempt_t *at, const ch
     return rc;
 }
 
+/* Whether a segment of the path is "." or "..", plain or encoded. */
+static int has_dot_segment(const char *path)
+{
+    const char *end = path + strcspn(path, "?#");
+
+    for (const char *s = path; s < end;) { /* at a slash */
+        int dots = 0;
+
+        for (s++; *s == '.' || strncmp(s, "%2e", 3) == 0 || strncmp(s, "%2E", 3) == 0; dots++) {
+            s += *s == '.' ? 1 : 3;
+        }
+        if ((dots == 1 || dots == 2) && (s >= end || *s == '/')) {
+            return 1;
+        }
+        s += strcspn(s, "/?#");
+    }
+    return 0;
+}
+
 /*
  * The path as the client wrote it, so that its encoding survives; unless another module rewrote the
- * URI or a mount is cut off, when the decoded path is encoded anew.
+ * URI or a mount is cut off, when the decoded path is encoded anew. So is one with dots: the
+ * application shall get the path that the access rules of httpd were asked about.
  */
 static const char *upstream_path(request_rec *r, const wh_mod_req_t *req)
 {
@@ -189,7 +209,7 @@ static const char *upstream_path(request_rec *r, const wh_mod_req_t *req)
             raw = authority + 3;
             raw += strcspn(raw, "/?#");
         }
-        if (*raw == '/') {
+        if (*raw == '/' && !has_dot_segment(raw)) {
             return apr_pstrmemdup(r->pool, raw, strcspn(raw, "#"));
         }
     }
