@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	docs/deploying.md \
 	docs/directives.md \
 	docs/install.md \
+	docs/names.md \
 	docs/performance.md \
 	docs/protocol.md \
 	docs/security.md \

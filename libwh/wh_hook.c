@@ -217,7 +217,7 @@ apr_status_t wh_hook_github_push(apr_pool_t *p, const char *body, size_t n, wh_h
 }
 
 const char *wh_hook_decide(wh_hook_event_e event, const wh_hook_push_t *push,
-                           const char *app_branch)
+                           const char *wanted)
 {
     if (event == WH_HOOK_PING)
         return "ping";
@@ -227,7 +227,7 @@ const char *wh_hook_decide(wh_hook_event_e event, const wh_hook_push_t *push,
         return "tag";
     if (push->deleted)
         return "branch_delete";
-    if (!push->branch || strcmp(push->branch, app_branch) != 0)
+    if (!push->branch || strcmp(push->branch, wanted) != 0)
         return "other_branch";
     if (!push->has_commit)
         return "empty_commit";

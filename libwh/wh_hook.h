@@ -68,8 +68,9 @@ apr_status_t wh_hook_github_push(apr_pool_t *p, const char *body, size_t n, wh_h
 
 /* NULL = start a deployment of push->after; else the reason why not, for people and for
  * {"ignored": reason}: ping, unknown_event, branch_delete, tag, other_branch, empty_commit,
- * skip_requested. push may be NULL unless the event is WH_HOOK_PUSH. */
+ * skip_requested. push may be NULL unless the event is WH_HOOK_PUSH. wanted is the branch that is
+ * deployed: the app's own, or the push's when something else takes that. */
 const char *wh_hook_decide(wh_hook_event_e event, const wh_hook_push_t *push,
-                           const char *app_branch);
+                           const char *wanted);
 
 #endif

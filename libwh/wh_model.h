@@ -202,6 +202,7 @@ json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
  * or empty body (NULL) is fine. Codes: both_ref_and_commit, ref_invalid, commit_invalid, ... */
 typedef struct wh_deploy_request_t {
     const char *environment; /* "production" unless named */
+    int environment_named;
     const char *ref;         /* branch, "" unless named */
     const char *commit;      /* sha in lower case, "" unless named */
     int placed;              /* a placement was named: for this deployment it replaces the app's */

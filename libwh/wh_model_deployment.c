@@ -2,6 +2,7 @@
 #include <string.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_branch.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_model.h"
 #include "libwh/wh_model_int.h"
@@ -64,6 +65,10 @@ apr_status_t wh_model_deploy_request_decode(apr_pool_t *p, json_t *body,
         (rv = wh_model_int_placement(p, &at, 1, &place, err)) != APR_SUCCESS)
         return rv;
     out->placed = wh_json_has(&at, "placement");
+    out->environment_named = json_is_string(json_object_get(body, "environment"));
+    if (wh_branch_is_preview(out->environment))
+        return wh_err_field(err, "/environment", "environment_invalid",
+                            "a preview is deployed by its branch: name ref alone");
     if (*out->ref && *out->commit)
         return wh_err_field(err, "/commit", "both_ref_and_commit",
                             "name a ref or a commit, not both");

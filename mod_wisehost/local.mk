@@ -36,6 +36,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_agent.c \
 	mod_wisehost/wh_h_app.c \
 	mod_wisehost/wh_h_deployment.c \
+	mod_wisehost/wh_h_environment.c \
 	mod_wisehost/wh_h_health.c \
 	mod_wisehost/wh_h_hook.c \
 	mod_wisehost/wh_h_log.c \

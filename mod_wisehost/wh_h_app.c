@@ -27,6 +27,11 @@ const char *wh_h_app_url(wh_call_t *c, const char *slug, const char *environment
                                                        : wh_host_label_app(c->p, slug));
 }
 
+const char *wh_h_app_branch_url(wh_call_t *c, const char *slug, const char *branch)
+{
+    return url_of(c, wh_host_label_branch(c->p, slug, branch));
+}
+
 apr_status_t wh_h_app_urls(wh_call_t *c, const wh_app_t *app, const char *deployment_id,
                            apr_array_header_t **urls)
 {

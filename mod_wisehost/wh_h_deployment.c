@@ -2,6 +2,7 @@
 
 #include <apr_strings.h>
 
+#include "libwh/wh_branch.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sys.h"
@@ -38,7 +39,10 @@ static apr_status_t document(wh_call_t *c, const wh_deployment_t *d, int with_ur
 {
     apr_array_header_t *urls = NULL;
     wh_model_deployment_view_t view = {.app_slug = c->app->slug,
-                                       .url = wh_h_app_url(c, c->app->slug, d->environment)};
+                                       .url = wh_branch_is_preview(d->environment)
+                                                  ? wh_h_app_branch_url(c, c->app->slug,
+                                                                        d->commit_ref)
+                                                  : wh_h_app_url(c, c->app->slug, d->environment)};
     apr_status_t rv = worker_name(c, d->worker_id, last);
 
     if (!rv && with_urls) {
@@ -153,6 +157,10 @@ apr_status_t wh_h_deployment_create(wh_call_t *c)
     what.ref = asked.ref;
     what.place = asked.placed ? &asked : NULL;
     rv = wh_mod_call_begin(c);
+    if (!rv && *asked.ref && !asked.environment_named) {
+        rv = wh_h_environment_of(c, c->app, asked.ref, &what.environment);
+        what.environment = what.environment ? what.environment : asked.environment;
+    }
     rv = rv ? rv : wh_h_deployment_insert(c, c->app->id, &what, &id);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {

@@ -2,12 +2,14 @@
 
 #include <apr_strings.h>
 
+#include "libwh/wh_branch.h"
 #include "libwh/wh_hook.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_sign.h"
 #include "mod_wisehost/wh_mod_rate.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_hook.h"
+#include "whdb/wh_db_name.h"
 
 #define PROVIDER "github"
 #define REPEAT_WINDOW apr_time_from_sec(600)
@@ -115,9 +117,10 @@ static apr_status_t take_once(wh_call_t *c, wh_delivery_t *d, const wh_h_deploy_
     return rv;
 }
 
-static apr_status_t take_push(wh_call_t *c, const wh_hook_push_t *push, const char *delivery_id)
+static apr_status_t take_push(wh_call_t *c, const wh_hook_push_t *push, const char *environment,
+                              const char *delivery_id)
 {
-    wh_h_deploy_t what = {.environment = "production",
+    wh_h_deploy_t what = {.environment = environment,
                           .trigger = WH_TRIGGER_PUSH,
                           .sha = push->after,
                           .ref = push->branch,
@@ -140,6 +143,33 @@ static apr_status_t take_push(wh_call_t *c, const wh_hook_push_t *push, const ch
     return wh_h_deployment_reply(c, duplicate ? 200 : 202, d.deployment_id);
 }
 
+/* R22: no deployment; but what only this branch showed goes now, not in a week. */
+static apr_status_t close_preview(wh_call_t *c, const char *branch)
+{
+    apr_status_t rv = wh_mod_call_begin(c);
+
+    rv = rv ? rv
+            : wh_db_name_expire(c->dbc, c->p, c->app->id, wh_branch_preview(c->p, branch), c->now,
+                                &c->err);
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    if (rv) {
+        return rv;
+    }
+    wh_mod_poke(c->r);
+    return APR_SUCCESS;
+}
+
+/* Where the push goes, NULL = nowhere; deletions and tags go nowhere. */
+static apr_status_t environment_of(wh_call_t *c, const wh_hook_push_t *push,
+                                   const char **environment)
+{
+    *environment = NULL;
+    if (!push->branch || push->deleted || push->tag) {
+        return APR_SUCCESS;
+    }
+    return wh_h_environment_of(c, c->app, push->branch, environment);
+}
+
 /* F15, F213, F253, R22. */
 apr_status_t wh_h_webhook_deliver(wh_call_t *c)
 {
@@ -147,7 +177,7 @@ apr_status_t wh_h_webhook_deliver(wh_call_t *c)
     const char *delivery_id = header(c, provider->delivery_header);
     wh_hook_event_e event = wh_hook_event(header(c, provider->event_header));
     wh_hook_push_t push;
-    const char *reason;
+    const char *reason, *environment;
     apr_status_t rv;
 
     if (event != WH_HOOK_PUSH) {
@@ -160,6 +190,16 @@ apr_status_t wh_h_webhook_deliver(wh_call_t *c)
     if (rv) {
         return rv;
     }
-    reason = wh_hook_decide(event, &push, c->app->repo_branch);
-    return reason ? ignored(c, reason) : take_push(c, &push, delivery_id);
+    rv = environment_of(c, &push, &environment);
+    if (rv) {
+        return rv;
+    }
+    reason = wh_hook_decide(event, &push, environment ? push.branch : c->app->repo_branch);
+    if (push.deleted && push.branch && !push.tag && c->app->preview_max > 0) {
+        rv = close_preview(c, push.branch);
+    }
+    if (rv) {
+        return rv;
+    }
+    return reason ? ignored(c, reason) : take_push(c, &push, environment, delivery_id);
 }

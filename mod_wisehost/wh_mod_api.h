@@ -153,12 +153,20 @@ typedef struct wh_h_deploy_t {
 apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h_deploy_t *what,
                                     const char **id) WH_MUST_CHECK;
 
+/* Where a branch of the app goes when nobody named an environment (libwh/wh_branch.h); *environment
+ * is NULL when nothing takes it. wh_h_environment.c */
+apr_status_t wh_h_environment_of(wh_call_t *c, const wh_app_t *app, const char *branch,
+                                 const char **environment) WH_MUST_CHECK;
+
 /* Reads the deployment back and answers with its document and a Location. wh_h_deployment.c */
 apr_status_t wh_h_deployment_reply(wh_call_t *c, int status, const char *id) WH_MUST_CHECK;
 
 /* URLs that show what an app has in an environment: the main one, NULL when there is no base
  * domain. wh_h_app.c */
 const char *wh_h_app_url(wh_call_t *c, const char *slug, const char *environment);
+
+/* That of a branch. wh_h_app.c */
+const char *wh_h_app_branch_url(wh_call_t *c, const char *slug, const char *branch);
 
 /* URLs of the app's names now, of all of them or of those that show one deployment: array of const
  * char *, empty without a base domain. wh_h_app.c */
@@ -197,6 +205,9 @@ apr_status_t wh_h_traefik_proxy(wh_call_t *c);
 apr_status_t wh_h_agent_release(wh_call_t *c);
 apr_status_t wh_h_agent_object(wh_call_t *c);
 apr_status_t wh_h_agent_commit(wh_call_t *c);
+apr_status_t wh_h_environment_list(wh_call_t *c);
+apr_status_t wh_h_environment_put(wh_call_t *c);
+apr_status_t wh_h_environment_delete(wh_call_t *c);
 apr_status_t wh_h_hook_list(wh_call_t *c);
 apr_status_t wh_h_hook_create(wh_call_t *c);
 apr_status_t wh_h_hook_get(wh_call_t *c);

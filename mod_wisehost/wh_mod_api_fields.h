@@ -170,6 +170,16 @@ static const wh_mod_field_t deployment_fields[] = {
     TEXT("commit", 1, 64, "a commit instead of a branch: 40 or 64 hex digits"),
     PART("placement", placement_fields), END};
 
+static const wh_mod_field_t environment_fields[] = {
+    {.name = "pattern",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = WH_HOST_BRANCH_MAX,
+     .doc = "branches: * stands for anything within a segment, ** for segments"},
+    NUMBER("position", 0, 1000000, "the lowest that matches takes the branch; 0 unless named"),
+    END};
+
 static const wh_mod_field_t app_hook_fields[] = {{.name = "provider",
                                                   .type = WH_FIELD_STRING,
                                                   .required = 1,

@@ -103,7 +103,6 @@ typedef struct wh_core_t {
     apr_pool_t *stopped_p;
     apr_array_header_t *deleting; /* ids of deleted apps of which something is left: gone.c */
     wh_mono_t cancels_at, health_at, tend_at, check_at, deleted_at, desired_at, drain_at, roster_at;
-    wh_mono_t republish_at;
     wh_mono_t retire_at; /* retire.c */
     int retiring;        /* a round is under way, from behind this app */
     char retire_after[32];
@@ -111,6 +110,7 @@ typedef struct wh_core_t {
     apr_proc_t *collector; /* that runs, in a pool of its own */
     apr_pool_t *collector_pool;
     wh_mono_t collect_at;
+    wh_mono_t republish_at, previews_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_fault.h"
+#include "libwh/wh_branch.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_log.h"
@@ -14,6 +15,7 @@
 #include "whdb/wh_db_worker.h"
 #include "wh-scheduler/desired.h"
 #include "wh-scheduler/finish.h"
+#include "wh-scheduler/previews.h"
 #include "wh-scheduler/routes.h"
 
 #define ID_DIGITS_MAX 12
@@ -60,28 +62,36 @@ static apr_status_t claim_name(const switch_t *s, const char *label, wh_name_kin
                       .environment = s->deployment->environment,
                       .kind = kind,
                       .deployment_id = s->deployment->id,
-                      .previous_id = ""};
+                      .previous_id = "",
+                      .expires_at =
+                          wh_previews_until(s->app, s->deployment->environment, s->now)};
 
     return wh_db_name_claim(s->core->dbc, s->p, &name, s->now, err);
 }
 
-/* production: {slug}; environment: {slug}-env-{env}; the branch's; the deployment's own (F221). */
+/* production: {slug}; environment: {slug}-env-{env}; the branch's, which is all that a preview has;
+ * the deployment's own (F221). */
 static apr_status_t claim_names(const switch_t *s, wh_err_t *err)
 {
     const wh_deployment_t *d = s->deployment;
     const char *slug = s->app->slug;
     int production = strcmp(d->environment, "production") == 0;
-    apr_status_t rv;
+    apr_status_t rv = APR_SUCCESS;
 
-    rv = production ? claim_name(s, wh_host_label_app(s->p, slug), WH_NAME_PRODUCTION, err)
-                    : claim_name(s, wh_host_label_env(s->p, slug, d->environment),
-                                 WH_NAME_ENVIRONMENT, err);
+    if (production) {
+        rv = claim_name(s, wh_host_label_app(s->p, slug), WH_NAME_PRODUCTION, err);
+    } else if (!wh_branch_is_preview(d->environment)) {
+        rv = claim_name(s, wh_host_label_env(s->p, slug, d->environment), WH_NAME_ENVIRONMENT, err);
+    }
     if (rv == APR_SUCCESS && d->commit_ref[0] != '\0') {
         rv = claim_name(s, wh_host_label_branch(s->p, slug, d->commit_ref), WH_NAME_BRANCH, err);
     }
     if (rv == APR_SUCCESS) {
         rv = claim_name(s, wh_host_label_deployment(s->p, slug, d->id, s->digits),
                         WH_NAME_DEPLOYMENT, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = wh_previews_claimed(s->core, s->p, s->app, d->environment, s->now, err);
     }
     return rv;
 }

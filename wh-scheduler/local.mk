@@ -36,6 +36,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/hub_msg_log.c \
 	wh-scheduler/hub_rate.c wh-scheduler/hub_rate.h \
 	wh-scheduler/hub_upgrade.c \
+	wh-scheduler/previews.c wh-scheduler/previews.h \
 	wh-scheduler/init.c wh-scheduler/init.h \
 	wh-scheduler/lock.c wh-scheduler/lock.h \
 	wh-scheduler/lograte.c wh-scheduler/lograte.h \

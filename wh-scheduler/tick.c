@@ -6,6 +6,7 @@
 #include "libwh/wh_log.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_environment.h"
 #include "whdb/wh_db_instance.h"
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_name.h"
@@ -17,6 +18,7 @@
 #include "wh-scheduler/gone.h"
 #include "wh-scheduler/health.h"
 #include "wh-scheduler/hub_msg.h"
+#include "wh-scheduler/previews.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/retire.h"
 #include "wh-scheduler/routes.h"
@@ -28,6 +30,7 @@
 #define DESIRED_US APR_INT64_C(5000000)
 #define DRAIN_US APR_INT64_C(5000000)
 #define REPUBLISH_US APR_INT64_C(5000000)
+#define PREVIEWS_US APR_INT64_C(5000000)
 #define TEND_US APR_INT64_C(60000000)
 #define CHECK_US APR_INT64_C(3600000000)
 #define LIST_LIMIT 100
@@ -144,6 +147,7 @@ static apr_status_t clean_up(wh_core_t *core, apr_pool_t *p, const wh_app_t *app
     }
     rv = stop_live(core, p, app, now, err);
     rv = rv == APR_SUCCESS ? wh_db_name_delete_by_app(core->dbc, p, app->id, &n, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_db_environment_delete_by_app(core->dbc, p, app->id, err) : rv;
     if (rv == APR_SUCCESS && app->observed != WH_OBSERVED_STOPPED) {
         rv =
             wh_db_app_set_observed(core->dbc, p, app->id, WH_OBSERVED_STOPPED, "deleted", now, err);
@@ -282,6 +286,9 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
     if (rv == APR_SUCCESS && (due(&core->republish_at, mono, REPUBLISH_US) || poked)) {
         rv = republish(core, p, err);
         core->republish_at = rv == APR_SUCCESS ? core->republish_at : mono;
+    }
+    if (rv == APR_SUCCESS && (due(&core->previews_at, mono, PREVIEWS_US) || poked)) {
+        rv = wh_previews_look(core, p, now, err);
     }
     if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
         rv = wh_health_check(core, p, now, err);

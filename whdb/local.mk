@@ -10,6 +10,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_fleet.c whdb/wh_db_fleet.h \
 	whdb/wh_db_drain.c whdb/wh_db_drain.h \
 	whdb/wh_db_gc.c whdb/wh_db_gc.h \
+	whdb/wh_db_environment.c whdb/wh_db_environment.h \
 	whdb/wh_db_hook.c whdb/wh_db_hook.h \
 	whdb/wh_db_instance.c whdb/wh_db_instance.h \
 	whdb/wh_db_job.c whdb/wh_db_job.h \

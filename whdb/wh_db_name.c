@@ -68,6 +68,70 @@ apr_status_t wh_db_name_delete_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *
         dbc, wh_dbc_query(dbc, p, WH_SQL_name_delete_by_app, WH_ARGS(WH_S(app_id)), n, err), err);
 }
 
+/* ---- Previews ---- */
+
+apr_status_t wh_db_name_expire(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                               const char *environment, apr_time_t at, wh_err_t *err)
+{
+    return wh_dbc_query(dbc, p, WH_SQL_name_expire,
+                        WH_ARGS(WH_I(at), WH_S(app_id), WH_S(environment)), NULL, err);
+}
+
+static apr_array_header_t *previews_of(apr_pool_t *p, const wh_rows_t *rows)
+{
+    apr_array_header_t *list = apr_array_make(p, rows->n + 1, sizeof(wh_db_preview_t));
+
+    for (int i = 0; i < rows->n; i++) {
+        wh_row_t r = wh_dbc_row(rows, i);
+        wh_db_preview_t *one = apr_array_push(list);
+
+        one->app_id = wh_dbc_text(&r);
+        one->slug = wh_dbc_text(&r);
+        one->environment = wh_dbc_text(&r);
+        one->expires_at = wh_dbc_int(&r);
+    }
+    return list;
+}
+
+apr_status_t wh_db_name_list_previews(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                      apr_time_t now, apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_name_previews,
+                                    WH_ARGS(WH_S(app_id), WH_I(now)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = previews_of(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_name_list_expired(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t now, int limit,
+                                     apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_name_expired, WH_ARGS(WH_I(now), WH_I(limit)),
+                                    &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = previews_of(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_name_delete_expired(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                       const char *environment, apr_time_t now, int *n,
+                                       wh_err_t *err)
+{
+    return wh_dbc_then_moved(dbc,
+                             wh_dbc_query(dbc, p, WH_SQL_name_delete_expired,
+                                          WH_ARGS(WH_S(app_id), WH_S(environment), WH_I(now)), n,
+                                          err),
+                             err);
+}
+
+/* ---- Routes ---- */
+
 static wh_db_route_t *route_at(apr_pool_t *p, wh_row_t *r)
 {
     wh_db_route_t *t = apr_pcalloc(p, sizeof(*t));

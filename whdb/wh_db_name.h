@@ -23,6 +23,31 @@ apr_status_t wh_db_name_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *ap
 apr_status_t wh_db_name_delete_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id, int *n,
                                       wh_err_t *err) WH_DB_CHECKED;
 
+/* ---- previews: environments whose names go at a time ---- */
+typedef struct wh_db_preview_t {
+    const char *app_id, *slug, *environment;
+    apr_time_t expires_at;
+} wh_db_preview_t;
+
+/* The names of a preview go at this time; those of other environments are left alone. */
+apr_status_t wh_db_name_expire(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                               const char *environment, apr_time_t at,
+                               wh_err_t *err) WH_DB_CHECKED;
+
+/* An app's previews that last beyond now, the newest deployment first; array of wh_db_preview_t. */
+apr_status_t wh_db_name_list_previews(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                      apr_time_t now, apr_array_header_t **out,
+                                      wh_err_t *err) WH_DB_CHECKED;
+
+/* Up to limit previews of all apps that are to go by now. */
+apr_status_t wh_db_name_list_expired(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t now, int limit,
+                                     apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* Deletes the names of an environment that are to go by now; *n (may be NULL) how many. */
+apr_status_t wh_db_name_delete_expired(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                       const char *environment, apr_time_t now, int *n,
+                                       wh_err_t *err) WH_DB_CHECKED;
+
 typedef struct wh_db_upstream_t {
     const char *instance_id;
     apr_int64_t worker_id;

@@ -35,6 +35,7 @@ my %call = (
     delete_app => sub { (headers => { 'If-Match' => '"999"' }) },
     create_deployment => sub { (json => {}) },
     cancel_deployment => sub { (json => {}) },
+    put_environment => sub { (json => { pattern => 'x' }) },
     create_hook => sub { (json => { app => $_[0]{app}, provider => 'github' }) },
     create_app_hook => sub { (json => { provider => 'github' }) },
     register_worker => sub { (json => { name => 'w1', api_key => 'f' x 64, cpu_millis => 1, memory_bytes => 1 }) }, # a conflict
@@ -80,6 +81,7 @@ sub call {
     (my $path = $op->{path}) =~ s/\{slug\}/$object->{app}/;
     $path =~ s/\{id\}/$id/;
     $path =~ s/\{sha256\}/$sha/;
+    $path =~ s/\{name\}/staging/;
     return $api->req($op->{method}, $path . (delete $with{query} // ''), token => $who->[1], %with);
 }
 
@@ -140,6 +142,9 @@ for my $case (sort { ($a->[0]{method} eq 'DELETE') <=> ($b->[0]{method} eq 'DELE
     my %now = %{ $object{$which} };
     if ($op->{operationId} eq 'delete_hook') { # each one deletes its own
         $now{hook} = $api->req(POST => '/v1/hooks', token => $root, json => { app => $now{app}, provider => 'github' })->{json}{id};
+    }
+    if ($op->{operationId} eq 'delete_environment') {
+        $api->req(PUT => "/v1/apps/$now{app}/environments/staging", token => $root, json => { pattern => 'x' });
     }
     if ($op->{operationId} eq 'remove_worker') { $api->worker($now{worker} = 'short-lived') }
     my $got = call($op, $who, \%now);

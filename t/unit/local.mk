@@ -7,6 +7,7 @@ unit_tests = \
 	t/unit/test_assertion \
 	t/unit/test_authz \
 	t/unit/test_backoff \
+	t/unit/test_branch \
 	t/unit/test_bucket \
 	t/unit/test_clock \
 	t/unit/test_conf \
@@ -70,6 +71,8 @@ t_unit_test_assertion_SOURCES = t/unit/test_assertion.c $(unit_common)
 t_unit_test_assertion_LDADD = $(unit_libs)
 t_unit_test_backoff_SOURCES = t/unit/test_backoff.c $(unit_common)
 t_unit_test_backoff_LDADD = $(unit_libs)
+t_unit_test_branch_SOURCES = t/unit/test_branch.c $(unit_common)
+t_unit_test_branch_LDADD = $(unit_libs)
 t_unit_test_bucket_SOURCES = t/unit/test_bucket.c $(unit_common)
 t_unit_test_bucket_LDADD = $(unit_libs)
 t_unit_test_clock_SOURCES = t/unit/test_clock.c $(unit_common)

@@ -1,0 +1,64 @@
+#!/usr/bin/perl
+# A preview's names: one for each branch, gone after their time or when newer ones fill the share; what the
+# owner sets about serving reaches the table without a deployment.
+# db: sqlite pgsql
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use WH::Sched;
+
+my $s = WH::Sched->new;
+$s->init;
+$s->start;
+my $w = $s->worker;
+$w->up;
+my $app = $s->app('blog');
+$s->sql("UPDATE apps SET preview_max = 2, preview_ttl_s = 3600 WHERE id = '$app->{id}'");
+
+sub deployed {
+    my ($environment, $ref) = @_;
+    my $d = $s->deployment($app, environment => $environment, ref => $ref);
+    $s->poke;
+    my $job = $w->begin or return undef;
+    $w->result($job, 'succeeded', release => $s->release);
+    $s->soon(sub { $s->deployment_status($d) eq 'completed/succeeded/' });
+    return $d;
+}
+
+sub labels { return [ map { $_->[0] } $s->sql("SELECT label FROM names WHERE kind <> 'deployment' ORDER BY label") ] }
+
+deployed('production', 'main');
+deployed('preview-a-1', 'a');
+is_deeply(labels(), [qw(blog blog-branch-a blog-branch-main)], 'F221 a preview has the name of its branch');
+my $left = sub { ($s->value("SELECT expires_at FROM names WHERE label = '$_[0]'") - $s->value("SELECT updated_at FROM names WHERE label = '$_[0]'")) / 1e6 };
+is($left->('blog-branch-a'), 3600, 'for its time after the last deployment');
+is($s->value("SELECT COUNT(*) FROM names WHERE environment = 'production' AND expires_at > 0"), 0, 'others stay for ever');
+
+$s->sql("UPDATE names SET expires_at = 4102444800000000 - 1 WHERE environment = 'preview-a-1'");
+deployed('preview-a-1', 'a');
+is($s->value("SELECT COUNT(*) FROM names WHERE environment = 'preview-a-1' AND expires_at > 4000000000000000"), 0,
+    'all its names last as long as the newest');
+
+deployed('preview-b-1', 'b');
+deployed('preview-c-1', 'c');
+ok($s->soon(sub { join(' ', @{ labels() }) eq 'blog blog-branch-b blog-branch-c blog-branch-main' }), 'one too many: the oldest goes')
+    or diag join ' ', @{ labels() };
+is($s->value("SELECT COUNT(*) FROM names WHERE environment = 'preview-a-1'"), 0, 'with all its names');
+like($s->log, qr/app blog: preview preview-a-1 goes, 2 are newer/, 'and it is said');
+my $routes = sub { my ($n) = ($s->run('--verify-routes', $s->state . '/routes'))[1] =~ /(\d+)/; return $n };
+is($s->routes, 0, 'the table is sound');
+
+$s->sql("UPDATE names SET expires_at = 1 WHERE environment = 'preview-b-1'");
+$s->poke;
+ok($s->soon(sub { join(' ', @{ labels() }) eq 'blog blog-branch-c blog-branch-main' }), 'F190 its time has come: it goes');
+like($s->log, qr/app blog: preview preview-b-1 is closed, 2 names taken down/, 'and it is said');
+
+# A change of how an app is served.
+$s->sql("UPDATE apps SET serve_maintenance = 1, republish = republish + 1 WHERE id = '$app->{id}'");
+$s->poke;
+ok($s->soon(sub { $s->value("SELECT republish FROM apps WHERE id = '$app->{id}'") == 0 }), 'F222 what the owner changed is published');
+is($s->routes, 0, 'and the table is sound');
+is($s->unexpected, '', 'the log is clean');
+done_testing();
