@@ -9,7 +9,8 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_types.h \
 	libwh/wh_assertion.c libwh/wh_assertion.h \
 	libwh/wh_backoff.c libwh/wh_backoff.h \
-	libwh/wh_branch.c libwh/wh_branch.h libwh/wh_bucket.c libwh/wh_bucket.h \
+	libwh/wh_branch.c libwh/wh_branch.h libwh/wh_domain.c libwh/wh_domain.h \
+	libwh/wh_bucket.c libwh/wh_bucket.h \
 	libwh/wh_clock.c libwh/wh_clock.h \
 	libwh/wh_conf.c libwh/wh_conf.h \
 	libwh/wh_err.c libwh/wh_err.h \

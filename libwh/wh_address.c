@@ -114,3 +114,33 @@ wh_address_e wh_address_of(const char *text)
         return v6_parse(text, bytes) ? v6_class(bytes) : WH_ADDRESS_BAD;
     return v4_parse(text, bytes) ? v4_class(bytes) : WH_ADDRESS_BAD;
 }
+
+static int v4_private(const unsigned char a[4])
+{
+    return a[0] == 10 || (a[0] == 172 && (a[1] & 0xf0) == 16) || (a[0] == 192 && a[1] == 168) ||
+           (a[0] == 100 && (a[1] & 0xc0) == 64);
+}
+
+/* The IPv4 address inside an IPv6 one, NULL = it has none. */
+static const unsigned char *v6_inner(const unsigned char a[16])
+{
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+    static const unsigned char nat64[12] = {0x00, 0x64, 0xff, 0x9b};
+
+    if (memcmp(a, mapped, sizeof(mapped)) == 0 || memcmp(a, nat64, sizeof(nat64)) == 0)
+        return a + 12;
+    return a[0] == 0x20 && a[1] == 0x02 ? a + 2 : NULL;
+}
+
+int wh_address_private(const char *text)
+{
+    unsigned char bytes[16];
+    const unsigned char *inner;
+
+    if (strchr(text, ':') == NULL)
+        return v4_parse(text, bytes) && v4_private(bytes);
+    if (!v6_parse(text, bytes))
+        return 0;
+    inner = v6_inner(bytes);
+    return inner != NULL ? v4_private(inner) : (bytes[0] & 0xfe) == 0xfc;
+}

@@ -312,9 +312,14 @@ const char *wh_host_label_deployment(apr_pool_t *p, const char *slug, const char
 const char *wh_host_url(apr_pool_t *p, const char *scheme, const char *label, const char *base,
                         int port)
 {
+    return wh_host_url_of(p, scheme, apr_pstrcat(p, label, ".", base, NULL), port);
+}
+
+const char *wh_host_url_of(apr_pool_t *p, const char *scheme, const char *host, int port)
+{
     int own = strcmp(scheme, "https") == 0 ? 443 : 80;
 
     if (port == 0 || port == own)
-        return apr_pstrcat(p, scheme, "://", label, ".", base, "/", NULL);
-    return apr_psprintf(p, "%s://%s.%s:%d/", scheme, label, base, port);
+        return apr_pstrcat(p, scheme, "://", host, "/", NULL);
+    return apr_psprintf(p, "%s://%s:%d/", scheme, host, port);
 }

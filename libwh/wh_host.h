@@ -67,5 +67,7 @@ const char *wh_host_label_deployment(apr_pool_t *p, const char *slug, const char
 /* "http://name[:port]/" with the port left out when it is 0 or the scheme's own. In p. */
 const char *wh_host_url(apr_pool_t *p, const char *scheme, const char *label, const char *base,
                         int port);
+/* The same of a whole host name. */
+const char *wh_host_url_of(apr_pool_t *p, const char *scheme, const char *host, int port);
 
 #endif

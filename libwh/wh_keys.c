@@ -45,6 +45,21 @@ char *wh_keys_hook_secret(apr_pool_t *p, const wh_keys_t *keys, const char *hook
     return wh_sign_hex(p, mac, sizeof(mac));
 }
 
+char *wh_keys_domain_proof(apr_pool_t *p, const wh_keys_t *keys, const char *host,
+                           const char *app_id)
+{
+    unsigned char key[WH_KEY_LEN], mac[WH_SHA256_LEN];
+    wh_sign_ctx_t *ctx;
+
+    derive(keys->webhook, "wisehost-domain-proof-v1", key);
+    ctx = wh_sign_hmac_begin(p, key, sizeof(key));
+    wh_sign_add(ctx, host, strlen(host) + 1);
+    wh_sign_add(ctx, app_id, strlen(app_id));
+    wh_sign_end(ctx, mac);
+    wh_sign_wipe(key, sizeof(key));
+    return wh_sign_hex(p, mac, 20);
+}
+
 /* 32 random bytes with fewer than 8 different values do not happen; a repeated character does. */
 static int looks_weak(const unsigned char *key, size_t n)
 {

@@ -3,7 +3,8 @@
  * two ends. The module gets a file with derived keys alone.
  *
  * Labels: wisehosting-worker-jwt-v1, wisehost-webhook-v1, wisehost-env-seal-v1,
- * wisehost-hub-assertion-v1, and wisehost-envelope-v1 (from a worker's API key, not from the root).
+ * wisehost-hub-assertion-v1, wisehost-domain-proof-v1 (from the webhook key, so that key files stay
+ * as they are), and wisehost-envelope-v1 (from a worker's API key, not from the root).
  *
  * The readers refuse, with a hint how to mend it: what is no regular file, is owned by neither root
  * nor this process' user, can be read by group or others, is not exactly of its form (a carriage
@@ -45,6 +46,12 @@ apr_status_t wh_keys_read_secret(apr_pool_t *p, const char *path, const char **s
 
 /* The MAC key of a worker's link, from the SHA-256 of its API key. */
 void wh_keys_worker_mac(const unsigned char key_sha256[WH_KEY_LEN], unsigned char out[WH_KEY_LEN]);
+
+/* What proves that a domain is an app's: 40 hex digits of HMAC(key, host NUL app id), the key by
+ * HKDF from the webhook key with a label of its own. Never stored by httpd, which answers for names
+ * without a database. In p. */
+char *wh_keys_domain_proof(apr_pool_t *p, const wh_keys_t *keys, const char *host,
+                           const char *app_id);
 
 /* The secret of a hook: hex of HMAC(webhook key, "hook:" id). Never stored. In p. */
 char *wh_keys_hook_secret(apr_pool_t *p, const wh_keys_t *keys, const char *hook_id);

@@ -17,6 +17,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_counters.h \
 	mod_wisehost/wh_mod_data.h \
 	mod_wisehost/wh_mod_db.c \
+	mod_wisehost/wh_mod_domain.c \
 	mod_wisehost/wh_mod_forward.c \
 	mod_wisehost/wh_mod_hold.c \
 	mod_wisehost/wh_mod_host.c \
@@ -36,6 +37,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_agent.c \
 	mod_wisehost/wh_h_app.c \
 	mod_wisehost/wh_h_deployment.c \
+	mod_wisehost/wh_h_domain.c \
 	mod_wisehost/wh_h_environment.c \
 	mod_wisehost/wh_h_health.c \
 	mod_wisehost/wh_h_hook.c \

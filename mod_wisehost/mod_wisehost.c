@@ -111,6 +111,10 @@ int wh_mod_app_handler(request_rec *r, wh_mod_req_t *req)
         wh_mod_count(WH_COUNT_PROXY);
         return wh_mod_proxy_handler(r, req);
     }
+    if (req->route->kind == WH_ROUTE_REDIRECT) {
+        wh_mod_count(WH_COUNT_REDIRECT);
+        return wh_mod_domain_redirect(r, req);
+    }
     wh_mod_count(WH_COUNT_MAINTENANCE);
     (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "maintenance",
                      "This site is not being served at the moment.");
@@ -148,6 +152,8 @@ static int handler(request_rec *r)
         (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "routes_unavailable",
                          "This site cannot be looked up at the moment.");
         return wh_mod_page_send(r, &err);
+    case WH_PLACE_PROOF:
+        return wh_mod_domain_proof(r, req);
     case WH_PLACE_NONE:
     case WH_PLACE_HUB:
         break;

@@ -93,6 +93,9 @@ int wh_mod_check_secrets(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s);
 
 /* Derived keys of this server; NULL when no virtual host has WiseHostAPI On. */
 const wh_keys_t *wh_mod_keys(void);
+
+/* 1 for a ServerName or ServerAlias of a virtual host with WiseHostAPI On. wh_mod_host.c */
+int wh_mod_host_is_api(const char *name);
 /* 64 hex digits; NULL when the API is off. Compare with wh_sign_equal only. */
 const char *wh_mod_control_secret(void);
 /* NULL when WiseHostProxyTokenFile is not given. Compare with wh_sign_equal only. */

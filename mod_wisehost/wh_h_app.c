@@ -67,6 +67,10 @@ static apr_status_t reply_app(wh_call_t *c, int status, const wh_app_t *app)
     if (!urls->nelts && wh_mod_conf_base_domain(c->r->server)) {
         APR_ARRAY_PUSH(urls, const char *) = wh_h_app_url(c, app->slug, "production");
     }
+    rv = wh_h_domain_urls(c, app, NULL, &urls);
+    if (rv) {
+        return rv;
+    }
     wh_mod_req_etag(c->r, app->version);
     return wh_mod_call_reply(c, status, wh_model_app_json(c->p, app, urls));
 }

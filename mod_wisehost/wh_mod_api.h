@@ -153,6 +153,11 @@ typedef struct wh_h_deploy_t {
 apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h_deploy_t *what,
                                     const char **id) WH_MUST_CHECK;
 
+/* Puts the URLs of an app's active domains before those in urls: of one environment, or of all
+ * (NULL). wh_h_domain.c */
+apr_status_t wh_h_domain_urls(wh_call_t *c, const wh_app_t *app, const char *environment,
+                              apr_array_header_t **urls) WH_MUST_CHECK;
+
 /* Where a branch of the app goes when nobody named an environment (libwh/wh_branch.h); *environment
  * is NULL when nothing takes it. wh_h_environment.c */
 apr_status_t wh_h_environment_of(wh_call_t *c, const wh_app_t *app, const char *branch,
@@ -208,6 +213,12 @@ apr_status_t wh_h_agent_commit(wh_call_t *c);
 apr_status_t wh_h_environment_list(wh_call_t *c);
 apr_status_t wh_h_environment_put(wh_call_t *c);
 apr_status_t wh_h_environment_delete(wh_call_t *c);
+apr_status_t wh_h_domain_list(wh_call_t *c);
+apr_status_t wh_h_domain_create(wh_call_t *c);
+apr_status_t wh_h_domain_get(wh_call_t *c);
+apr_status_t wh_h_domain_patch(wh_call_t *c);
+apr_status_t wh_h_domain_verify(wh_call_t *c);
+apr_status_t wh_h_domain_delete(wh_call_t *c);
 apr_status_t wh_h_hook_list(wh_call_t *c);
 apr_status_t wh_h_hook_create(wh_call_t *c);
 apr_status_t wh_h_hook_get(wh_call_t *c);

@@ -5,6 +5,7 @@
 #ifndef WH_MOD_API_FIELDS_H
 #define WH_MOD_API_FIELDS_H
 
+#include "libwh/wh_domain.h"
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_manifest.h"
@@ -178,6 +179,24 @@ static const wh_mod_field_t environment_fields[] = {
      .max = WH_HOST_BRANCH_MAX,
      .doc = "branches: * stands for anything within a segment, ** for segments"},
     NUMBER("position", 0, 1000000, "the lowest that matches takes the branch; 0 unless named"),
+    END};
+
+static const wh_mod_field_t domain_create_fields[] = {
+    {.name = "host",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = 1024,
+     .doc = "the name, as DNS has it"},
+    TEXT("environment", 1, WH_HOST_ENV_MAX, "what it shows; production unless named"),
+    TEXT("redirect_to", 1, WH_DOMAIN_TARGET_MAX, "leads there instead, path and query kept"),
+    NUMBER("redirect_code", 301, 308, "301, 302, 307 or 308; 308 unless named"),
+    END};
+
+static const wh_mod_field_t domain_patch_fields[] = {
+    TEXT("environment", 1, WH_HOST_ENV_MAX, "what it shows"),
+    TEXT("redirect_to", 1, WH_DOMAIN_TARGET_MAX, "leads there instead; null = shows the app again"),
+    NUMBER("redirect_code", 301, 308, "301, 302, 307 or 308"),
     END};
 
 static const wh_mod_field_t app_hook_fields[] = {{.name = "provider",

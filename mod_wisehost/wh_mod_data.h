@@ -18,6 +18,7 @@ typedef enum wh_place_e {
     WH_PLACE_APP,         /* route is set */
     WH_PLACE_UNKNOWN,     /* a name under the base domain that nobody has: 404 page */
     WH_PLACE_UNAVAILABLE, /* route table or record unreadable: 503 */
+    WH_PLACE_PROOF,       /* the file that proves a domain; mount is the host */
     WH_PLACE_HUB          /* being forwarded to the scheduler's socket */
 } wh_place_e;
 
@@ -86,6 +87,12 @@ int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req);
 int wh_mod_forward_check(request_rec *r);
 /* Makes r->headers_in say about the client what this server knows, and nothing that it claims. */
 void wh_mod_forward_headers(request_rec *r, const wh_mod_req_t *req);
+
+/* Answers for a route of kind redirect. wh_mod_domain.c */
+int wh_mod_domain_redirect(request_rec *r, const wh_mod_req_t *req);
+/* The id of the app whose proof this path is, on a name with this route or (NULL) none; or NULL. */
+const char *wh_mod_domain_proof_of(const request_rec *r, const wh_route_t *route);
+int wh_mod_domain_proof(request_rec *r, const wh_mod_req_t *req);
 
 /* The page or problem document (as the client's Accept asks) of an error in the data plane. */
 int wh_mod_page_send(request_rec *r, const wh_err_t *err);

@@ -3,6 +3,7 @@
  * phases that carry the decision to the handler without a directory walk.
  */
 #include <apr_strings.h>
+#include <http_main.h>
 
 #include "libwh/wh_host.h"
 #include "mod_wisehost/wh_mod_data.h"
@@ -69,8 +70,9 @@ int wh_mod_host_post_read(request_rec *r)
     return DECLINED;
 }
 
-/* True when this host is a ServerName or ServerAlias of the virtual host. */
-static int is_own_name(const server_rec *s, const char *name)
+/* True when this host is a ServerName or ServerAlias of the virtual host; all = 0: "ServerAlias *"
+ * does not count. */
+static int has_name(const server_rec *s, const char *name, int all)
 {
     int i;
 
@@ -85,7 +87,23 @@ static int is_own_name(const server_rec *s, const char *name)
     }
     for (i = 0; s->wild_names != NULL && i < s->wild_names->nelts; i++) {
         const char *alias = APR_ARRAY_IDX(s->wild_names, i, const char *);
-        if (alias != NULL && ap_strcasecmp_match(name, alias) == 0) {
+        if (alias != NULL && (all || strcmp(alias, "*") != 0) &&
+            ap_strcasecmp_match(name, alias) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int is_own_name(const server_rec *s, const char *name)
+{
+    return has_name(s, name, 1);
+}
+
+int wh_mod_host_is_api(const char *name)
+{
+    for (const server_rec *s = ap_server_conf; s != NULL; s = s->next) {
+        if (wh_mod_conf_api(s) && is_own_name(s, name)) {
             return 1;
         }
     }
@@ -154,6 +172,14 @@ static int place_engine_host(request_rec *r, const char *name, const char *base)
     int under = wh_host_label_of(r->pool, name, base, &label) != WH_HOST_OTHER;
 
     rc = wh_mod_route_find(r, name, &route);
+    /* A name that the administrator gave to this virtual host in so many words has a site of its
+     * own, which nobody may claim by a file that we answer for. */
+    if (!under && rc != WH_MOD_ROUTE_ERROR && wh_mod_domain_proof_of(r, route) != NULL &&
+        (route != NULL || !has_name(r->server, name, 0))) {
+        wh_mod_data_make(r, WH_PLACE_PROOF)->mount = name;
+        r->filename = apr_pstrdup(r->pool, "wisehost:proof");
+        return OK;
+    }
     if (rc == WH_MOD_ROUTE_FOUND) {
         use_route(r, name, route);
         return OK;

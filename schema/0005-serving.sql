@@ -32,6 +32,7 @@ CREATE TABLE environments (
 );
 
 -- A host name of its own. Any number of apps may ask for one; it is served only by the one that proved it.
+-- The states are the code's (libwh/wh_model.def); removed = its owner deleted it, and it goes once httpd has let it go.
 CREATE TABLE domains (
   id           TEXT   NOT NULL PRIMARY KEY,
   app_id       TEXT   NOT NULL REFERENCES apps (id),
@@ -39,11 +40,12 @@ CREATE TABLE domains (
   host         TEXT   NOT NULL CHECK (length(host) BETWEEN 1 AND 253),
   redirect_to  TEXT   NOT NULL DEFAULT '',
   redirect_code BIGINT NOT NULL DEFAULT 0 CHECK (redirect_code IN (0, 301, 302, 307, 308)),
-  status       TEXT   NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'active', 'failed', 'disabled')),
+  status       TEXT   NOT NULL DEFAULT 'pending' CHECK (length(status) > 0),
   challenge    TEXT   NOT NULL,
   reason       TEXT   NOT NULL DEFAULT '',
   attempts     BIGINT NOT NULL DEFAULT 0 CHECK (attempts >= 0),
   next_at      BIGINT NOT NULL DEFAULT 0,
+  asked_at     BIGINT NOT NULL DEFAULT 0,
   checked_at   BIGINT NOT NULL DEFAULT 0,
   verified_at  BIGINT NOT NULL DEFAULT 0,
   created_at   BIGINT NOT NULL,

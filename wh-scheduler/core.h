@@ -24,6 +24,7 @@
 #include "wh-scheduler/logseg.h"
 #include "wh-scheduler/mailbox.h"
 #include "wh-scheduler/offers.h"
+#include "wh-scheduler/prover.h"
 #include "wh-scheduler/publish.h"
 #include "wh-scheduler/say.h"
 #include "wh-scheduler/settings.h"
@@ -110,7 +111,8 @@ typedef struct wh_core_t {
     apr_proc_t *collector; /* that runs, in a pool of its own */
     apr_pool_t *collector_pool;
     wh_mono_t collect_at;
-    wh_mono_t republish_at, previews_at;
+    wh_mono_t republish_at, previews_at, domains_at;
+    wh_prover_t *prover; /* who looks domains up; NULL = nobody (tests) */
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

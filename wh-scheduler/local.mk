@@ -3,7 +3,7 @@ sbin_PROGRAMS += wh-scheduler/wh-scheduler
 
 # Everything but main: the units of t/unit link it too.
 noinst_LTLIBRARIES += wh-scheduler/libsched.la
-wh_scheduler_libsched_la_CPPFLAGS = $(AM_CPPFLAGS) $(LWS_CFLAGS) $(LMDB_CFLAGS)
+wh_scheduler_libsched_la_CPPFLAGS = $(AM_CPPFLAGS) $(LWS_CFLAGS) $(LMDB_CFLAGS) $(CURL_CFLAGS) $(CARES_CFLAGS)
 wh_scheduler_libsched_la_CFLAGS = $(AM_CFLAGS)
 wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/applog.c wh-scheduler/applog.h \
@@ -17,6 +17,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/decline.c wh-scheduler/decline.h \
 	wh-scheduler/say.c wh-scheduler/say.h \
 	wh-scheduler/desired.c wh-scheduler/desired.h \
+	wh-scheduler/domains.c wh-scheduler/domains.h \
 	wh-scheduler/drain.c wh-scheduler/drain.h \
 	wh-scheduler/finish.c wh-scheduler/finish.h \
 	wh-scheduler/finish_switch.c wh-scheduler/finish_switch.h \
@@ -36,6 +37,8 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/hub_msg_log.c \
 	wh-scheduler/hub_rate.c wh-scheduler/hub_rate.h \
 	wh-scheduler/hub_upgrade.c \
+	wh-scheduler/prover.c wh-scheduler/prover.h \
+	wh-scheduler/prover_dns.c wh-scheduler/prover_dns.h \
 	wh-scheduler/previews.c wh-scheduler/previews.h \
 	wh-scheduler/init.c wh-scheduler/init.h \
 	wh-scheduler/lock.c wh-scheduler/lock.h \
@@ -58,7 +61,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/user.c wh-scheduler/user.h \
 	wh-scheduler/watchdog.c wh-scheduler/watchdog.h
 wh_scheduler_libsched_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
-	$(LWS_LIBS) $(LMDB_LIBS) $(JANSSON_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) -lpthread
+	$(LWS_LIBS) $(LMDB_LIBS) $(CURL_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) -lpthread
 
 wh_scheduler_wh_scheduler_SOURCES = wh-scheduler/main.c
 wh_scheduler_wh_scheduler_LDADD = wh-scheduler/libsched.la

@@ -367,6 +367,22 @@ static void turn(void *baton)
     apr_pool_clear(t->p);
 }
 
+static void answered(void *baton)
+{
+    wh_mailbox_poke(baton);
+}
+
+static apr_status_t start_prover(apr_pool_t *p, wh_core_t *core, wh_err_t *err)
+{
+    const wh_prover_opt_t opt = {.resolver = core->settings->dns_resolver,
+                                 .http_port = (int)core->settings->domain_http_port,
+                                 .private_ok = core->settings->domain_private,
+                                 .wake = answered,
+                                 .baton = core->box};
+
+    return wh_prover_start(p, &opt, &core->prover, err);
+}
+
 static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hub_opt_t *opt)
 {
     turn_t *t = apr_pcalloc(p, sizeof(*t));
@@ -388,7 +404,12 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
     core->box = wh_hub_mailbox(hub);
     wh_core_intake(core);
     core->started = wh_clock_mono(core->clock);
+    if (start_prover(p, core, &err) != APR_SUCCESS) {
+        wh_hub_destroy(hub);
+        return fail(&err, EX_CONFIG);
+    }
     if (wh_dbthread_start(p, core, &thread, &err) != APR_SUCCESS) {
+        wh_prover_stop(core->prover);
         wh_hub_destroy(hub);
         return fail(&err, EX_UNAVAILABLE);
     }
@@ -400,6 +421,7 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
     wh_hub_drain(hub);
     wh_mailbox_stop(core->box);
     deposed = wh_dbthread_join(thread);
+    wh_prover_stop(core->prover);
     wh_hub_destroy(hub);
     wh_log(WH_LOG_INFO, NULL, "stopped");
     return deposed ? EX_TEMPFAIL : 0;

@@ -100,7 +100,7 @@ static apr_status_t close_one(wh_core_t *core, apr_pool_t *p, const wh_db_previe
     int n = 0;
     apr_status_t rv = names_of(core, p, one, now, &names, err);
 
-    rv = rv == APR_SUCCESS ? wh_routes_remove(core, p, names, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_routes_remove(core, p, names, NULL, err) : rv;
     rv = rv == APR_SUCCESS ? wh_dbc_begin(core->dbc, p, err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;

@@ -60,7 +60,7 @@ static apr_status_t retire(wh_core_t *core, apr_pool_t *p, const wh_db_gc_app_t 
         return rv;
     }
     wh_log(WH_LOG_INFO, NULL, "app %s: %d deployments are no longer kept", app->id, retired);
-    rv = wh_routes_remove(core, p, names_of(p, labels), err);
+    rv = wh_routes_remove(core, p, names_of(p, labels), NULL, err);
     core->republish |= rv != APR_SUCCESS;
     return rv;
 }

@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_log.h"
+#include "whdb/wh_db_domain.h"
 
 static const char *host_of(apr_pool_t *p, const char *label, const char *base_domain)
 {
@@ -113,16 +114,47 @@ static apr_array_header_t *records(wh_core_t *core, apr_pool_t *p, const apr_arr
     return items;
 }
 
+/* Domains that the app is not to answer for; where another app does, the name is its. */
+static void withdraw(apr_pool_t *p, const apr_array_header_t *withdrawn, apr_array_header_t *items)
+{
+    for (int i = 0; i < withdrawn->nelts; i++) {
+        const wh_db_withdrawn_t *w = &APR_ARRAY_IDX(withdrawn, i, wh_db_withdrawn_t);
+
+        if (!w->held) {
+            APR_ARRAY_PUSH(items, wh_publish_item_t) =
+                (wh_publish_item_t){.host = apr_pstrdup(p, w->host)};
+        }
+    }
+}
+
+/* Rows that their owners removed were waiting for this. */
+static apr_status_t drop_removed(wh_core_t *core, apr_pool_t *p,
+                                 const apr_array_header_t *withdrawn, wh_err_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; rv == APR_SUCCESS && i < withdrawn->nelts; i++) {
+        const wh_db_withdrawn_t *w = &APR_ARRAY_IDX(withdrawn, i, wh_db_withdrawn_t);
+
+        rv = w->removed ? wh_db_domain_drop(core->dbc, p, w->id, err) : APR_SUCCESS;
+    }
+    return rv;
+}
+
 apr_status_t wh_routes_publish_app(wh_core_t *core, apr_pool_t *p, const char *app_id,
                                    wh_err_t *err)
 {
-    apr_array_header_t *rows;
+    apr_array_header_t *rows, *withdrawn, *items;
     apr_status_t rv = wh_db_name_routes(core->dbc, p, app_id, &rows, err);
 
-    if (rv != APR_SUCCESS || rows->nelts == 0) {
+    rv = rv == APR_SUCCESS ? wh_db_domain_withdrawn(core->dbc, p, app_id, &withdrawn, err) : rv;
+    if (rv != APR_SUCCESS) {
         return rv;
     }
-    return wh_publish_items(core->publish, p, records(core, p, rows), err);
+    items = records(core, p, rows);
+    withdraw(p, withdrawn, items);
+    rv = items->nelts > 0 ? wh_publish_items(core->publish, p, items, err) : APR_SUCCESS;
+    return rv == APR_SUCCESS ? drop_removed(core, p, withdrawn, err) : rv;
 }
 
 apr_status_t wh_routes_publish_all(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
@@ -140,9 +172,11 @@ apr_status_t wh_routes_publish_all(wh_core_t *core, apr_pool_t *p, wh_err_t *err
 }
 
 apr_status_t wh_routes_remove(wh_core_t *core, apr_pool_t *p, const apr_array_header_t *names,
-                              wh_err_t *err)
+                              const char *app_id, wh_err_t *err)
 {
     apr_array_header_t *items = apr_array_make(p, names->nelts + 1, sizeof(wh_publish_item_t));
+    apr_array_header_t *withdrawn;
+    apr_status_t rv = APR_SUCCESS;
 
     for (int i = 0; i < names->nelts; i++) {
         const wh_name_t *name = APR_ARRAY_IDX(names, i, wh_name_t *);
@@ -150,5 +184,12 @@ apr_status_t wh_routes_remove(wh_core_t *core, apr_pool_t *p, const apr_array_he
 
         APR_ARRAY_PUSH(items, wh_publish_item_t) = item;
     }
-    return items->nelts > 0 ? wh_publish_items(core->publish, p, items, err) : APR_SUCCESS;
+    if (app_id != NULL) {
+        rv = wh_db_domain_withdrawn(core->dbc, p, app_id, &withdrawn, err);
+        if (rv == APR_SUCCESS) {
+            withdraw(p, withdrawn, items);
+        }
+    }
+    return rv == APR_SUCCESS && items->nelts > 0 ? wh_publish_items(core->publish, p, items, err)
+                                                 : rv;
 }

@@ -12,15 +12,17 @@
 apr_status_t wh_routes_record(apr_pool_t *p, const wh_db_route_t *row, const char *base_domain,
                               wh_publish_item_t *out, wh_err_t *err) WH_MUST_CHECK;
 
-/* All names of an app in one transaction of the table, durable on return. */
+/* All names and domains of an app in one transaction of the table, durable on return; what it is
+ * not to answer for any more goes in the same one. */
 apr_status_t wh_routes_publish_app(wh_core_t *core, apr_pool_t *p, const char *app_id,
                                    wh_err_t *err) WH_MUST_CHECK;
 
 /* The whole table, from nothing. */
 apr_status_t wh_routes_publish_all(wh_core_t *core, apr_pool_t *p, wh_err_t *err) WH_MUST_CHECK;
 
-/* Takes the names (array of wh_name_t*) out of the table. */
+/* Takes the names (array of wh_name_t*) out of the table, and with app_id, that of a deleted app,
+ * its domains. */
 apr_status_t wh_routes_remove(wh_core_t *core, apr_pool_t *p, const apr_array_header_t *names,
-                              wh_err_t *err) WH_MUST_CHECK;
+                              const char *app_id, wh_err_t *err) WH_MUST_CHECK;
 
 #endif

@@ -16,6 +16,9 @@ typedef struct wh_settings_t {
     const char *listen_cert, *listen_key;
     int allow_raw_key;
     const char *base_domain;
+    const char *dns_resolver; /* empty = the system's */
+    apr_int64_t domain_http_port;
+    int domain_private;
     const char *log_level;
     apr_int64_t clone_s, build_s, start_s, check_s;
     const char *job_on_worker_loss; /* reassign or hold */

@@ -6,6 +6,7 @@
 #include "libwh/wh_log.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_domain.h"
 #include "whdb/wh_db_environment.h"
 #include "whdb/wh_db_instance.h"
 #include "whdb/wh_db_job.h"
@@ -13,6 +14,7 @@
 #include "wh-scheduler/assign.h"
 #include "wh-scheduler/beats.h"
 #include "wh-scheduler/desired.h"
+#include "wh-scheduler/domains.h"
 #include "wh-scheduler/drain.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/gone.h"
@@ -31,6 +33,7 @@
 #define DRAIN_US APR_INT64_C(5000000)
 #define REPUBLISH_US APR_INT64_C(5000000)
 #define PREVIEWS_US APR_INT64_C(5000000)
+#define DOMAINS_US APR_INT64_C(5000000)
 #define TEND_US APR_INT64_C(60000000)
 #define CHECK_US APR_INT64_C(3600000000)
 #define LIST_LIMIT 100
@@ -139,7 +142,7 @@ static apr_status_t clean_up(wh_core_t *core, apr_pool_t *p, const wh_app_t *app
     int n = 0;
     apr_status_t rv = wh_db_name_list_by_app(core->dbc, p, app->id, &names, err);
 
-    rv = rv == APR_SUCCESS ? wh_routes_remove(core, p, names, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_routes_remove(core, p, names, app->id, err) : rv;
     rv = rv == APR_SUCCESS ? cancel_open(core, p, app, now, err) : rv;
     rv = rv == APR_SUCCESS ? wh_dbc_begin(core->dbc, p, err) : rv;
     if (rv != APR_SUCCESS) {
@@ -148,6 +151,7 @@ static apr_status_t clean_up(wh_core_t *core, apr_pool_t *p, const wh_app_t *app
     rv = stop_live(core, p, app, now, err);
     rv = rv == APR_SUCCESS ? wh_db_name_delete_by_app(core->dbc, p, app->id, &n, err) : rv;
     rv = rv == APR_SUCCESS ? wh_db_environment_delete_by_app(core->dbc, p, app->id, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_db_domain_delete_by_app(core->dbc, p, app->id, err) : rv;
     if (rv == APR_SUCCESS && app->observed != WH_OBSERVED_STOPPED) {
         rv =
             wh_db_app_set_observed(core->dbc, p, app->id, WH_OBSERVED_STOPPED, "deleted", now, err);
@@ -289,6 +293,10 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
     }
     if (rv == APR_SUCCESS && (due(&core->previews_at, mono, PREVIEWS_US) || poked)) {
         rv = wh_previews_look(core, p, now, err);
+    }
+    if (rv == APR_SUCCESS && core->prover != NULL &&
+        (due(&core->domains_at, mono, DOMAINS_US) || poked)) {
+        rv = wh_domains_look(core, p, now, err);
     }
     if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
         rv = wh_health_check(core, p, now, err);

@@ -8,6 +8,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_app.c whdb/wh_db_app.h \
 	whdb/wh_db_deployment.c whdb/wh_db_deployment.h \
 	whdb/wh_db_fleet.c whdb/wh_db_fleet.h \
+	whdb/wh_db_domain.c whdb/wh_db_domain.h \
 	whdb/wh_db_drain.c whdb/wh_db_drain.h \
 	whdb/wh_db_gc.c whdb/wh_db_gc.h \
 	whdb/wh_db_environment.c whdb/wh_db_environment.h \

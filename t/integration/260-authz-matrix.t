@@ -35,6 +35,9 @@ my %call = (
     delete_app => sub { (headers => { 'If-Match' => '"999"' }) },
     create_deployment => sub { (json => {}) },
     cancel_deployment => sub { (json => {}) },
+    create_domain => sub { (json => { host => 'localhost' }) }, # nothing that would be taken
+    change_domain => sub { (json => {}) },
+    verify_domain => sub { (json => {}) },
     put_environment => sub { (json => { pattern => 'x' }) },
     create_hook => sub { (json => { app => $_[0]{app}, provider => 'github' }) },
     create_app_hook => sub { (json => { provider => 'github' }) },
@@ -82,6 +85,7 @@ sub call {
     $path =~ s/\{id\}/$id/;
     $path =~ s/\{sha256\}/$sha/;
     $path =~ s/\{name\}/staging/;
+    $path =~ s/\{domain\}/$object->{app}.example/;
     return $api->req($op->{method}, $path . (delete $with{query} // ''), token => $who->[1], %with);
 }
 
@@ -145,6 +149,9 @@ for my $case (sort { ($a->[0]{method} eq 'DELETE') <=> ($b->[0]{method} eq 'DELE
     }
     if ($op->{operationId} eq 'delete_environment') {
         $api->req(PUT => "/v1/apps/$now{app}/environments/staging", token => $root, json => { pattern => 'x' });
+    }
+    if ($op->{operationId} =~ /^(?:get|change|verify|delete)_domain$/) {
+        $api->req(POST => "/v1/apps/$now{app}/domains", token => $root, json => { host => "$now{app}.example" });
     }
     if ($op->{operationId} eq 'remove_worker') { $api->worker($now{worker} = 'short-lived') }
     my $got = call($op, $who, \%now);
