@@ -9,19 +9,22 @@ const char *wh_id_make(apr_pool_t *p, apr_time_t now, const wh_rand_t *rnd)
     unsigned char raw[16];
     char *out;
     uint64_t ms = now > 0 ? (uint64_t)now / 1000 : 0;
+    uint64_t high = 0;
+    uint64_t low = 0;
 
     if (wh_rand_fill(rnd, raw + 6, 10) != APR_SUCCESS)
         return NULL;
     for (int i = 0; i < 6; i++)
         raw[i] = (unsigned char)(ms >> (40 - 8 * i));
+    for (int i = 0; i < 8; i++) {
+        high = high << 8 | raw[i];
+        low = low << 8 | raw[i + 8];
+    }
     out = apr_palloc(p, WH_ID_LEN + 1);
-    for (int i = 0; i < WH_ID_LEN; i++) {
-        int bit = i * 5 - 2; /* of the 128, from the top; the first digit begins before them */
-        unsigned value = 0;
-
-        for (int k = bit; k < bit + 5; k++)
-            value = value << 1 | (k < 0 ? 0U : raw[k / 8] >> (7 - k % 8) & 1U);
-        out[i] = alphabet[value];
+    for (int i = WH_ID_LEN - 1; i >= 0; i--) {
+        out[i] = alphabet[low & 31];
+        low = low >> 5 | high << 59;
+        high >>= 5;
     }
     out[WH_ID_LEN] = '\0';
     return out;

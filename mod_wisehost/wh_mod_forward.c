@@ -35,11 +35,16 @@ static int is_ours(const char *low)
     return 0;
 }
 
-/* True for a header that a client may not speak. "Proxy" would name a proxy to CGI programs. */
+/* True for a header that a client may not speak. "Proxy" would name a proxy to CGI programs. All of
+ * them begin with F, P or X, and few others do: the rest is not looked at. */
 static int refused(apr_pool_t *p, const char *name, int trusted)
 {
-    const char *low = folded(p, name);
+    const char *low;
 
+    if (strchr("FfPpXx", *name) == NULL || *name == '\0') {
+        return 0;
+    }
+    low = folded(p, name);
     if (is_ours(low) || strcmp(low, "proxy") == 0) {
         return 1;
     }
@@ -52,15 +57,18 @@ static int refused(apr_pool_t *p, const char *name, int trusted)
 static void remove_refused(request_rec *r, int trusted)
 {
     const apr_array_header_t *all = apr_table_elts(r->headers_in);
-    apr_array_header_t *names = apr_array_make(r->pool, 8, sizeof(const char *));
+    apr_array_header_t *names = NULL;
 
     for (int i = 0; i < all->nelts; i++) {
         const char *name = APR_ARRAY_IDX(all, i, apr_table_entry_t).key;
         if (refused(r->pool, name, trusted)) {
+            if (names == NULL) {
+                names = apr_array_make(r->pool, 8, sizeof(const char *));
+            }
             APR_ARRAY_PUSH(names, const char *) = name;
         }
     }
-    for (int i = 0; i < names->nelts; i++) {
+    for (int i = 0; names != NULL && i < names->nelts; i++) {
         apr_table_unset(r->headers_in, APR_ARRAY_IDX(names, i, const char *));
     }
 }
@@ -73,7 +81,8 @@ static void keep_ours_end_to_end(request_rec *r)
     const char *kept = NULL;
     const char *item;
 
-    if (rest == NULL) {
+    if (rest == NULL || ap_cstr_casecmp(rest, "keep-alive") == 0 ||
+        ap_cstr_casecmp(rest, "close") == 0) {
         return;
     }
     while ((item = ap_get_token(r->pool, &rest, 0)) != NULL && *item != '\0') {
@@ -104,7 +113,7 @@ void wh_mod_forward_headers(request_rec *r, const wh_mod_req_t *req)
         proto = ap_ssl_conn_is_ssl(r->connection) ? "https" : "http";
     }
     if (port == NULL) {
-        port = apr_psprintf(r->pool, "%d", r->connection->local_addr->port);
+        port = apr_itoa(r->pool, r->connection->local_addr->port);
     }
     remove_refused(r, trusted);
     keep_ours_end_to_end(r);

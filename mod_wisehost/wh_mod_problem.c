@@ -22,8 +22,32 @@ static int id_ok(const char *id)
     return n >= 8;
 }
 
+/* Random bytes for ids, asked of the system for 25 at a time: it is one call a request otherwise.
+ * Of this thread; httpd makes no id before its children are there. */
+static apr_status_t fill_from_store(void *baton, void *buf, size_t n)
+{
+    static __thread unsigned char store[250];
+    static __thread size_t left;
+
+    (void)baton;
+    if (n > sizeof(store)) {
+        return APR_EINVAL;
+    }
+    if (left < n) {
+        apr_status_t rv = wh_rand_fill(wh_sys_rand(), store, sizeof(store));
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        left = sizeof(store);
+    }
+    left -= n;
+    memcpy(buf, store + left, n);
+    return APR_SUCCESS;
+}
+
 const char *wh_mod_problem_request_id(request_rec *r)
 {
+    static const wh_rand_t store = {.fill = fill_from_store};
     request_rec *top = r;
     const char *id;
 
@@ -34,7 +58,7 @@ const char *wh_mod_problem_request_id(request_rec *r)
     if (id == NULL) {
         id = apr_table_get(top->headers_in, "X-Request-Id");
         if (id == NULL || !id_ok(id)) {
-            id = wh_id_make(top->pool, top->request_time, wh_sys_rand());
+            id = wh_id_make(top->pool, top->request_time, &store);
         }
         if (id == NULL) {
             id = "unknown"; /* no random numbers: an answer without an id is better than none */
