@@ -1,5 +1,6 @@
 # docs: its part of the one Makefile
 EXTRA_DIST += \
+	docs/access.md \
 	docs/api.md \
 	docs/daemons.md \
 	docs/deploying.md \

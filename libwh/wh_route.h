@@ -47,7 +47,7 @@ typedef struct wh_route_t {
     const char *slug;
     const char *environment;
     const char *deployment_id;
-    const char *release_id;    /* "" unless static */
+    const char *release_id;    /* "" unless static; maintenance: where its 503.html is, or "" */
     const char *previous_release; /* static: whose assets are found too, "" = none */
     apr_time_t previous_until;    /* till then, microseconds UTC */
     const char *redirect;      /* redirect: scheme and host, "https://example.com", else "" */

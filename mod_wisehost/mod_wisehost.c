@@ -99,11 +99,26 @@ static int transport_ok(const request_rec *r)
            wh_mod_is_loopback(r->connection->local_addr) || strcmp(r->uri, "/health") == 0;
 }
 
+/* What a directive says goes before the application's own setting. */
+static unsigned with_flag(unsigned flags, unsigned flag, wh_mod_flag_t said)
+{
+    if (said == WH_MOD_UNSET) {
+        return flags;
+    }
+    return said ? flags | flag : flags & ~flag;
+}
+
 int wh_mod_app_handler(request_rec *r, wh_mod_req_t *req)
 {
-    wh_err_t err = WH_ERR_INIT;
+    const wh_mod_dir_t *dir = wh_mod_conf_dir(r);
 
+    if (dir->maintenance == 1 && req->route->kind != WH_ROUTE_REDIRECT) {
+        return wh_mod_page_maintenance(r, req);
+    }
     if (req->route->kind == WH_ROUTE_STATIC) {
+        req->flags = with_flag(req->route->flags, WH_ROUTE_SPA, dir->spa);
+        req->flags = with_flag(req->flags, WH_ROUTE_CLEAN, dir->clean_urls);
+        req->cache_control = dir->cache_control;
         wh_mod_count(WH_COUNT_STATIC);
         return wh_mod_static_handler(r, req);
     }
@@ -115,10 +130,7 @@ int wh_mod_app_handler(request_rec *r, wh_mod_req_t *req)
         wh_mod_count(WH_COUNT_REDIRECT);
         return wh_mod_domain_redirect(r, req);
     }
-    wh_mod_count(WH_COUNT_MAINTENANCE);
-    (void)wh_err_set(&err, HTTP_SERVICE_UNAVAILABLE, "maintenance",
-                     "This site is not being served at the moment.");
-    return wh_mod_page_send(r, &err);
+    return wh_mod_page_maintenance(r, req);
 }
 
 static int handler(request_rec *r)
@@ -145,7 +157,6 @@ static int handler(request_rec *r)
     case WH_PLACE_APP:
         return wh_mod_app_handler(r, req);
     case WH_PLACE_UNKNOWN:
-        wh_mod_count(WH_COUNT_UNKNOWN);
         return wh_mod_page_unknown(r);
     case WH_PLACE_UNAVAILABLE:
         wh_mod_count(WH_COUNT_UNAVAILABLE);
@@ -171,7 +182,7 @@ static void register_hooks(apr_pool_t *p)
     static const char *const after_proxy[] = {"mod_proxy.c", NULL};
     static const char *const before_dir[] = {"mod_dir.c", NULL};
 
-    (void)p;
+    wh_mod_access_register(p);
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(wh_mod_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(test_config, NULL, NULL, APR_HOOK_MIDDLE);

@@ -44,15 +44,17 @@ typedef struct wh_mod_srv_t {
 #define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc)                  \
     wh_mod_##type##_t member;
 #include "mod_wisehost/wh_mod_conf.def"
-#undef WH_SRV
     apr_array_header_t *allow_apps; /* const char *: WiseHostAllowApps; NULL is none */
 } wh_mod_srv_t;
 
-/* WiseHostApp in a <Location>, <Directory> or .htaccess. */
+/* What a <Location>, <Directory> or .htaccess says, and a virtual host for all of its paths. */
 typedef struct wh_mod_dir_t {
-    const char *app;   /* slug, NULL when not given */
+    const char *app;   /* WiseHostApp: slug, "" = none here, NULL when not given */
     const char *mount; /* path of the section: a URL path, or a directory with its slash */
     int in_location;   /* mount is a URL path */
+#define WH_DIR(type, member, unset, directive, takes, context, parser, doc)                        \
+    wh_mod_##type##_t member;
+#include "mod_wisehost/wh_mod_conf.def"
 } wh_mod_dir_t;
 
 /* wh_mod_conf_engine(s), wh_mod_conf_base_domain(s) …: the value that holds in server s, its
@@ -63,7 +65,6 @@ typedef struct wh_mod_dir_t {
 #define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc)                  \
     wh_mod_##type##_t wh_mod_conf_##member(const server_rec *s);
 #include "mod_wisehost/wh_mod_conf.def"
-#undef WH_SRV
 
 wh_mod_srv_t *wh_mod_conf_srv(const server_rec *s);
 void *wh_mod_conf_create_srv(apr_pool_t *p, server_rec *s);

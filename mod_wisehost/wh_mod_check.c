@@ -163,10 +163,18 @@ static int check_server(apr_pool_t *p, server_rec *main_server, server_rec *s)
 {
     int engine = wh_mod_conf_engine(s);
     int api = wh_mod_conf_api(s);
+    const wh_mod_dir_t *dir;
 
     if ((engine || api) && wh_mod_conf_base_domain(s) == NULL) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "WH0104: %s in %s needs WiseHostBaseDomain",
                      engine ? "WiseHostEngine" : "WiseHostAPI", host_text(p, s));
+        return WH_CHECK_FAILED;
+    }
+    dir = ap_get_module_config(s->lookup_defaults, &wisehost_module);
+    if (dir != NULL && dir->app != NULL && *dir->app != '\0' &&
+        wh_mod_conf_base_domain(s) == NULL) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "WH0108: WiseHostApp in %s needs WiseHostBaseDomain", host_text(p, s));
         return WH_CHECK_FAILED;
     }
     return api ? check_api(p, main_server, s) : OK;

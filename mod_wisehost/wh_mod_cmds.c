@@ -49,6 +49,33 @@ static const char *parse_path(apr_pool_t *p, const char *arg, const char **out)
     return NULL;
 }
 
+/* A page is read as it is asked for; that it is there is looked at now. */
+static const char *parse_file(apr_pool_t *p, const char *arg, const char **out)
+{
+    const char *msg = parse_path(p, arg, out);
+    apr_finfo_t info;
+
+    if (msg == NULL &&
+        (apr_stat(&info, *out, APR_FINFO_TYPE, p) != APR_SUCCESS || info.filetype != APR_REG)) {
+        msg = apr_psprintf(p, "\"%s\" is not a file", ap_escape_logitem(p, *out));
+    }
+    return msg;
+}
+
+/* "None" sends none. */
+static const char *parse_cache_control(apr_pool_t *p, const char *arg, const char **out)
+{
+    const char *c;
+
+    for (c = arg; *c >= ' ' && *c <= '~'; c++) {
+    }
+    if (c == arg || *c != '\0') {
+        return apr_psprintf(p, "\"%s\" is not a value of Cache-Control", ap_escape_logitem(p, arg));
+    }
+    *out = ap_cstr_casecmp(arg, "none") == 0 ? "" : arg;
+    return NULL;
+}
+
 static const char *parse_socket(apr_pool_t *p, const char *arg, const char **out)
 {
     struct sockaddr_un sa;
@@ -147,6 +174,45 @@ static const char *set_value(cmd_parms *cmd, void *dir, const char *arg)
     return msg == NULL ? NULL : apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", msg, NULL);
 }
 
+/* <Files> never hold for an application: it has none that httpd walks. */
+static int in_files(const cmd_parms *cmd)
+{
+    const ap_directive_t *d = cmd->directive != NULL ? cmd->directive->parent : NULL;
+
+    while (d != NULL && ap_cstr_casecmpn(d->directive, "<Files", 6) != 0) {
+        d = d->parent;
+    }
+    return d != NULL;
+}
+
+static const char *refuse_files(const cmd_parms *cmd)
+{
+    return in_files(cmd)
+               ? apr_pstrcat(cmd->pool, cmd->cmd->name,
+                             ": does nothing in <Files>, which knows no application", NULL)
+               : NULL;
+}
+
+static const char *set_dir_flag(cmd_parms *cmd, void *dir, int on)
+{
+    const wh_cmd_t *desc = cmd->info;
+
+    *(int *)(void *)((char *)dir + desc->offset) = on != 0;
+    return refuse_files(cmd);
+}
+
+static const char *set_dir_value(cmd_parms *cmd, void *dir, const char *arg)
+{
+    const wh_cmd_t *desc = cmd->info;
+    const char *msg = refuse_files(cmd);
+
+    if (msg != NULL) {
+        return msg;
+    }
+    msg = desc->text(cmd->pool, arg, (const char **)(void *)((char *)dir + desc->offset));
+    return msg == NULL ? NULL : apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", msg, NULL);
+}
+
 static const char *check_slug(cmd_parms *cmd, const char *arg)
 {
     wh_err_t err = WH_ERR_INIT;
@@ -203,13 +269,17 @@ static const char *set_app(cmd_parms *cmd, void *dir, const char *arg)
     wh_mod_dir_t *conf = dir;
     const char *msg;
 
-    if (cmd->path == NULL) {
+    if (cmd->path == NULL && !cmd->server->is_virtual) {
         return apr_pstrcat(cmd->pool, cmd->cmd->name,
-                           ": goes into <Location>, <Directory> or .htaccess", NULL);
+                           ": goes into <VirtualHost>, <Location>, <Directory> or .htaccess", NULL);
     }
-    if (ap_check_cmd_context(cmd, NOT_IN_FILES) != NULL || is_pattern(cmd)) {
+    if (ap_check_cmd_context(cmd, NOT_IN_FILES) != NULL || (cmd->path != NULL && is_pattern(cmd))) {
         return apr_pstrcat(cmd->pool, cmd->cmd->name,
                            ": the section must name one plain path, not a pattern", NULL);
+    }
+    if (ap_cstr_casecmp(arg, "none") == 0) {
+        conf->app = "";
+        return NULL;
     }
     msg = check_slug(cmd, arg);
     if (msg != NULL) {
@@ -222,9 +292,9 @@ static const char *set_app(cmd_parms *cmd, void *dir, const char *arg)
                             cmd->cmd->name, arg);
     }
     conf->app = arg;
-    conf->mount = cmd->path;
+    conf->mount = cmd->path != NULL ? cmd->path : "/";
     /* A <Location> is known before translate_name, a directory only after the walk. */
-    conf->in_location = ap_check_cmd_context(cmd, NOT_IN_LOCATION) != NULL;
+    conf->in_location = cmd->path == NULL || ap_check_cmd_context(cmd, NOT_IN_LOCATION) != NULL;
     return NULL;
 }
 
@@ -238,19 +308,29 @@ static const char *set_app(cmd_parms *cmd, void *dir, const char *arg)
         .context = WH_CMD_##ctx,                                                                   \
         WH_PARSE_##type(parser),                                                                   \
     };
+#define WH_DIR(type, member, unset, directive, takes, ctx, parser, doc)                            \
+    static wh_cmd_t cmd_##member = {                                                               \
+        .offset = APR_OFFSETOF(wh_mod_dir_t, member),                                              \
+        WH_PARSE_##type(parser),                                                                   \
+    };
 #include "mod_wisehost/wh_mod_conf.def"
-#undef WH_SRV
 
 #define WH_INIT_FLAG(directive, member, doc)                                                       \
     AP_INIT_FLAG(directive, set_flag, &cmd_##member, RSRC_CONF, doc),
 #define WH_INIT_TAKE1(directive, member, doc)                                                      \
     AP_INIT_TAKE1(directive, set_value, &cmd_##member, RSRC_CONF, doc),
 
+#define WH_DIR_FLAG set_dir_flag
+#define WH_DIR_TAKE1 set_dir_value
+#define WH_WHERE_ANY OR_FILEINFO
+#define WH_WHERE_SECTION (RSRC_CONF | ACCESS_CONF)
+
 const command_rec wh_mod_cmds[] = {
 #define WH_SRV(type, member, unset, dflt, directive, takes, ctx, parser, doc)                      \
     WH_INIT_##takes(directive, member, doc)
+#define WH_DIR(type, member, unset, directive, takes, ctx, parser, doc)                            \
+    AP_INIT_##takes(directive, WH_DIR_##takes, &cmd_##member, WH_WHERE_##ctx, doc),
 #include "mod_wisehost/wh_mod_conf.def"
-#undef WH_SRV
     AP_INIT_ITERATE("WiseHostAllowApps", set_allow_apps, NULL, RSRC_CONF,
                     "applications that a .htaccess file of this server may name"),
     AP_INIT_TAKE1("WiseHostApp", set_app, NULL, OR_FILEINFO, "serve this application here"),

@@ -14,7 +14,6 @@ void *wh_mod_conf_create_srv(apr_pool_t *p, server_rec *s)
 #define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc)                  \
     conf->member = unset;
 #include "mod_wisehost/wh_mod_conf.def"
-#undef WH_SRV
     conf->allow_apps = NULL;
     return conf;
 }
@@ -28,7 +27,6 @@ void *wh_mod_conf_merge_srv(apr_pool_t *p, void *base_in, void *over_in)
 #define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc)                  \
     conf->member = (over->member != (unset)) ? over->member : base->member;
 #include "mod_wisehost/wh_mod_conf.def"
-#undef WH_SRV
     conf->allow_apps = over->allow_apps != NULL ? over->allow_apps : base->allow_apps;
     return conf;
 }
@@ -40,7 +38,6 @@ void *wh_mod_conf_merge_srv(apr_pool_t *p, void *base_in, void *over_in)
         return conf->member != (unset) ? conf->member : (dflt);                                    \
     }
 #include "mod_wisehost/wh_mod_conf.def"
-#undef WH_SRV
 
 apr_port_t wh_mod_conf_url_port(const server_rec *s)
 {
@@ -57,6 +54,8 @@ void *wh_mod_conf_create_dir(apr_pool_t *p, char *path)
     wh_mod_dir_t *conf = apr_pcalloc(p, sizeof(*conf));
 
     (void)path;
+#define WH_DIR(type, member, unset, directive, takes, context, parser, doc) conf->member = unset;
+#include "mod_wisehost/wh_mod_conf.def"
     return conf;
 }
 
@@ -69,6 +68,9 @@ void *wh_mod_conf_merge_dir(apr_pool_t *p, void *base_in, void *over_in)
     /* Application and mount belong together: the path that is cut off is the one of the section
      * that named the application. */
     *conf = over->app != NULL ? *over : *base;
+#define WH_DIR(type, member, unset, directive, takes, context, parser, doc)                        \
+    conf->member = (over->member != (unset)) ? over->member : base->member;
+#include "mod_wisehost/wh_mod_conf.def"
     return conf;
 }
 

@@ -32,6 +32,8 @@ typedef struct wh_mod_req_t {
     const char *name;             /* key of the route in the table */
     struct wh_attempt_t *attempt; /* at an upstream, under way, or NULL */
     const char *cookie;           /* Set-Cookie of the answer, or NULL */
+    unsigned flags;               /* those of the route, and what directives say: for the handler */
+    const char *cache_control;    /* of directives: "" = none is sent, NULL = not given */
 } wh_mod_req_t;
 
 /* The decision about r, NULL when there is none. */
@@ -65,6 +67,14 @@ int wh_mod_host_translate(request_rec *r);
 int wh_mod_host_map_to_storage(request_rec *r);
 int wh_mod_host_type_checker(request_rec *r);
 int wh_mod_host_fixups(request_rec *r);
+/* The decision about r after the directory walk, which a <Directory> or .htaccess may have made
+ * ours; NULL when it is not. For access rules: fixups ask the same. */
+const wh_mod_req_t *wh_mod_host_place(request_rec *r);
+
+/* ---- access rules: wh_mod_access.c ---------------------------------------------------------- */
+
+/* Require wisehost-app, wisehost-environment and wisehost-kind. Call in register_hooks. */
+void wh_mod_access_register(apr_pool_t *p);
 
 /* ---- generators ----------------------------------------------------------------------------- */
 
@@ -74,6 +84,9 @@ int wh_mod_app_handler(request_rec *r, wh_mod_req_t *req);
 void wh_mod_static_child_init(apr_pool_t *pchild, server_rec *s);
 /* Answers from the release of req->route. OK, DONE or an HTTP status. */
 int wh_mod_static_handler(request_rec *r, const wh_mod_req_t *req);
+/* Answers with the file `name` of the route's release and that status. DECLINED, with nothing sent,
+ * when there is none. */
+int wh_mod_static_page(request_rec *r, const wh_mod_req_t *req, const char *name, int status);
 
 /* Finds mod_proxy. Call in post_config. */
 void wh_mod_proxy_post_config(apr_pool_t *pconf, server_rec *s);
@@ -98,6 +111,8 @@ int wh_mod_domain_proof(request_rec *r, const wh_mod_req_t *req);
 int wh_mod_page_send(request_rec *r, const wh_err_t *err);
 /* "No such deployment" for a name under the base domain. */
 int wh_mod_page_unknown(request_rec *r);
+/* 503: the administrator's page, else the release's own 503.html, else ours. */
+int wh_mod_page_maintenance(request_rec *r, wh_mod_req_t *req);
 
 /* ---- manifests: wh_mod_release.c ------------------------------------------------------------ */
 

@@ -159,6 +159,10 @@ static void use_route(request_rec *r, const char *name, const wh_route_t *route)
     req->route = route;
     apr_table_setn(r->notes, "wh-app", route->slug);
     apr_table_setn(r->notes, "wh-deployment", route->deployment_id);
+    apr_table_setn(r->notes, "wh-environment", route->environment);
+    if ((route->flags & WH_ROUTE_PREVIEW) != 0) {
+        apr_table_setn(r->notes, "wh-preview", "1");
+    }
     r->filename = apr_pstrcat(r->pool, "wisehost:", route->slug, NULL);
 }
 
@@ -240,7 +244,7 @@ static int place_location(request_rec *r)
     const wh_mod_dir_t *dir = wh_mod_conf_dir(r);
     const char *path;
 
-    if (dir->app == NULL || !dir->in_location) {
+    if (dir->app == NULL || *dir->app == '\0' || !dir->in_location) {
         return DECLINED;
     }
     path = below(r->uri, dir->mount);
@@ -315,7 +319,7 @@ static int place_directory(request_rec *r)
     apr_size_t n;
     apr_size_t u = strlen(r->uri);
 
-    if (dir->app == NULL || dir->in_location || r->filename == NULL) {
+    if (dir->app == NULL || *dir->app == '\0' || dir->in_location || r->filename == NULL) {
         return DECLINED;
     }
     file = apr_pstrcat(r->pool, r->filename, r->path_info, NULL);
@@ -339,6 +343,14 @@ static int place_directory(request_rec *r)
     r->content_encoding = NULL;
     r->content_languages = NULL;
     return place_mounted(r, dir->app, r->uri + u - n, apr_pstrmemdup(r->pool, r->uri, u - n));
+}
+
+const wh_mod_req_t *wh_mod_host_place(request_rec *r)
+{
+    if (wh_mod_data_get(r) == NULL) {
+        (void)place_directory(r); /* what goes wrong goes wrong again in fixups */
+    }
+    return wh_mod_data_get(r);
 }
 
 int wh_mod_host_fixups(request_rec *r)

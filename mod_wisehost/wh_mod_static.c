@@ -233,6 +233,13 @@ static void set_headers(static_t *st, const wh_site_answer_t *answer, const rep_
     if (st->view->site->headers != NULL) {
         owner_headers(st);
     }
+    if (st->req->cache_control != NULL) {
+        if (*st->req->cache_control != '\0') {
+            apr_table_setn(r->headers_out, "Cache-Control", st->req->cache_control);
+        } else {
+            apr_table_unset(r->headers_out, "Cache-Control");
+        }
+    }
 }
 
 /* The hash of what is sent, so each coding has its own. */
@@ -324,7 +331,7 @@ static int serve(static_t *st)
     wh_site_ask_t ask = {.path = st->req->path,
                          .query = st->r->args,
                          .accept = st->seen.accept,
-                         .flags = st->req->route->flags};
+                         .flags = st->req->flags};
     wh_site_answer_t answer;
 
     load_previous(st);
@@ -365,4 +372,22 @@ int wh_mod_static_handler(request_rec *r, const wh_mod_req_t *req)
         return fail(r, "WH0151", req, &err);
     }
     return serve(&st);
+}
+
+int wh_mod_static_page(request_rec *r, const wh_mod_req_t *req, const char *name, int status)
+{
+    static_t st = {.r = r, .req = req, .view = NULL, .previous = NULL};
+    wh_site_answer_t answer = {.kind = WH_SITE_FILE, .status = status};
+    wh_err_t err = WH_ERR_INIT;
+
+    if (*req->route->release_id == '\0' ||
+        wh_mod_release_get(r, req->route->release_id, &st.view, &err) != APR_SUCCESS) {
+        return DECLINED;
+    }
+    answer.entry = wh_site_find(st.view->site, name);
+    if (answer.entry == NULL) {
+        return DECLINED;
+    }
+    look(r, &st.seen);
+    return send_file(&st, &answer);
 }

@@ -64,7 +64,8 @@ static apr_status_t of_deployment(apr_pool_t *p, const wh_db_route_t *row, wh_ro
                               .app_id = route->app_id,
                               .slug = route->slug,
                               .environment = route->environment,
-                              .deployment_id = route->deployment_id};
+                              .deployment_id = route->deployment_id,
+                              .release_id = row->release_id}; /* its 503.html */
     }
     if (!row->domain && (row->kind == WH_NAME_BRANCH || row->kind == WH_NAME_DEPLOYMENT)) {
         route->flags |= WH_ROUTE_PREVIEW;

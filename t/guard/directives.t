@@ -16,9 +16,13 @@ while ($def =~ /WH_SRV\((\w+), (\w+), [^,]+, ([^,]+), "(\w+)", (\w+), (\w+),/g) 
     $default = $default eq 'NULL' ? undef : $type eq 'flag' ? ($default ? 'On' : 'Off') : $default =~ s/"//gr;
     $code{$name} = { default => $default, context => $context eq 'SERVER' ? 'server config' : 'server config, virtual host' };
 }
+my %where = (ANY => 'server config, virtual host, directory, .htaccess', SECTION => 'server config, virtual host, directory');
+while ($def =~ /WH_DIR\(\w+, \w+, [^,]+, "(\w+)", \w+, (\w+),/g) {
+    $code{$1} = { context => $where{$2} };
+}
 my $cmds = slurp('mod_wisehost/wh_mod_cmds.c');
 while ($cmds =~ /AP_INIT_\w+\("(\w+)", \w+, NULL, (\w+)/g) {
-    $code{$1} = { context => $2 eq 'RSRC_CONF' ? 'server config, virtual host' : 'directory, .htaccess' };
+    $code{$1} = { context => $2 eq 'RSRC_CONF' ? 'server config, virtual host' : 'virtual host, directory, .htaccess' };
 }
 cmp_ok(scalar keys %code, '>=', 15, 'the directives of the code are found: ' . keys %code);
 
@@ -41,6 +45,7 @@ for my $name (sort keys %code) {
     is($docs{$name}{context}, $context, "$name: the documented context is the code's");
     like($docs{$name}{syntax}, qr/^$name /, "$name: has its syntax");
     ok($docs{$name}{description}, "$name: has its description");
+    is($docs{$name}{override}, $context =~ /htaccess/ ? 'FileInfo' : undef, "$name: the documented override is the code's");
     next unless defined $default && $default ne '0';
     like($docs{$name}{default}, qr/\Q$default\E/, "$name: the documented default is the code's");
     is($conf{$name}, $default, "$name: the default in conf/wisehost.conf is the code's");

@@ -3,7 +3,7 @@
  *   wh-route-put LINK [--all] <items.json
  *
  * items.json: [{"host", "kind": "static"|"proxy"|"maintenance"|"redirect", "slug", "release",
- * "deployment", "spa": bool, "flags": ["spa"|"clean"|"sticky"|"hold"|"preview", ...],
+ * "deployment", "environment", "spa": bool, "flags": ["spa"|"clean"|"sticky"|"hold"|"preview", ...],
  * "previous_release", "previous_until", "redirect", "redirect_code", "timeout_s", "hold_s",
  * "upstreams": [{"address", "port", "weight"}]}, {"host", "delete": true}].
  * --all: the table is exactly these. The caller sets umask and group as the scheduler does. */
@@ -82,7 +82,7 @@ static wh_publish_item_t read_item(apr_pool_t *p, const json_t *obj)
     route->flags = read_flags(obj);
     route->app_id = text_of(obj, "app_id", "01aaaaaaaaaaaaaaaaaaaaaaaa");
     route->slug = text_of(obj, "slug", "test");
-    route->environment = "production";
+    route->environment = text_of(obj, "environment", "production");
     route->deployment_id = text_of(obj, "deployment", "01bbbbbbbbbbbbbbbbbbbbbbbb");
     route->release_id = text_of(obj, "release", "");
     route->previous_release = text_of(obj, "previous_release", "");
