@@ -13,10 +13,11 @@
  * word; as an object is named by its own bytes and reached through a manifest alone, a false one
  * harms no release but those of the worker that made it.
  *
- * Everything is written beside its place, flushed, renamed, and the directory flushed: whatever is
- * seen under its name is whole and stays so over a power cut. Names are made of checked hashes and
- * ids alone. Errors: storage_error 503 and those named. Any thread; two writers of one name do no
- * harm.
+ * Everything is written beside its place, flushed, renamed: whatever is seen under its name is
+ * whole. Directories are flushed before anything names what is in them (those of objects once a
+ * release, not once an object), so that it stays so over a power cut. Names are made of checked
+ * hashes and ids alone. Errors: storage_error 503 and those named. Any thread; two writers of one
+ * name do no harm.
  */
 #ifndef WH_MOD_STORE_H
 #define WH_MOD_STORE_H
@@ -71,7 +72,7 @@ apr_status_t wh_mod_store_wanted(const wh_mod_store_t *store, const wh_mod_uploa
 apr_status_t wh_mod_store_staged(const wh_mod_store_t *store, const wh_mod_upload_t *up,
                                  wh_manifest_t **m, wh_err_t *err) WH_MUST_CHECK;
 
-/* Makes the release exist, all objects being there; nothing to do when it does. */
+/* Makes the release exist, durably, all objects being there; nothing to do when it does. */
 apr_status_t wh_mod_store_publish(const wh_mod_store_t *store, const wh_manifest_t *m,
                                   wh_err_t *err) WH_MUST_CHECK;
 
@@ -92,7 +93,9 @@ apr_status_t wh_mod_store_begin(const wh_mod_store_t *store, const char *sha256,
 /* too_large 413 when there is more than announced. */
 apr_status_t wh_mod_store_add(wh_mod_object_t *object, const char *data, apr_size_t n,
                               wh_err_t *err) WH_MUST_CHECK;
-/* length_mismatch, hash_mismatch 422. Afterwards the object is durably in its place. */
+/* length_mismatch, hash_mismatch 422. Afterwards the object is in its place, whole; its name is
+ * durable once a release that needs it was published: until then a power cut may take it away
+ * again, and it is sent once more. */
 apr_status_t wh_mod_store_end(wh_mod_object_t *object, wh_err_t *err) WH_MUST_CHECK;
 
 #endif

@@ -93,8 +93,7 @@ int wh_mod_store_make_temp(const wh_mod_store_t *store, const char *dir, const c
     return open(*temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
 }
 
-/* Flushes and gives the file its name; fd is closed in any case. */
-int wh_mod_store_seal(int fd, const char *temp, const char *path, const char *dir)
+int wh_mod_store_place(int fd, const char *temp, const char *path)
 {
     int bad = fsync(fd) < 0;
 
@@ -108,7 +107,12 @@ int wh_mod_store_seal(int fd, const char *temp, const char *path, const char *di
         return -1;
     }
     wh_fault("file.renamed");
-    return wh_mod_store_flush_dir(dir);
+    return 0;
+}
+
+int wh_mod_store_seal(int fd, const char *temp, const char *path, const char *dir)
+{
+    return wh_mod_store_place(fd, temp, path) ? -1 : wh_mod_store_flush_dir(dir);
 }
 
 apr_status_t wh_mod_store_write(const wh_mod_store_t *store, const char *dir, const char *name,

@@ -21,7 +21,9 @@ int wh_mod_store_write_all(int fd, const char *data, apr_size_t n);
 const char *wh_mod_store_temp_name(const wh_mod_store_t *store, const char *dir);
 /* A file of such a name, open for writing: its descriptor, or -1. */
 int wh_mod_store_make_temp(const wh_mod_store_t *store, const char *dir, const char **temp);
-/* Flushes and gives the file its name; fd is closed in any case, temp is gone afterwards. */
+/* Flushes and gives the file its name; fd is closed in any case, temp is gone afterwards. The name
+ * itself is durable once its directory was flushed: seal does so. */
+int wh_mod_store_place(int fd, const char *temp, const char *path);
 int wh_mod_store_seal(int fd, const char *temp, const char *path, const char *dir);
 
 /* A whole small file, durably. */

@@ -21,6 +21,23 @@ struct wh_mod_object_t {
 
 /* ---- a release ------------------------------------------------------------------------------ */
 
+typedef struct dirs_t {
+    const wh_mod_store_t *store;
+    unsigned char seen[256];
+} dirs_t;
+
+static int flush_once(void *baton, const char *sha256, apr_off_t size)
+{
+    dirs_t *dirs = baton;
+    unsigned char first[1] = {0};
+
+    (void)size;
+    if (wh_sign_unhex(sha256, 2, first) != 0 || dirs->seen[first[0]]++) {
+        return 0;
+    }
+    return wh_mod_store_flush_dir(wh_mod_store_object_dir(dirs->store, sha256));
+}
+
 apr_status_t wh_mod_store_publish(const wh_mod_store_t *store, const wh_manifest_t *m,
                                   wh_err_t *err)
 {
@@ -29,11 +46,16 @@ apr_status_t wh_mod_store_publish(const wh_mod_store_t *store, const wh_manifest
     const char *temp = wh_mod_store_temp_name(store, wh_mod_store_path(store, "releases", "."));
     size_t n = 0;
     const char *text = wh_manifest_text(store->p, m, &n);
+    dirs_t dirs = {0};
     apr_status_t rv;
     int lost;
 
     if (wh_mod_store_release_exists(store, wh_manifest_id(m))) {
         return APR_SUCCESS;
+    }
+    dirs.store = store;
+    if (wh_manifest_each_object(m, flush_once, &dirs)) {
+        return wh_mod_store_failed(err, "keep the release's objects");
     }
     if (!temp || wh_mod_store_make_dir(temp, parent)) {
         return wh_mod_store_failed(err, "make the release's directory");
