@@ -57,7 +57,7 @@ sub slurp {
 
 # Debian packages that packages.txt lists for the benches.
 sub packages {
-    my @want = map { /^(\S+) .*\bbench\b/ ? $1 : () } split /\n/, slurp(top() . '/packages.txt');
+    my @want = map { /^([^#\s]\S*) .*\bbench\b/ ? $1 : () } split /\n/, slurp(top() . '/packages.txt');
     my @need = grep { `dpkg-query -W -f '\${db:Status-Status}' $_ 2>/dev/null` ne 'installed' } @want;
     return unless @need;
     print "# installing @need\n";

@@ -393,6 +393,7 @@ static int switching(request_rec *r, wh_hold_e what)
 static int client_gone(request_rec *r)
 {
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "the client left before there was an answer");
+    apr_table_unset(r->notes, "wh-upstream");
     r->connection->keepalive = AP_CONN_CLOSE;
     r->status = WH_PROXY_CLIENT_GONE;
     r->status_line = NULL;
