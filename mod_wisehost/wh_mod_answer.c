@@ -24,6 +24,8 @@
 #define WH_ANSWER_HEAD_LINES 200
 /* An HTTP/2 stream has no socket of its own: its end is looked for this often. */
 #define WH_ANSWER_LOOK_US (500 * 1000)
+/* Most answers come within that time: till then the client is not looked at. */
+#define WH_ANSWER_SOON_US (100 * 1000)
 
 /* One a connection to an application, in its pool; armed while it serves a request of ours. */
 typedef struct wh_guard_t {
@@ -182,22 +184,51 @@ static int reads_head(const wh_guard_t *g, ap_input_mode_t mode)
            g->answer->input_filters == g->answer->connection->input_filters;
 }
 
+/* A read that waits for the network: as any other at first, for a poll of our own is one call more
+ * a request; then with an eye on the client. */
+static apr_status_t read_watching(wh_guard_t *g, ap_filter_t *f, apr_bucket_brigade *bb,
+                                  ap_input_mode_t mode, apr_off_t readbytes)
+{
+    apr_socket_t *sock = ap_get_conn_socket(f->c);
+    apr_bucket_brigade *rest;
+    apr_status_t rv;
+
+    if (g->timeout < 0 || g->timeout > WH_ANSWER_SOON_US) {
+        (void)apr_socket_timeout_set(sock, WH_ANSWER_SOON_US);
+        rv = ap_get_brigade(f->next, bb, mode, APR_BLOCK_READ, readbytes);
+        (void)apr_socket_timeout_set(sock, g->timeout);
+        if (!APR_STATUS_IS_TIMEUP(rv)) {
+            return rv;
+        }
+    }
+    rv = wait_readable(g, f->c);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (APR_BRIGADE_EMPTY(bb)) {
+        return ap_get_brigade(f->next, bb, mode, APR_BLOCK_READ, readbytes);
+    }
+    rest = apr_brigade_create(g->r->pool, bb->bucket_alloc); /* of a line that began */
+    rv = ap_get_brigade(f->next, rest, mode, APR_BLOCK_READ, readbytes);
+    APR_BRIGADE_CONCAT(bb, rest);
+    return rv;
+}
+
 static apr_status_t guard(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode,
                           apr_read_type_e block, apr_off_t readbytes)
 {
     wh_guard_t *g = f->ctx;
-    apr_status_t rv = APR_SUCCESS;
+    apr_status_t rv;
 
     if (g->r == NULL) {
         return ap_get_brigade(f->next, bb, mode, block, readbytes);
     }
     if (g->dry && block == APR_BLOCK_READ) {
-        rv = wait_readable(g, f->c);
-    }
-    g->dry = 0;
-    if (rv == APR_SUCCESS) {
+        rv = read_watching(g, f, bb, mode, readbytes);
+    } else {
         rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
     }
+    g->dry = 0;
     if (rv == APR_SUCCESS && reads_head(g, mode)) {
         return check_line(g, bb);
     }
