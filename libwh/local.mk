@@ -49,6 +49,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_model_hook.c \
 	libwh/wh_model_place.c \
 	libwh/wh_model_snapshot.c \
+	libwh/wh_model_switch.c \
 	libwh/wh_model_worker.c \
 	libwh/wh_negotiate.c libwh/wh_negotiate.h \
 	libwh/wh_pattern.c libwh/wh_pattern.h \
@@ -65,6 +66,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_site.c libwh/wh_site.h \
 	libwh/wh_stats.c libwh/wh_stats.h \
 	libwh/wh_traefik.c libwh/wh_traefik.h \
+	libwh/wh_switch.c libwh/wh_switch.h \
 	libwh/wh_upstream.c libwh/wh_upstream.h
 
 EXTRA_DIST += libwh/README.md

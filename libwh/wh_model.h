@@ -10,7 +10,7 @@
  * No function keeps state: thread-safe.
  *
  * Files: wh_model.c texts, wh_model_app.c, wh_model_place.c, wh_model_snapshot.c,
- * wh_model_deployment.c, wh_model_worker.c, wh_model_hook.c. */
+ * wh_model_deployment.c, wh_model_switch.c, wh_model_worker.c, wh_model_hook.c. */
 #ifndef WH_MODEL_H
 #define WH_MODEL_H
 
@@ -182,6 +182,7 @@ typedef struct wh_deployment_t {
     const char *snapshot;    /* JSON text */
     const char *release_id;  /* "" = NULL */
     const char *timings;     /* JSON text */
+    const char *source_id;   /* whose image or files it took up, "" = its own */
     apr_time_t created_at, started_at, finished_at;
 } wh_deployment_t;
 
@@ -190,11 +191,13 @@ typedef struct wh_model_deployment_view_t {
     const char *worker;             /* name or public id, "" or NULL = null */
     const char *url;                /* NULL = null */
     const apr_array_header_t *urls; /* const char *, NULL = [] */
+    wh_serving_e serving;           /* R28 */
+    int retained;                   /* it can serve again without a build */
 } wh_model_deployment_view_t;
 
 /* {id, app, environment, number, status, conclusion|null, phase, cause{code,detail}|null, trigger,
- * commit{sha,ref,message,author,at} with nulls, worker, url, urls, timings, created_at,
- * started_at|null, finished_at|null} */
+ * commit{sha,ref,message,author,at} with nulls, worker, url, urls, serving, retained, source|null,
+ * timings, created_at, started_at|null, finished_at|null} */
 json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
                                  const wh_model_deployment_view_t *view);
 
@@ -211,6 +214,41 @@ typedef struct wh_deploy_request_t {
 apr_status_t wh_model_deploy_request_decode(apr_pool_t *p, json_t *body,
                                             wh_deploy_request_t *out, wh_err_t *err)
     WH_MUST_CHECK;
+
+/* ---- switches: rollback and promotion ---- */
+typedef struct wh_switch_t {
+    const char *id, *app_id;
+    const char *environment;   /* the one that changes */
+    const char *deployment_id; /* what it is to show */
+    wh_switch_kind_e kind;
+    wh_switch_settings_e settings;
+    const char *from_id;   /* what it showed, "" = nothing */
+    const char *result_id; /* what it shows now, or will when that has started; "" = not known yet */
+    wh_switch_outcome_e outcome;
+    const char *cause_code, *cause_detail;
+    apr_int64_t up_to; /* the app's newest deployment when it was asked for */
+    apr_time_t created_at, done_at;
+} wh_switch_t;
+
+/* {id, app, environment, kind, settings, deployment, from|null, result|null, outcome|null,
+ * cause{code,detail}|null, url|null, created_at, done_at|null} */
+json_t *wh_model_switch_json(const wh_switch_t *s, const char *app_slug, const char *url);
+
+/* Bodies: {settings?} of …/deployments/{id}/rollback, {environment?, to?, settings?} of
+ * …/apps/{slug}/rollback, {environment, settings?} of …/promote. NULL or absent is fine where
+ * nothing is required. */
+typedef enum wh_switch_body_e {
+    WH_SWITCH_BODY_TO_THIS,
+    WH_SWITCH_BODY_OF_APP,
+    WH_SWITCH_BODY_PROMOTE
+} wh_switch_body_e;
+typedef struct wh_switch_request_t {
+    const char *environment; /* "production" unless named; not looked at in TO_THIS */
+    const char *to;          /* an id or a number, "" = what was shown before */
+    wh_switch_settings_e settings;
+} wh_switch_request_t;
+apr_status_t wh_model_switch_decode(apr_pool_t *p, json_t *body, wh_switch_body_e which,
+                                    wh_switch_request_t *out, wh_err_t *err) WH_MUST_CHECK;
 
 /* ---- jobs ---- */
 typedef struct wh_job_t {
@@ -304,6 +342,13 @@ typedef struct wh_name_t {
     apr_time_t expires_at;  /* of a preview, 0 = never */
     apr_time_t switched_at; /* when it came to its deployment */
 } wh_name_t;
+
+/* The name that tells what an environment shows: its own, or, where it has none (a preview), its
+ * branch's. names: array of wh_name_t *; NULL = it shows nothing. */
+const wh_name_t *wh_model_name_main(const apr_array_header_t *names, const char *environment);
+
+/* F296: whether some environment shows this deployment, or showed it before what it shows now. */
+wh_serving_e wh_model_serving(const apr_array_header_t *names, const char *deployment_id);
 
 typedef struct wh_token_t {
     const char *id, *name;

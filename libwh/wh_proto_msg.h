@@ -89,6 +89,7 @@ typedef struct wh_msg_job_t {
     const char *app, *slug, *deployment, *environment;
     wh_snapshot_t snapshot;              /* read only for WH_JOB_KIND_DEPLOY; sent for both */
     const char *commit_sha, *commit_ref; /* "" = null */
+    const char *image_of; /* a deployment whose image is started, without a build; "" = none */
     apr_int64_t clone_s, build_s, start_s, check_s; /* deadlines, 1-86400 */
 } wh_msg_job_t;
 

@@ -10,7 +10,8 @@
 
 json_t *wh_proto_msg_job_encode(const wh_msg_job_t *m)
 {
-    return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:{s:I, s:I, s:I,"
+    json_t *json =
+        json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:{s:I, s:I, s:I,"
                      " s:I}}",
                      "job", m->job, "epoch", (json_int_t)m->epoch, "kind",
                      wh_model_job_kind_text(m->kind), "app", m->app, "slug", m->slug,
@@ -21,6 +22,10 @@ json_t *wh_proto_msg_job_encode(const wh_msg_job_t *m)
                      wh_proto_msg_int_null(m->commit_ref), "deadlines", "clone_s",
                      (json_int_t)m->clone_s, "build_s", (json_int_t)m->build_s, "start_s",
                      (json_int_t)m->start_s, "check_s", (json_int_t)m->check_s);
+
+    if (json != NULL && m->image_of != NULL && *m->image_of != '\0')
+        json_object_set_new(json, "image_of", json_string(m->image_of));
+    return json;
 }
 
 /* What to build: a commit, a branch, or neither (then the snapshot's branch). */
@@ -72,6 +77,9 @@ static apr_status_t job(apr_pool_t *p, const wh_json_at_t *at, wh_msg_job_t *m, 
     TRY(wh_host_env_check(m->environment, err));
     TRY(wanted(at, m, err));
     TRY(deadlines(at, m, err));
+    m->image_of = "";
+    if (wh_json_has(at, "image_of"))
+        TRY(wh_proto_msg_int_id(at, "image_of", &m->image_of, err));
     if (m->kind != WH_JOB_KIND_DEPLOY)
         return APR_SUCCESS;
     return wh_model_snapshot_decode(p, json_object_get(at->obj, "snapshot"), &m->snapshot, err);

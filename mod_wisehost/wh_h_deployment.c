@@ -8,34 +8,49 @@
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_name.h"
 #include "whdb/wh_db_worker.h"
 
 /* ---- documents ------------------------------------------------------------------------------ */
 
-/* The name of a worker; a list mostly has one, so the last one is remembered. */
-typedef struct worker_name_t {
-    apr_int64_t id;
+/* What a list looks up once: the worker, which mostly is the same one, and the app's names. */
+typedef struct seen_t {
+    apr_int64_t worker;
     const char *name;
-} worker_name_t;
+    int removed;
+    apr_array_header_t *names;
+} seen_t;
 
-static apr_status_t worker_name(wh_call_t *c, apr_int64_t id, worker_name_t *last)
+static apr_status_t look_up(wh_call_t *c, apr_int64_t worker, seen_t *seen)
 {
     wh_worker_t *w;
-    apr_status_t rv;
+    apr_status_t rv = seen->names
+                          ? APR_SUCCESS
+                          : wh_db_name_list_by_app(c->dbc, c->p, c->app->id, &seen->names, &c->err);
 
-    if (id == last->id) {
-        return APR_SUCCESS;
+    if (rv || worker == seen->worker) {
+        return rv;
     }
-    rv = wh_db_worker_get(c->dbc, c->p, id, &w, &c->err);
+    rv = wh_db_worker_get(c->dbc, c->p, worker, &w, &c->err);
     if (rv && rv != APR_NOTFOUND) {
         return rv;
     }
-    *last = (worker_name_t){.id = id, .name = rv ? "" : w->name};
+    seen->worker = worker;
+    seen->name = rv ? "" : w->name;
+    seen->removed = rv || w->admin_state == WH_WORKER_REMOVED;
     return APR_SUCCESS;
 }
 
-static apr_status_t document(wh_call_t *c, const wh_deployment_t *d, int with_urls,
-                             worker_name_t *last, json_t **out)
+/* Files are in the release; an image lies on the worker that built it. */
+static int retained(const wh_call_t *c, const wh_deployment_t *d, const seen_t *seen)
+{
+    int image = c->app->kind == WH_KIND_CONTAINER && d->worker_id && !seen->removed;
+
+    return d->conclusion == WH_CONCLUSION_SUCCEEDED && (*d->release_id || image);
+}
+
+static apr_status_t document(wh_call_t *c, const wh_deployment_t *d, int with_urls, seen_t *seen,
+                             json_t **out)
 {
     apr_array_header_t *urls = NULL;
     wh_model_deployment_view_t view = {.app_slug = c->app->slug,
@@ -43,22 +58,25 @@ static apr_status_t document(wh_call_t *c, const wh_deployment_t *d, int with_ur
                                                   ? wh_h_app_branch_url(c, c->app->slug,
                                                                         d->commit_ref)
                                                   : wh_h_app_url(c, c->app->slug, d->environment)};
-    apr_status_t rv = worker_name(c, d->worker_id, last);
+    apr_status_t rv = look_up(c, d->worker_id, seen);
 
     if (!rv && with_urls) {
         rv = wh_h_app_urls(c, c->app, d->id, &urls);
     }
-    view.worker = last->name;
-    view.urls = urls;
-    if (!rv) {
-        *out = wh_model_deployment_json(c->p, d, &view);
+    if (rv) {
+        return rv;
     }
-    return rv;
+    view.worker = seen->name;
+    view.urls = urls;
+    view.serving = wh_model_serving(seen->names, d->id);
+    view.retained = retained(c, d, seen);
+    *out = wh_model_deployment_json(c->p, d, &view);
+    return APR_SUCCESS;
 }
 
 apr_status_t wh_h_deployment_reply(wh_call_t *c, int status, const char *id)
 {
-    worker_name_t none = {.name = ""};
+    seen_t none = {.name = ""};
     wh_deployment_t *d;
     json_t *body;
     apr_status_t rv = wh_db_deployment_get(c->dbc, c->p, id, &d, &c->err);
@@ -193,7 +211,7 @@ apr_status_t wh_h_deployment_list(wh_call_t *c)
 {
     int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
     json_t *items = wh_json_own(c->p, json_array());
-    worker_name_t last = {.name = ""};
+    seen_t last = {.name = ""};
     apr_array_header_t *rows;
     const char *next = NULL;
     apr_int64_t before;

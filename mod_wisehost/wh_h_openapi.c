@@ -22,7 +22,7 @@ static const char *const objects[] = {
     [WH_OBJ_BODY_APP] = "app",  [WH_OBJ_DEPLOYMENT] = "deployment",
     [WH_OBJ_HOOK] = "hook",     [WH_OBJ_DELIVERY] = "delivery",
     [WH_OBJ_BODY_JOB] = "job",  [WH_OBJ_QUERY_JOB] = "job",
-    [WH_OBJ_WORKER] = "worker",
+    [WH_OBJ_WORKER] = "worker", [WH_OBJ_SWITCH] = "switch",
 };
 
 static json_t *caller_names(wh_action_e action)

@@ -34,6 +34,7 @@ typedef enum wh_api_object_e {
     WH_OBJ_DELIVERY,   /* {id}: the hook itself; a signature has to fit */
     WH_OBJ_BODY_JOB,   /* "job" and "epoch" of the body: a job of the calling worker */
     WH_OBJ_QUERY_JOB,  /* the same from the query */
+    WH_OBJ_SWITCH,     /* {id} */
     WH_OBJ_WORKER      /* {id}: a worker's public id or name */
 } wh_api_object_e;
 
@@ -82,6 +83,7 @@ struct wh_call_t {
     /* what wh_mod_object found */
     wh_app_t *app;
     wh_deployment_t *deployment;
+    wh_switch_t *wish;
     wh_db_hook_t *hook;
     wh_db_job_scope_t *job;
     wh_worker_t *worker;
@@ -192,6 +194,10 @@ apr_status_t wh_h_deployment_create(wh_call_t *c);
 apr_status_t wh_h_deployment_get(wh_call_t *c);
 apr_status_t wh_h_deployment_cancel(wh_call_t *c);
 apr_status_t wh_h_log_get(wh_call_t *c);
+apr_status_t wh_h_switch_to(wh_call_t *c);
+apr_status_t wh_h_switch_app(wh_call_t *c);
+apr_status_t wh_h_switch_promote(wh_call_t *c);
+apr_status_t wh_h_switch_get(wh_call_t *c);
 apr_status_t wh_h_worker_list(wh_call_t *c);
 apr_status_t wh_h_worker_register(wh_call_t *c);
 apr_status_t wh_h_worker_refresh(wh_call_t *c);

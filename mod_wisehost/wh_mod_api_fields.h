@@ -199,6 +199,26 @@ static const wh_mod_field_t domain_patch_fields[] = {
     NUMBER("redirect_code", 301, 308, "301, 302, 307 or 308"),
     END};
 
+#define SETTINGS_FIELD                                                                             \
+    TEXT("settings", 1, 16, "own: as it was deployed; current: with the app's present settings")
+
+static const wh_mod_field_t rollback_fields[] = {SETTINGS_FIELD, END};
+
+static const wh_mod_field_t rollback_app_fields[] = {
+    TEXT("environment", 1, WH_HOST_ENV_MAX, "production unless named"),
+    TEXT("to", 1, 26, "id or number of a deployment; what was shown before unless named"),
+    SETTINGS_FIELD, END};
+
+static const wh_mod_field_t promote_fields[] = {{.name = "environment",
+                                                 .type = WH_FIELD_STRING,
+                                                 .required = 1,
+                                                 .min = 1,
+                                                 .max = WH_HOST_ENV_MAX,
+                                                 .doc = "the one that is to show it"},
+                                                SETTINGS_FIELD,
+                                                END};
+
+
 static const wh_mod_field_t app_hook_fields[] = {{.name = "provider",
                                                   .type = WH_FIELD_STRING,
                                                   .required = 1,
@@ -313,6 +333,7 @@ static const wh_mod_field_t job_query_fields[] = {ID_FIELD("job", "the job that 
 #undef TEXT
 #undef NUMBER
 #undef SWITCH
+#undef SETTINGS_FIELD
 #undef PART
 #undef END
 

@@ -5,6 +5,7 @@
 #include "libwh/wh_json.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_switch.h"
 #include "whdb/wh_db_worker.h"
 
 /* An id or slug that can name nothing is not even asked for. */
@@ -26,6 +27,18 @@ static apr_status_t deployment_by_id(wh_call_t *c)
     }
     rv = wh_db_deployment_get(c->dbc, c->p, c->param[0], &c->deployment, &c->err);
     rv = rv ? rv : wh_db_app_by_id(c->dbc, c->p, c->deployment->app_id, &c->app, &c->err);
+    return rv ? rv : (c->app->deleted_at ? APR_NOTFOUND : APR_SUCCESS);
+}
+
+static apr_status_t switch_by_id(wh_call_t *c)
+{
+    apr_status_t rv;
+
+    if (!wh_id_ok(c->param[0])) {
+        return APR_NOTFOUND;
+    }
+    rv = wh_db_switch_get(c->dbc, c->p, c->param[0], &c->wish, &c->err);
+    rv = rv ? rv : wh_db_app_by_id(c->dbc, c->p, c->wish->app_id, &c->app, &c->err);
     return rv ? rv : (c->app->deleted_at ? APR_NOTFOUND : APR_SUCCESS);
 }
 
@@ -68,6 +81,8 @@ static apr_status_t find(wh_call_t *c)
         return app_by_slug(c, json_string_value(json_object_get(c->body, "app")));
     case WH_OBJ_DEPLOYMENT:
         return deployment_by_id(c);
+    case WH_OBJ_SWITCH:
+        return switch_by_id(c);
     case WH_OBJ_HOOK:
     case WH_OBJ_DELIVERY:
         return hook_by_id(c);

@@ -70,6 +70,8 @@ CREATE TABLE switches (
   outcome       TEXT   NOT NULL DEFAULT '' CHECK (outcome IN ('', 'switched', 'starting', 'failed', 'superseded')),
   cause_code    TEXT   NOT NULL DEFAULT '',
   cause_detail  TEXT   NOT NULL DEFAULT '',
+  -- The app's newest deployment when it was asked for: what was under way by then does not come after it.
+  up_to         BIGINT NOT NULL DEFAULT 0,
   created_at    BIGINT NOT NULL,
   done_at       BIGINT NOT NULL DEFAULT 0
 );

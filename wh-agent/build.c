@@ -299,6 +299,11 @@ static int stumbled(const wh_err_t *err)
     return 0;
 }
 
+const char *wh_build_tag(apr_pool_t *p, const char *app, const char *deployment)
+{
+    return apr_pstrcat(p, "localhost/wisehost/", app, ":", deployment, NULL);
+}
+
 apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
                             const char **image, wh_err_t *err)
 {
@@ -308,7 +313,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         .work = work, .deadline = source->opts.deadline, .bytes_max = 2 * source->opts.max_bytes};
     wh_engine_build_t build = {
         .dockerfile = job->snapshot.build_dockerfile,
-        .tag = apr_pstrcat(work->p, "localhost/wisehost/", job->app, ":", job->deployment, NULL),
+        .tag = wh_build_tag(work->p, job->app, job->deployment),
         .labels = image_labels(work),
         .memory_bytes = work->conf->build_memory_bytes,
         .cpu_weight = work->conf->build_cpu_weight,

@@ -100,24 +100,57 @@ static apr_status_t open_engine(wh_work_t *work, const wh_cancel_t *cancel, wh_e
     return work->engine(work->p, &open, engine, err);
 }
 
+/* The image that an earlier deployment of this app left here. Our own label must be on it: the name
+ * alone could be anybody's who may use the engine. */
+static apr_status_t find_image(wh_work_t *work, wh_engine_t *engine, const char **id, wh_err_t *err)
+{
+    const wh_msg_job_t *job = work->job;
+    const char *name = wh_build_tag(work->p, job->app, job->image_of);
+    const char *own =
+        apr_pstrcat(work->p, wh_identity_agent_id(work->identity), ".", job->app, NULL);
+    wh_engine_image_t image;
+    apr_status_t rv = engine->vt->image(engine, work->p, name, &image, err);
+
+    if (rv == APR_NOTFOUND ||
+        (rv == APR_SUCCESS &&
+         strcmp(wh_engine_label(image.labels, WH_ENGINE_LABEL_IMAGE), own) != 0))
+        return wh_err_set(err, 410, "image_gone",
+                          "the image is no longer kept on this worker; deploy its commit again");
+    if (rv != APR_SUCCESS)
+        return rv;
+    *id = image.id;
+    wh_logs_say(work->logs, "the image of deployment %s is taken up again", job->image_of);
+    return APR_SUCCESS;
+}
+
+static apr_status_t build_image(wh_work_t *work, wh_engine_t *engine, wh_source_t *source,
+                                wh_msg_job_result_t *result, const char **image, wh_err_t *err)
+{
+    wh_mono_t begin = wh_clock_mono(work->clock);
+    apr_status_t rv;
+
+    work->phase(work->phase_baton, WH_PHASE_BUILDING, &result->commit);
+    source->opts.deadline = in_s(work, work->job->build_s);
+    rv = wh_build_image(work, engine, source, image, err);
+    result->timings.build_ms = ms_since(work, begin);
+    return rv;
+}
+
+/* source NULL: nothing was fetched, for there is an image. */
 static apr_status_t deploy_container(wh_work_t *work, wh_source_t *source,
                                      wh_msg_job_result_t *result, wh_err_t *err)
 {
     wh_engine_t *engine;
     const char *image = NULL;
     wh_run_t run = {.container = NULL};
-    wh_mono_t begin = wh_clock_mono(work->clock);
     apr_status_t rv = open_engine(work, work->cancel, &engine, err);
 
+    if (rv == APR_SUCCESS)
+        rv = source == NULL ? find_image(work, engine, &image, err)
+                            : build_image(work, engine, source, result, &image, err);
     if (rv != APR_SUCCESS)
         return rv;
-    work->phase(work->phase_baton, WH_PHASE_BUILDING, &result->commit);
-    source->opts.deadline = in_s(work, work->job->build_s);
-    rv = wh_build_image(work, engine, source, &image, err);
-    result->timings.build_ms = ms_since(work, begin);
-    if (rv != APR_SUCCESS)
-        return rv;
-    work->phase(work->phase_baton, WH_PHASE_STARTING, &result->commit);
+    work->phase(work->phase_baton, WH_PHASE_STARTING, source == NULL ? NULL : &result->commit);
     rv = wh_run_container(work, engine, image, &run, err);
     result->timings.start_ms = run.start_ms;
     result->timings.check_ms = run.check_ms;
@@ -133,7 +166,9 @@ static apr_status_t deploy_container(wh_work_t *work, wh_source_t *source,
 static apr_status_t deploy(wh_work_t *work, wh_msg_job_result_t *result, wh_err_t *err)
 {
     wh_source_t *source = NULL;
-    apr_status_t rv = clone(work, &source, result, err);
+    int again =
+        work->job->image_of[0] != '\0' && work->job->snapshot.kind == WH_KIND_CONTAINER;
+    apr_status_t rv = again ? APR_SUCCESS : clone(work, &source, result, err);
 
     if (rv != APR_SUCCESS)
         return rv;

@@ -79,6 +79,7 @@ static apr_status_t send_row(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, co
     m.environment = d->environment;
     m.commit_sha = d->commit_sha;
     m.commit_ref = d->commit_ref;
+    m.image_of = d->source_id;
     return send_job(core, p, peer, job, &m, d->snapshot, err);
 }
 
@@ -121,7 +122,8 @@ static apr_status_t send_placed(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
     wh_msg_job_t m = {.slug = t->slug,
                       .environment = t->environment,
                       .commit_sha = t->commit_sha,
-                      .commit_ref = t->commit_ref};
+                      .commit_ref = t->commit_ref,
+                      .image_of = t->source_id};
 
     return send_job(core, p, peer, &t->job, &m, t->snapshot, err);
 }

@@ -6,6 +6,7 @@
 #include "libwh/wh_log.h"
 #include "whdb/wh_db_instance.h"
 #include "whdb/wh_db_job.h"
+#include "whdb/wh_db_switch.h"
 #include "wh-scheduler/desired.h"
 #include "wh-scheduler/finish_switch.h"
 
@@ -184,6 +185,26 @@ static apr_status_t stopped(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_
     return rv;
 }
 
+const wh_db_outcome_t wh_finish_overtaken = {
+    .conclusion = WH_CONCLUSION_CANCELED,
+    .cause_code = "superseded",
+    .cause_detail = "The environment was rolled back or promoted meanwhile."};
+
+/* Who had it canceled was a switch of its environment. */
+static apr_status_t say_overtaken(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
+                                  wh_db_outcome_t *how, wh_err_t *err)
+{
+    wh_deployment_t *d;
+    int overtaken = 0;
+    apr_status_t rv = wh_db_deployment_get(core->dbc, p, ref->deployment, &d, err);
+
+    rv = rv == APR_SUCCESS ? wh_db_switch_overtook(core->dbc, p, d, &overtaken, err) : rv;
+    if (rv == APR_SUCCESS && overtaken) {
+        *how = wh_finish_overtaken;
+    }
+    return rv;
+}
+
 static apr_status_t not_succeeded(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,
                                   const wh_msg_job_result_t *r, apr_time_t now, wh_err_t *err)
 {
@@ -198,7 +219,8 @@ static apr_status_t not_succeeded(wh_core_t *core, apr_pool_t *p, const wh_finis
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (r->commit.present) {
+    rv = canceled ? say_overtaken(core, p, ref, &how, err) : APR_SUCCESS;
+    if (rv == APR_SUCCESS && r->commit.present) {
         rv = wh_db_deployment_set_commit(core->dbc, p, ref->deployment, &claim, &commit, err);
     }
     rv = rv == APR_SUCCESS

@@ -14,6 +14,9 @@ typedef struct wh_finish_ref_t {
     wh_job_kind_e kind;
 } wh_finish_ref_t;
 
+/* How a deployment ends that a rollback or a promotion came before. */
+extern const wh_db_outcome_t wh_finish_overtaken;
+
 /* pending or assigned -> canceled (failed, when that is the conclusion), its deployment prepare ->
  * completed with `how`. APR_NOTFOUND: it has moved on. */
 apr_status_t wh_finish_unstarted(wh_core_t *core, apr_pool_t *p, const wh_finish_ref_t *ref,

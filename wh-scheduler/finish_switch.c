@@ -12,11 +12,12 @@
 #include "whdb/wh_db_instance.h"
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_name.h"
+#include "whdb/wh_db_switch.h"
 #include "whdb/wh_db_worker.h"
-#include "wh-scheduler/desired.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/previews.h"
 #include "wh-scheduler/routes.h"
+#include "wh-scheduler/unshown.h"
 
 #define ID_DIGITS_MAX 12
 
@@ -106,17 +107,18 @@ static const char *timings_text(apr_pool_t *p, const wh_msg_timings_t *t)
 }
 
 /* The app went away while it was being deployed: nothing may serve it. */
-static apr_status_t end_deleted(const switch_t *s, wh_err_t *err)
+static const wh_db_outcome_t app_deleted = {.conclusion = WH_CONCLUSION_CANCELED,
+                                            .cause_code = "canceled",
+                                            .cause_detail = "The app was deleted."};
+
+static apr_status_t end_unused(const switch_t *s, const wh_db_outcome_t *how, wh_err_t *err)
 {
-    wh_db_outcome_t how = {.conclusion = WH_CONCLUSION_CANCELED,
-                           .cause_code = "canceled",
-                           .cause_detail = "The app was deleted."};
     const char *id = wh_id_make(s->p, s->now, s->core->rand);
     wh_dbc_t *dbc = s->core->dbc;
     apr_status_t rv = wh_db_job_finish(dbc, s->p, s->claim, WH_JOB_EV_CANCELED, s->now, err);
 
     if (rv == APR_SUCCESS) {
-        rv = wh_db_deployment_complete(dbc, s->p, s->deployment->id, WH_DEPLOYMENT_DEPLOY, &how,
+        rv = wh_db_deployment_complete(dbc, s->p, s->deployment->id, WH_DEPLOYMENT_DEPLOY, how,
                                        s->now, err);
     }
     if (rv == APR_SUCCESS && s->result->instances->nelts > 0) {
@@ -153,14 +155,18 @@ static apr_status_t once(switch_t *s, const char *deployment, wh_err_t *err)
     wh_dbc_t *dbc = s->core->dbc;
     wh_deployment_t *d;
     wh_app_t *app;
+    int overtaken = 0;
     apr_status_t rv = wh_dbc_begin(dbc, s->p, err);
 
     rv = rv == APR_SUCCESS ? wh_db_deployment_get(dbc, s->p, deployment, &d, err) : rv;
     rv = rv == APR_SUCCESS ? wh_db_app_by_id(dbc, s->p, d->app_id, &app, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_db_switch_overtook(dbc, s->p, d, &overtaken, err) : rv;
     if (rv == APR_SUCCESS) {
         s->deployment = d;
         s->app = app;
-        rv = app->deleted_at > 0 ? end_deleted(s, err) : end_succeeded(s, err);
+        rv = app->deleted_at > 0 ? end_unused(s, &app_deleted, err)
+             : overtaken         ? end_unused(s, &wh_finish_overtaken, err)
+                                 : end_succeeded(s, err);
     }
     if (rv == APR_SUCCESS) {
         rv = wh_dbc_commit(dbc, err);
@@ -239,41 +245,6 @@ apr_status_t wh_finish_switch(wh_core_t *core, apr_pool_t *p, const wh_db_claim_
 
 /* ---- After the transaction ---- */
 
-/* Containers of older deployments of the same environment: no new request reaches them now; after
- * the grace they are stopped. */
-static apr_status_t drain_old(wh_core_t *core, apr_pool_t *p, const wh_deployment_t *d,
-                              apr_time_t now, wh_err_t *err)
-{
-    apr_array_header_t *live;
-    wh_app_t *app;
-    apr_status_t rv = wh_db_app_by_id(core->dbc, p, d->app_id, &app, err);
-
-    rv = rv == APR_SUCCESS ? wh_db_instance_list_by_app(core->dbc, p, d->app_id, &live, err) : rv;
-    for (int i = 0; rv == APR_SUCCESS && i < live->nelts; i++) {
-        const wh_instance_t *old = APR_ARRAY_IDX(live, i, wh_instance_t *);
-        const char *id = wh_id_make(p, now, core->rand);
-        wh_deployment_t *its;
-
-        if (strcmp(old->deployment_id, d->id) == 0 || old->state != WH_INSTANCE_RUNNING) {
-            continue;
-        }
-        rv = wh_db_deployment_get(core->dbc, p, old->deployment_id, &its, err);
-        if (rv != APR_SUCCESS || strcmp(its->environment, d->environment) != 0 ||
-            its->number > d->number) {
-            continue;
-        }
-        rv = wh_db_instance_set_state(core->dbc, p, old->id, WH_INSTANCE_RUNNING,
-                                      WH_INSTANCE_DRAINING, now, err);
-        if (rv == APR_SUCCESS || rv == APR_NOTFOUND) {
-            rv = wh_db_job_insert_stop(core->dbc, p, id != NULL ? id : "", old->deployment_id,
-                                       old->worker_id, now + apr_time_from_sec(app->serve.grace_s),
-                                       now, err);
-            wh_desired_changed(core, old->worker_id);
-        }
-    }
-    return rv;
-}
-
 static apr_status_t complete(wh_core_t *core, apr_pool_t *p, const wh_deployment_t *d,
                              apr_time_t now, wh_err_t *err)
 {
@@ -285,7 +256,7 @@ static apr_status_t complete(wh_core_t *core, apr_pool_t *p, const wh_deployment
         return rv;
     }
     rv = wh_db_deployment_complete(core->dbc, p, d->id, WH_DEPLOYMENT_FINALIZE, &how, now, err);
-    rv = rv == APR_SUCCESS ? drain_old(core, p, d, now, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_unshown_drain(core, p, d->app_id, now, err) : rv;
     if (rv == APR_SUCCESS) {
         rv = wh_db_app_set_observed(core->dbc, p, d->app_id, WH_OBSERVED_RUNNING, "", now, err);
     }

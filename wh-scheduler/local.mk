@@ -48,16 +48,18 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/offers.c wh-scheduler/offers.h \
 	wh-scheduler/publish.c wh-scheduler/publish.h \
 	wh-scheduler/publish_dir.c wh-scheduler/publish_dir.h \
-	wh-scheduler/retire.c wh-scheduler/retire.h \
 	wh-scheduler/recover.c wh-scheduler/recover.h \
+	wh-scheduler/retire.c wh-scheduler/retire.h \
 	wh-scheduler/roster.c wh-scheduler/roster.h \
 	wh-scheduler/routes.c wh-scheduler/routes.h \
 	wh-scheduler/segment.c wh-scheduler/segment.h \
 	wh-scheduler/settings.c wh-scheduler/settings.h \
 	wh-scheduler/standby.c wh-scheduler/standby.h \
+	wh-scheduler/switch.c wh-scheduler/switch.h \
 	wh-scheduler/tick.c wh-scheduler/tick.h \
 	wh-scheduler/times.c wh-scheduler/times.h \
 	wh-scheduler/tls.c wh-scheduler/tls.h \
+	wh-scheduler/unshown.c wh-scheduler/unshown.h \
 	wh-scheduler/user.c wh-scheduler/user.h \
 	wh-scheduler/watchdog.c wh-scheduler/watchdog.h
 wh_scheduler_libsched_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \

@@ -24,6 +24,7 @@
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/retire.h"
 #include "wh-scheduler/routes.h"
+#include "wh-scheduler/switch.h"
 #include "wh-scheduler/times.h"
 
 #define CANCELS_US APR_INT64_C(5000000) /* a cancel that was not answered is said again */
@@ -311,6 +312,8 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     apr_status_t rv = wh_times_look(core, p, &now, err);
 
     wh_hub_msg_notes(core, p, wh_clock_now(core->clock));
+    /* Before all else: somebody waits for it. */
+    rv = rv == APR_SUCCESS ? wh_switch_look(core, p, now, err) : rv;
     rv = rv == APR_SUCCESS ? withdrawn(core, p, poked, mono, now, err) : rv;
     rv = rv == APR_SUCCESS ? plan(core, p, err) : rv;
     rv = rv == APR_SUCCESS ? wh_beats_write(core, p, err) : rv;

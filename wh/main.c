@@ -20,6 +20,8 @@ const wh_cli_cmd_t *const wh_cli_commands[] = {
     &wh_cmd_apps_delete,
     &wh_cmd_deploy,
     &wh_cmd_deployments,
+    &wh_cmd_rollback,
+    &wh_cmd_promote,
     &wh_cmd_logs,
     &wh_cmd_cancel,
     &wh_cmd_status,

@@ -182,6 +182,17 @@ int wh_cli_worker_placement(const wh_cli_t *cli, json_t *body) __attribute__((wa
         "label", 0, "KEY=VALUE", "only workers with this label may have it; may be given again"    \
     }
 
+/* --- wh_cli_switch.c --- */
+
+/* POSTs body (borrowed; --settings goes into it) to a path of rollback or promotion, waits for the
+ * outcome and says it, with the URL. Returns an exit code. */
+int wh_cli_switch(wh_cli_t *cli, const char *path, json_t *body);
+#define WH_CLI_SWITCH                                                                              \
+    {"settings", 0, "WHICH", "own: as it was deployed (default); current: the app's of today"},    \
+    {                                                                                              \
+        "timeout", 0, "SECONDS", "do not wait longer (exit code 124)"                              \
+    }
+
 /* --- wh_cli_watch.c --- */
 
 /* Streams the log and the phases of a deployment until it is completed, timeout_s (0: never) has

@@ -12,6 +12,17 @@ static const char *short_sha(const wh_cli_t *cli, const json_t *deployment)
     return strlen(sha) > 7 ? apr_pstrmemdup(cli->p, sha, 7) : sha;
 }
 
+/* What it serves, or whether it could again. */
+static const char *serving(const wh_cli_t *cli, const json_t *deployment)
+{
+    const char *word = wh_cli_get(cli, deployment, "serving");
+    int kept = json_is_true(json_object_get(deployment, "retained"));
+    return strcmp(word, "current") == 0 ? "live"
+           : !kept                      ? "-"
+           : strcmp(word, "none") == 0  ? "kept"
+                                        : "before";
+}
+
 static void row_add(const wh_cli_t *cli, wh_cli_table_t *table, const json_t *one)
 {
     const char *said = wh_cli_get(cli, one, "cause.detail");
@@ -20,6 +31,7 @@ static void row_add(const wh_cli_t *cli, wh_cli_table_t *table, const json_t *on
     wh_cli_table_add(table, wh_cli_get(cli, one, "number"));
     wh_cli_table_add(table, wh_cli_get(cli, one, "id"));
     wh_cli_table_add(table, wh_cli_deployment_state(cli, one));
+    wh_cli_table_add(table, serving(cli, one));
     wh_cli_table_add(table, short_sha(cli, one));
     wh_cli_table_add(table, wh_cli_get(cli, one, "trigger"));
     wh_cli_table_add(table, wh_cli_when(cli, wh_cli_get(cli, one, "created_at")));
@@ -28,7 +40,7 @@ static void row_add(const wh_cli_t *cli, wh_cli_table_t *table, const json_t *on
 
 static int run(wh_cli_t *cli)
 {
-    static const char *const titles[] = {"NO",  "ID", "STATE", "COMMIT", "TRIGGER", "CREATED (UTC)",
+    static const char *const titles[] = {"NO", "ID", "STATE", "SERVES", "COMMIT", "TRIGGER", "CREATED (UTC)",
                                          "WHAT"};
     wh_cli_reply_t reply;
     wh_cli_table_t table;
@@ -47,7 +59,7 @@ static int run(wh_cli_t *cli)
         wh_cli_json(items);
         return WH_EXIT_OK;
     }
-    wh_cli_table_begin(cli, &table, 7, titles);
+    wh_cli_table_begin(cli, &table, 8, titles);
     size_t i;
     json_array_foreach(items, i, one) row_add(cli, &table, one);
     wh_cli_table_print(&table);

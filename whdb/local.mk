@@ -21,6 +21,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_release.c whdb/wh_db_release.h \
 	whdb/wh_db_schema.c whdb/wh_db_schema.h whdb/wh_schema_files.h \
 	whdb/wh_db_time.c whdb/wh_db_time.h \
+	whdb/wh_db_switch.c whdb/wh_db_switch.h \
 	whdb/wh_db_token.c whdb/wh_db_token.h \
 	whdb/wh_db_traefik.c whdb/wh_db_traefik.h \
 	whdb/wh_db_worker.c whdb/wh_db_worker.h \
@@ -29,7 +30,8 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def \
 	whdb/wh_sql_gc.def \
 	whdb/wh_sql_names.def \
-	whdb/wh_sql_traefik.def
+	whdb/wh_sql_traefik.def \
+	whdb/wh_sql_switch.def
 nodist_whdb_libwhdb_la_SOURCES = schema/wh_schema_files.c
 
 EXTRA_DIST += whdb/README.md

@@ -92,6 +92,7 @@ static apr_array_header_t *placed_at(apr_pool_t *p, const wh_rows_t *rows, int *
         t->snapshot = wh_dbc_text(&r);
         *waited |= wh_dbc_text(&r)[0] != '\0';
         t->slug = wh_dbc_text(&r);
+        t->source_id = wh_dbc_text(&r);
     }
     return out;
 }

@@ -20,7 +20,7 @@ typedef struct wh_db_place_t {
 typedef struct wh_db_placed_t {
     int place; /* in the list that was asked for */
     wh_job_t job;
-    const char *environment, *commit_sha, *commit_ref, *snapshot, *slug;
+    const char *environment, *commit_sha, *commit_ref, *snapshot, *slug, *source_id;
     apr_int64_t cpu_millis, memory_bytes; /* what it adds to its worker's promises */
 } wh_db_placed_t;
 

@@ -29,6 +29,7 @@ static wh_deployment_t *deployment_at(apr_pool_t *p, const wh_rows_t *rows, int 
     d->snapshot = wh_dbc_text(&r);
     d->release_id = wh_dbc_text(&r);
     d->timings = wh_dbc_text(&r);
+    d->source_id = wh_dbc_text(&r);
     d->created_at = wh_dbc_int(&r);
     d->started_at = wh_dbc_int(&r);
     d->finished_at = wh_dbc_int(&r);
@@ -70,30 +71,41 @@ static apr_status_t job_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deploym
                         NULL, err);
 }
 
-apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deployment_new_t *d,
-                                     apr_int64_t *number, wh_err_t *err)
+/* The counter in the app's row is also the lock that puts two callers one after the other. */
+static apr_status_t next_number(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id, apr_int64_t *n,
+                                wh_err_t *err)
 {
     wh_rows_t rows;
     wh_row_t r;
-    apr_int64_t n;
     apr_status_t rv;
 
     if (!wh_dbc_in_transaction(dbc)) {
         return wh_err_set(err, 503, "db_error", "A deployment is made in a transaction only.");
     }
-    /* The counter in the app's row is also the lock that puts two callers one after the other. */
-    rv = wh_dbc_select_one(dbc, p, WH_SQL_deployment_number, WH_ARGS(WH_S(d->app_id)), &rows, err);
+    rv = wh_dbc_select_one(dbc, p, WH_SQL_deployment_number, WH_ARGS(WH_S(app_id)), &rows, err);
+    if (rv == APR_SUCCESS) {
+        r = wh_dbc_row(&rows, 0);
+        *n = wh_dbc_int(&r);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deployment_new_t *d,
+                                     apr_int64_t *number, wh_err_t *err)
+{
+    apr_int64_t n;
+    apr_status_t rv = next_number(dbc, p, d->app_id, &n, err);
+
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    r = wh_dbc_row(&rows, 0);
-    n = wh_dbc_int(&r);
     rv = wh_dbc_query(dbc, p, WH_SQL_deployment_insert,
                       WH_ARGS(WH_S(d->id), WH_S(d->app_id), WH_S(d->environment), WH_I(n),
                               WH_S(wh_model_deployment_status_text(WH_DEPLOYMENT_PREPARE)),
                               WH_S(wh_model_trigger_text(d->trigger)), WH_S(d->commit_sha),
                               WH_S(d->commit_ref), WH_S(d->commit_message), WH_S(d->commit_author),
-                              WH_I(d->commit_at), WH_S(d->snapshot), WH_I(d->now)),
+                              WH_I(d->commit_at), WH_S(d->snapshot), WH_S(d->source_id),
+                              WH_I(d->now)),
                       NULL, err);
     if (rv == APR_SUCCESS) {
         rv = job_insert(dbc, p, d, err);
@@ -102,6 +114,30 @@ apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_d
         *number = n;
     }
     return rv;
+}
+
+apr_status_t wh_db_deployment_take_over(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_over_t *over,
+                                        wh_err_t *err)
+{
+    const wh_deployment_t *from = over->source;
+    apr_int64_t number;
+    apr_status_t rv = next_number(dbc, p, from->app_id, &number, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    return wh_dbc_cas(dbc, p, WH_SQL_deployment_insert_over,
+                      WH_ARGS(WH_S(over->id), WH_S(over->environment), WH_I(number),
+                              WH_S(wh_model_deployment_status_text(WH_DEPLOYMENT_COMPLETED)),
+                              WH_S(wh_model_trigger_text(over->trigger)), WH_S(over->snapshot),
+                              WH_S(wh_db_deployment_source(from)), WH_I(over->now), WH_I(over->now),
+                              WH_I(over->now), WH_S(from->id)),
+                      err);
+}
+
+const char *wh_db_deployment_source(const wh_deployment_t *d)
+{
+    return d->source_id[0] != '\0' ? d->source_id : d->id;
 }
 
 apr_status_t wh_db_deployment_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
@@ -125,6 +161,10 @@ apr_status_t wh_db_deployment_pinned(wh_dbc_t *dbc, apr_pool_t *p, const wh_depl
     apr_status_t rv;
 
     *pinned = 0;
+    if (d->source_id[0] != '\0') {
+        *pinned = worker_id != 0;
+        return APR_SUCCESS;
+    }
     if (wh_model_snapshot_parse(p, d->snapshot, &snapshot, NULL) != APR_SUCCESS ||
         *snapshot.place_worker == '\0' || worker_id == 0) {
         return APR_SUCCESS;
@@ -155,6 +195,34 @@ apr_status_t wh_db_deployment_list_open(wh_dbc_t *dbc, apr_pool_t *p, int limit,
     wh_rows_t rows;
     apr_status_t rv =
         wh_dbc_select(dbc, p, WH_SQL_deployment_open, WH_ARGS(WH_I(limit)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = deployment_array(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_deployment_by_number(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                        apr_int64_t number, wh_deployment_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_deployment_by_number,
+                                        WH_ARGS(WH_S(app_id), WH_I(number)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = deployment_at(p, &rows, 0);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_deployment_list_open_until(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                              const char *environment, apr_int64_t number,
+                                              apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_deployment_open_until,
+                      WH_ARGS(WH_S(app_id), WH_S(environment), WH_I(number)), &rows, err);
 
     if (rv == APR_SUCCESS) {
         *out = deployment_array(p, &rows);

@@ -29,6 +29,7 @@ typedef struct wh_db_deployment_new_t {
     apr_int64_t worker_id;    /* 0 = any (F144): the app's place_worker, resolved */
     const char *place_zone;   /* only workers of this zone; "" or NULL = any */
     const char *place_labels; /* JSON object of strings that the worker must have; NULL = {} */
+    const char *source_id;    /* the deployment whose image it starts from; NULL = it is built */
     apr_time_t now;
 } wh_db_deployment_new_t;
 
@@ -38,11 +39,33 @@ typedef struct wh_db_deployment_new_t {
 apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deployment_new_t *d,
                                      apr_int64_t *number, wh_err_t *err) WH_DB_CHECKED;
 
+/* Makes a deployment that is completed and succeeded from the beginning, without a job: the release
+ * and the commit of source, with this snapshot, in this environment. In a transaction only.
+ * APR_NOTFOUND: no live app. */
+typedef struct wh_db_over_t {
+    const char *id;
+    const char *environment;
+    wh_trigger_e trigger;
+    const wh_deployment_t *source;
+    const char *snapshot;
+    apr_time_t now;
+} wh_db_over_t;
+apr_status_t wh_db_deployment_take_over(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_over_t *over,
+                                        wh_err_t *err) WH_DB_CHECKED;
+
+/* Whose image or files a deployment has: its own id, or that of the one they were made for. */
+const char *wh_db_deployment_source(const wh_deployment_t *d);
+
 apr_status_t wh_db_deployment_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                   wh_deployment_t **out, wh_err_t *err) WH_DB_CHECKED;
 
-/* *pinned = whether its snapshot places it on this worker by name: no other will do (F144). A move
- * away from a draining worker keeps the snapshot, but is not pinned to where it comes from. */
+apr_status_t wh_db_deployment_by_number(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                        apr_int64_t number, wh_deployment_t **out,
+                                        wh_err_t *err) WH_DB_CHECKED;
+
+/* *pinned = whether its snapshot places it on this worker by name, or it starts from an image that
+ * lies there: no other will do (F144). A move away from a draining worker keeps the snapshot, but
+ * is not pinned to where it comes from. */
 apr_status_t wh_db_deployment_pinned(wh_dbc_t *dbc, apr_pool_t *p, const wh_deployment_t *d,
                                      apr_int64_t worker_id, int *pinned,
                                      wh_err_t *err) WH_DB_CHECKED;
@@ -57,7 +80,13 @@ apr_status_t wh_db_deployment_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const ch
 apr_status_t wh_db_deployment_list_open(wh_dbc_t *dbc, apr_pool_t *p, int limit,
                                         apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
-/* The newest succeeded one of an environment: what its name should show. */
+/* Those of an environment with at most this number that are not completed, by number. */
+apr_status_t wh_db_deployment_list_open_until(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                              const char *environment, apr_int64_t number,
+                                              apr_array_header_t **out,
+                                              wh_err_t *err) WH_DB_CHECKED;
+
+/* The newest succeeded one of an environment, which a rollback may have taken down. */
 apr_status_t wh_db_deployment_latest_serving(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                              const char *environment, wh_deployment_t **out,
                                              wh_err_t *err) WH_DB_CHECKED;

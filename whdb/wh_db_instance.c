@@ -92,6 +92,28 @@ apr_status_t wh_db_instance_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char
     return rv;
 }
 
+apr_status_t wh_db_instance_list_unwanted(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                          apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_instance_unwanted, WH_ARGS(WH_S(app_id)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = instance_array(p, &rows);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_instance_resume(wh_dbc_t *dbc, apr_pool_t *p, const char *deployment_id,
+                                   wh_err_t *err)
+{
+    return wh_dbc_then_moved(
+        dbc,
+        wh_dbc_query(dbc, p, WH_SQL_instance_resume, WH_ARGS(WH_S(deployment_id)), NULL, err),
+        err);
+}
+
 apr_status_t wh_db_instance_list_wanted(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
                                         apr_array_header_t **out, wh_err_t *err)
 {

@@ -27,6 +27,14 @@ apr_status_t wh_db_instance_list_by_worker(wh_dbc_t *dbc, apr_pool_t *p, apr_int
 apr_status_t wh_db_instance_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                         apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
+/* The same of an app's running ones that no environment shows any more. */
+apr_status_t wh_db_instance_list_unwanted(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                          apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
+/* A deployment's draining ones run again: they were not stopped yet, and a name shows them. */
+apr_status_t wh_db_instance_resume(wh_dbc_t *dbc, apr_pool_t *p, const char *deployment_id,
+                                   wh_err_t *err) WH_DB_CHECKED;
+
 /* A live instance, and whether its app's owner wants it to run. */
 typedef struct wh_db_wanted_t {
     const char *deployment_id, *app_id;

@@ -310,6 +310,19 @@ apr_status_t wh_db_job_list_by_worker_processing(wh_dbc_t *dbc, apr_pool_t *p,
     return rv;
 }
 
+apr_status_t wh_db_job_list_stops(wh_dbc_t *dbc, apr_pool_t *p, const char *deployment_id,
+                                  apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv =
+        wh_dbc_select(dbc, p, WH_SQL_job_stops, WH_ARGS(WH_S(deployment_id)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = job_array(p, &rows);
+    }
+    return rv;
+}
+
 apr_status_t wh_db_job_list_by_worker_open(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
                                            apr_array_header_t **out, wh_err_t *err)
 {

@@ -85,6 +85,10 @@ apr_status_t wh_db_job_list_by_worker_processing(wh_dbc_t *dbc, apr_pool_t *p,
 apr_status_t wh_db_job_list_by_worker_open(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t worker_id,
                                            apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 
+/* A deployment's stop jobs that are not over; array of wh_job_t*. */
+apr_status_t wh_db_job_list_stops(wh_dbc_t *dbc, apr_pool_t *p, const char *deployment_id,
+                                  apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
+
 /* Assigned and processing jobs with lease_until < lease_before, or deadline_at > 0 and < now;
  * array of wh_job_t*. For "unrenewed for 15 minutes" pass lease_before = now - 15 min (R24). */
 apr_status_t wh_db_job_list_expired(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t lease_before,

@@ -20,6 +20,18 @@ apr_status_t wh_db_name_claim(wh_dbc_t *dbc, apr_pool_t *p, const wh_name_t *n, 
     return wh_dbc_then_moved(dbc, rv, err);
 }
 
+apr_status_t wh_db_name_move(wh_dbc_t *dbc, apr_pool_t *p, const wh_name_t *n, apr_time_t now,
+                             wh_err_t *err)
+{
+    return wh_dbc_then_moved(
+        dbc,
+        wh_dbc_query(dbc, p, WH_SQL_name_move,
+                     WH_ARGS(WH_S(n->deployment_id), WH_I(now), WH_I(now), WH_S(n->app_id),
+                             WH_S(n->environment), WH_S(n->deployment_id)),
+                     NULL, err),
+        err);
+}
+
 apr_status_t wh_db_name_changes(wh_dbc_t *dbc, apr_pool_t *p, apr_int64_t *out, wh_err_t *err)
 {
     wh_rows_t rows;

@@ -15,6 +15,11 @@
 apr_status_t wh_db_name_claim(wh_dbc_t *dbc, apr_pool_t *p, const wh_name_t *n, apr_time_t now,
                               wh_err_t *err) WH_DB_CHECKED;
 
+/* Points every name of an environment but deployments' own at a deployment: app_id, environment and
+ * deployment_id of n are read. */
+apr_status_t wh_db_name_move(wh_dbc_t *dbc, apr_pool_t *p, const wh_name_t *n, apr_time_t now,
+                             wh_err_t *err) WH_DB_CHECKED;
+
 /* Array of wh_name_t*, by label. */
 apr_status_t wh_db_name_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                     apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;

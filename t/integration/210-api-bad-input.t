@@ -157,6 +157,27 @@ $api->unchanged('paths', sub {
         for 'x', '0' x 26, 'zzzzzzzzzzzzzzzzzzzzzzzzzz', 'A' x 26;
 });
 
+# ---- rollback and promotion ----------------------------------------------------------------------
+my $made = $api->req(POST => '/v1/apps/blog/deployments', token => $token, json => {})->{json}{id};
+$api->unchanged('switches', sub {
+    for ([ '/v1/apps/blog/rollback', { to => 0 } ], [ '/v1/apps/blog/rollback', { to => '0' } ], [ '/v1/apps/blog/rollback', { to => '-1' } ],
+        [ '/v1/apps/blog/rollback', { to => "1' OR 1=1--" } ], [ '/v1/apps/blog/rollback', { to => '9' x 30 } ],
+        [ '/v1/apps/blog/rollback', { environment => 'a/b' } ], [ '/v1/apps/blog/rollback', { settings => 'old' } ],
+        [ '/v1/apps/blog/rollback', { deployment => 1 } ], [ "/v1/deployments/$made/rollback", { to => '1' } ],
+        [ "/v1/deployments/$made/rollback", { environment => 'qa' } ], [ "/v1/deployments/$made/promote", {} ],
+        [ "/v1/deployments/$made/promote", { environment => '../x' } ], [ "/v1/deployments/$made/promote", { environment => 7 } ]) {
+        my ($path, $body) = @$_;
+        $api->is_problem($api->req(POST => $path, token => $token, json => $body), 400, undef, "$path " . JSON::PP->new->encode($body));
+    }
+    $api->is_problem($api->req(POST => '/v1/apps/blog/rollback', token => $token, json => { to => $_ }), 422, 'no_such_deployment', "to $_")
+        for '99', '999999999999999999', '0' x 26;
+    $api->is_problem($api->req(POST => '/v1/apps/blog/rollback', token => $token), 409, 'no_previous', 'nothing was shown before');
+    $api->is_problem($api->req(POST => "/v1/deployments/$made/rollback", token => $token), 409, 'not_succeeded', 'one that did not succeed');
+    $api->is_problem($api->req(POST => "/v1/deployments/$made/promote", token => $token, json => { environment => 'production' }), 409,
+        'same_environment', 'a promotion to where it is');
+    $api->is_problem($api->req(GET => "/v1/switches/$_", token => $token), 404, 'not_found', "switch $_") for 'x', '0' x 26;
+});
+
 # ---- credentials -----------------------------------------------------------------------------------
 $api->unchanged('credentials', sub {
     my $no = $api->req(GET => '/v1/apps');

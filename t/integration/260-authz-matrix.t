@@ -25,6 +25,14 @@ my ($own_dep, $own_job) = $api->processing($root, 'mine', $w1);
 my ($foreign_dep, $foreign_job) = $api->processing($root, 'yours', $w2);
 my %hook = map { $_ => $api->req(POST => '/v1/hooks', token => $root, json => { app => $_, provider => 'github' })->{json} } qw(mine yours);
 
+my %switch;
+for ([ mine => $mine, $own_dep ], [ yours => $yours, $foreign_dep ]) {
+    my ($slug, $app, $deployment) = @$_;
+    $switch{$slug} = '0' . substr($slug, 0, 1) . '0' x 24;
+    $api->sql("INSERT INTO switches (id, app_id, environment, deployment_id, kind, created_at, done_at) VALUES"
+        . " ('$switch{$slug}', '$app->{id}', 'production', '$deployment', 'rollback', 1, 1)");
+}
+
 # What each operation is called with; the object comes in by {}.
 my $sha = sha256_hex('a');
 my $manifest = [ { path => 'a', size => 1, sha256 => $sha } ];
@@ -34,11 +42,12 @@ my %call = (
     change_app => sub { (json => { name => 'x' }, headers => { 'If-Match' => '"999"' }) },
     delete_app => sub { (headers => { 'If-Match' => '"999"' }) },
     create_deployment => sub { (json => {}) },
-    cancel_deployment => sub { (json => {}) },
     create_domain => sub { (json => { host => 'localhost' }) }, # nothing that would be taken
     change_domain => sub { (json => {}) },
     verify_domain => sub { (json => {}) },
     put_environment => sub { (json => { pattern => 'x' }) },
+    (map { $_ => sub { (json => {}) } } qw(cancel_deployment rollback_deployment rollback_app)),
+    promote_deployment => sub { (json => { environment => 'qa' }) },
     create_hook => sub { (json => { app => $_[0]{app}, provider => 'github' }) },
     create_app_hook => sub { (json => { provider => 'github' }) },
     register_worker => sub { (json => { name => 'w1', api_key => 'f' x 64, cpu_millis => 1, memory_bytes => 1 }) }, # a conflict
@@ -52,9 +61,9 @@ my %call = (
     deliver_github => sub { (body => '{}') },
 );
 my %object = (
-    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, job => $own_job, worker => 'w3' },
-    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, job => $foreign_job, worker => $w4->{id} },
-    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, job => '0' x 26, worker => 'w9' },
+    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, job => $own_job, worker => 'w3', switch => $switch{mine} },
+    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, job => $foreign_job, worker => $w4->{id}, switch => $switch{yours} },
+    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, job => '0' x 26, worker => 'w9', switch => '0' x 26 },
 );
 
 my @ops;
@@ -79,7 +88,7 @@ for my $scopes ('read', 'deploy', 'write', 'read deploy', 'admin') {
 sub call {
     my ($op, $who, $object) = @_;
     my %with = $call{ $op->{operationId} } ? $call{ $op->{operationId} }->($object) : ();
-    my $id = $op->{'x-object'} =~ /^(?:hook|delivery)$/ ? $object->{hook} : $object->{ $op->{'x-object'} eq 'worker' ? 'worker' : 'deployment' };
+    my $id = $op->{'x-object'} =~ /^(?:hook|delivery)$/ ? $object->{hook} : $object->{ $op->{'x-object'} =~ /^(?:worker|switch)$/ ? $op->{'x-object'} : 'deployment' };
     $id = 'a' x 40 if $op->{operationId} eq 'commit_release';
     (my $path = $op->{path}) =~ s/\{slug\}/$object->{app}/;
     $path =~ s/\{id\}/$id/;
@@ -133,7 +142,7 @@ $api->unchanged('everybody who is refused', sub {
 cmp_ok($seen{$_} // 0, '>=', 10, "enough answers were $_") for 401, 403, 404;
 
 # A foreign object and a missing one read the same.
-for my $op (grep { $_->{'x-object'} =~ /^(?:app|deployment|hook)$/ } @ops) {
+for my $op (grep { $_->{'x-object'} =~ /^(?:app|deployment|hook|switch)$/ } @ops) {
     my $who = [ token => $api->token('admin', $mine->{id}) ];
     my ($foreign, $missing) = map { my $r = call($op, $who, $object{$_}); delete $r->{json}{request_id}; $r } qw(foreign missing);
     is_deeply([ @$foreign{qw(status json)} ], [ @$missing{qw(status json)} ], "XA21 $op->{method} $op->{path}: foreign or missing, nobody can tell");
@@ -160,7 +169,8 @@ for my $case (sort { ($a->[0]{method} eq 'DELETE') <=> ($b->[0]{method} eq 'DELE
 }
 is(join("\n", @{ $wrong{"$_->{method} $_->{path}"} || [] }), '', "$_->{method} $_->{path}: who may is let in") for @ops;
 
-# Enrolment and hooks have credentials of their own kind.
+# Enrolment and hooks have credentials of their own kind. So many refusals in a row would be 429: counted anew.
+$api->restart;
 for my $op (@ops) {
     my $enrol = $api->onetime('enrolment');
     my $got = call($op, [ enrolment => $enrol ], $object{own});

@@ -30,6 +30,7 @@ sub states { my ($app) = @_;
     return join ' ', map { "$_->[0]:$_->[1]" } $s->sql("SELECT worker_id, state FROM instances WHERE app_id = '$app->{id}' ORDER BY worker_id, id") }
 
 my $app = $s->app('shop', 'container');
+$s->sql("UPDATE apps SET serve_grace_s = 2 WHERE id = '$app->{id}'");
 my $d = $s->deployment($app, ref => 'main');
 $s->poke;
 my $job = $old->begin;

@@ -59,6 +59,7 @@ unit_tests = \
 	t/unit/test_sign \
 	t/unit/test_site \
 	t/unit/test_stats \
+	t/unit/test_switch \
 	t/unit/test_text \
 	t/unit/test_tick \
 	t/unit/test_time \
@@ -176,6 +177,8 @@ t_unit_test_seq_SOURCES = t/unit/test_seq.c $(unit_common)
 t_unit_test_seq_LDADD = $(unit_libs)
 t_unit_test_stats_SOURCES = t/unit/test_stats.c $(unit_common)
 t_unit_test_stats_LDADD = $(unit_libs)
+t_unit_test_switch_SOURCES = t/unit/test_switch.c $(unit_common)
+t_unit_test_switch_LDADD = $(unit_libs)
 t_unit_test_asset_SOURCES = t/unit/test_asset.c $(unit_common)
 t_unit_test_asset_LDADD = $(unit_libs)
 t_unit_test_headers_SOURCES = t/unit/test_headers.c $(unit_common)

@@ -84,7 +84,7 @@ static void test_link(void **state)
     "\"branch\":\"main\",\"root_directory\":\"\"},\"build\":{\"build_command\":null,"              \
     "\"dockerfile\":\"Dockerfile\",\"output_directory\":\"\"},\"run\":{\"port\":8080,"             \
     "\"health_path\":\"/\",\"replicas\":1,\"cpu_millis\":1000,\"memory_bytes\":536870912,"         \
-    "\"pids\":256},\"spa\":false}"
+    "\"pids\":256},\"spa\":false,\"clean_urls\":false}"
 #define DEADLINES "\"deadlines\":{\"clone_s\":300,\"build_s\":900,\"start_s\":120,\"check_s\":60}"
 
 static void test_job(void **state)

@@ -172,13 +172,13 @@ sub app {
 }
 
 my %numbers;
-# deployment($app, environment => …, ref => …, snapshot => text): prepare with its pending job
+# deployment($app, environment => …, ref => …, snapshot => text, number => n): prepare with its pending job
 sub deployment {
     my ($self, $app, %o) = @_;
     my $now = now_us();
     my %d = (id => new_id(), job => new_id(), app => $app);
     my $container = $app->{kind} eq 'container' ? 1 : 0;
-    $self->insert('deployments', id => $d{id}, app_id => $app->{id}, number => ++$numbers{ $app->{id} },
+    $self->insert('deployments', id => $d{id}, app_id => $app->{id}, number => $o{number} // ++$numbers{ $app->{id} },
         environment => $o{environment} // 'production', status => 'prepare', trigger_kind => 'api',
         commit_ref => $o{ref} // '', snapshot => $o{snapshot} // snapshot($app->{slug}, $app->{kind}, %o),
         created_at => $now);
