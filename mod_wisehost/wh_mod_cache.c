@@ -1,6 +1,9 @@
 /* See wh_mod_cache.h. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <apr_atomic.h>
 #include <apr_thread_mutex.h>
@@ -10,8 +13,12 @@
 #include "mod_wisehost/wh_mod_lru.h"
 
 #define SHARDS 16
-#define CHAINS 512 /* a shard: 2 MiB of 4 KiB files fill it once */
+#define CHAINS 1024 /* a shard */
 #define NAME_LEN 64
+#define MAP_MIN 1024 /* smaller ones are not worth a mapping */
+/* What a mapping counts in steps of: 256 MiB are 32768 of them at most, half of what the kernel
+ * gives a process (vm.max_map_count). */
+#define MAP_WEIGHT 8192
 
 struct wh_mod_content_t {
     wh_mod_lru_t link; /* first member */
@@ -20,7 +27,8 @@ struct wh_mod_content_t {
     apr_uint32_t refs;  /* atomic; the cache holds one */
     apr_uint32_t asked; /* since it was last looked at for removal; written under the lock */
     apr_size_t size;
-    char data[];
+    int mapped;
+    char *data; /* mapped, or the bytes behind this */
 };
 
 typedef struct shard_t {
@@ -59,7 +67,12 @@ static wh_mod_content_t **chain_of(shard_t *shard, apr_uint32_t hash)
 
 static apr_size_t weight(const wh_mod_content_t *content)
 {
-    return sizeof(*content) + content->size;
+    apr_size_t bytes = content->size;
+
+    if (content->mapped) {
+        bytes = (bytes + MAP_WEIGHT - 1) / MAP_WEIGHT * MAP_WEIGHT;
+    }
+    return sizeof(*content) + bytes;
 }
 
 static wh_mod_content_t *content_of(wh_mod_lru_t *node)
@@ -142,26 +155,65 @@ int wh_mod_cache_wants(apr_off_t size)
            (apr_size_t)size + sizeof(wh_mod_content_t) <= cache->max;
 }
 
-wh_mod_content_t *wh_mod_content_make(apr_size_t size)
+static int read_all(int fd, char *buf, apr_size_t size)
 {
-    wh_mod_content_t *content = malloc(sizeof(*content) + size);
+    apr_size_t got = 0;
+
+    while (got < size) {
+        ssize_t n = read(fd, buf + got, size - got);
+
+        if (n <= 0 && (n == 0 || errno != EINTR)) {
+            return 0;
+        }
+        got += n > 0 ? (apr_size_t)n : 0;
+    }
+    return 1;
+}
+
+static wh_mod_content_t *content_alloc(apr_size_t size, apr_size_t behind)
+{
+    wh_mod_content_t *content = malloc(sizeof(*content) + behind);
 
     if (content != NULL) {
         memset(content, 0, sizeof(*content));
         content->size = size;
+        content->data = (char *)(content + 1);
         apr_atomic_set32(&content->refs, 1);
     }
     return content;
 }
 
-char *wh_mod_content_data(wh_mod_content_t *content)
+wh_mod_content_t *wh_mod_content_make(int fd, apr_size_t size, int map)
 {
-    return content->data;
+    wh_mod_content_t *content;
+    void *at = MAP_FAILED;
+
+    if (map && size >= MAP_MIN) {
+        at = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    }
+    content = content_alloc(size, at == MAP_FAILED ? size : 0);
+    if (content == NULL) {
+        if (at != MAP_FAILED) {
+            (void)munmap(at, size);
+        }
+        return NULL;
+    }
+    if (at != MAP_FAILED) {
+        content->mapped = 1;
+        content->data = at;
+    } else if (!read_all(fd, content->data, size)) {
+        free(content);
+        return NULL;
+    }
+    return content;
 }
 
 void wh_mod_content_release(wh_mod_content_t *content)
 {
     if (apr_atomic_dec32(&content->refs) == 0) {
+        if (content->mapped) {
+            (void)munmap(content->data, content->size);
+        }
         free(content);
     }
 }

@@ -139,9 +139,10 @@ apr_status_t wh_mod_release_get(request_rec *r, const char *release_id,
  * object_missing, object_corrupt (503). */
 apr_status_t wh_mod_release_open(request_rec *r, const char *sha256, apr_off_t size,
                                  apr_file_t **f, wh_err_t *err) WH_MUST_CHECK;
-/* Reads all size bytes of an object into buf. Codes as above. */
-apr_status_t wh_mod_release_read(const char *sha256, apr_off_t size, char *buf,
-                                 wh_err_t *err) WH_MUST_CHECK;
+/* All of an object for the cache (wh_mod_cache.h), with one reference. Codes as above. */
+struct wh_mod_content_t;
+apr_status_t wh_mod_release_content(const char *sha256, apr_off_t size, int map,
+                                    struct wh_mod_content_t **out, wh_err_t *err) WH_MUST_CHECK;
 
 /* ---- content types: wh_mod_type.c ----------------------------------------------------------- */
 

@@ -457,24 +457,18 @@ static int open_object(const char *sha256, apr_off_t size, wh_err_t *err)
     return fd;
 }
 
-apr_status_t wh_mod_release_read(const char *sha256, apr_off_t size, char *buf, wh_err_t *err)
+apr_status_t wh_mod_release_content(const char *sha256, apr_off_t size, int map,
+                                    wh_mod_content_t **out, wh_err_t *err)
 {
     int fd = open_object(sha256, size, err);
-    apr_size_t got = 0;
 
+    *out = NULL;
     if (fd < 0) {
         return APR_EGENERAL;
     }
-    while (got < (apr_size_t)size) {
-        ssize_t n = read(fd, buf + got, (apr_size_t)size - got);
-
-        if (n <= 0 && (n == 0 || errno != EINTR)) {
-            break;
-        }
-        got += n > 0 ? (apr_size_t)n : 0;
-    }
+    *out = wh_mod_content_make(fd, (apr_size_t)size, map);
     close(fd);
-    if (got != (apr_size_t)size) {
+    if (*out == NULL) {
         return wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "object_corrupt",
                           "Object %s cannot be read.", sha256);
     }

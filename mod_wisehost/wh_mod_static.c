@@ -92,16 +92,14 @@ static int fail(request_rec *r, const char *tag, const wh_mod_req_t *req, const 
 static apr_status_t small_bucket(request_rec *r, const rep_t *rep, apr_bucket **out, wh_err_t *err)
 {
     wh_mod_content_t *content = wh_mod_cache_find(rep->sha256);
+    const core_dir_config *core;
     apr_status_t rv;
 
     if (content == NULL) {
-        content = wh_mod_content_make((apr_size_t)rep->size);
-        if (content == NULL) {
-            return wh_err_set(err, HTTP_SERVICE_UNAVAILABLE, "out_of_memory", "No memory");
-        }
-        rv = wh_mod_release_read(rep->sha256, rep->size, wh_mod_content_data(content), err);
-        if (rv != APR_SUCCESS) {
-            wh_mod_content_release(content);
+        core = ap_get_core_module_config(r->per_dir_config);
+        rv = wh_mod_release_content(rep->sha256, rep->size, core->enable_mmap != ENABLE_MMAP_OFF,
+                                    &content, err);
+        if (rv != APR_SUCCESS || content == NULL) {
             return rv;
         }
         wh_mod_cache_keep(rep->sha256, content);
