@@ -25,7 +25,7 @@ proxy(three => [ up('a', 2), up('b'), up('c') ]);
 proxy(one => [ up('a') ]);
 proxy(sticky => [ map { up($_) } qw(a b c) ], flags => ['sticky']);
 $h->start;
-$h->allow_log(qr/AH0\d+:.*(?:failed to make connection|attempt to connect|Error reading from remote|error reading status line)/, qr/WH0162/);
+$h->allow_log(qr/AH0\d+:.*(?:failed to make connection|attempt to connect|Error reading from remote|error reading status line|pass request body failed)/, qr/WH0162/);
 
 # ---- weights ----
 my %count;
