@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_log.h"
+#include "whdb/wh_db_app.h"
 #include "whdb/wh_db_domain.h"
 #include "wh-scheduler/routes.h"
 
@@ -43,6 +44,10 @@ static apr_status_t write_found(wh_core_t *core, apr_pool_t *p, const wh_domain_
         rv = take_from(core, p, d->host, rival, d->updated_at, loser, err);
     }
     rv = rv == APR_SUCCESS ? wh_db_domain_found(core->dbc, p, d, from, err) : rv;
+    if (rv == APR_SUCCESS && d->status != from) {
+        /* It is published below; should that fail, the next look makes it good. */
+        rv = wh_db_app_republish(core->dbc, p, d->app_id, err);
+    }
     rv = rv == APR_SUCCESS ? wh_dbc_commit(core->dbc, err) : rv;
     if (rv != APR_SUCCESS) {
         wh_dbc_rollback(core->dbc);

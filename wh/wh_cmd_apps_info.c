@@ -40,15 +40,28 @@ static void line_say(wh_cli_t *cli, const json_t *app, const char *title, const 
         wh_cli_out("  %-13s %s\n", title, value);
 }
 
+/* What else belongs to the app; a server that cannot tell costs these lines only. */
+static void others_say(wh_cli_t *cli, const char *path, const char *what, const char *const m[2])
+{
+    wh_cli_reply_t reply;
+    json_t *one;
+    size_t i;
+    wh_cli_http_try(cli, "GET", apr_pstrcat(cli->p, path, "/", what, NULL), NULL, NULL, &reply);
+    if (reply.status != 200)
+        return;
+    json_array_foreach(json_object_get(reply.body, "items"), i, one)
+        wh_cli_out("  %-13s %s (%s)\n", i == 0 ? what : "", wh_cli_get(cli, one, m[0]),
+                   wh_cli_get(cli, one, m[1]));
+}
+
 static int run(wh_cli_t *cli)
 {
     wh_cli_reply_t reply;
     const char *app = wh_cli_opts_app(cli);
     if (app == NULL)
         return WH_EXIT_USAGE;
-    int rc = wh_cli_http(cli, "GET",
-                         apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app), NULL), NULL,
-                         NULL, &reply);
+    const char *path = apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app), NULL);
+    int rc = wh_cli_http(cli, "GET", path, NULL, NULL, &reply);
     if (rc != 0)
         return rc;
     if (cli->json) {
@@ -69,6 +82,8 @@ static int run(wh_cli_t *cli)
     json_t *url;
     json_array_foreach(json_object_get(reply.body, "urls"), i, url) if (json_is_string(url))
         wh_cli_out("  %-13s %s\n", i == 0 ? "urls" : "", wh_cli_clean(cli, json_string_value(url)));
+    others_say(cli, path, "domains", (const char *const[]){"host", "status"});
+    others_say(cli, path, "environments", (const char *const[]){"name", "pattern"});
     return WH_EXIT_OK;
 }
 

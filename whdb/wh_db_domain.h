@@ -51,8 +51,8 @@ typedef struct wh_db_withdrawn_t {
     int held;    /* another app answers for it: it stays in the table */
 } wh_db_withdrawn_t;
 
-/* Hosts that this app is not to answer for: not active, or the app is deleted; array of
- * wh_db_withdrawn_t. */
+/* Hosts that this app is not to answer for: not active, nothing to show (the environment was never
+ * deployed), or the app is deleted; array of wh_db_withdrawn_t. */
 apr_status_t wh_db_domain_withdrawn(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                     apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 /* Drops a removed row that was let go. */

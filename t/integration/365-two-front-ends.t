@@ -64,7 +64,7 @@ my $server = $one->dir . '/server';
 is(system('gcc', '-static', '-O2', '-pthread', '-o', $server, "$src/examples/hello-container/server.c"), 0, 'the example server is built');
 my %files = (server => WH::Stack::slurp($server), Dockerfile => WH::Stack::slurp("$src/examples/hello-container/Dockerfile"));
 my %repo = (site => $one->app('site', { 'index.html' => "<p>none\n" }), box => $one->repo('box'));
-my $made = $two->api(POST => '/v1/apps', { slug => 'box', kind => 'container',
+my $made = $two->api(POST => '/v1/apps', { slug => 'box', kind => 'container', serve => { grace_seconds => 10 },
     repository => { url => $repo{box}->path, branch => 'main' }, run => { port => 8080 } });
 is($made->{status}, 201, 'an app is made through the second front end') or diag($made->{body});
 my $n = 0;

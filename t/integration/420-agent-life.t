@@ -65,7 +65,8 @@ my $serve = qq(/bin/busybox mkdir -p /www; echo WORD > /www/index.html\ntrap "ex
 
 sub serve_word { my $w = shift; return $serve =~ s/WORD/$w/r }
 commit('', serve_word('alder'));
-is($stack->api(POST => '/v1/apps', { slug => $slug, kind => 'container', repository => { url => $repo->path, branch => 'main' } })->{status}, 201, 'an app');
+is($stack->api(POST => '/v1/apps', { slug => $slug, kind => 'container', serve => { grace_seconds => 10 },
+    repository => { url => $repo->path, branch => 'main' } })->{status}, 201, 'an app');
 my $first = $stack->deploy($slug, {}, 60);
 is($first->{conclusion}, 'succeeded', 'runs') or diag explain [ $first, $stack->log_lines($first->{id}) ];
 my $is = sub { $stack->get($slug)->{body} };

@@ -26,7 +26,8 @@ sub app {
     $repo->write_file('busybox', $box, 0755);
     $repo->commit({ busybox => $box, 'run.sh' => $script,
         Dockerfile => qq(FROM scratch\nCOPY busybox /bin/busybox\nCOPY run.sh /run.sh\nCMD ["/bin/busybox", "sh", "/run.sh"]\n) });
-    is($stack->api(POST => '/v1/apps', { slug => $slug, kind => 'container', repository => { url => $repo->path, branch => 'main' } })->{status}, 201, "app $slug");
+    is($stack->api(POST => '/v1/apps', { slug => $slug, kind => 'container', serve => { grace_seconds => 10 },
+    repository => { url => $repo->path, branch => 'main' } })->{status}, 201, "app $slug");
     my $done = $stack->deploy($slug, {}, 60);
     is($done->{conclusion}, 'succeeded', "$slug runs") or diag explain [ $done, $stack->log_lines($done->{id}) ];
     return;

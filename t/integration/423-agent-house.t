@@ -36,7 +36,8 @@ my $commit = sub { my ($a, @steps) = @_;
     $repo->write_file('busybox', WH::Stack::slurp('/bin/busybox'), 0755);
     $repo->commit({ busybox => WH::Stack::slurp('/bin/busybox'), a => $a, Dockerfile => dockerfile(@steps) }) };
 $commit->("first\n", 'RUN ["/bin/busybox", "true"]', 'COPY nothing /d');
-is($stack->api(POST => '/v1/apps', { slug => 'house', kind => 'container', repository => { url => $repo->path, branch => 'main' } })->{status}, 201, 'an app');
+is($stack->api(POST => '/v1/apps', { slug => 'house', kind => 'container', serve => { grace_seconds => 10 },
+    repository => { url => $repo->path, branch => 'main' } })->{status}, 201, 'an app');
 
 is($stack->deploy('house', {}, 90)->{cause}{code}, 'build_failed', 'a first one, for which the agent makes the image of its hold');
 my $before = images();
@@ -69,7 +70,8 @@ $id = $stack->api(POST => '/v1/apps/house/deployments', {})->{json}{id};
 wait_for { join("\n", $stack->log_lines($id)) =~ /"sleep"/ } 60, 'the long step';
 my $page = $stack->repo('page');
 my $b    = '/bin/busybox';
-is($stack->api(POST => '/v1/apps', { slug => 'page', kind => 'container', repository => { url => $page->path, branch => 'main' } })->{status}, 201, 'another app');
+is($stack->api(POST => '/v1/apps', { slug => 'page', kind => 'container', serve => { grace_seconds => 10 },
+    repository => { url => $page->path, branch => 'main' } })->{status}, 201, 'another app');
 for my $n (1 .. 3) {
     $page->write_file('busybox', WH::Stack::slurp($b), 0755);
     $page->commit({ busybox => WH::Stack::slurp($b), a => "page $n\n",

@@ -32,7 +32,7 @@ my $commit = sub {
 };
 # git keeps the mode of a file that is there already.
 $commit->();
-my $app = $stack->api(POST => '/v1/apps', { slug => $slug, kind => 'container',
+my $app = $stack->api(POST => '/v1/apps', { slug => $slug, kind => 'container', serve => { grace_seconds => 10 },
     repository => { url => $repo->path, branch => 'main' }, run => { port => 8080 } });
 is($app->{status}, 201, 'a container app is made') or diag($app->{body});
 

@@ -21,7 +21,7 @@ is(system('gcc', '-static', '-O2', '-pthread', '-o', $server, "$src/examples/hel
 my $repo = $stack->repo('box');
 $repo->write_file('server', WH::Stack::slurp($server), 0755);
 $repo->commit({ server => WH::Stack::slurp($server), Dockerfile => WH::Stack::slurp("$src/examples/hello-container/Dockerfile"), 'index.html' => "<p>birch\n" });
-is($stack->api(POST => '/v1/apps', { slug => 'box', kind => 'container', repository => { url => $repo->path, branch => 'main' },
+is($stack->api(POST => '/v1/apps', { slug => 'box', kind => 'container', serve => { grace_seconds => 10 }, repository => { url => $repo->path, branch => 'main' },
     run => { port => 8080 } })->{status}, 201, 'a container app');
 my $first = $stack->deploy('box', {}, 90);
 is($first->{conclusion}, 'succeeded', 'is live') or diag explain $first;

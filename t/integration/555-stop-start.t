@@ -25,7 +25,8 @@ $repo->commit({ busybox => $box,
     'run.sh' => "$b mkdir -p /tmp/www; echo alder > /tmp/www/index.html\ntrap 'exit 0' TERM\n"
         . "$b httpd -p \$PORT -h /tmp/www\nwhile :; do $b sleep 0.2; done\n",
     Dockerfile => qq(FROM scratch\nCOPY busybox $b\nCOPY run.sh /run.sh\nCMD ["$b", "sh", "/run.sh"]\n) });
-is($stack->api(POST => '/v1/apps', { slug => 'shop', kind => 'container', repository => { url => $repo->path, branch => 'main' } })->{status}, 201, 'an app');
+is($stack->api(POST => '/v1/apps', { slug => 'shop', kind => 'container', serve => { grace_seconds => 10 },
+    repository => { url => $repo->path, branch => 'main' } })->{status}, 201, 'an app');
 my $done = $stack->deploy('shop', {}, 90);
 is($done->{conclusion}, 'succeeded', 'is live') or diag explain $done;
 

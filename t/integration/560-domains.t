@@ -26,6 +26,8 @@ sub ask { my ($app, $host, %more) = @_; return $stack->api(POST => "/v1/apps/$ap
 sub domain { my ($app, $host) = @_; return $stack->api(GET => "/v1/apps/$app/domains/$host")->{json} }
 sub verify { my ($app, $host) = @_; return $stack->api(POST => "/v1/apps/$app/domains/$host/verify", {}) }
 sub visit { my ($host, $path, %o) = @_; return $stack->request(host => $host, path => $path // '/', %o) }
+# What a name answers with, once it is as wanted: the table follows the database by a few milliseconds.
+sub shows { my ($host, $body) = @_; try_for { visit($host)->{body} eq $body } 5; return visit($host)->{body} }
 sub looked { my ($app, $host) = @_; return try_for { domain($app, $host)->{checked_at} } 10 }
 
 # Looks again until it is as wanted: a look is asked for at most every five seconds.
@@ -56,7 +58,7 @@ becomes('shop', 'www.shop.test', 'pending');
 like(domain('shop', 'www.shop.test')->{reason}, qr/^DNS: \S/, 'a name server in trouble is said');
 $dns->set('_wisehost.www.shop.test', TXT => [ 'other', $d->{proof}{dns}{value} ]);
 ok(becomes('shop', 'www.shop.test', 'active'), 'F222 the record proves it') or diag explain domain('shop', 'www.shop.test');
-is(visit('www.shop.test')->{body}, "shop\n", 'F238 and the domain shows the app, without a reload');
+is(shows('www.shop.test', "shop\n"), "shop\n", 'F238 and the domain shows the app, without a reload');
 is($stack->api(GET => '/v1/apps/shop')->{json}{urls}[0], 'http://www.shop.test:' . $stack->port . '/', 'it is the first of its URLs');
 
 # ---- the file ---------------------------------------------------------------------------------------
@@ -66,7 +68,7 @@ is(visit('file.shop.test', '/.well-known/wisehost/' . $file->{proof}{http}{url} 
     'httpd answers with the proof on a name that only comes here');
 ok(try_for(sub { domain('shop', 'file.shop.test')->{status} eq 'active' }, 10), 'and that proves it, without a record')
     or diag explain domain('shop', 'file.shop.test');
-is(visit('file.shop.test')->{body}, "shop\n", 'it is served');
+is(shows('file.shop.test', "shop\n"), "shop\n", 'it is served');
 is(visit('file.shop.test', "/.well-known/wisehost/$_")->{status}, 404, 'no proof for nobody') for 'x', 'z' x 26, '../x';
 unlike(visit('127.0.0.1', '/.well-known/wisehost/' . $file->{proof}{http}{url} =~ s{.*/}{}r)->{body}, qr/^[0-9a-f]{40}$/, 'a name that the administrator gave to a site proves nothing');
 
@@ -81,7 +83,8 @@ is($stack->wh('domains', 'remove', 'shop', 'cli.shop.test')->{rc}, 0, 'wh domain
 is($stack->wh('environments', 'set', 'shop', 'staging', 'release/*', '--position', 2)->{rc}, 0, 'wh environments set');
 like($stack->wh('environments', 'shop')->{out}, qr{^staging +release/\* +2 }m, 'wh environments lists them');
 is($stack->wh('environments', 'unset', 'shop', 'staging')->{rc}, 0, 'wh environments unset');
-like($stack->wh('apps', 'info', 'shop')->{out}, qr{urls +http://file\.shop\.test:}, 'wh apps info shows domains first');
+like($stack->wh('apps', 'info', 'shop')->{out}, qr{urls +http://file\.shop\.test:.*domains +file\.shop\.test \(active\)}s,
+    'wh apps info shows domains first');
 
 # ---- two who want it --------------------------------------------------------------------------------
 $dns->set('www.shop.test', A => ['127.0.0.1']);
@@ -95,7 +98,11 @@ like(domain('rival', 'www.shop.test')->{reason}, qr/still there/, 'XL4 nor by a 
 is(visit('www.shop.test')->{body}, "shop\n", 'it stays whose it was');
 $dns->set('_wisehost.www.shop.test', TXT => [ $theirs->{proof}{dns}{value} ]);
 ok(becomes('rival', 'www.shop.test', 'active'), 'XL4 with the other\'s gone it is taken over') or diag explain domain('rival', 'www.shop.test');
-is(visit('www.shop.test')->{body}, "rival\n", 'and shows the other app');
+is(shows('www.shop.test', "rival\n"), "rival\n", 'and shows the other app');
+$stack->api(PATCH => '/v1/apps/rival/domains/www.shop.test', { environment => 'staging' });
+ok(try_for(sub { visit('www.shop.test')->{body} ne "rival\n" }, 5), 'an environment that was never deployed shows nothing');
+$stack->api(PATCH => '/v1/apps/rival/domains/www.shop.test', { environment => undef });
+is(shows('www.shop.test', "rival\n"), "rival\n", 'null is production again');
 is(domain('shop', 'www.shop.test')->{status}, 'disabled', 'the first one has lost it');
 is($stack->db->value("SELECT COUNT(*) FROM domains WHERE host = 'www.shop.test' AND status = 'active'"), 1, 'one app has it');
 $stack->allow_log(qr/WH0497/);
@@ -104,6 +111,7 @@ $stack->allow_log(qr/WH0497/);
 $dns->set('old.shop.test', A => ['127.0.0.1']);
 ask('shop', 'old.shop.test', redirect_to => 'http://file.shop.test', redirect_code => 302);
 ok(try_for(sub { domain('shop', 'old.shop.test')->{status} eq 'active' }, 10), 'a domain that leads elsewhere');
+try_for { visit('old.shop.test')->{status} == 302 } 5;
 for my $case ([ '/a/b?x=1&y=%2F', '/a/b?x=1&y=%2F' ], [ '/', '/' ], [ '//evil.test/x', '//evil.test/x' ], [ '/%0d%0aX:y', '/%0d%0aX:y' ],
     [ '/a%20b/%C3%A4', '/a%20b/%C3%A4' ]) {
     $got = visit('old.shop.test', $case->[0]);

@@ -19,7 +19,7 @@ my $box = $stack->repo('box');
 $box->write_file('server', WH::Stack::slurp($server), 0755);
 $box->commit({ server => WH::Stack::slurp($server), 'index.html' => "container first\n",
     Dockerfile => WH::Stack::slurp("$WH::Stack::src/examples/hello-container/Dockerfile") });
-is($stack->api(POST => '/v1/apps', { slug => 'box', kind => 'container',
+is($stack->api(POST => '/v1/apps', { slug => 'box', kind => 'container', serve => { grace_seconds => 10 },
     repository => { url => $box->path, branch => 'main' } })->{status}, 201, 'a container app is made');
 is($stack->deploy('box', {}, 90)->{conclusion}, 'succeeded', 'and live');
 my $before = $stack->db->dump_all(qw(apps deployments names));

@@ -95,12 +95,34 @@ static void test_none(void **state)
     assert_all(bad, WH_ARRAY_LEN(bad), WH_ADDRESS_BAD);
 }
 
+static void test_private(void **state)
+{
+    static const char *const own[] = {"10.0.0.1",     "172.16.0.1",      "172.31.255.255",
+                                      "192.168.1.1",  "100.64.0.1",      "100.127.255.255",
+                                      "fc00::1",      "fdff::1",         "::ffff:a00:1",
+                                      "64:ff9b::a00:1", "2002:c0a8:101::1"};
+    static const char *const all[] = {"9.255.255.255", "11.0.0.0",   "172.15.0.1", "172.32.0.1",
+                                      "192.167.1.1",   "100.63.0.1", "100.128.0.1", "2001:db8::1",
+                                      "::ffff:801:101", "fe00::1",   "127.0.0.1",   "x"};
+
+    (void)state;
+    for (size_t i = 0; i < WH_ARRAY_LEN(own); i++) {
+        if (!wh_address_private(own[i]))
+            fail_msg("%s", own[i]);
+    }
+    for (size_t i = 0; i < WH_ARRAY_LEN(all); i++) {
+        if (wh_address_private(all[i]))
+            fail_msg("%s", all[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("addresses that another machine may have", test_hosts),
         UNIT("loopback in all its forms", test_loopback),
         UNIT("unspecified, multicast, link-local and reserved ones are refused", test_refused),
+        UNIT("addresses of a network of one's own", test_private),
         UNIT("names are none, nor is what a resolver reads in two ways", test_none),
     };
 

@@ -214,11 +214,30 @@ static void test_module(void **state)
                           "key_weak");
 }
 
+static void test_domain_proof(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_keys_t keys, other;
+    const char *proof;
+
+    wh_keys_derive(root, &keys);
+    other = keys;
+    other.webhook[0] ^= 1;
+    proof = wh_keys_domain_proof(p, &keys, "a.example", "app1");
+    assert_int_equal(strlen(proof), 40);
+    assert_string_equal(wh_keys_domain_proof(p, &keys, "a.example", "app1"), proof);
+    assert_string_not_equal(wh_keys_domain_proof(p, &keys, "b.example", "app1"), proof);
+    assert_string_not_equal(wh_keys_domain_proof(p, &keys, "a.example", "app2"), proof);
+    assert_string_not_equal(wh_keys_domain_proof(p, &keys, "a.exampleapp", "1"), proof);
+    assert_string_not_equal(wh_keys_domain_proof(p, &other, "a.example", "app1"), proof);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("F125 F126 F128 R8 each key has a label of its own", test_labels),
         UNIT("a hook's secret is derived from its id", test_hook_secret),
+        UNIT("a domain's proof is of name and app", test_domain_proof),
         UNIT("F124 the root key is read", test_root),
         UNIT("XO1 short, weak and odd keys are refused, with CRLF too", test_content),
         UNIT("XO1 open permissions, folders, devices and pipes are refused", test_file),

@@ -65,7 +65,7 @@ sub _commits {
 sub _app {
     my ($stack, $slug, $kind, $n, $files) = @_;
     my $repo = $stack->repo($slug);
-    my $app = { slug => $slug, kind => $kind,
+    my $app = { slug => $slug, kind => $kind, serve => { grace_seconds => 10 },
         commits => _commits($repo, $slug, $n, $files,
             $kind eq 'container' ? 'word' : ('index.html', map {"page-$_.html"} 1 .. PAGES)) };
     my $got = $stack->api(POST => '/v1/apps', { slug => $slug, kind => $kind,

@@ -167,7 +167,7 @@ sub app {
     my %app = (id => new_id(), slug => $slug, kind => $kind // 'static');
     my $now = now_us();
     $self->insert('apps', id => $app{id}, slug => $slug, name => $slug, kind => $app{kind},
-        repo_url => 'https://git.example/x.git', repo_branch => 'main', created_at => $now, updated_at => $now);
+        repo_url => 'https://git.example/x.git', repo_branch => 'main', serve_grace_s => 10, created_at => $now, updated_at => $now);
     return \%app;
 }
 

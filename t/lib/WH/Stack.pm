@@ -284,7 +284,8 @@ sub app {
     my ($self, $slug, $files, %members) = @_;
     my $repo = $self->repo($slug, $files);
     my $got = $self->api(POST => '/v1/apps',
-        { slug => $slug, kind => 'static', repository => { url => $repo->path, branch => 'main' }, %members });
+        { slug => $slug, kind => 'static', repository => { url => $repo->path, branch => 'main' },
+            serve => { grace_seconds => 10 }, %members });
     croak "app $slug: $got->{status} $got->{body}" unless $got->{status} == 201;
     return $repo;
 }
