@@ -168,16 +168,16 @@ sub write_release {
 # Both httpds alike: as many threads as connections and to spare, no process started under load, one log line a request.
 sub httpd_common {
     my ($dir, %o) = @_;
-    my $children = $o{children} // 2;
+    my ($children, $threads) = ($o{children} // 2, $o{threads} // 64);
     spew("$dir/mime.types", join '', map {"$TYPE{$_} $_\n"} sort keys %TYPE);
     return <<"CONF" . ($o{log} // 1 ? qq(CustomLog $dir/log/access.log common\n) : '');
 StartServers $children
 ServerLimit $children
-ThreadsPerChild 32
-ThreadLimit 32
-MaxRequestWorkers @{[ 32 * $children ]}
+ThreadsPerChild $threads
+ThreadLimit $threads
+MaxRequestWorkers @{[ $threads * $children ]}
 MinSpareThreads 1
-MaxSpareThreads @{[ 32 * $children ]}
+MaxSpareThreads @{[ $threads * $children ]}
 KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 60

@@ -29,6 +29,7 @@ end
 
 function done(summary, latency)
    local e = summary.errors
-   io.write(string.format("RESULT n=%d us=%d bytes=%d p50=%d p99=%d errors=%d\n", summary.requests, summary.duration, summary.bytes,
-      latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+   io.write(string.format("RESULT n=%d us=%d bytes=%d p50=%d p99=%d errors=%d connect=%d read=%d write=%d status=%d timeout=%d\n",
+      summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99),
+      e.connect + e.read + e.write + e.status + e.timeout, e.connect, e.read, e.write, e.status, e.timeout))
 end

@@ -130,16 +130,18 @@ sub by_callgrind {
 sub callgrind_run {
     my ($start, $n) = @_;
     my $dir = tempdir('wisehost-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-    chmod 01777, $dir;    # it is written by whom the server became
     my $out = "$dir/callgrind.out";
     my $server = $start->('valgrind', '-q', '--tool=callgrind', "--callgrind-out-file=$out");
+    chmod 0777, $dir;    # made by root, written at the end by whom the server became
+    chmod 0666, $out;
     my $conn = { host => '127.0.0.1', port => $server->port };
     for my $i (1 .. $n) {
-        my $want = $small[ $i * 7919 % 400 ];
+        my $want = $small[ $i * 7919 % (@small < 400 ? @small : 400) ];
         my ($status) = Bench::http($conn, 'GET', $want->[1], host => $want->[0]);
         die "$want->[0]$want->[1] answers $status under callgrind\n" if $status != 200;
     }
-    $server->stop;
+    close $conn->{sock};    # it would be waited for
+    $server->{proc}->stop(60);
     my ($total) = WH::Httpd::slurp($out) =~ /^(?:totals|summary): (\d+)/m or die "callgrind wrote nothing\n";
     return $total;
 }
