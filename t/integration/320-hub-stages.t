@@ -81,7 +81,7 @@ is($s->value("SELECT deployment_id FROM names WHERE label = 'shop'"), $many[5]{i
 is($s->value("SELECT previous_id FROM names WHERE label = 'shop'"), $many[0]{id}, 'and remembers the former');
 is($s->value("SELECT state FROM instances WHERE container = 'c-first'"), 'draining', 'F223 the old container drains');
 my ($stop) = $s->sql("SELECT not_before - created_at, worker_id FROM jobs WHERE kind = 'stop'");
-is_deeply($stop, [ 30_000_000, $w->{id} ], 'a stop job for its worker is due after the app's 30 s of grace');
+is_deeply($stop, [ 10_000_000, $w->{id} ], 'a stop job for its worker is due after the grace of the app');
 $s->sql("UPDATE jobs SET not_before = 0 WHERE kind = 'stop'");
 $s->poke;
 my $p = $w->begin;
