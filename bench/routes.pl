@@ -78,34 +78,33 @@ sub anon {
 
 # ---- the whole platform: a committed answer of the API, then httpd's ----
 
-# What an app's names answer is changed by a PATCH: no deployment, no reload. From the API's answer to the first
-# right one of httpd, on connections that are kept.
+# A deployment is promoted to an environment that has no name yet: from the API's answer to the first right one of
+# httpd by the new name, without a reload, on connections that are kept.
 sub live {
     my $stack = WH::Stack->new->start;
     Serve::load_line();
     $stack->app('bench-site', { 'index.html' => "hello\n" });
-    die "the site cannot be deployed\n" if $stack->deploy('bench-site')->{conclusion} ne 'succeeded';
+    my $made = $stack->deploy('bench-site');
+    die "the site cannot be deployed\n" if $made->{conclusion} ne 'succeeded';
     my ($api, $visitor) = map { { host => '127.0.0.1', port => $stack->port } } 1, 2;
-    $api->{headers}{etag} = $stack->api(GET => '/v1/apps/bench-site')->{headers}{etag};
-    my @ms = map { change($stack, $api, $visitor, $_ % 2) } 1 .. $LIVE;
-    samples('route_live', 'ms', @ms);
-    value('route_live_p50', median(@ms), 'ms');
-    value('route_live_p99', percentile(0.99, @ms), 'ms');
+    my @ms = map { promote($stack, $api, $visitor, $made->{id}, "e$_") } 1 .. $LIVE;
+    samples('name_live', 'ms', @ms);
+    value('name_live_p50', median(@ms), 'ms');
+    value('name_live_p99', percentile(0.99, @ms), 'ms');
     $stack->stop;
     return;
 }
 
-sub change {
-    my ($stack, $api, $visitor, $maintenance) = @_;
-    my $word = $maintenance ? 'true' : 'false';
-    my ($status, $said) = Bench::http($api, 'PATCH', '/v1/apps/bench-site', body => qq({"serve":{"maintenance":$word}}),
-        headers => { Authorization => 'Bearer ' . $stack->{token}, 'Content-Type' => 'application/json',
-            'If-Match' => $api->{headers}{etag} });
-    die "PATCH: $status $said\n" if $status != 200;
-    my ($began, $seen) = (time);
-    until (($seen // 0) == ($maintenance ? 503 : 200)) {
-        die "after 10 s the name still answers $seen\n" if time > $began + 10;
-        ($seen) = Bench::http($visitor, 'GET', '/', host => 'bench-site.localhost:' . $stack->port);
+sub promote {
+    my ($stack, $api, $visitor, $id, $environment) = @_;
+    my ($status, $said) = Bench::http($api, 'POST', "/v1/deployments/$id/promote", body => qq({"environment":"$environment"}),
+        headers => { Authorization => 'Bearer ' . $stack->{token}, 'Content-Type' => 'application/json' });
+    my $began = time;
+    my ($host) = $said =~ m{"url":\s*"http://([^"/]+)} or die "promote: $status $said\n";
+    my ($seen, $body) = (0, '');
+    until ($seen == 200 && $body eq "hello\n") {
+        die "after 10 s $host still answers $seen\n" if time > $began + 10;
+        ($seen, $body) = Bench::http($visitor, 'GET', '/', host => $host);
     }
     my $ms = (time - $began) * 1000;
     sleep 0.02;
