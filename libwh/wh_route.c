@@ -315,3 +315,21 @@ apr_status_t wh_route_decode(apr_pool_t *p, const char *key, const void *buf, si
     *rec = out;
     return APR_SUCCESS;
 }
+
+void wh_route_table_encode(const wh_route_table_t *table, unsigned char out[WH_ROUTE_TABLE_BYTES])
+{
+    put(out, table->count, 8);
+    put(out + 8, table->generation, 8);
+    put(out + 16, wh_route_crc32c(0, out, 16), 4);
+}
+
+int wh_route_table_decode(const void *buf, size_t n, wh_route_table_t *out)
+{
+    const unsigned char *in = buf;
+
+    if (n != WH_ROUTE_TABLE_BYTES || get(in + 16, 4) != wh_route_crc32c(0, in, 16))
+        return 0;
+    out->count = get(in, 8);
+    out->generation = get(in + 8, 8);
+    return 1;
+}

@@ -18,6 +18,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_counters.h \
 	mod_wisehost/wh_mod_data.h \
 	mod_wisehost/wh_mod_db.c \
+	mod_wisehost/wh_mod_dump.c \
 	mod_wisehost/wh_mod_domain.c \
 	mod_wisehost/wh_mod_forward.c \
 	mod_wisehost/wh_mod_hold.c \
@@ -30,6 +31,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_release.c \
 	mod_wisehost/wh_mod_route.c \
 	mod_wisehost/wh_mod_static.c \
+	mod_wisehost/wh_mod_status.c \
 	mod_wisehost/wh_mod_type.c \
 	mod_wisehost/wh_mod_target.c \
 	mod_wisehost/wh_mod_upstream.c

@@ -51,6 +51,9 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 
 static void test_config(apr_pool_t *pconf, server_rec *s)
 {
+    if (ap_exists_config_define("DUMP_WISEHOST")) {
+        wh_mod_dump(pconf, s);
+    }
     wh_mod_check_daemons(pconf, s);
 }
 
@@ -183,6 +186,7 @@ static void register_hooks(apr_pool_t *p)
     static const char *const before_dir[] = {"mod_dir.c", NULL};
 
     wh_mod_access_register(p);
+    wh_mod_status_register();
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(wh_mod_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(test_config, NULL, NULL, APR_HOOK_MIDDLE);

@@ -10,6 +10,7 @@
 
 #include "mod_wisehost/mod_wisehost.h"
 #include "mod_wisehost/wh_mod_cache.h"
+#include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_lru.h"
 
 #define SHARDS 16
@@ -228,6 +229,8 @@ static void unchain(shard_t *shard, wh_mod_content_t *content)
     *at = content->chain;
     wh_mod_lru_remove(&content->link);
     shard->bytes -= weight(content);
+    wh_mod_count_by(WH_COUNT_CACHE_ENTRIES, -1);
+    wh_mod_count_by(WH_COUNT_CACHE_BYTES, -(apr_int64_t)weight(content));
 }
 
 /* Holding the lock: makes room for `more` bytes. What goes is chained to *dead. */
@@ -269,6 +272,8 @@ void wh_mod_cache_keep(const char *sha256, wh_mod_content_t *content)
         *chain = content;
         wh_mod_lru_push(&shard->order, &content->link);
         shard->bytes += weight(content);
+        wh_mod_count(WH_COUNT_CACHE_ENTRIES);
+        wh_mod_count_by(WH_COUNT_CACHE_BYTES, (apr_int64_t)weight(content));
     }
     apr_thread_mutex_unlock(shard->lock);
     while (dead != NULL) {

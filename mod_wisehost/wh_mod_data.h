@@ -60,6 +60,31 @@ wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_r
 wh_mod_route_rc_e wh_mod_route_find_in(request_rec *r, apr_pool_t *p, apr_time_t now,
                                        const char *name, const wh_route_t **out);
 
+/* What is known of the table without looking at a name. */
+typedef struct wh_mod_table_t {
+    const char *path; /* of the directory; NULL = there is none */
+    apr_uint64_t names;
+    apr_uint64_t generation;
+    apr_time_t written; /* 0 = unknown */
+} wh_mod_table_t;
+
+/* Of the table in force in this child; texts in r->pool. */
+void wh_mod_route_info(request_rec *r, wh_mod_table_t *out);
+
+typedef void wh_mod_route_fn(void *baton, const char *name, const wh_route_t *route);
+/* Calls fn for every name of the table at <state_dir>/routes, route NULL for a record that cannot
+ * be read; names and routes are gone when it returns. For configtest: opens a table of its own, and
+ * makes no file. NULL, or what is wrong. */
+const char *wh_mod_route_walk(apr_pool_t *p, const server_rec *s, wh_mod_route_fn *fn, void *baton,
+                              wh_mod_table_t *out);
+
+/* ---- figures, dump: wh_mod_status.c, wh_mod_dump.c ------------------------------------------- */
+
+/* The section of server-status. Call in register_hooks. */
+void wh_mod_status_register(void);
+/* Prints the route table and what virtual hosts say, for "-t -D DUMP_WISEHOST". test_config. */
+void wh_mod_dump(apr_pool_t *p, const server_rec *main_server);
+
 /* ---- hooks of the data plane: wh_mod_host.c ------------------------------------------------ */
 
 int wh_mod_host_post_read(request_rec *r);
@@ -133,8 +158,8 @@ typedef struct wh_mod_release_t {
 
 /* From the child's cache; borrowed until r->pool ends. Codes: release_missing, manifest_corrupt …
  * (503). */
-apr_status_t wh_mod_release_get(request_rec *r, const char *release_id,
-                                wh_mod_release_t **out, wh_err_t *err) WH_MUST_CHECK;
+apr_status_t wh_mod_release_get(request_rec *r, const char *release_id, wh_mod_release_t **out,
+                                wh_err_t *err) WH_MUST_CHECK;
 /* Opens an object, read-only, for the life of r->pool; *f is made for a file bucket. Codes:
  * object_missing, object_corrupt (503). */
 apr_status_t wh_mod_release_open(request_rec *r, const char *sha256, apr_off_t size,

@@ -5,6 +5,7 @@
  * for one server are unknown in another: so exactly one server_rec is asked, the one found here.
  */
 #include "mod_wisehost/mod_wisehost.h"
+#include "mod_wisehost/wh_mod_counters.h"
 
 #include <apu.h>
 #include <apr_optional.h>
@@ -189,11 +190,13 @@ apr_status_t wh_mod_dbc(request_rec *r, wh_dbc_t **out, wh_err_t *err)
     if (rv != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0113: no database connection: %s",
                       err != NULL ? err->text : "");
+        wh_mod_count(WH_COUNT_DB_GONE);
         return rv;
     }
     if (err != NULL) {
         wh_err_clear(err);
     }
+    wh_mod_count(WH_COUNT_DB_BORROWED);
     *out = lent->dbc;
     return APR_SUCCESS;
 }

@@ -9,6 +9,7 @@
 
 #include <ap_mpm.h>
 
+#include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_proxy.h"
 
 #define WH_HOLD_LOOK_US (25 * 1000)
@@ -86,8 +87,12 @@ wh_hold_e wh_mod_hold(request_rec *r, wh_mod_req_t *req, apr_time_t until)
     }
     if (apr_atomic_inc32(&waiting) >= most) {
         what = WH_HOLD_FULL;
+        wh_mod_count(WH_COUNT_HOLDS_REFUSED);
     } else {
+        wh_mod_count(WH_COUNT_HOLDS);
+        wh_mod_count(WH_COUNT_HELD);
         what = wait_for_change(r, req, until);
+        wh_mod_count_by(WH_COUNT_HELD, -1);
     }
     (void)apr_atomic_dec32(&waiting);
     return what;

@@ -12,6 +12,7 @@
 #include <util_cookies.h>
 
 #include "libwh/wh_sign.h"
+#include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_proxy.h"
 
 #define WH_PROXY_COOKIE "__wh-up"
@@ -355,6 +356,7 @@ static int try_route(request_rec *r, wh_mod_req_t *req, wh_trip_t *trip)
             break;
         }
         trip->retries++;
+        wh_mod_count(WH_COUNT_RETRIES);
     }
     return rc;
 }

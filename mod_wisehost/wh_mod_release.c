@@ -18,6 +18,7 @@
 #include <apr_thread_mutex.h>
 
 #include "mod_wisehost/wh_mod_cache.h"
+#include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_data.h"
 #include "mod_wisehost/wh_mod_lru.h"
 
@@ -148,6 +149,7 @@ static void trim(wh_shard_t *shard, wh_release_t **dead)
         wh_release_t *rel = entry_of(shard->lru.prev);
 
         unchain(shard, rel);
+        wh_mod_count_by(WH_COUNT_RELEASES, -1);
         if (rel->users == 0) {
             rel->chain = *dead;
             *dead = rel;
@@ -352,6 +354,8 @@ static wh_release_t *keep(wh_shard_t *shard, wh_release_t *fresh)
         *chain = rel;
         wh_mod_lru_push(&shard->lru, &rel->link);
         shard->bytes += rel->bytes;
+        wh_mod_count(WH_COUNT_RELEASE_LOADS);
+        wh_mod_count(WH_COUNT_RELEASES);
         trim(shard, &dead);
     } else {
         fresh->chain = NULL;

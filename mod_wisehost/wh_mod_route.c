@@ -356,6 +356,107 @@ wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_r
     return found;
 }
 
+/* ---- for people -------------------------------------------------------------------------------
+ */
+
+static void table_info(apr_pool_t *p, const char *link, const wh_table_t *t, MDB_txn *txn,
+                       wh_mod_table_t *out)
+{
+    char path[2 * WH_ROUTE_LINK_MAX];
+    MDB_val key = {.mv_size = WH_ROUTE_TABLE_KEY_LEN};
+    MDB_val val;
+    wh_route_table_t table = {0};
+    struct stat st;
+    int fd = -1;
+
+    key.mv_data = apr_pstrmemdup(p, WH_ROUTE_TABLE_KEY, WH_ROUTE_TABLE_KEY_LEN);
+    if (mdb_get(txn, t->dbi, &key, &val) == 0) {
+        (void)wh_route_table_decode(val.mv_data, val.mv_size, &table);
+    }
+    out->names = table.count;
+    out->generation = table.generation;
+    if (table_path(link, t->target, path, sizeof(path)) == 0) {
+        out->path = apr_pstrdup(p, path);
+    }
+    if (mdb_env_get_fd(t->env, &fd) == 0 && fstat(fd, &st) == 0) {
+        out->written = apr_time_from_sec(st.st_mtime);
+    }
+}
+
+void wh_mod_route_info(request_rec *r, wh_mod_table_t *out)
+{
+    MDB_txn *txn;
+    wh_table_t *t;
+
+    memset(out, 0, sizeof(*out));
+    t = child.lock != NULL ? checkout(&child, r->request_time, &txn) : NULL;
+    if (t == NULL) {
+        return;
+    }
+    if (txn_ready(t, &txn) == 0) {
+        table_info(r->pool, child.link, t, txn, out);
+        mdb_txn_reset(txn);
+    }
+    checkin(&child, t, txn);
+}
+
+static int walk(apr_pool_t *p, const wh_table_t *t, MDB_txn *txn, wh_mod_route_fn *fn, void *baton)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val val;
+    apr_pool_t *each = NULL;
+    int rc = mdb_cursor_open(txn, t->dbi, &cursor);
+
+    if (rc != 0) {
+        return rc;
+    }
+    apr_pool_create(&each, p);
+    while ((rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT)) == 0) {
+        const char *name = apr_pstrmemdup(each, key.mv_data, key.mv_size);
+        wh_route_t route = {0};
+        wh_err_t err = WH_ERR_INIT;
+
+        if (*name != '\0') {
+            fn(baton, name,
+               wh_route_decode(each, name, val.mv_data, val.mv_size, &route, &err) == APR_SUCCESS
+                   ? &route
+                   : NULL);
+        }
+        apr_pool_clear(each);
+    }
+    mdb_cursor_close(cursor);
+    apr_pool_destroy(each);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+const char *wh_mod_route_walk(apr_pool_t *p, const server_rec *s, wh_mod_route_fn *fn, void *baton,
+                              wh_mod_table_t *out)
+{
+    const char *link = apr_pstrcat(p, wh_mod_conf_state_dir(s), "/routes", NULL);
+    wh_table_t *t = NULL;
+    MDB_txn *txn = NULL;
+    int rc;
+
+    memset(out, 0, sizeof(*out));
+    /* LMDB would make the lock file, as root's: the scheduler could not use it. */
+    if (access(apr_pstrcat(p, link, "/lock.mdb", NULL), R_OK | W_OK) != 0) {
+        return apr_psprintf(p, "%s: %s", link, strerror(errno));
+    }
+    rc = table_open(link, &t);
+    if (rc != 0) {
+        return apr_psprintf(p, "%s: %s", link, mdb_strerror(rc));
+    }
+    rc = txn_ready(t, &txn);
+    if (rc == 0) {
+        table_info(p, link, t, txn, out);
+        rc = walk(p, t, txn, fn, baton);
+        mdb_txn_abort(txn);
+    }
+    table_close(t);
+    return rc != 0 ? apr_psprintf(p, "%s: %s", link, mdb_strerror(rc)) : NULL;
+}
+
 /* The threads of this child are gone when pchild is cleaned. */
 static apr_status_t child_exit(void *data)
 {

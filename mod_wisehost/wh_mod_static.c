@@ -10,6 +10,7 @@
 
 #include "libwh/wh_negotiate.h"
 #include "mod_wisehost/wh_mod_cache.h"
+#include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_data.h"
 
 /* APR_BRIGADE_INSERT_TAIL casts volatile away; clang takes it for ours. */
@@ -104,8 +105,10 @@ static apr_status_t small_bucket(request_rec *r, const rep_t *rep, apr_bucket **
         }
         wh_mod_cache_keep(rep->sha256, content);
         apr_table_setn(r->notes, "wh-cache", "miss");
+        wh_mod_count(WH_COUNT_CACHE_MISS);
     } else {
         apr_table_setn(r->notes, "wh-cache", "hit");
+        wh_mod_count(WH_COUNT_CACHE_HIT);
     }
     *out = wh_mod_content_bucket(content, r->connection->bucket_alloc);
     return APR_SUCCESS;

@@ -23,59 +23,11 @@ struct wh_publish_t {
     const char *pending; /* a new directory that the link does not name yet: filled first */
 };
 
-/* The table record: count and generation in little-endian, then the CRC of both. */
-typedef struct table_t {
-    apr_uint64_t count, generation;
-} table_t;
-#define TABLE_BYTES 20
-
-static void put64(unsigned char *to, apr_uint64_t v)
-{
-    for (int i = 0; i < 8; i++) {
-        to[i] = (unsigned char)(v >> (8 * i));
-    }
-}
-
-static apr_uint64_t get64(const unsigned char *from)
-{
-    apr_uint64_t v = 0;
-
-    for (int i = 7; i >= 0; i--) {
-        v = v << 8 | from[i];
-    }
-    return v;
-}
-
-static void table_encode(const table_t *table, unsigned char out[TABLE_BYTES])
-{
-    apr_uint32_t crc;
-
-    put64(out, table->count);
-    put64(out + 8, table->generation);
-    crc = wh_route_crc32c(0, out, 16);
-    for (int i = 0; i < 4; i++) {
-        out[16 + i] = (unsigned char)(crc >> (8 * i));
-    }
-}
-
-static int table_decode(const MDB_val *val, table_t *out)
-{
-    unsigned char again[TABLE_BYTES];
-
-    if (val->mv_size != TABLE_BYTES) {
-        return 0;
-    }
-    out->count = get64(val->mv_data);
-    out->generation = get64((const unsigned char *)val->mv_data + 8);
-    table_encode(out, again);
-    return memcmp(again, val->mv_data, TABLE_BYTES) == 0;
-}
-
 static MDB_val table_key(void)
 {
-    static char key[] = WH_PUBLISH_TABLE_KEY;
+    static char key[] = WH_ROUTE_TABLE_KEY;
 
-    return (MDB_val){.mv_size = WH_PUBLISH_TABLE_KEY_LEN, .mv_data = key};
+    return (MDB_val){.mv_size = WH_ROUTE_TABLE_KEY_LEN, .mv_data = key};
 }
 
 static apr_status_t mdb_err(wh_err_t *err, const char *code, const char *what, int rc)
@@ -127,7 +79,7 @@ static apr_status_t verify_walk(apr_pool_t *p, MDB_txn *txn, apr_size_t *names, 
     MDB_cursor *cursor;
     MDB_val key, val;
     MDB_dbi dbi;
-    table_t table = {0};
+    wh_route_table_t table = {0};
     apr_size_t count = 0;
     int rc, have_table = 0;
     apr_pool_t *scratch;
@@ -143,9 +95,9 @@ static apr_status_t verify_walk(apr_pool_t *p, MDB_txn *txn, apr_size_t *names, 
         wh_route_t route;
         const char *host;
 
-        if (key.mv_size == WH_PUBLISH_TABLE_KEY_LEN &&
-            memcmp(key.mv_data, WH_PUBLISH_TABLE_KEY, WH_PUBLISH_TABLE_KEY_LEN) == 0) {
-            have_table = table_decode(&val, &table);
+        if (key.mv_size == WH_ROUTE_TABLE_KEY_LEN &&
+            memcmp(key.mv_data, WH_ROUTE_TABLE_KEY, WH_ROUTE_TABLE_KEY_LEN) == 0) {
+            have_table = wh_route_table_decode(val.mv_data, val.mv_size, &table);
             continue;
         }
         apr_pool_clear(scratch);
@@ -194,12 +146,12 @@ apr_status_t wh_publish_verify(apr_pool_t *p, const char *dir, apr_size_t *names
 
 /* ---- Writing ---- */
 
-static int read_table(MDB_txn *txn, MDB_dbi dbi, table_t *table)
+static int read_table(MDB_txn *txn, MDB_dbi dbi, wh_route_table_t *table)
 {
     MDB_val key = table_key(), val;
     int rc = mdb_get(txn, dbi, &key, &val);
 
-    if (rc == 0 && !table_decode(&val, table)) {
+    if (rc == 0 && !wh_route_table_decode(val.mv_data, val.mv_size, table)) {
         return MDB_CORRUPTED;
     }
     return rc;
@@ -207,21 +159,21 @@ static int read_table(MDB_txn *txn, MDB_dbi dbi, table_t *table)
 
 static int write_table(MDB_txn *txn, MDB_dbi dbi, apr_uint64_t generation)
 {
-    unsigned char bytes[TABLE_BYTES];
-    MDB_val key = table_key(), val = {.mv_size = TABLE_BYTES, .mv_data = bytes};
-    table_t table = {.generation = generation};
+    unsigned char bytes[WH_ROUTE_TABLE_BYTES];
+    MDB_val key = table_key(), val = {.mv_size = WH_ROUTE_TABLE_BYTES, .mv_data = bytes};
+    wh_route_table_t table = {.generation = generation};
     MDB_stat st;
     int rc;
 
     /* Put first, so that the count of entries holds the record itself for certain. */
-    table_encode(&table, bytes);
+    wh_route_table_encode(&table, bytes);
     rc = mdb_put(txn, dbi, &key, &val, 0);
     rc = rc != 0 ? rc : mdb_stat(txn, dbi, &st);
     if (rc != 0) {
         return rc;
     }
     table.count = st.ms_entries - 1;
-    table_encode(&table, bytes);
+    wh_route_table_encode(&table, bytes);
     return mdb_put(txn, dbi, &key, &val, 0);
 }
 
@@ -313,7 +265,7 @@ static apr_status_t use_dir(wh_publish_t *pub, const char *dir, wh_err_t *err)
     MDB_env *env = NULL;
     MDB_txn *txn;
     MDB_dbi dbi = 0;
-    table_t table = {0};
+    wh_route_table_t table = {0};
     apr_status_t rv;
     int rc;
 

@@ -20,8 +20,6 @@
 
 #define WH_PUBLISH_MAP_BYTES (1024 * WH_MIB) /* the same on both sides: address space only */
 #define WH_PUBLISH_READERS 4096
-#define WH_PUBLISH_TABLE_KEY "\0table"
-#define WH_PUBLISH_TABLE_KEY_LEN 6
 
 typedef struct wh_publish_t wh_publish_t;
 

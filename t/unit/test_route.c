@@ -20,6 +20,23 @@ static wh_route_t sample(void)
     };
 }
 
+static void test_table_record(void **state)
+{
+    wh_route_table_t in = {.count = 100000, .generation = APR_UINT64_C(0x0102030405060708)}, out;
+    unsigned char buf[WH_ROUTE_TABLE_BYTES];
+
+    (void)state;
+    wh_route_table_encode(&in, buf);
+    assert_true(wh_route_table_decode(buf, sizeof(buf), &out));
+    assert_true(out.count == in.count && out.generation == in.generation);
+    assert_false(wh_route_table_decode(buf, sizeof(buf) - 1, &out));
+    for (size_t i = 0; i < sizeof(buf); i++) {
+        buf[i] ^= 1;
+        assert_false(wh_route_table_decode(buf, sizeof(buf), &out));
+        buf[i] ^= 1;
+    }
+}
+
 static void test_round_trip(void **state)
 {
     apr_pool_t *p = *state;
@@ -127,11 +144,11 @@ static void test_limits(void **state)
     char *longer = apr_pcalloc(p, 257);
 
     memset(longer, 'a', 256);
-#define REFUSED(change)                                                                           \
-    do {                                                                                          \
-        r = sample();                                                                             \
-        change;                                                                                   \
-        assert_code(wh_route_encode(p, KEY, &r, &buf, &n, &err), &err, "route_invalid");          \
+#define REFUSED(change)                                                                            \
+    do {                                                                                           \
+        r = sample();                                                                              \
+        change;                                                                                    \
+        assert_code(wh_route_encode(p, KEY, &r, &buf, &n, &err), &err, "route_invalid");           \
     } while (0)
     REFUSED(r.kind = (wh_route_kind_e)0);
     REFUSED(r.kind = (wh_route_kind_e)5);
@@ -183,6 +200,7 @@ int main(void)
         UNIT("so do holding, earlier assets and redirects", test_serving),
         UNIT("a flipped bit, a cut, or another name's record is no route", test_damage),
         UNIT("what no route can hold is refused, the fullest one fits", test_limits),
+        UNIT("the record of the table: count and generation, no bit changed", test_table_record),
         UNIT("CRC-32C agrees with RFC 3720", test_crc),
     };
 
