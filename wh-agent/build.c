@@ -12,6 +12,7 @@
 #include "wh-agent/gitsays.h"
 #include "wh-agent/hold.h"
 #include "wh-agent/layers.h"
+#include "wh-agent/made.h"
 #include "wh-agent/release.h"
 
 #define DOCKERFILE_MAX WH_MIB
@@ -308,7 +309,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         .work = work, .deadline = source->opts.deadline, .bytes_max = 2 * source->opts.max_bytes};
     wh_engine_build_t build = {
         .dockerfile = job->snapshot.build_dockerfile,
-        .tag = apr_pstrcat(work->p, "localhost/wisehost/", job->app, ":", job->deployment, NULL),
+        .tag = wh_made_tag(work->p, job->app, job->deployment),
         .labels = image_labels(work),
         .memory_bytes = work->conf->build_memory_bytes,
         .cpu_weight = work->conf->build_cpu_weight,
@@ -331,7 +332,9 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     /* What was refused is never built, whatever words of the tenant's the refusal repeats. */
     if (rv != APR_SUCCESS)
         return outcome(&stream, job->build_s, rv, err);
-    rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
+    rv = wh_made_note(work->p, work->conf->state_dir, job->app, job->deployment, err);
+    if (rv == APR_SUCCESS)
+        rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
     for (int n = 1; rv != APR_SUCCESS && n < BUILD_TRIES && stumbled(err); n++) {
         wh_logs_say(work->logs, "the engine stumbled over an image that was just removed; again");
         wh_err_clear(err);
