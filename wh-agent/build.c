@@ -286,14 +286,19 @@ static apr_status_t build_once(wh_work_t *work, wh_engine_t *engine, const wh_so
     return rv;
 }
 
-/* Podman, looking among its images for layers that it could use again, gives the whole build up
- * when one of them is removed at that very moment (buildah 5615, 5674): then nothing was wrong with
- * it. */
-static int stumbled(const wh_err_t *err)
+/* Two stumbles of Podman, where nothing was wrong with the build. Looking among its images for
+ * layers that it could use again, it gives up when one of them is removed at that very moment
+ * (buildah 5615, 5674). And before 4.6 a step dies with the thread that began it, which the Go
+ * runtime may end whenever another container is started beside it (podman 17918): its error then
+ * speaks of the runtime's own end, not of the step's. */
+static int stumbled(const wh_work_t *work, const wh_err_t *err)
 {
     static const char *const words[] = {"layer not known", "image not known",
-                                        "locating item named \"manifest\""};
+                                        "locating item named \"manifest\"",
+                                        "while running runtime: signal: killed"};
 
+    if (wh_cancel_is_set(work->cancel))
+        return 0;
     for (size_t i = 0; i < WH_ARRAY_LEN(words); i++)
         if (strstr(err->text, words[i]) != NULL)
             return 1;
@@ -335,8 +340,8 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     rv = wh_made_note(work->p, work->conf->state_dir, job->app, job->deployment, err);
     if (rv == APR_SUCCESS)
         rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
-    for (int n = 1; rv != APR_SUCCESS && n < BUILD_TRIES && stumbled(err); n++) {
-        wh_logs_say(work->logs, "the engine stumbled over an image that was just removed; again");
+    for (int n = 1; rv != APR_SUCCESS && n < BUILD_TRIES && stumbled(work, err); n++) {
+        wh_logs_say(work->logs, "the engine stumbled, not the build; again: %s", err->text);
         wh_err_clear(err);
         stream.bytes = 0;
         rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
