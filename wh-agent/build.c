@@ -12,6 +12,7 @@
 #include "wh-agent/gitsays.h"
 #include "wh-agent/hold.h"
 #include "wh-agent/layers.h"
+#include "wh-agent/made.h"
 #include "wh-agent/release.h"
 
 #define DOCKERFILE_MAX WH_MIB
@@ -33,6 +34,9 @@ apr_array_header_t *wh_work_labels(const wh_work_t *work)
 
     for (size_t i = 0; i < WH_ARRAY_LEN(all); i++)
         APR_ARRAY_PUSH(labels, wh_engine_label_t) = all[i];
+    if (job->image_of != NULL && job->image_of[0] != '\0')
+        APR_ARRAY_PUSH(labels, wh_engine_label_t) =
+            (wh_engine_label_t){WH_ENGINE_LABEL_SOURCE, job->image_of};
     return labels;
 }
 
@@ -285,23 +289,23 @@ static apr_status_t build_once(wh_work_t *work, wh_engine_t *engine, const wh_so
     return rv;
 }
 
-/* Podman, looking among its images for layers that it could use again, gives the whole build up
- * when one of them is removed at that very moment (buildah 5615, 5674): then nothing was wrong with
- * it. */
-static int stumbled(const wh_err_t *err)
+/* Two stumbles of Podman, where nothing was wrong with the build. Looking among its images for
+ * layers that it could use again, it gives up when one of them is removed at that very moment
+ * (buildah 5615, 5674). And before 4.6 a step dies with the thread that began it, which the Go
+ * runtime may end whenever another container is started beside it (podman 17918): its error then
+ * speaks of the runtime's own end, not of the step's. */
+static int stumbled(const wh_work_t *work, const wh_err_t *err)
 {
     static const char *const words[] = {"layer not known", "image not known",
-                                        "locating item named \"manifest\""};
+                                        "locating item named \"manifest\"",
+                                        "while running runtime: signal: killed"};
 
+    if (wh_cancel_is_set(work->cancel))
+        return 0;
     for (size_t i = 0; i < WH_ARRAY_LEN(words); i++)
         if (strstr(err->text, words[i]) != NULL)
             return 1;
     return 0;
-}
-
-const char *wh_build_tag(apr_pool_t *p, const char *app, const char *deployment)
-{
-    return apr_pstrcat(p, "localhost/wisehost/", app, ":", deployment, NULL);
 }
 
 apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
@@ -311,20 +315,19 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     words_t *words = apr_pcalloc(work->p, sizeof(*words));
     stream_t stream = {
         .work = work, .deadline = source->opts.deadline, .bytes_max = 2 * source->opts.max_bytes};
-    wh_engine_build_t build = {
-        .dockerfile = job->snapshot.build_dockerfile,
-        .tag = wh_build_tag(work->p, job->app, job->deployment),
-        .labels = image_labels(work),
-        .memory_bytes = work->conf->build_memory_bytes,
-        .cpu_weight = work->conf->build_cpu_weight,
-        .read = read_tar,
-        .read_baton = &stream,
-        .text = take_text,
-        .text_baton = words,
-        .deadline = source->opts.deadline,
-        .over = end_hold,
-        .layers = apr_palloc(work->p, sizeof(wh_layers_t)),
-        .settled = &work->settled};
+    wh_engine_build_t build = {.dockerfile = job->snapshot.build_dockerfile,
+                               .tag = wh_made_tag(work->p, job->app, job->deployment),
+                               .labels = image_labels(work),
+                               .memory_bytes = work->conf->build_memory_bytes,
+                               .cpu_weight = work->conf->build_cpu_weight,
+                               .read = read_tar,
+                               .read_baton = &stream,
+                               .text = take_text,
+                               .text_baton = words,
+                               .deadline = source->opts.deadline,
+                               .over = end_hold,
+                               .layers = apr_palloc(work->p, sizeof(wh_layers_t)),
+                               .settled = &work->settled};
     apr_time_t begun = wh_clock_now(work->clock);
     wh_dockerfile_t dockerfile;
     apr_status_t rv = check_tree(work, source, &dockerfile, err);
@@ -336,9 +339,11 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     /* What was refused is never built, whatever words of the tenant's the refusal repeats. */
     if (rv != APR_SUCCESS)
         return outcome(&stream, job->build_s, rv, err);
-    rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
-    for (int n = 1; rv != APR_SUCCESS && n < BUILD_TRIES && stumbled(err); n++) {
-        wh_logs_say(work->logs, "the engine stumbled over an image that was just removed; again");
+    rv = wh_made_note(work->p, work->conf->state_dir, job->app, job->deployment, err);
+    if (rv == APR_SUCCESS)
+        rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
+    for (int n = 1; rv != APR_SUCCESS && n < BUILD_TRIES && stumbled(work, err); n++) {
+        wh_logs_say(work->logs, "the engine stumbled, not the build; again: %s", err->text);
         wh_err_clear(err);
         stream.bytes = 0;
         rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);

@@ -5,9 +5,6 @@
 
 #include "wh-agent/work.h"
 
-/* What the image of a deployment is called. */
-const char *wh_build_tag(apr_pool_t *p, const char *app, const char *deployment);
-
 /* *image is "sha256:…". Codes: build_failed, build_timeout, no_engine, too_large, canceled and
  * those of wh_source_read. */
 apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,

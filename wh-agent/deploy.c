@@ -5,6 +5,7 @@
 #include "wh-agent/build.h"
 #include "wh-agent/cause.h"
 #include "wh-agent/deploy.h"
+#include "wh-agent/made.h"
 #include "wh-agent/release.h"
 #include "wh-agent/run.h"
 
@@ -105,7 +106,7 @@ static apr_status_t open_engine(wh_work_t *work, const wh_cancel_t *cancel, wh_e
 static apr_status_t find_image(wh_work_t *work, wh_engine_t *engine, const char **id, wh_err_t *err)
 {
     const wh_msg_job_t *job = work->job;
-    const char *name = wh_build_tag(work->p, job->app, job->image_of);
+    const char *name = wh_made_tag(work->p, job->app, job->image_of);
     const char *own =
         apr_pstrcat(work->p, wh_identity_agent_id(work->identity), ".", job->app, NULL);
     wh_engine_image_t image;

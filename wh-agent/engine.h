@@ -24,6 +24,7 @@
 #define WH_ENGINE_LABEL_ENVIRONMENT "wisehost.environment"
 #define WH_ENGINE_LABEL_JOB "wisehost.job"
 #define WH_ENGINE_LABEL_HOLD "wisehost.hold"           /* of containers: a build's, see hold.h */
+#define WH_ENGINE_LABEL_SOURCE "wisehost.source"       /* whose image it runs, where not its own */
 #define WH_ENGINE_LABEL_IMAGE "wisehost.image"         /* of images: "<agent>.<app>" */
 #define WH_ENGINE_LABEL_PUBLISHED "wisehost.published" /* "address:port" on the machine */
 

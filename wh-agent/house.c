@@ -9,7 +9,9 @@ typedef struct house_t {
     wh_agent_t *agent;
     apr_pool_t *p;
     apr_array_header_t *building; /* copied: the table of jobs is the link's thread's */
+    int look;                     /* at all images, too */
     int failed;
+    apr_interval_time_t took; /* the look */
 } house_t;
 
 void wh_house_plan(wh_agent_t *agent)
@@ -32,9 +34,24 @@ static void on_kept(void *owner, void *data)
     wh_agent_t *agent = owner;
     house_t *house = data;
 
+    if (house->look)
+        wh_keep_when_looked(&agent->keep, wh_clock_mono(agent->clock), house->took);
     wh_keep_when_ended(&agent->keep, wh_clock_mono(agent->clock), house->failed);
     wh_house_plan(agent);
     (void)malloc_trim(0);
+}
+
+static void do_step(house_t *house,
+                    apr_status_t (*step)(apr_pool_t *, const wh_keep_opts_t *, wh_err_t *),
+                    const wh_keep_opts_t *opts)
+{
+    wh_err_t err = WH_ERR_INIT;
+
+    if (step(house->p, opts, &err) == APR_SUCCESS)
+        return;
+    house->failed = 1;
+    if (!wh_cancel_is_set(opts->cancel))
+        wh_log(WH_LOG_WARN, "WH0682", "old images stay: %s", err.text);
 }
 
 static void house_thread(void *data)
@@ -47,11 +64,13 @@ static void house_thread(void *data)
                            .cancel = &a->ending,
                            .agent = wh_identity_agent_id(a->identity),
                            .building = house->building};
-    wh_err_t err = WH_ERR_INIT;
+    wh_mono_t begun;
 
-    house->failed = wh_keep_run(house->p, &opts, &err) != APR_SUCCESS;
-    if (house->failed && !wh_cancel_is_set(&a->ending))
-        wh_log(WH_LOG_WARN, "WH0682", "old images stay: %s", err.text);
+    do_step(house, wh_keep_superseded, &opts);
+    begun = wh_clock_mono(a->clock);
+    if (house->look)
+        do_step(house, wh_keep_run, &opts);
+    house->took = wh_mono_diff(wh_clock_mono(a->clock), begun);
     wh_box_post(a->box, house->p, on_kept, house);
 }
 
@@ -70,6 +89,7 @@ void wh_house_due(wh_agent_t *agent)
         house->agent = agent;
         house->p = p;
         house->building = wh_jobs_building(agent->jobs, p);
+        house->look = wh_mono_reached(wh_clock_mono(agent->clock), agent->keep.look_due);
         if (wh_thread_start(house_thread, house, &err) == APR_SUCCESS)
             return;
         wh_log(WH_LOG_ERROR, "WH0687", "%s", err.text);

@@ -497,7 +497,9 @@ apr_array_header_t *wh_jobs_building(const wh_jobs_t *jobs, apr_pool_t *p)
 
     for (const task_t *t = jobs->first; t != NULL; t = t->next)
         if (t->state != TASK_DONE && t->msg.kind == WH_JOB_KIND_DEPLOY)
-            APR_ARRAY_PUSH(ids, const char *) = apr_pstrdup(p, t->msg.deployment);
+            for (int i = 0; i < 2; i++)
+                APR_ARRAY_PUSH(ids, const char *) =
+                    apr_pstrdup(p, i == 0 ? t->msg.deployment : t->msg.image_of);
     return ids;
 }
 

@@ -4,6 +4,7 @@
 #include "libwh/wh_log.h"
 #include "wh-agent/caches.h"
 #include "wh-agent/keep.h"
+#include "wh-agent/made.h"
 
 /* ---- the plan ---- */
 
@@ -229,6 +230,89 @@ apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *er
     return rv == APR_SUCCESS && in.quota > 0 ? trim_caches(p, opts, in.quota - bytes, err) : rv;
 }
 
+/* ---- by the marks ---- */
+
+/* A mark whose build came to nothing, or whose image somebody else removed, is none: it would push
+ * a good one out. Looked at only where an app has more marks than images are kept, and only until
+ * as many are found. Returns the marks that are left. */
+static apr_array_header_t *marked(wh_engine_t *e, apr_pool_t *p, const wh_keep_opts_t *opts,
+                                  const wh_made_in_t *in)
+{
+    apr_array_header_t *left = apr_array_make(p, in->made->nelts + 1, sizeof(wh_made_t));
+    const char *app = "";
+    apr_int64_t found = 0;
+
+    for (int i = 0; i < in->made->nelts; i++) {
+        const wh_made_t *m = &APR_ARRAY_IDX(in->made, i, wh_made_t);
+        apr_int64_t last = i + in->kept;
+        wh_engine_image_t image;
+
+        if (strcmp(app, m->app) != 0) {
+            app = m->app;
+            found = last < in->made->nelts &&
+                            strcmp(APR_ARRAY_IDX(in->made, last, wh_made_t).app, app) == 0
+                        ? 0
+                        : in->kept;
+        }
+        if (found < in->kept && !wh_made_in_use(in, m->deployment) &&
+            APR_STATUS_IS_NOTFOUND(
+                e->vt->image(e, p, wh_made_tag(p, app, m->deployment), &image, NULL))) {
+            wh_made_forget(p, opts->conf->state_dir, m);
+            continue;
+        }
+        found++;
+        APR_ARRAY_PUSH(left, wh_made_t) = *m;
+    }
+    return left;
+}
+
+static apr_status_t remove_marked(wh_engine_t *e, apr_pool_t *p, const wh_keep_opts_t *opts,
+                                  const apr_array_header_t *go, wh_err_t *err)
+{
+    wh_err_t first = WH_ERR_INIT, why;
+
+    for (int i = 0; i < go->nelts; i++) {
+        const wh_made_t *m = &APR_ARRAY_IDX(go, i, wh_made_t);
+        const char *tag = wh_made_tag(p, m->app, m->deployment);
+
+        wh_err_clear(&why);
+        wh_log(WH_LOG_DEBUG, NULL, "keeping house: the image %s goes", tag);
+        if (e->vt->image_remove(e, p, tag, &why) == APR_SUCCESS)
+            wh_made_forget(p, opts->conf->state_dir, m);
+        else if (first.rv == APR_SUCCESS)
+            first = why;
+        if (wh_err_is(&why, "no_engine") || wh_err_is(&why, "canceled"))
+            break;
+    }
+    if (first.rv != APR_SUCCESS)
+        *err = first;
+    return first.rv;
+}
+
+apr_status_t wh_keep_superseded(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *err)
+{
+    wh_engine_open_t open = {
+        .socket = opts->conf->engine_socket, .cancel = opts->cancel, .clock = opts->clock};
+    wh_engine_label_t ours = {WH_ENGINE_LABEL_AGENT, opts->agent};
+    wh_made_in_t in = {.made = wh_made_list(p, opts->conf->state_dir),
+                       .building = opts->building,
+                       .kept = opts->conf->images_kept};
+    apr_array_header_t *containers;
+    wh_engine_t *e;
+    apr_status_t rv;
+
+    if (in.made->nelts == 0)
+        return APR_SUCCESS;
+    rv = opts->engine(p, &open, &e, err);
+    if (rv == APR_SUCCESS)
+        rv = e->vt->list(e, p, &ours, &containers, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    in.containers = containers;
+    in.made = marked(e, p, opts, &in);
+    return remove_marked(e, p, opts, wh_made_superseded(p, &in), err);
+}
+
 /* ---- when ---- */
 
 static wh_mono_t later(wh_mono_t a, wh_mono_t b)
@@ -270,4 +354,12 @@ void wh_keep_when_ended(wh_keep_when_t *when, wh_mono_t now, int failed)
     when->due = wh_mono_add(now, wait);
     if (when->again)
         wh_keep_when_soon(when, now);
+}
+
+void wh_keep_when_looked(wh_keep_when_t *when, wh_mono_t now, apr_interval_time_t took)
+{
+    apr_interval_time_t wait =
+        took < WH_KEEP_EVERY_US / WH_KEEP_LOOK_SHARE ? took * WH_KEEP_LOOK_SHARE : WH_KEEP_EVERY_US;
+
+    when->look_due = wh_mono_add(now, wait);
 }

@@ -31,7 +31,13 @@ typedef struct wh_keep_opts_t {
     const apr_array_header_t *building; /* as above */
 } wh_keep_opts_t;
 
-/* Look, plan and remove; each step is said at debug level. Codes: those of the engine. Blocks. */
+/* Remove what newer deployments have superseded, by the marks of made.h: an engine that cannot list
+ * its images does this all the same. Codes: those of the engine. Blocks. */
+apr_status_t wh_keep_superseded(apr_pool_t *p, const wh_keep_opts_t *opts,
+                                wh_err_t *err) WH_MUST_CHECK;
+
+/* Look at all images, plan and remove: what has no name, what is over the quota; each step is said
+ * at debug level. Codes: those of the engine. Blocks, with thousands of images for a minute. */
 apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *err) WH_MUST_CHECK;
 
 /* ---- when ---- */
@@ -41,9 +47,13 @@ apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *er
 #define WH_KEEP_SOON_US ((apr_interval_time_t)2 * APR_USEC_PER_SEC)   /* after a job's end */
 #define WH_KEEP_RETRY_US ((apr_interval_time_t)30 * APR_USEC_PER_SEC) /* doubling to the above */
 
+/* The look at all images takes no more of the engine's time than one part in so many. */
+#define WH_KEEP_LOOK_SHARE 50
+
 /* {0} is one that is due at once. */
 typedef struct wh_keep_when_t {
     wh_mono_t due;
+    wh_mono_t look_due; /* when it is to include the look at all images */
     wh_mono_t ended; /* the last time; {0} = never */
     unsigned failed; /* times since it last went well */
     int running;
@@ -55,5 +65,7 @@ typedef struct wh_keep_when_t {
 void wh_keep_when_soon(wh_keep_when_t *when, wh_mono_t now);
 void wh_keep_when_begins(wh_keep_when_t *when);
 void wh_keep_when_ended(wh_keep_when_t *when, wh_mono_t now, int failed);
+/* After a look that took so long, microseconds. */
+void wh_keep_when_looked(wh_keep_when_t *when, wh_mono_t now, apr_interval_time_t took);
 
 #endif

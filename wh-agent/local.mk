@@ -36,6 +36,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/jail.c wh-agent/jail.h \
 	wh-agent/job.c wh-agent/job.h \
 	wh-agent/keep.c wh-agent/keep.h \
+	wh-agent/made.c wh-agent/made.h \
 	wh-agent/layers.c wh-agent/layers.h \
 	wh-agent/link.c wh-agent/link.h \
 	wh-agent/link_conn.c wh-agent/link_conn.h \
@@ -89,7 +90,7 @@ t_tools_wh_agent_job_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la
 
 # Its units; t/unit/local.mk, which comes later, names the common parts.
-agent_units = t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep \
+agent_units = t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep t/unit/test_agent_made \
 	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state
 agent_unit_libs = wh-agent/libwhagent.la $(unit_libs)
 t_unit_test_agent_cause_SOURCES = t/unit/test_agent_cause.c $(unit_common)
@@ -106,6 +107,8 @@ t_unit_test_agent_job_SOURCES = t/unit/test_agent_job.c $(unit_common)
 t_unit_test_agent_job_LDADD = $(agent_unit_libs)
 t_unit_test_agent_keep_SOURCES = t/unit/test_agent_keep.c $(unit_common)
 t_unit_test_agent_keep_LDADD = $(agent_unit_libs)
+t_unit_test_agent_made_SOURCES = t/unit/test_agent_made.c $(unit_common)
+t_unit_test_agent_made_LDADD = $(agent_unit_libs)
 t_unit_test_agent_logs_SOURCES = t/unit/test_agent_logs.c $(unit_common)
 t_unit_test_agent_logs_LDADD = $(agent_unit_libs)
 t_unit_test_agent_proc_SOURCES = t/unit/test_agent_proc.c $(unit_common)

@@ -83,7 +83,7 @@ my $named = sub { my (undef, $text) = $stack->podman(qw(images --format {{.Repos
 ok(scalar(try_for { $named->() == 1 } 60), 'the old ones go while a build runs') or is($named->(), 1);
 like($stack->get('page')->{body} // '', qr/3/, 'and the newest runs');
 my $end = $stack->api(GET => "/v1/deployments/$id")->{json};
-diag explain [ 'the build beside them ended by itself', $end->{cause} ] if $end->{phase} ne 'building';
+is($end->{phase}, 'building', 'which goes on, though Podman may have killed its step (podman 17918)') or diag explain $end->{cause};
 $stack->api(POST => "/v1/deployments/$id/cancel");
 ok($stack->completed($id, 90)->{conclusion}, 'the build ends when it is canceled');
 
