@@ -30,8 +30,10 @@
 typedef struct wh_table_t {
     MDB_env *env;
     MDB_dbi dbi;
-    int users;   /* look-ups under way */
-    int retired; /* replaced: closed by the last user */
+    int users;       /* look-ups under way */
+    int retired;     /* replaced: closed by the last user */
+    int removed;     /* its file has no name any more: logged once */
+    apr_off_t bytes; /* of the file, as far as it was seen to grow */
     int n_idle;
     MDB_txn *idle[WH_ROUTE_IDLE_MAX]; /* reset, ready for renew */
     char target[WH_ROUTE_LINK_MAX];   /* where the link pointed when this was opened */
@@ -105,8 +107,9 @@ static int table_path(const char *link, const char *target, char *out, size_t si
 }
 
 /* LMDB opens a file that was cut short, and reading a missing page is a SIGBUS: looked at first. */
-static int whole(MDB_env *env)
+static int whole(wh_table_t *t)
 {
+    MDB_env *env = t->env;
     MDB_envinfo info;
     MDB_stat st;
     struct stat file;
@@ -121,6 +124,7 @@ static int whole(MDB_env *env)
     if (rc == 0 && (apr_uint64_t)file.st_size / st.ms_psize <= info.me_last_pgno) {
         rc = MDB_CORRUPTED;
     }
+    t->bytes = rc == 0 ? file.st_size : 0;
     return rc;
 }
 
@@ -156,7 +160,7 @@ static int table_open(const char *link, wh_table_t **out)
         rc = mdb_env_open(t->env, path, MDB_NOTLS | MDB_RDONLY | MDB_NORDAHEAD, 0660);
     }
     if (rc == 0) {
-        rc = whole(t->env);
+        rc = whole(t);
     }
     if (rc == 0) {
         rc = table_begin(t);
@@ -169,6 +173,40 @@ static int table_open(const char *link, wh_table_t **out)
     return 0;
 }
 
+static void retire(wh_table_t *t)
+{
+    t->retired = 1;
+    if (t->users == 0) {
+        table_close(t);
+    }
+}
+
+/* LMDB's file never shrinks: one that did was cut short, and reading what is missing kills this
+ * child. Looked at once a second, so a cut may cost each child one request, and no more. */
+static int still_whole(wh_route_child_t *c, wh_table_t *t)
+{
+    struct stat st;
+    int fd = -1;
+
+    if (mdb_env_get_fd(t->env, &fd) != 0 || fstat(fd, &st) != 0) {
+        return 1;
+    }
+    if (st.st_size < t->bytes) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, c->server,
+                     "WH0126: route table %s was cut short: not read any more", t->target);
+        return 0;
+    }
+    if (st.st_nlink == 0 && !t->removed) {
+        t->removed = 1;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, c->server,
+                     "WH0127: the file of route table %s was removed: served as it was until "
+                     "wh-scheduler has written another (at its start, or within the hour)",
+                     t->target);
+    }
+    t->bytes = st.st_size;
+    return 1;
+}
+
 /* Holding the lock: opens the table when there is none, or another when the link moved. */
 static void refresh(wh_route_child_t *c, apr_time_t now)
 {
@@ -178,6 +216,11 @@ static void refresh(wh_route_child_t *c, apr_time_t now)
     int rc;
 
     c->next_check = now + apr_time_from_sec(1);
+    if (old != NULL && !still_whole(c, old)) {
+        c->table = NULL;
+        retire(old);
+        old = NULL;
+    }
     if (old != NULL &&
         (link_target(c->link, target, sizeof(target)) != 0 || strcmp(target, old->target) == 0)) {
         return;
@@ -200,10 +243,7 @@ static void refresh(wh_route_child_t *c, apr_time_t now)
     c->warned = 0;
     c->table = fresh;
     if (old != NULL) {
-        old->retired = 1;
-        if (old->users == 0) {
-            table_close(old);
-        }
+        retire(old);
     }
 }
 

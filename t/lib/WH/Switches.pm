@@ -16,6 +16,11 @@ our @EXPORT_OK = qw(run_switches);
 
 my $src = $WH::Stack::src;
 
+# A thread for each connection from the first moment on: where threads are scarce, and where a child is one too many, the
+# MPM closes connections that wait for their next request, whatever is deployed.
+my $mpm = "StartServers 4\nServerLimit 8\nThreadsPerChild 100\nThreadLimit 100\nMaxRequestWorkers 800\nMinSpareThreads 100\n"
+    . "MaxSpareThreads 800\n";
+
 sub _site {
     my ($version) = @_;
     return { _headers => "/*\n  X-Version: $version\n", 'index.html' => "version $version\n/asset-$version.js\n",
@@ -78,7 +83,7 @@ sub _echo {
 # run_switches(rounds => , connections => , grace => seconds)
 sub run_switches {
     my (%o) = @_;
-    my $stack = WH::Stack->new(engine => 1);
+    my $stack = WH::Stack->new(engine => 1, httpd_extra => $mpm);
     my ($rc, $said) = $stack->run_cmd("$src/conf/engine.sh", 'prepare', $stack->dir . '/engine');
     my $engine = $rc == 0;
     note("no container engine: $said") if !$engine;
