@@ -112,8 +112,8 @@ static apr_status_t claim(carry_t *c, const char *label, wh_name_kind_e kind, co
     return wh_db_name_claim(c->core->dbc, c->p, &name, c->now, err);
 }
 
-/* All names that the environment has, and its own if this is the first thing that it shows; all that
- * a preview has is its branch's. */
+/* All names that the environment has, and its own if this is the first thing that it shows; all
+ * that a preview has is its branch's. */
 static apr_status_t move_names(carry_t *c, const char *id, wh_err_t *err)
 {
     const char *env = c->wish.environment, *slug = c->app->slug;

@@ -191,7 +191,7 @@ is_deeply(\@seqs, [ sort { $a <=> $b } keys %{ { map { $_ => 1 } @seqs } } ], 'n
 
 # ---- where a worker may lead visitors ----
 for my $case ([ '169.254.169.254', 40001, 'the metadata of a cloud' ], [ '10.0.0.5', 40001, 'another machine' ],
-    [ 'localhost', 40001, 'a name that is not its own' ], [ '::1', 40001, 'the same machine by another name' ],
+    [ '::1', 40001, 'the same machine by another name' ],
     [ '127.0.0.1', 443, 'a service of the machine' ])
 {
     my ($address, $port, $what) = @$case;
