@@ -17,7 +17,9 @@
 
 #define DOCKERFILE_MAX WH_MIB
 #define FILES_MAX 200000
-#define BUILD_TRIES 4
+#define BUILD_TRIES 8
+#define BUILD_PAUSE_US ((apr_interval_time_t)500000) /* before the second, then doubling */
+#define BUILD_PAUSE_MAX_US ((apr_interval_time_t)4000000)
 
 apr_array_header_t *wh_work_labels(const wh_work_t *work)
 {
@@ -308,6 +310,16 @@ static int stumbled(const wh_work_t *work, const wh_err_t *err)
     return 0;
 }
 
+/* Whoever removes images removes several in a row. 0 = there is no time for another try. */
+static int pause_before(const wh_work_t *work, int n, wh_mono_t deadline)
+{
+    apr_interval_time_t wait = BUILD_PAUSE_US << (n - 1);
+
+    wait = wait < BUILD_PAUSE_MAX_US ? wait : BUILD_PAUSE_MAX_US;
+    return wh_mono_diff(deadline, wh_clock_mono(work->clock)) > wait &&
+           !wh_cancel_wait(work->cancel, wait);
+}
+
 apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
                             const char **image, wh_err_t *err)
 {
@@ -343,6 +355,8 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     if (rv == APR_SUCCESS)
         rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
     for (int n = 1; rv != APR_SUCCESS && n < BUILD_TRIES && stumbled(work, err); n++) {
+        if (!pause_before(work, n, build.deadline))
+            break;
         wh_logs_say(work->logs, "the engine stumbled, not the build; again: %s", err->text);
         wh_err_clear(err);
         stream.bytes = 0;

@@ -10,6 +10,7 @@ typedef struct house_t {
     apr_pool_t *p;
     apr_array_header_t *building; /* copied: the table of jobs is the link's thread's */
     int look;                     /* at all images, too */
+    int more;                     /* is left for the next time */
     int failed;
     apr_interval_time_t took; /* the look */
 } house_t;
@@ -36,22 +37,18 @@ static void on_kept(void *owner, void *data)
 
     if (house->look)
         wh_keep_when_looked(&agent->keep, wh_clock_mono(agent->clock), house->took);
+    agent->keep.again |= house->more;
     wh_keep_when_ended(&agent->keep, wh_clock_mono(agent->clock), house->failed);
     wh_house_plan(agent);
     (void)malloc_trim(0);
 }
 
-static void do_step(house_t *house,
-                    apr_status_t (*step)(apr_pool_t *, const wh_keep_opts_t *, wh_err_t *),
-                    const wh_keep_opts_t *opts)
+static void ended(house_t *house, apr_status_t rv, wh_err_t *err)
 {
-    wh_err_t err = WH_ERR_INIT;
-
-    if (step(house->p, opts, &err) == APR_SUCCESS)
-        return;
-    house->failed = 1;
-    if (!wh_cancel_is_set(opts->cancel))
-        wh_log(WH_LOG_WARN, "WH0682", "old images stay: %s", err.text);
+    house->failed |= rv != APR_SUCCESS;
+    if (rv != APR_SUCCESS && !wh_cancel_is_set(&house->agent->ending))
+        wh_log(WH_LOG_WARN, "WH0682", "old images stay: %s", err->text);
+    wh_err_clear(err);
 }
 
 static void house_thread(void *data)
@@ -64,12 +61,13 @@ static void house_thread(void *data)
                            .cancel = &a->ending,
                            .agent = wh_identity_agent_id(a->identity),
                            .building = house->building};
+    wh_err_t err = WH_ERR_INIT;
     wh_mono_t begun;
 
-    do_step(house, wh_keep_superseded, &opts);
+    ended(house, wh_keep_superseded(house->p, &opts, &house->more, &err), &err);
     begun = wh_clock_mono(a->clock);
     if (house->look)
-        do_step(house, wh_keep_run, &opts);
+        ended(house, wh_keep_run(house->p, &opts, &err), &err);
     house->took = wh_mono_diff(wh_clock_mono(a->clock), begun);
     wh_box_post(a->box, house->p, on_kept, house);
 }

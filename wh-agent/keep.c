@@ -223,6 +223,8 @@ apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *er
     in.images = images;
     in.containers = containers;
     go = wh_keep_plan(p, &in, &bytes);
+    if (opts->building != NULL && opts->building->nelts > 0 && go->nelts > WH_KEEP_BURST)
+        go->nelts = WH_KEEP_BURST;
     rv = remove_all(e, p, go, &any, err);
     wh_log(WH_LOG_DEBUG, NULL,
            "keeping house: %d of %d images with our label went, %" APR_INT64_T_FMT " MiB are kept",
@@ -271,7 +273,7 @@ static apr_status_t remove_marked(wh_engine_t *e, apr_pool_t *p, const wh_keep_o
 {
     wh_err_t first = WH_ERR_INIT, why;
 
-    for (int i = 0; i < go->nelts; i++) {
+    for (int i = 0; i < go->nelts && i < WH_KEEP_BURST; i++) {
         const wh_made_t *m = &APR_ARRAY_IDX(go, i, wh_made_t);
         const char *tag = wh_made_tag(p, m->app, m->deployment);
 
@@ -289,7 +291,7 @@ static apr_status_t remove_marked(wh_engine_t *e, apr_pool_t *p, const wh_keep_o
     return first.rv;
 }
 
-apr_status_t wh_keep_superseded(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *err)
+apr_status_t wh_keep_superseded(apr_pool_t *p, const wh_keep_opts_t *opts, int *more, wh_err_t *err)
 {
     wh_engine_open_t open = {
         .socket = opts->conf->engine_socket, .cancel = opts->cancel, .clock = opts->clock};
@@ -297,10 +299,12 @@ apr_status_t wh_keep_superseded(apr_pool_t *p, const wh_keep_opts_t *opts, wh_er
     wh_made_in_t in = {.made = wh_made_list(p, opts->conf->state_dir),
                        .building = opts->building,
                        .kept = opts->conf->images_kept};
-    apr_array_header_t *containers;
+    apr_array_header_t *containers, *go;
     wh_engine_t *e;
     apr_status_t rv;
 
+    if (more != NULL)
+        *more = 0;
     if (in.made->nelts == 0)
         return APR_SUCCESS;
     rv = opts->engine(p, &open, &e, err);
@@ -310,7 +314,10 @@ apr_status_t wh_keep_superseded(apr_pool_t *p, const wh_keep_opts_t *opts, wh_er
         return rv;
     in.containers = containers;
     in.made = marked(e, p, opts, &in);
-    return remove_marked(e, p, opts, wh_made_superseded(p, &in), err);
+    go = wh_made_superseded(p, &in);
+    if (more != NULL)
+        *more = go->nelts > WH_KEEP_BURST;
+    return remove_marked(e, p, opts, go, err);
 }
 
 /* ---- when ---- */

@@ -31,9 +31,13 @@ typedef struct wh_keep_opts_t {
     const apr_array_header_t *building; /* as above */
 } wh_keep_opts_t;
 
+/* As many at a time: builds beside stumble over what is removed while they look for layers. */
+#define WH_KEEP_BURST 8
+
 /* Remove what newer deployments have superseded, by the marks of made.h: an engine that cannot list
- * its images does this all the same. Codes: those of the engine. Blocks. */
-apr_status_t wh_keep_superseded(apr_pool_t *p, const wh_keep_opts_t *opts,
+ * its images does this all the same. *more (may be NULL) = there are more than a burst. Codes:
+ * those of the engine. Blocks. */
+apr_status_t wh_keep_superseded(apr_pool_t *p, const wh_keep_opts_t *opts, int *more,
                                 wh_err_t *err) WH_MUST_CHECK;
 
 /* Look at all images, plan and remove: what has no name, what is over the quota; each step is said

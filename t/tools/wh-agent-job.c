@@ -82,7 +82,7 @@ static int keep_house(tool_t *tool)
                            .agent = wh_identity_agent_id(tool->identity)};
     wh_err_t err = WH_ERR_INIT;
 
-    return wh_keep_superseded(tool->p, &opts, &err) == APR_SUCCESS &&
+    return wh_keep_superseded(tool->p, &opts, NULL, &err) == APR_SUCCESS &&
                    wh_keep_run(tool->p, &opts, &err) == APR_SUCCESS
                ? 0
                : fail(&err);

@@ -8,7 +8,8 @@
 
 #define A "01hzzzzzzzzzzzzzzzzzzzzzaa"
 #define B "01hzzzzzzzzzzzzzzzzzzzzzbb"
-#define D(n) "01hzzzzzzzzzzzzzzzzzzzzzd" #n
+#define D_ "01hzzzzzzzzzzzzzzzzzzzzzd"
+#define D(n) D_ #n
 
 static struct {
     apr_pool_t *p;
@@ -138,7 +139,7 @@ static void test_superseded(void **state)
     assert_string_equal(marks(dir), "d7 d6 d5 d4 d3 d2 d1 ");
     runs(WH_ENGINE_LABEL_DEPLOYMENT, D(2));
     runs(WH_ENGINE_LABEL_SOURCE, D(3)); /* gone back to */
-    assert_ok(wh_keep_superseded(*state, &opts, &err), &err);
+    assert_ok(wh_keep_superseded(*state, &opts, NULL, &err), &err);
     assert_string_equal(store.asked, "d1 "); /* oldest first; what runs stays */
     assert_string_equal(marks(dir), "d7 d6 d5 d4 d3 d2 ");
     end(dir);
@@ -156,7 +157,7 @@ static void test_nothing(void **state)
 
     store.missing = "d4 d5";
     APR_ARRAY_PUSH(building, const char *) = D(5); /* has none yet */
-    assert_ok(wh_keep_superseded(*state, &opts, &err), &err);
+    assert_ok(wh_keep_superseded(*state, &opts, NULL, &err), &err);
     assert_string_equal(store.asked, "d1 d2 ");
     assert_string_equal(marks(dir), "d7 d6 d5 d3 ");
     end(dir);
@@ -170,16 +171,37 @@ static void test_refused(void **state)
     wh_err_t err = WH_ERR_INIT;
 
     store.stays = "d2";
-    assert_code(wh_keep_superseded(*state, &opts, &err), &err, "engine_error");
+    assert_code(wh_keep_superseded(*state, &opts, NULL, &err), &err, "engine_error");
     assert_string_equal(store.asked, "d1 d2 d3 d4 d6 "); /* one that stays keeps no other */
     assert_string_equal(marks(dir), "d7 d5 d2 ");
     store.asked[0] = '\0';
     store.gone = "no_engine";
     wh_err_clear(&err);
-    assert_code(wh_keep_superseded(*state, &opts, &err), &err, "no_engine");
+    assert_code(wh_keep_superseded(*state, &opts, NULL, &err), &err, "no_engine");
     assert_string_equal(store.asked, "d2 ");
     end(dir);
-    assert_ok(wh_keep_superseded(*state, &opts, &err), &err); /* no directory, nothing made */
+    assert_ok(wh_keep_superseded(*state, &opts, NULL, &err), &err); /* no directory, nothing made */
+}
+
+/* Builds beside get a chance between one burst and the next. */
+static void test_burst(void **state)
+{
+    const char *dir = begin(*state, "burst");
+    wh_agent_conf_t conf = {.engine_socket = "/s", .state_dir = dir, .images_kept = 1};
+    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .agent = "me"};
+    wh_err_t err = WH_ERR_INIT;
+    int more = 0;
+
+    for (int i = 1; i < 8; i++)
+        assert_ok(wh_made_note(*state, dir, B, apr_psprintf(*state, D_ "%d", i), &err), &err);
+    assert_ok(wh_keep_superseded(*state, &opts, &more, &err), &err);
+    assert_string_equal(store.asked, "d1 d2 d3 d4 d1 d2 d3 d4 ");
+    assert_int_equal(more, 1);
+    store.asked[0] = '\0';
+    assert_ok(wh_keep_superseded(*state, &opts, &more, &err), &err);
+    assert_string_equal(store.asked, "d5 d6 ");
+    assert_int_equal(more, 0);
+    end(dir);
 }
 
 /* The look at all images has its share of the engine's time. */
@@ -205,6 +227,7 @@ int main(void)
         UNIT("what is superseded goes by its mark, without a list of images", test_superseded),
         UNIT("a mark without an image is none", test_nothing),
         UNIT("an image that stays is asked again, and keeps no other", test_refused),
+        UNIT("a burst at a time", test_burst),
         UNIT("the look at all images has its share", test_look),
     };
 
