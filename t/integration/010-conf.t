@@ -77,7 +77,7 @@ for my $case (
     ['WiseHostStateDir ""',              qr/WiseHostStateDir takes one argument/],
     ['WiseHostHubSocket /' . 'x' x 120,  qr/WiseHostHubSocket: the path of a unix socket has at most 107 bytes/],
     ['WiseHostAllowApps Blog',           qr/WiseHostAllowApps: "Blog" is not the slug/],
-    ['WiseHostApp blog',                 qr/WiseHostApp: goes into <Location>, <Directory> or \.htaccess/],
+    ['WiseHostApp blog',                 qr/WiseHostApp: goes into <VirtualHost>, <Location>, <Directory> or \.htaccess/],
     ["<Location /x>\nWiseHostApp a--b\n</Location>",          qr/WiseHostApp: "a--b" is not the slug/],
     ["<LocationMatch ^/x>\nWiseHostApp blog\n</LocationMatch>", qr/one plain path, not a pattern/],
     ["<Location /x*>\nWiseHostApp blog\n</Location>",         qr/one plain path, not a pattern/],
