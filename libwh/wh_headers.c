@@ -39,7 +39,8 @@ static const char *const refused[] = {
     "Content-Length", "Content-Range", "Date", "ETag", "Host", "Keep-Alive", "Last-Modified",
     "Location", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Server",
     "Set-Cookie", "Set-Cookie2", "Status", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Vary",
-    "Via", "Warning", "X-Content-Type-Options", "X-Request-Id",
+    "Via", "Warning", "X-Content-Type-Options", "X-LIGHTTPD-send-file", "X-Request-Id",
+    "X-Reproxy-URL", "X-Sendfile", "X-Sendfile2", "X-Sendfile-Temporary",
 };
 
 static void warn(const reader_t *r, const char *why)
@@ -68,7 +69,7 @@ static const char *name_fault(apr_pool_t *p, const char *name)
 {
     if (!is_token(name))
         return "that is no header: a line is \"Name: value\"";
-    if (strncasecmp(name, "X-Wisehost-", 11) == 0)
+    if (strncasecmp(name, "X-Wisehost-", 11) == 0 || strncasecmp(name, "X-Accel-", 8) == 0)
         return apr_psprintf(p, "%s is not for a site to set", name);
     for (size_t i = 0; i < WH_ARRAY_LEN(refused); i++)
         if (strcasecmp(name, refused[i]) == 0)
@@ -192,9 +193,28 @@ int wh_headers_count(const wh_headers_t *rules)
     return rules->rules->nelts;
 }
 
+/* What a visitor's path fills in has room of its own: he cannot push the other headers out. */
+static void tell(const rule_t *rule, const field_t *f, apr_pool_t *p, const wh_pattern_hit_t *hit,
+                 size_t room[2], wh_headers_field_fn *field, void *baton)
+{
+    const char *value = f->value;
+    size_t n = strlen(f->name), *left = &room[f->filled];
+
+    if (*left > 0 && f->filled)
+        value = wh_pattern_fill(p, rule->path, hit, f->value, NULL);
+    n += value ? strlen(value) : 0;
+    if (n > *left || (f->filled && !value)) {
+        *left = 0; /* nor does anything behind it get in */
+        return;
+    }
+    *left -= n;
+    field(baton, f->name, value);
+}
+
 void wh_headers_match(const wh_headers_t *rules, apr_pool_t *p, const char *path,
                       wh_headers_field_fn *field, void *baton)
 {
+    size_t room[2] = {WH_HEADERS_ANSWER_MAX, WH_HEADERS_FILLED_MAX};
     wh_pattern_hit_t hit;
 
     for (int i = 0; i < rules->rules->nelts; i++) {
@@ -202,11 +222,7 @@ void wh_headers_match(const wh_headers_t *rules, apr_pool_t *p, const char *path
 
         if (!wh_pattern_match(rule->path, path, &hit))
             continue;
-        for (int k = 0; k < rule->fields->nelts; k++) {
-            const field_t *f = &APR_ARRAY_IDX(rule->fields, k, field_t);
-
-            field(baton, f->name,
-                  f->filled ? wh_pattern_fill(p, rule->path, &hit, f->value, NULL) : f->value);
-        }
+        for (int k = 0; k < rule->fields->nelts; k++)
+            tell(rule, &APR_ARRAY_IDX(rule->fields, k, field_t), p, &hit, room, field, baton);
     }
 }

@@ -16,11 +16,17 @@ typedef struct token_t {
 } token_t;
 
 struct wh_pattern_t {
-    token_t tokens[TOKENS_MAX];
+    const char *text;
     int n;
     int names; /* of them, the splat among them */
-    const char *text;
+    token_t tokens[];
 };
+
+/* While it is read: most patterns have one token, and a site may have thousands of patterns. */
+typedef struct draft_t {
+    int n, names;
+    token_t tokens[TOKENS_MAX];
+} draft_t;
 
 static int hex(char c)
 {
@@ -63,7 +69,7 @@ static size_t name_len(const char *s)
     return n;
 }
 
-static const char *add(wh_pattern_t *pattern, token_kind_e kind, const char *s, size_t n)
+static const char *add(draft_t *pattern, token_kind_e kind, const char *s, size_t n)
 {
     if (kind == LITERAL && n == 0)
         return NULL;
@@ -75,7 +81,7 @@ static const char *add(wh_pattern_t *pattern, token_kind_e kind, const char *s, 
 }
 
 /* Cuts text into literals and placeholders. */
-static const char *tokens_of(wh_pattern_t *pattern, const char *text)
+static const char *tokens_of(draft_t *pattern, const char *text)
 {
     const char *why = NULL, *from = text, *s = text;
     int splat = 0;
@@ -104,7 +110,8 @@ static const char *tokens_of(wh_pattern_t *pattern, const char *text)
 
 wh_pattern_t *wh_pattern_make(apr_pool_t *p, const char *text, size_t n, const char **why)
 {
-    wh_pattern_t *pattern = apr_pcalloc(p, sizeof(*pattern));
+    draft_t draft = {.n = 0};
+    wh_pattern_t *pattern;
     char *decoded;
 
     *why = NULL;
@@ -119,9 +126,15 @@ wh_pattern_t *wh_pattern_make(apr_pool_t *p, const char *text, size_t n, const c
     }
     while (n > 0 && decoded[n - 1] == '/')
         decoded[--n] = '\0';
+    *why = n > 0 ? tokens_of(&draft, decoded) : NULL;
+    if (*why)
+        return NULL;
+    pattern = apr_palloc(p, sizeof(*pattern) + (size_t)draft.n * sizeof(token_t));
     pattern->text = decoded;
-    *why = n > 0 ? tokens_of(pattern, decoded) : NULL;
-    return *why ? NULL : pattern;
+    pattern->n = draft.n;
+    pattern->names = draft.names;
+    memcpy(pattern->tokens, draft.tokens, (size_t)draft.n * sizeof(token_t));
+    return pattern;
 }
 
 int wh_pattern_fixed(const wh_pattern_t *pattern)
@@ -228,24 +241,65 @@ static const char *value_of(apr_pool_t *p, wh_pattern_part_t part, wh_pattern_en
     return encode ? encode(p, s) : s;
 }
 
-char *wh_pattern_fill(apr_pool_t *p, const wh_pattern_t *pattern, const wh_pattern_hit_t *hit,
-                      const char *text, wh_pattern_encode_fn *encode)
+typedef struct fill_t {
+    apr_pool_t *p;
+    const wh_pattern_t *pattern;
+    const wh_pattern_hit_t *hit;
+    wh_pattern_encode_fn *encode;
+    wh_pattern_part_t values[WH_PATTERN_NAMES_MAX]; /* s NULL = not asked for so far */
+    char *out;                                      /* NULL = only measured */
+    size_t n;
+} fill_t;
+
+static void put(fill_t *f, const char *s, size_t n)
 {
-    char *out = apr_pstrdup(p, "");
+    if (f->out)
+        memcpy(f->out + f->n, s, n);
+    f->n += n;
+}
+
+static void put_value(fill_t *f, int k)
+{
+    wh_pattern_part_t *value = &f->values[k];
+
+    if (!value->s) {
+        value->s = value_of(f->p, f->hit->parts[k], f->encode);
+        value->n = strlen(value->s);
+    }
+    put(f, value->s, value->n);
+}
+
+static void put_text(fill_t *f, const char *text)
+{
     const char *from = text;
 
+    f->n = 0;
     for (const char *s = strchr(text, ':'); s; s = strchr(s, ':')) {
         size_t n;
-        int k = capture_of(pattern, s + 1, &n);
+        int k = capture_of(f->pattern, s + 1, &n);
 
         if (k < 0) {
             s++;
             continue;
         }
-        out = apr_pstrcat(p, out, apr_pstrmemdup(p, from, (size_t)(s - from)),
-                          value_of(p, hit->parts[k], encode), NULL);
+        put(f, from, (size_t)(s - from));
+        put_value(f, k);
         s += 1 + n;
         from = s;
     }
-    return apr_pstrcat(p, out, from, NULL);
+    put(f, from, strlen(from));
+}
+
+char *wh_pattern_fill(apr_pool_t *p, const wh_pattern_t *pattern, const wh_pattern_hit_t *hit,
+                      const char *text, wh_pattern_encode_fn *encode)
+{
+    fill_t f = {.p = p, .pattern = pattern, .hit = hit, .encode = encode};
+
+    put_text(&f, text);
+    if (f.n > WH_PATTERN_FILL_MAX)
+        return NULL;
+    f.out = apr_palloc(p, f.n + 1);
+    put_text(&f, text);
+    f.out[f.n] = '\0';
+    return f.out;
 }

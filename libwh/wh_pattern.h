@@ -10,6 +10,7 @@
 #include <apr_pools.h>
 
 #define WH_PATTERN_NAMES_MAX 16
+#define WH_PATTERN_FILL_MAX 32768 /* a path of httpd's, each of its bytes encoded, and some more */
 
 typedef struct wh_pattern_t wh_pattern_t;
 
@@ -38,7 +39,8 @@ int wh_pattern_match(const wh_pattern_t *pattern, const char *path, wh_pattern_h
 const char *wh_pattern_unknown(apr_pool_t *p, const wh_pattern_t *pattern, const char *text);
 
 /* text with its placeholders filled in, in p; each value goes through encode() first when that is
- * not NULL. Control bytes of values are left out, so that no header can be split by a path. */
+ * not NULL. Control bytes of values are left out, so that no header can be split by a path. NULL
+ * when it would be longer than WH_PATTERN_FILL_MAX: a text may name one placeholder many times. */
 typedef const char *wh_pattern_encode_fn(apr_pool_t *p, const char *value);
 char *wh_pattern_fill(apr_pool_t *p, const wh_pattern_t *pattern, const wh_pattern_hit_t *hit,
                       const char *text, wh_pattern_encode_fn *encode);

@@ -34,6 +34,7 @@ typedef struct reader_t {
     wh_redirects_warn_fn *warn;
     void *baton;
     int line;
+    int rules; /* lines that are no comment */
 } reader_t;
 
 static void warn(const reader_t *r, const char *why)
@@ -209,8 +210,10 @@ static void line_of(reader_t *r, const char *s, size_t n)
         }
         words[k++] = word;
     }
-    if (k > 0)
+    if (k > 0) {
+        r->rules++;
         rule_of(r, words, k);
+    }
 }
 
 wh_redirects_t *wh_redirects_parse(apr_pool_t *p, const char *text, size_t n,
@@ -229,6 +232,10 @@ wh_redirects_t *wh_redirects_parse(apr_pool_t *p, const char *text, size_t n,
         const char *nl = memchr(s, '\n', (size_t)(end - s));
         size_t len = nl ? (size_t)(nl - s) : (size_t)(end - s);
 
+        if (r.rules == WH_REDIRECTS_READ_MAX) {
+            warn(&r, "the rest is not read: the file has too many rules");
+            return out;
+        }
         line_of(&r, s, len);
         s += len + 1;
     }
@@ -319,11 +326,15 @@ int wh_redirects_match(const wh_redirects_t *rules, apr_pool_t *p, const char *p
     if (rewrites(rule->code)) {
         char *to = wh_pattern_fill(p, rule->from, &captured, rule->to, NULL);
 
+        if (!to)
+            return 0;
         to[strcspn(to, "?#")] = '\0';
         hit->to = one_slash(to);
         return 1;
     }
     hit->to = wh_pattern_fill(p, rule->from, &captured, rule->to, encode);
+    if (!hit->to)
+        return 0;
     if (!rule->outside)
         hit->to = one_slash(hit->to);
     hit->to = with_query(p, hit->to, query);

@@ -18,6 +18,8 @@
 #define WH_REDIRECTS_FILE "_redirects"
 #define WH_REDIRECTS_STATIC_MAX 2000
 #define WH_REDIRECTS_DYNAMIC_MAX 100
+/* Of good and bad ones, so that a file of nothing but mistakes costs no more than a good one. */
+#define WH_REDIRECTS_READ_MAX (2 * (WH_REDIRECTS_STATIC_MAX + WH_REDIRECTS_DYNAMIC_MAX))
 #define WH_REDIRECTS_LINE_MAX 2000
 #define WH_REDIRECTS_BYTES_MAX ((size_t)4 << 20)
 
@@ -41,7 +43,8 @@ int wh_redirects_count(const wh_redirects_t *rules);
 
 /* The first rule for path (decoded, begins with '/'); forced: among those with "!" only. query is
  * put behind a target that has none of its own; NULL = none. 1 and *hit in p, or 0. A Location
- * within the site begins with exactly one '/', whatever the placeholders stood for. */
+ * within the site begins with exactly one '/', whatever the placeholders stood for. A rule that
+ * would make more than WH_PATTERN_FILL_MAX bytes of this path has no answer: 0. */
 int wh_redirects_match(const wh_redirects_t *rules, apr_pool_t *p, const char *path,
                        const char *query, int forced, wh_redirects_hit_t *hit);
 

@@ -28,6 +28,7 @@
 #define WH_RELEASE_SHARD_BYTES (WH_RELEASE_CACHE_BYTES / WH_RELEASE_SHARDS)
 #define WH_RELEASE_TEXT_MAX ((apr_off_t)32 << 20)
 #define WH_RELEASE_WARNINGS_MAX 20
+#define WH_RELEASE_RULE_BYTES 256 /* of a rule, beside its text */
 #define WH_RELEASE_POOL_BYTES 8192 /* what an allocator takes at a time */
 
 typedef struct wh_release_t wh_release_t;
@@ -269,7 +270,8 @@ static void read_rules(request_rec *r, apr_pool_t *ptemp, wh_release_t *rel, wh_
 
     if (text != NULL) {
         site->redirects = wh_redirects_parse(rel->pool, text, len, rule_refused, &log);
-        rel->bytes += 2 * len;
+        rel->bytes +=
+            2 * len + WH_RELEASE_RULE_BYTES * (apr_size_t)wh_redirects_count(site->redirects);
     }
     log.file = WH_HEADERS_FILE;
     text = rules_text(r, ptemp, site, WH_HEADERS_FILE, WH_HEADERS_BYTES_MAX, &len);

@@ -187,7 +187,7 @@ static void owner_field(void *baton, const char *name, const char *value)
         apr_table_unset(o->set, name);
         apr_table_unset(o->r->headers_out, name);
     } else {
-        apr_table_mergen(o->set, name, value);
+        apr_table_addn(o->set, name, value);
     }
 }
 
@@ -209,6 +209,7 @@ static void owner_headers(static_t *st)
 
     o.set = apr_table_make(st->r->pool, 4);
     wh_headers_match(st->view->site->headers, st->r->pool, st->req->path, owner_field, &o);
+    apr_table_compress(o.set, APR_OVERLAP_TABLES_MERGE);
     apr_table_do(owner_set, st->r, o.set, NULL);
 }
 

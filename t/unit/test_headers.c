@@ -74,6 +74,8 @@ static void test_refused(void **state)
         {"  Basic-Auth: a:b", "2: Basic-Auth is not for a site to set"},
         {"  X-Wisehost-Nonce: a", "2: X-Wisehost-Nonce is not for a site to set"},
         {"  X-Content-Type-Options: x", "2: X-Content-Type-Options is not for a site to set"},
+        {"  X-Sendfile: /etc/passwd", "2: X-Sendfile is not for a site to set"},
+        {"  x-accel-redirect: /inside", "2: x-accel-redirect is not for a site to set"},
         {"  ! Date", "2: Date is not for a site to set"},
         {"  No header", "2: that is no header: a line is \"Name: value\""},
         {"  Bad name: x", "2: that is no header: a line is \"Name: value\""},
@@ -117,12 +119,53 @@ static void test_limits(void **state)
     assert_string_equal(of(p, rules, "/"), "");
 }
 
+static void count(void *baton, const char *name, const char *value)
+{
+    size_t *n = baton;
+
+    *n += strlen(name) + (value ? strlen(value) : 0);
+}
+
+/* An answer's head is bounded, and a visitor's long path cannot push what is fixed out of it. */
+static void test_amplified(void **state)
+{
+    apr_pool_t *p = *state;
+    char *text = apr_palloc(p, 1024 * 1024), *at = text, *path = apr_palloc(p, 8004), said[256];
+    wh_headers_t *rules;
+    size_t n = 0;
+
+    memset(path, 'x', 8003);
+    memcpy(path, "/a/", 3);
+    path[8003] = '\0';
+    at += apr_snprintf(at, 64, "/a/:a\n");
+    for (int i = 0; i < 200; i++) {
+        at += apr_snprintf(at, 64, "  X-A: ");
+        for (int k = 0; k < 600; k++)
+            at += apr_snprintf(at, 64, ":a/");
+        at += apr_snprintf(at, 64, "\n");
+    }
+    apr_snprintf(at, 64, "/*\n  X-Frame-Options: DENY\n");
+    rules = wh_headers_parse(p, text, strlen(text), note, said);
+    assert_string_equal(of(p, rules, path), "X-Frame-Options=DENY;");
+    at = text + apr_snprintf(text, 64, "/*\n");
+    for (int i = 0; i < 500; i++) {
+        at += apr_snprintf(at, 64, "  X-A: ");
+        memset(at, 'a', 1900);
+        at += 1900;
+        at += apr_snprintf(at, 64, "\n");
+    }
+    rules = wh_headers_parse(p, text, strlen(text), note, said);
+    wh_headers_match(rules, p, "/", count, &n);
+    assert_in_range(n, WH_HEADERS_ANSWER_MAX / 2, WH_HEADERS_ANSWER_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("_headers: rules, detaching, placeholders, no split header", test_rules),
         UNIT("_headers: what is refused, and why", test_refused),
         UNIT("_headers: limits", test_limits),
+        UNIT("_headers: an answer's head is bounded", test_amplified),
     };
     return UNIT_RUN(tests);
 }

@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include "t/unit/unit.h"
 #include "libwh/wh_redirects.h"
 
@@ -152,12 +154,63 @@ static void test_limits(void **state)
     assert_int_equal(wh_redirects_count(rules), 1);
 }
 
+/* What one line and one path could make is the product of both. */
+static void test_amplified(void **state)
+{
+    apr_pool_t *p = *state;
+    char *text = apr_pstrdup(p, "/a/:a /"), *path, said[256];
+    wh_redirects_hit_t hit = {0};
+    wh_redirects_t *rules;
+
+    for (int i = 0; i < 600; i++)
+        text = apr_pstrcat(p, text, ":a", NULL);
+    path = apr_palloc(p, 8004);
+    memset(path, 'x', 8003);
+    memcpy(path, "/a/", 3);
+    path[8003] = '\0';
+    rules = parse(p, text, said);
+    assert_int_equal(wh_redirects_count(rules), 1);
+    assert_int_equal(wh_redirects_match(rules, p, path, NULL, 0, &hit), 0);
+    assert_int_equal(wh_redirects_match(rules, p, "/a/xy", NULL, 0, &hit), 1);
+    assert_int_equal(strlen(hit.to), 1201);
+    rules = parse(p, "/a/:a /b/:a 301", said);
+    path[3] = '\"';
+    assert_int_equal(wh_redirects_match(rules, p, path, NULL, 0, &hit), 1);
+    assert_int_equal(strlen(hit.to), 3 + 3 + 7999);
+}
+
+/* A file of mistakes is not read to its end, and costs no more memory than a good one. */
+static void test_mistakes(void **state)
+{
+    apr_pool_t *p = *state, *sub;
+    apr_allocator_t *allocator;
+    size_t n = 0, max = (size_t)3 << 20;
+    char *text = apr_palloc(p, max + 64), said[256];
+    wh_redirects_t *rules;
+    struct mallinfo2 before, after;
+
+    while (n < max)
+        n += (size_t)apr_snprintf(text + n, 16, "/a /b\n");
+    assert_int_equal(apr_allocator_create(&allocator), APR_SUCCESS);
+    assert_int_equal(apr_pool_create_ex(&sub, NULL, NULL, allocator), APR_SUCCESS);
+    before = mallinfo2();
+    rules = parse(sub, text, said);
+    after = mallinfo2();
+    assert_int_equal(wh_redirects_count(rules), WH_REDIRECTS_STATIC_MAX);
+    assert_string_equal(said, "4201: the rest is not read: the file has too many rules");
+    assert_true(after.uordblks + after.hblkhd < before.uordblks + before.hblkhd + (4u << 20));
+    apr_pool_destroy(sub);
+    apr_allocator_destroy(allocator);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("_redirects: codes, placeholders, splats, order, no other host", test_rules),
         UNIT("_redirects: what is refused, and why", test_refused),
         UNIT("_redirects: limits", test_limits),
+        UNIT("_redirects: a short rule and a long path make no large answer", test_amplified),
+        UNIT("_redirects: a file of mistakes costs little", test_mistakes),
     };
     return UNIT_RUN(tests);
 }
