@@ -115,10 +115,34 @@ wh_address_e wh_address_of(const char *text)
     return v4_parse(text, bytes) ? v4_class(bytes) : WH_ADDRESS_BAD;
 }
 
-static int v4_private(const unsigned char a[4])
+/* What the registries of IANA (RFC 6890) do not call globally reachable, beside what v4_class and
+ * v6_class refuse. */
+typedef struct range_t {
+    unsigned char bits, prefix[3];
+} range_t;
+
+static int within(const unsigned char *a, const range_t *ranges, size_t n)
 {
-    return a[0] == 10 || (a[0] == 172 && (a[1] & 0xf0) == 16) || (a[0] == 192 && a[1] == 168) ||
-           (a[0] == 100 && (a[1] & 0xc0) == 64);
+    for (size_t i = 0; i < n; i++) {
+        const range_t *range = &ranges[i];
+        int k = 0, bits = range->bits;
+
+        for (; bits >= 8 && a[k] == range->prefix[k]; bits -= 8)
+            k++;
+        if (bits < 8 && (bits == 0 || ((a[k] ^ range->prefix[k]) >> (8 - bits)) == 0))
+            return 1;
+    }
+    return 0;
+}
+
+static int v4_public(const unsigned char a[4])
+{
+    static const range_t own[] = {
+        {8, {10}},          {12, {172, 16}},     {16, {192, 168}},    {10, {100, 64}},
+        {24, {192, 0, 0}},  {24, {192, 0, 2}},   {15, {198, 18}},     {24, {198, 51, 100}},
+        {24, {203, 0, 113}}};
+
+    return v4_class(a) == WH_ADDRESS_HOST && !within(a, own, sizeof(own) / sizeof(own[0]));
 }
 
 /* The IPv4 address inside an IPv6 one, NULL = it has none. */
@@ -132,15 +156,24 @@ static const unsigned char *v6_inner(const unsigned char a[16])
     return a[0] == 0x20 && a[1] == 0x02 ? a + 2 : NULL;
 }
 
-int wh_address_private(const char *text)
+/* 2000::/3 is all that was ever given out; in it 2001::/23 is for protocols (Teredo carries an IPv4
+ * address), the others for documents. */
+static int v6_public(const unsigned char a[16])
+{
+    static const range_t given[] = {{3, {0x20}}};
+    const unsigned char *inner = v6_inner(a);
+
+    if (inner != NULL)
+        return v4_public(inner);
+    return within(a, given, 1) && !(a[0] == 0x20 && a[1] == 0x01 && a[2] < 2) &&
+           memcmp(a, "\x20\x01\x0d\xb8", 4) != 0 && !(a[0] == 0x3f && a[1] == 0xff && a[2] < 16);
+}
+
+int wh_address_public(const char *text)
 {
     unsigned char bytes[16];
-    const unsigned char *inner;
 
     if (strchr(text, ':') == NULL)
-        return v4_parse(text, bytes) && v4_private(bytes);
-    if (!v6_parse(text, bytes))
-        return 0;
-    inner = v6_inner(bytes);
-    return inner != NULL ? v4_private(inner) : (bytes[0] & 0xfe) == 0xfc;
+        return v4_parse(text, bytes) && v4_public(bytes);
+    return v6_parse(text, bytes) && v6_public(bytes);
 }

@@ -11,9 +11,9 @@ typedef enum wh_address_e {
                             fe80::/10, where clouds keep their secrets), reserved */
 } wh_address_e;
 
-/* 1 for an IP address that only a network of its owner's has: 10/8, 172.16/12, 192.168/16,
- * 100.64/10, fc00::/7, also inside IPv6 ones as below; 0 for all else. */
-int wh_address_private(const char *text);
+/* 1 for an IP address that is one machine's in all the world, also inside IPv6 ones as below; 0 for
+ * all else: those that networks have for themselves, and what nobody was given. */
+int wh_address_public(const char *text);
 
 /* What text is. IPv4 addresses inside IPv6 ones (mapped, NAT64, 6to4) count as themselves. */
 wh_address_e wh_address_of(const char *text);

@@ -213,5 +213,5 @@ const char *wh_prover_dns_addresses(wh_prover_dns_t *dns, apr_pool_t *p, const c
  * reader: refused then, as what cannot be judged. */
 int wh_prover_dns_public(const char *address)
 {
-    return wh_address_of(address) == WH_ADDRESS_HOST && !wh_address_private(address);
+    return wh_address_public(address);
 }
