@@ -110,6 +110,18 @@ int wh_mod_host_is_api(const char *name)
     return 0;
 }
 
+/* A name that the administrator gave to some virtual host in so many words, this one or that of
+ * another port: it has a site of its own. */
+static int is_given(const char *name)
+{
+    for (const server_rec *s = ap_server_conf; s != NULL; s = s->next) {
+        if (has_name(s, name, 0)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Ends in "." base, whatever stands before it. */
 static int ends_under(const char *host, const char *base)
 {
@@ -176,10 +188,9 @@ static int place_engine_host(request_rec *r, const char *name, const char *base)
     int under = wh_host_label_of(r->pool, name, base, &label) != WH_HOST_OTHER;
 
     rc = wh_mod_route_find(r, name, &route);
-    /* A name that the administrator gave to this virtual host in so many words has a site of its
-     * own, which nobody may claim by a file that we answer for. */
+    /* Nobody may claim a site of the administrator's own by a file that we answer for. */
     if (!under && rc != WH_MOD_ROUTE_ERROR && wh_mod_domain_proof_of(r, route) != NULL &&
-        (route != NULL || !has_name(r->server, name, 0))) {
+        (route != NULL || !is_given(name))) {
         wh_mod_data_make(r, WH_PLACE_PROOF)->mount = name;
         r->filename = apr_pstrdup(r->pool, "wisehost:proof");
         return OK;

@@ -8,8 +8,8 @@
 #include "whdb/wh_db_domain.h"
 #include "wh-scheduler/routes.h"
 
-#define WAITING_MAX 50
-#define LEASE_US apr_time_from_sec(300) /* a look that a crash ended is done again */
+#define BATCH 8 /* short, so that an app's first one waits for few of the others' */
+#define LEASE_US apr_time_from_sec(600) /* a look that a crash ended is done again; above a batch */
 
 /* ---- Answers ---- */
 
@@ -151,12 +151,12 @@ apr_status_t wh_domains_look(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_
 {
     apr_array_header_t *due;
     apr_status_t rv = answers(core, p, now, err);
-    int room = WAITING_MAX - wh_prover_waiting(core->prover);
 
-    if (rv != APR_SUCCESS || room <= 0) {
+    /* One batch after the other: what is due is shared out among the apps within one. */
+    if (rv != APR_SUCCESS || wh_prover_waiting(core->prover) > 0) {
         return rv;
     }
-    rv = wh_db_domain_list_due(core->dbc, p, now, room, &due, err);
+    rv = wh_db_domain_list_due(core->dbc, p, now, BATCH, &due, err);
     for (int i = 0; rv == APR_SUCCESS && i < due->nelts; i++) {
         const wh_domain_t *d = APR_ARRAY_IDX(due, i, wh_domain_t *);
 

@@ -11,7 +11,7 @@
 #include "wh-scheduler/prover_dns.h"
 
 #define HTTP_MAX 256
-#define HTTP_MS 10000L
+#define HTTP_MS 10000L /* for all addresses of a name together: others wait */
 #define HTTP_CONNECT_MS 5000L
 #define TRIES 3 /* addresses of a name that are asked */
 
@@ -88,7 +88,7 @@ static int go_on(void *baton, curl_off_t a, curl_off_t b, curl_off_t c, curl_off
 }
 
 static void set_up(const wh_prover_t *prover, CURL *curl, const char *url,
-                   struct curl_slist *pin, body_t *body)
+                   struct curl_slist *pin, long ms, body_t *body)
 {
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
@@ -96,7 +96,7 @@ static void set_up(const wh_prover_t *prover, CURL *curl, const char *url,
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, HTTP_MS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ms);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, HTTP_CONNECT_MS);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "wisehost-domain-check");
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
@@ -106,8 +106,9 @@ static void set_up(const wh_prover_t *prover, CURL *curl, const char *url,
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, (void *)(uintptr_t)prover);
 }
 
-/* 1 when the file behind this address holds the challenge; else *why says what was there. */
-static int ask_address(const wh_prover_t *prover, wh_proof_t *q, const char *address,
+/* 1 when the file behind this address holds the challenge; else *why says what was there. Takes its
+ * time off *ms. */
+static int ask_address(const wh_prover_t *prover, wh_proof_t *q, const char *address, long *ms,
                        const char **why)
 {
     const char *url = apr_psprintf(q->pool, "http://%s:%d" WH_DOMAIN_HTTP_PATH "%s", q->host,
@@ -118,14 +119,17 @@ static int ask_address(const wh_prover_t *prover, wh_proof_t *q, const char *add
     struct curl_slist *pin = curl_slist_append(NULL, entry);
     CURL *curl = curl_easy_init();
     body_t body = {.n = 0};
+    curl_off_t took = 0;
     long status = 0;
     CURLcode rc = CURLE_OUT_OF_MEMORY;
 
     if (curl != NULL && pin != NULL) {
-        set_up(prover, curl, url, pin, &body);
+        set_up(prover, curl, url, pin, *ms, &body);
         rc = curl_easy_perform(curl);
+        curl_easy_getinfo(curl, CURLINFO_TOTAL_TIME_T, &took);
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     }
+    *ms -= (long)(took / 1000);
     curl_easy_cleanup(curl);
     curl_slist_free_all(pin);
     if (rc != CURLE_OK && !body.over) {
@@ -143,10 +147,12 @@ static int ask_address(const wh_prover_t *prover, wh_proof_t *q, const char *add
 static void ask_file(const wh_prover_t *prover, wh_proof_t *q, const char **why)
 {
     apr_array_header_t *addresses;
+    long left = HTTP_MS;
     int asked = 0;
 
     *why = wh_prover_dns_addresses(prover->dns, q->pool, q->host, &addresses);
-    for (int i = 0; i < addresses->nelts && asked < TRIES && !q->finding.http; i++) {
+    for (int i = 0; i < addresses->nelts && asked < TRIES && left > 0 && !q->finding.http;
+         i++) {
         const char *address = APR_ARRAY_IDX(addresses, i, const char *);
 
         if (!prover->opt.private_ok && !wh_prover_dns_public(address)) {
@@ -154,7 +160,7 @@ static void ask_file(const wh_prover_t *prover, wh_proof_t *q, const char **why)
             continue;
         }
         asked++;
-        q->finding.http = ask_address(prover, q, address, why);
+        q->finding.http = ask_address(prover, q, address, &left, why);
     }
 }
 

@@ -16,7 +16,8 @@ my $dns = WH::Dns->new;
 my $stack = WH::Stack->new;
 $stack->{scheduler_conf} = { dns_resolver => $dns->address, domain_http_port => $stack->port, domain_private => 'on' };
 # Domains that the administrator named no virtual host for come to this one.
-$stack->{httpd_extra} = sprintf "<VirtualHost 127.0.0.1:%d>\nServerName localhost\nServerAlias *\nWiseHostEngine On\n</VirtualHost>\n", $stack->port;
+$stack->{httpd_extra} = sprintf "<VirtualHost 127.0.0.1:%d>\nServerName localhost\nServerAlias *\nWiseHostEngine On\n</VirtualHost>\n"
+    . "<VirtualHost 127.0.0.9:%d>\nServerName own.shop.test\nWiseHostEngine On\n</VirtualHost>\n", ($stack->port) x 2;
 $stack->start;
 $stack->app('shop', { 'index.html' => "shop\n" });
 $stack->app('rival', { 'index.html' => "rival\n" });
@@ -71,6 +72,9 @@ ok(try_for(sub { domain('shop', 'file.shop.test')->{status} eq 'active' }, 10), 
 is(shows('file.shop.test', "shop\n"), "shop\n", 'it is served');
 is(visit('file.shop.test', "/.well-known/wisehost/$_")->{status}, 404, 'no proof for nobody') for 'x', 'z' x 26, '../x';
 unlike(visit('127.0.0.1', '/.well-known/wisehost/' . $file->{proof}{http}{url} =~ s{.*/}{}r)->{body}, qr/^[0-9a-f]{40}$/, 'a name that the administrator gave to a site proves nothing');
+
+unlike(visit('own.shop.test', '/.well-known/wisehost/' . $file->{proof}{http}{url} =~ s{.*/}{}r)->{body}, qr/^[0-9a-f]{40}$/,
+    'XG15 neither does one of a virtual host at another address, where nothing else is asked for at port 80');
 
 my $said = $stack->wh('domains', 'add', 'shop', 'cli.shop.test', '--redirect-to', 'www.shop.test', '--code', '301');
 is($said->{rc}, 0, 'wh domains add') or diag $said->{err};

@@ -1,7 +1,9 @@
 #include "t/unit/db.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_domain.h"
 #include "whdb/wh_db_hook.h"
+#include "whdb/wh_db_switch.h"
 #include "whdb/wh_db_token.h"
 
 static void test_tokens(void **state)
@@ -248,6 +250,80 @@ static void test_numbers(void **state)
     wh_dbc_rollback(t->dbc);
 }
 
+static void ask_domain(db_t *t, const wh_app_t *a, int n, int due)
+{
+    const wh_domain_t d = {.id = db_id(t, 'm', n),
+                           .app_id = a->id,
+                           .environment = "production",
+                           .host = apr_psprintf(t->p, "d%d.example", n),
+                           .redirect_to = "",
+                           .challenge = "c",
+                           .next_at = DB_T(due),
+                           .asked_at = DB_T(1),
+                           .created_at = DB_T(1),
+                           .updated_at = DB_T(1)};
+
+    assert_ok(wh_db_domain_insert(t->dbc, t->p, &d, &t->err), &t->err);
+}
+
+static void test_domains_due(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *a = db_app(t, 1, WH_KIND_STATIC), *b = db_app(t, 2, WH_KIND_STATIC);
+    static const char *const order[] = {"d1.example", "d5.example", "d2.example"};
+    apr_array_header_t *due;
+
+    for (int n = 1; n <= 4; n++) {
+        ask_domain(t, a, n, n);
+    }
+    ask_domain(t, b, 5, 6);
+    ask_domain(t, b, 6, 20);
+    assert_ok(wh_db_domain_list_due(t->dbc, t->p, DB_T(9), 3, &due, &t->err), &t->err);
+    assert_int_equal(due->nelts, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(APR_ARRAY_IDX(due, i, wh_domain_t *)->host, order[i]);
+    }
+    assert_ok(wh_db_domain_list_due(t->dbc, t->p, DB_T(9), 50, &due, &t->err), &t->err);
+    assert_int_equal(due->nelts, 5);
+}
+
+static void ask_switch(db_t *t, const wh_app_t *a, const char *deployment, int n, const char *made)
+{
+    wh_switch_t s = {.id = db_id(t, 's', n),
+                     .app_id = a->id,
+                     .environment = "production",
+                     .deployment_id = deployment,
+                     .from_id = "",
+                     .created_at = DB_T(n)};
+
+    assert_ok(wh_db_switch_insert(t->dbc, t->p, &s, &t->err), &t->err);
+    if (made) {
+        s.outcome = WH_SWITCH_STARTING;
+        s.result_id = made;
+        s.cause_code = s.cause_detail = "";
+        assert_ok(wh_db_switch_settle(t->dbc, t->p, &s, DB_T(n), &t->err), &t->err);
+    }
+}
+
+static void test_switches_open(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *a = db_app(t, 1, WH_KIND_STATIC), *b = db_app(t, 2, WH_KIND_STATIC);
+    const char *slow = db_deployment(t, a, 1), *other = db_deployment(t, b, 2);
+    apr_array_header_t *open;
+
+    for (int n = 1; n <= 3; n++) {
+        ask_switch(t, a, slow, n, slow);
+    }
+    ask_switch(t, b, other, 4, NULL);
+    assert_ok(wh_db_switch_list_open(t->dbc, t->p, 2, &open, &t->err), &t->err);
+    assert_int_equal(open->nelts, 1);
+    assert_string_equal(APR_ARRAY_IDX(open, 0, wh_switch_t *)->id, db_id(t, 's', 4));
+    db_sql(t, "UPDATE deployments SET status = 'completed', conclusion = 'failed'");
+    assert_ok(wh_db_switch_list_open(t->dbc, t->p, 9, &open, &t->err), &t->err);
+    assert_int_equal(open->nelts, 4);
+}
+
 int main(void)
 {
     const db_case_t cases[] = {
@@ -255,6 +331,8 @@ int main(void)
         DB_CASE("a one-time token is used once, for its purpose, in its time", test_onetime),
         DB_CASE("apps: list, change, observe, delete", test_apps),
         DB_CASE("hooks and deliveries", test_hooks),
+        DB_CASE("switches: those that wait for a start hold up no others", test_switches_open),
+        DB_CASE("domains: who asked for many keeps nobody else waiting", test_domains_due),
         DB_CASE("deployments are numbered 1, 2, 3 for an app", test_numbers),
     };
 
