@@ -187,7 +187,7 @@ static void owner_field(void *baton, const char *name, const char *value)
         apr_table_unset(o->set, name);
         apr_table_unset(o->r->headers_out, name);
     } else {
-        apr_table_addn(o->set, name, value);
+        apr_table_add(o->set, name, value); /* copied, as the type is below, and why */
     }
 }
 
