@@ -2,13 +2,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libwh/wh_branch.h"
 #include "libwh/wh_gc.h"
+
+/* Of the environment that begins at d. A preview that is closed has nothing to roll back: else each
+ * branch that there ever was would keep its files for good. */
+static int kept_of(const wh_gc_deployment_t *d, int n, const wh_gc_policy_t *policy)
+{
+    const char *environment = d->environment;
+
+    if (!wh_branch_is_preview(environment))
+        return policy->kept;
+    for (int i = 0; i < n && strcmp(d[i].environment, environment) == 0; i++)
+        if (d[i].needed)
+            return policy->kept;
+    return 0;
+}
 
 int wh_gc_retire(wh_gc_deployment_t *deployments, int n, apr_time_t deleted_at,
                  const wh_gc_policy_t *policy, apr_time_t now)
 {
     const char *environment = "";
-    int rank = 0, retired = 0;
+    int kept = 0, rank = 0, retired = 0;
 
     for (int i = 0; i < n; i++) {
         wh_gc_deployment_t *d = &deployments[i];
@@ -16,10 +31,11 @@ int wh_gc_retire(wh_gc_deployment_t *deployments, int n, apr_time_t deleted_at,
 
         if (strcmp(environment, d->environment) != 0) {
             environment = d->environment;
+            kept = kept_of(d, n - i, policy);
             rank = 0;
         }
         rank += d->succeeded;
-        d->retire = over && !d->needed && !(d->succeeded && rank <= policy->kept);
+        d->retire = over && !d->needed && !(d->succeeded && rank <= kept);
         if (deleted_at > 0)
             d->retire = d->finished_at > 0 && deleted_at <= now - policy->kept_us && !d->needed;
         retired += d->retire;

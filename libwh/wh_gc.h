@@ -4,7 +4,7 @@
  * A deployment that retires loses its own name and its release; it stays in the list. Never does
  * one whose files or containers a name shows, that a switch or a job is about, that a name showed
  * before as long as that one's assets are found, or that is among those which a rollback may
- * choose.
+ * choose: of a preview while it is open, of every other environment always.
  */
 #ifndef WH_GC_H
 #define WH_GC_H

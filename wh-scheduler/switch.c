@@ -124,8 +124,12 @@ static apr_status_t move_names(carry_t *c, const char *id, wh_err_t *err)
         return rv;
     }
     if (wh_branch_is_preview(env)) {
-        return claim(c, wh_host_label_branch(c->p, slug, c->target->commit_ref), WH_NAME_BRANCH, id,
-                     err);
+        rv = claim(c, wh_host_label_branch(c->p, slug, c->target->commit_ref), WH_NAME_BRANCH, id,
+                   err);
+        /* It may have been closed: it counts as any that is opened. */
+        return rv == APR_SUCCESS
+                   ? wh_previews_claimed(c->core, c->p, c->app, env, c->now, err)
+                   : rv;
     }
     return strcmp(env, "production") == 0
                ? claim(c, wh_host_label_app(c->p, slug), WH_NAME_PRODUCTION, id, err)

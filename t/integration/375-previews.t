@@ -37,7 +37,7 @@ is($left->('blog-branch-a'), 3600, 'for its time after the last deployment');
 is($s->value("SELECT COUNT(*) FROM names WHERE environment = 'production' AND expires_at > 0"), 0, 'others stay for ever');
 
 $s->sql("UPDATE names SET expires_at = 4102444800000000 - 1 WHERE environment = 'preview-a-1'");
-deployed('preview-a-1', 'a');
+my $first = deployed('preview-a-1', 'a');
 is($s->value("SELECT COUNT(*) FROM names WHERE environment = 'preview-a-1' AND expires_at > 4000000000000000"), 0,
     'all its names last as long as the newest');
 
@@ -54,6 +54,14 @@ $s->sql("UPDATE names SET expires_at = 1 WHERE environment = 'preview-b-1'");
 $s->poke;
 ok($s->soon(sub { join(' ', @{ labels() }) eq 'blog blog-branch-c blog-branch-main' }), 'F190 its time has come: it goes');
 like($s->log, qr/app blog: preview preview-b-1 is closed, 2 names taken down/, 'and it is said');
+
+# A rollback opens one that was closed: it counts as any other.
+$s->sql("UPDATE apps SET preview_max = 1 WHERE id = '$app->{id}'");
+$s->insert('switches', id => WH::Sched::new_id(), app_id => $app->{id}, environment => 'preview-a-1', deployment_id => $first->{id}, kind => 'rollback',
+    settings => 'own', created_at => WH::Sched::now_us(), up_to => 99);
+$s->poke;
+ok($s->soon(sub { join(' ', @{ labels() }) eq 'blog blog-branch-a blog-branch-main' }), 'a rollback to a closed preview opens no more than may be')
+    or diag join ' ', @{ labels() };
 
 # A change of how an app is served.
 $s->sql("UPDATE apps SET serve_maintenance = 1, republish = republish + 1 WHERE id = '$app->{id}'");

@@ -28,6 +28,19 @@ static void test_window(void **state)
         assert_int_equal(d[i].retire, gone[i]);
 }
 
+static void test_previews(void **state)
+{
+    wh_gc_deployment_t d[] = {old("a", 1, 0),         old("preview-b", 1, 0), old("preview-b", 1, 0),
+                              old("preview-c", 1, 0), old("preview-c", 1, 1), old("preview-d", 1, 0)};
+    static const int gone[] = {0, 1, 1, 0, 0, 0};
+
+    (void)state;
+    d[5].finished_at = NOW - DAY + 1;
+    assert_int_equal(wh_gc_retire(d, WH_ARRAY_LEN(d), 0, &policy, NOW), 2);
+    for (size_t i = 0; i < WH_ARRAY_LEN(d); i++)
+        assert_int_equal(d[i].retire, gone[i]);
+}
+
 static void test_time(void **state)
 {
     wh_gc_policy_t none = {.kept = 1, .kept_us = DAY};
@@ -90,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("the newest succeeded ones of each environment stay, and what is needed", test_window),
+        UNIT("a preview that is closed keeps nothing to roll back to", test_previews),
         UNIT("what ended lately stays, what is under way too", test_time),
         UNIT("nothing of a deleted app stays for longer than a day", test_deleted),
         UNIT("an object goes when it was there to go and nothing needs it", test_marks),
