@@ -8,10 +8,34 @@
 #include "whdb/wh_db_worker.h"
 #include "whdb/wh_dbc_priv.h"
 
+static apr_status_t count(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args,
+                          int nargs, int *n, wh_err_t *err)
+{
+    wh_rows_t rows;
+    wh_row_t r;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, id, args, nargs, &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        r = wh_dbc_row(&rows, 0);
+        *n = (int)wh_dbc_int(&r);
+    }
+    return rv;
+}
+
 /* ---- the wish ---- */
 
 apr_status_t wh_db_switch_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_switch_t *s, wh_err_t *err)
 {
+    int n = 0;
+    apr_status_t rv = count(dbc, p, WH_SQL_switch_not_done, WH_ARGS(WH_S(s->app_id)), &n, err);
+
+    if (rv == APR_SUCCESS && n >= WH_DB_SWITCHES_OPEN_MAX) {
+        return wh_err_set(err, 409, "too_many",
+                          "%d rollbacks and promotions of this app are not done yet.", n);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
     return wh_dbc_cas(dbc, p, WH_SQL_switch_insert,
                       WH_ARGS(WH_S(s->id), WH_S(s->environment), WH_S(s->deployment_id),
                               WH_S(wh_model_switch_kind_text(s->kind)),
@@ -83,20 +107,6 @@ apr_status_t wh_db_switch_settle(wh_dbc_t *dbc, apr_pool_t *p, const wh_switch_t
 }
 
 /* ---- questions ---- */
-
-static apr_status_t count(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_arg_t *args,
-                          int nargs, int *n, wh_err_t *err)
-{
-    wh_rows_t rows;
-    wh_row_t r;
-    apr_status_t rv = wh_dbc_select_one(dbc, p, id, args, nargs, &rows, err);
-
-    if (rv == APR_SUCCESS) {
-        r = wh_dbc_row(&rows, 0);
-        *n = (int)wh_dbc_int(&r);
-    }
-    return rv;
-}
 
 apr_status_t wh_db_switch_overtook(wh_dbc_t *dbc, apr_pool_t *p, const wh_deployment_t *d,
                                    int *overtaken, wh_err_t *err)

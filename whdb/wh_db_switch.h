@@ -8,15 +8,19 @@
 #include "libwh/wh_switch.h"
 #include "whdb/wh_dbc.h"
 
+#define WH_DB_SWITCHES_OPEN_MAX 50 /* of one app */
+
 /* Stores a wish: id, app_id, environment, deployment_id, kind, settings, from_id, created_at of s
- * are read. APR_NOTFOUND: no live app of this id. */
+ * are read. APR_NOTFOUND: no live app of this id. 409 too_many: so many of the app's wait or start
+ * containers already. */
 apr_status_t wh_db_switch_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_switch_t *s,
                                  wh_err_t *err) WH_DB_CHECKED;
 
 apr_status_t wh_db_switch_get(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_switch_t **out,
                               wh_err_t *err) WH_DB_CHECKED;
 
-/* Those that are not done, oldest first, up to limit; array of wh_switch_t*. */
+/* Those that are not done, oldest first, up to limit, but for the ones that wait for the deployment
+ * which was made for them; array of wh_switch_t*. */
 apr_status_t wh_db_switch_list_open(wh_dbc_t *dbc, apr_pool_t *p, int limit,
                                     apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;
 

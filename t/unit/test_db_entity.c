@@ -324,6 +324,23 @@ static void test_switches_open(void **state)
     assert_int_equal(open->nelts, 4);
 }
 
+static void test_switches_many(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *a = db_app(t, 1, WH_KIND_STATIC), *b = db_app(t, 2, WH_KIND_STATIC);
+    const char *mine = db_deployment(t, a, 1), *other = db_deployment(t, b, 2);
+    wh_switch_t s = {.id = db_id(t, 's', 99), .app_id = a->id, .environment = "production",
+                     .deployment_id = mine, .from_id = "", .created_at = DB_T(99)};
+
+    for (int n = 1; n <= WH_DB_SWITCHES_OPEN_MAX; n++) {
+        ask_switch(t, a, mine, n, n % 2 ? mine : NULL);
+    }
+    assert_code(wh_db_switch_insert(t->dbc, t->p, &s, &t->err), &t->err, "too_many");
+    ask_switch(t, b, other, 98, NULL);
+    db_sql(t, "UPDATE switches SET done_at = 1");
+    assert_ok(wh_db_switch_insert(t->dbc, t->p, &s, &t->err), &t->err);
+}
+
 int main(void)
 {
     const db_case_t cases[] = {
@@ -332,6 +349,7 @@ int main(void)
         DB_CASE("apps: list, change, observe, delete", test_apps),
         DB_CASE("hooks and deliveries", test_hooks),
         DB_CASE("switches: those that wait for a start hold up no others", test_switches_open),
+        DB_CASE("switches: an app has so many at a time", test_switches_many),
         DB_CASE("domains: who asked for many keeps nobody else waiting", test_domains_due),
         DB_CASE("deployments are numbered 1, 2, 3 for an app", test_numbers),
     };
