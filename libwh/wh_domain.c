@@ -51,7 +51,7 @@ apr_status_t wh_domain_host_check(apr_pool_t *p, const char *text, const char *b
     if (strlen(name) > WH_DOMAIN_HOST_MAX || !public_name(name))
         return wh_err_field(err, "/host", "domain_invalid",
                             "a domain is a DNS name with at least one dot, without scheme, port, "
-                            "wildcard and trailing dot");
+                            "wildcard and trailing dot, and not under localhost");
     if (wh_host_label_of(p, name, base ? base : "", &label) != WH_HOST_OTHER)
         return wh_err_field(err, "/host", "domain_reserved",
                             "names under %s are given out by this server itself", base);

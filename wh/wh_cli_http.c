@@ -224,11 +224,16 @@ static void fields_say(const wh_cli_t *cli, const json_t *problem)
 static void hint_say(const wh_cli_t *cli, long status, const char *code)
 {
     const char *words = cli->cmd->words;
-    if ((status == 403 || status == 404) && *code == '\0')
+    if (((status == 403 || status == 404) && *code == '\0') ||
+        strcmp(code, "deployment_not_found") == 0)
         wh_cli_error("is %s the API's address? `wh doctor` tells", cli->url);
     else if (status == 404 && strcmp(code, "not_found") == 0)
         wh_cli_error("`%s` lists what there is",
-                     strcmp(words, "hooks delete") == 0 ? "wh hooks" : "wh apps");
+                     strcmp(words, "hooks delete") == 0         ? "wh hooks"
+                     : strncmp(words, "workers ", 8) == 0       ? "wh workers"
+                     : strncmp(words, "domains ", 8) == 0       ? "wh domains APP"
+                     : strncmp(words, "environments ", 13) == 0 ? "wh environments APP"
+                                                                : "wh apps");
     else if (status != 401 || strcmp(words, "login") == 0)
         return;
     else if (cli->token == NULL)
