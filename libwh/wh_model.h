@@ -192,12 +192,13 @@ typedef struct wh_model_deployment_view_t {
     const char *url;                /* NULL = null */
     const apr_array_header_t *urls; /* const char *, NULL = [] */
     wh_serving_e serving;           /* R28 */
+    const apr_array_header_t *environments; /* const char *, which show it now; NULL = [] */
     int retained;                   /* it can serve again without a build */
 } wh_model_deployment_view_t;
 
 /* {id, app, environment, number, status, conclusion|null, phase, cause{code,detail}|null, trigger,
- * commit{sha,ref,message,author,at} with nulls, worker, url, urls, serving, retained, source|null,
- * timings, created_at, started_at|null, finished_at|null} */
+ * commit{sha,ref,message,author,at} with nulls, worker, url, urls, serving, environments, retained,
+ * source|null, timings, created_at, started_at|null, finished_at|null} */
 json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
                                  const wh_model_deployment_view_t *view);
 
@@ -349,6 +350,11 @@ const wh_name_t *wh_model_name_main(const apr_array_header_t *names, const char 
 
 /* F296: whether some environment shows this deployment, or showed it before what it shows now. */
 wh_serving_e wh_model_serving(const apr_array_header_t *names, const char *deployment_id);
+
+/* The environments that show it now: const char *, of the names. A promotion brings a deployment to
+ * another environment than the one that it was made for. */
+apr_array_header_t *wh_model_shown_in(apr_pool_t *p, const apr_array_header_t *names,
+                                      const char *deployment_id);
 
 typedef struct wh_token_t {
     const char *id, *name;

@@ -96,3 +96,18 @@ wh_serving_e wh_model_serving(const apr_array_header_t *names, const char *deplo
     }
     return serving;
 }
+
+apr_array_header_t *wh_model_shown_in(apr_pool_t *p, const apr_array_header_t *names,
+                                      const char *deployment_id)
+{
+    apr_array_header_t *list = apr_array_make(p, 2, sizeof(const char *));
+
+    for (int i = 0; i < names->nelts; i++) {
+        const wh_name_t *n = APR_ARRAY_IDX(names, i, wh_name_t *);
+
+        if (n->kind != WH_NAME_DEPLOYMENT && wh_model_name_main(names, n->environment) == n &&
+            strcmp(n->deployment_id, deployment_id) == 0)
+            APR_ARRAY_PUSH(list, const char *) = n->environment;
+    }
+    return list;
+}

@@ -69,6 +69,7 @@ static apr_status_t document(wh_call_t *c, const wh_deployment_t *d, int with_ur
     view.worker = seen->name;
     view.urls = urls;
     view.serving = wh_model_serving(seen->names, d->id);
+    view.environments = wh_model_shown_in(c->p, seen->names, d->id);
     view.retained = retained(c, d, seen);
     *out = wh_model_deployment_json(c->p, d, &view);
     return APR_SUCCESS;

@@ -215,8 +215,8 @@ int wh_cli_deployment_find(wh_cli_t *cli, const char *app_or_id, json_t **out)
     __attribute__((warn_unused_result));
 /* The newest deployment of an app, borrowed from the pool, or NULL. Says nothing. */
 json_t *wh_cli_deployment_newest(wh_cli_t *cli, const char *app);
-/* How an app does; "never deployed" instead of "unknown" where that is why. Asks the server then.
- */
+/* How an app does; "maintenance" instead of "running" where its names answer that, "never deployed"
+ * instead of "unknown" where that is why. Asks the server then. */
 const char *wh_cli_deployment_observed(wh_cli_t *cli, const json_t *app);
 /* 1 when text has the form of an id. */
 int wh_cli_deployment_is_id(const char *text);

@@ -53,6 +53,9 @@ const char *wh_cli_deployment_observed(wh_cli_t *cli, const json_t *app)
 {
     const char *observed = wh_cli_get(cli, app, "observed");
     wh_cli_reply_t reply;
+    if (strcmp(observed, "running") == 0 &&
+        json_is_true(json_object_get(json_object_get(app, "serve"), "maintenance")))
+        return "maintenance";
     if (strcmp(observed, "unknown") != 0)
         return observed;
     wh_cli_http_try(cli, "GET", newest_path(cli, wh_cli_get(cli, app, "slug")), NULL, NULL, &reply);

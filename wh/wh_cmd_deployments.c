@@ -12,12 +12,27 @@ static const char *short_sha(const wh_cli_t *cli, const json_t *deployment)
     return strlen(sha) > 7 ? apr_pstrmemdup(cli->p, sha, 7) : sha;
 }
 
-/* What it serves, or whether it could again. */
+/* "live in production, staging" */
+static const char *live_in(const wh_cli_t *cli, const json_t *deployment)
+{
+    const char *text = "live";
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(deployment, "environments"), i, one)
+    {
+        if (json_is_string(one))
+            text = apr_pstrcat(cli->p, text, i == 0 ? " in " : ", ",
+                               wh_cli_clean(cli, json_string_value(one)), NULL);
+    }
+    return text;
+}
+
+/* Where it serves, or whether it could again. */
 static const char *serving(const wh_cli_t *cli, const json_t *deployment)
 {
     const char *word = wh_cli_get(cli, deployment, "serving");
     int kept = json_is_true(json_object_get(deployment, "retained"));
-    return strcmp(word, "current") == 0 ? "live"
+    return strcmp(word, "current") == 0 ? live_in(cli, deployment)
            : !kept                      ? "-"
            : strcmp(word, "none") == 0  ? "kept"
                                         : "before";
@@ -40,8 +55,8 @@ static void row_add(const wh_cli_t *cli, wh_cli_table_t *table, const json_t *on
 
 static int run(wh_cli_t *cli)
 {
-    static const char *const titles[] = {"NO", "ID", "STATE", "SERVES", "COMMIT", "TRIGGER", "CREATED (UTC)",
-                                         "WHAT"};
+    static const char *const titles[] = {"NO",     "ID",      "STATE",         "SERVES",
+                                         "COMMIT", "TRIGGER", "CREATED (UTC)", "WHAT"};
     wh_cli_reply_t reply;
     wh_cli_table_t table;
     apr_int64_t count = 20;

@@ -6,6 +6,21 @@
 
 #include "wh/wh_cmd.h"
 
+/* Not by the environment that it was made for: it may have been promoted, or rolled back from. */
+static int shows(const json_t *deployment, const char *environment)
+{
+    const json_t *list = json_object_get(deployment, "environments");
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        const char *name = json_string_value(one);
+        if (name != NULL && strcmp(name, environment) == 0)
+            return 1;
+    }
+    return 0;
+}
+
 /* The deployment that is named, or what an app's environment shows now. */
 static int find(wh_cli_t *cli, const char *what, const char *from, const char **id)
 {
@@ -23,14 +38,14 @@ static int find(wh_cli_t *cli, const char *what, const char *from, const char **
     json_t *one;
     json_array_foreach(json_object_get(reply.body, "items"), i, one)
     {
-        if (strcmp(wh_cli_get(cli, one, "environment"), from) == 0 &&
-            strcmp(wh_cli_get(cli, one, "serving"), "current") == 0) {
+        if (shows(one, from)) {
             *id = wh_cli_get(cli, one, "id");
             return 0;
         }
     }
-    wh_cli_error("no deployment of %s is live in %s; name one: wh deployments %s",
-                 wh_cli_clean(cli, what), wh_cli_clean(cli, from), wh_cli_clean(cli, what));
+    wh_cli_error(
+        "none of the last 100 deployments of %s is live in %s; name one: wh deployments %s",
+        wh_cli_clean(cli, what), wh_cli_clean(cli, from), wh_cli_clean(cli, what));
     return WH_EXIT_NOT_FOUND;
 }
 

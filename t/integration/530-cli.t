@@ -91,6 +91,24 @@ says({}, [ 'deploy', 'nobody' ], 3, 'deploy of none');
 says({}, [ 'deployments', 'site' ], 0, 'deployments', out => qr/^3\s.*failed.*^2\s.*succeeded.*^1\s/ms);
 is(scalar @{ decode_json($stack->wh('deployments', 'site', '-n', '2', '--json')->{out}) }, 2, 'deployments -n 2');
 says({}, [ 'logs', 'site' ], 0, 'logs of an app', out => qr/nowhere/);
+
+# Rollback and promotion. What an environment shows is not always what was deployed to it.
+says({}, [ 'rollback', 'site' ], 0, 'rollback', out => qr{^http://site\.localhost}, err => qr/production shows/);
+wait_for { $stack->get('site')->{body} =~ /one/ } 10, 'the former release';
+says({}, [ 'rollback', 'site', '--to', '1' ], 5, 'rollback to what is shown: exit code 5', err => qr/already_serving/);
+says({}, [ 'rollback', 'site', '--to', '99' ], 1, 'rollback to nothing', err => qr/no_such_deployment/);
+says({}, [ 'promote', 'site', '--from', 'production', '--to', 'staging' ], 0, 'promote', err => qr/staging shows/);
+says({}, [ 'deployments', 'site' ], 0, 'deployments say where', out => qr/^1\s.*live in production, staging /m);
+says({}, [ 'deploy', 'site', '--wait' ], 0, 'production goes on');
+says({}, [ 'promote', 'site', '--to', 'qa' ], 0, 'promote what staging shows', err => qr/qa shows/);
+wait_for { $stack->get('site-env-qa')->{body} =~ /one/ } 10, 'what was made for production';
+my $maintain = sub { $stack->api(PATCH => '/v1/apps/site', { serve => { maintenance => $_[0] } }, headers => { 'If-Match' => '*' }) };
+$maintain->(JSON::PP::true);
+says({}, [ 'status', 'site' ], 0, 'an app in maintenance says so', out => qr/^site: maintenance/);
+$maintain->(JSON::PP::false);
+says({}, [ 'status', 'site' ], 0, 'and when it is over', out => qr/^site: running/);
+says({}, [ 'domains', 'verify', 'site', 'nobody.example' ], 3, 'a domain that is none', err => qr/`wh domains APP` lists/);
+says({}, [ 'promote', 'site', '--from', 'nowhere', '--to', 'qa' ], 3, 'promote of nothing: exit code 3', err => qr/wh deployments site/);
 says({}, [ 'logs', '-f', 'site' ], 0, 'logs -f ends with the deployment');
 says({}, [ 'cancel', 'site' ], 5, 'cancel of what has ended: exit code 5');
 says({}, ['status'], 0, 'status', out => qr{online.*0/[1-9]\d* .*site}s);

@@ -291,7 +291,7 @@ static void test_deployments(void **state)
         "\"number\":3,\"status\":\"completed\",\"conclusion\":\"failed\",\"phase\":\"done\","
         "\"cause\":{\"code\":\"not_listening\",\"detail\":\"nothing listened on port 8080 within "
         "60 s\"},\"trigger\":\"push\",\"commit\":{\"sha\":null,\"ref\":\"main\",\"message\":null,"
-        "\"author\":null,\"at\":null},\"worker\":\"w1\",\"release\":null,\"url\":null,\"urls\":[],\"serving\":\"none\",\"retained\":false,\"source\":null,"
+        "\"author\":null,\"at\":null},\"worker\":\"w1\",\"release\":null,\"url\":null,\"urls\":[],\"serving\":\"none\",\"environments\":[],\"retained\":false,\"source\":null,"
         "\"timings\":{\"clone_ms\":12},\"created_at\":\"2026-01-01T00:00:00.000000Z\","
         "\"started_at\":null,\"finished_at\":null}");
     d.timings = "not json";

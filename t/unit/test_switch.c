@@ -116,6 +116,14 @@ static void test_shown(void **state)
     assert_int_equal(wh_model_serving(list, "d4"), WH_SERVING_CURRENT);
     assert_int_equal(wh_model_serving(list, "d5"), WH_SERVING_PREVIOUS);
     assert_int_equal(wh_model_serving(list, "d6"), WH_SERVING_NONE);
+    /* What was promoted is shown by two. */
+    names[2].deployment_id = "d2";
+    apr_array_header_t *in = wh_model_shown_in(p, list, "d2");
+    assert_int_equal(in->nelts, 2);
+    assert_string_equal(APR_ARRAY_IDX(in, 0, const char *), "production");
+    assert_string_equal(APR_ARRAY_IDX(in, 1, const char *), "preview-c");
+    assert_int_equal(wh_model_shown_in(p, list, "d3")->nelts, 0);
+    assert_int_equal(wh_model_shown_in(p, list, "d6")->nelts, 0);
 }
 
 static void test_settings(void **state)
