@@ -7,6 +7,7 @@
 #include "libwh/wh_host.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_model_int.h"
+#include "libwh/wh_route.h"
 
 /* A name of the Internet: with a dot, and its last label no number (resolvers take 0x7f.1 for an
  * address). */
@@ -92,6 +93,10 @@ apr_status_t wh_domain_target_check(apr_pool_t *p, const char *text, const char 
         return wh_err_field(err, "/redirect_to", "redirect_invalid",
                             "a domain cannot lead to itself");
     *out = apr_pstrcat(p, scheme, name, colon ? ":" : "", colon ? colon + 1 : "", NULL);
+    if (strlen(*out) > WH_ROUTE_STRING_MAX)
+        return wh_err_field(err, "/redirect_to", "redirect_invalid",
+                            "with its scheme and port it has at most %d bytes",
+                            WH_ROUTE_STRING_MAX);
     return APR_SUCCESS;
 }
 

@@ -15,7 +15,6 @@
 #define CRC_AT 28
 #define CRC_END 32
 #define STRINGS 7
-#define STRING_MAX 255
 
 static const char magic[4] = {'w', 'h', 'r', '1'};
 
@@ -109,7 +108,7 @@ static void strings_of(const wh_route_t *rec, const char *out[STRINGS])
 
 static int string_ok(const char *s)
 {
-    return !s || strlen(s) <= STRING_MAX;
+    return !s || strlen(s) <= WH_ROUTE_STRING_MAX;
 }
 
 static int given(const char *s)
@@ -148,7 +147,7 @@ static const char *strings_fault(const char *key, const wh_route_t *rec)
 {
     const char *strings[STRINGS];
 
-    if (!key || !*key || strlen(key) > STRING_MAX)
+    if (!key || !*key || strlen(key) > WH_ROUTE_STRING_MAX)
         return "the host name has 1 to 255 bytes";
     strings_of(rec, strings);
     for (int i = 0; i < STRINGS; i++)
@@ -184,17 +183,22 @@ static unsigned char *put_string(unsigned char *at, const char *s)
     return at + 3 + n;
 }
 
+const char *wh_route_fault(const char *key, const wh_route_t *rec)
+{
+    const char *fault = strings_fault(key, rec);
+
+    return fault ? fault : fault_of(rec);
+}
+
 apr_status_t wh_route_encode(apr_pool_t *p, const char *key, const wh_route_t *rec, void **buf,
                              size_t *n, wh_err_t *err)
 {
-    const char *fault = strings_fault(key, rec);
+    const char *fault = wh_route_fault(key, rec);
     const char *strings[STRINGS];
     unsigned char *b, *at;
     size_t total = HEADER;
     int i;
 
-    if (!fault)
-        fault = fault_of(rec);
     if (fault)
         return wh_err_set(err, 500, "route_invalid", "route of %s: %s", key ? key : "?", fault);
     strings_of(rec, strings);
@@ -242,7 +246,7 @@ static const char *take_string(reader_t *r)
         goto bad;
     n = (size_t)get(r->at, 2);
     s = r->at + 2;
-    if (n > STRING_MAX || (size_t)(r->end - s) < n + 1 || s[n] != 0 || memchr(s, 0, n))
+    if (n > WH_ROUTE_STRING_MAX || (size_t)(r->end - s) < n + 1 || s[n] != 0 || memchr(s, 0, n))
         goto bad;
     r->at = s + n + 1;
     return (const char *)s;

@@ -14,6 +14,7 @@
 #define WH_ROUTE_VERSION 2
 #define WH_ROUTE_UPSTREAMS_MAX 16
 #define WH_ROUTE_MAX_BYTES 8192
+#define WH_ROUTE_STRING_MAX 255
 
 typedef enum wh_route_kind_e {
     WH_ROUTE_STATIC = 1,
@@ -58,6 +59,9 @@ typedef struct wh_route_t {
     int n_upstreams;              /* 0 unless proxy */
     wh_route_upstream_t upstreams[WH_ROUTE_UPSTREAMS_MAX];
 } wh_route_t;
+
+/* What is wrong with it as the record of host name `key`, NULL = nothing. */
+const char *wh_route_fault(const char *key, const wh_route_t *rec);
 
 /* Makes the record of host name `key` in p. NULL strings count as "". Code: route_invalid (500):
  * a field out of range, a static route without release id, a proxy route without upstream, a

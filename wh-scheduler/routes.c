@@ -78,6 +78,7 @@ apr_status_t wh_routes_record(apr_pool_t *p, const wh_db_route_t *row, const cha
 {
     wh_route_t *route = apr_pcalloc(p, sizeof(*route));
     apr_status_t rv = APR_SUCCESS;
+    const char *fault;
 
     route->app_id = row->app_id;
     route->slug = row->slug;
@@ -92,11 +93,12 @@ apr_status_t wh_routes_record(apr_pool_t *p, const wh_db_route_t *row, const cha
     }
     out->host = row->domain ? row->name : host_of(p, row->name, base_domain);
     out->route = route;
-    return rv;
+    fault = rv == APR_SUCCESS ? wh_route_fault(out->host, route) : NULL;
+    return fault != NULL ? wh_err_set(err, 500, "route_invalid", "%s", fault) : rv;
 }
 
-/* A row that makes no record (a snapshot of a newer version, say) costs that name, not the table.
- */
+/* A row that makes no record (a snapshot of a newer version, say) costs that name, not the table:
+ * nobody can stop what others publish by what he set. */
 static apr_array_header_t *records(wh_core_t *core, apr_pool_t *p, const apr_array_header_t *rows)
 {
     apr_array_header_t *items = apr_array_make(p, rows->nelts + 1, sizeof(wh_publish_item_t));

@@ -59,6 +59,10 @@ static void test_host_reserved(void **state)
     assert_non_null(strstr(err.text, "xn--"));
 }
 
+#define X10 "xxxxxxxxxx"
+#define X56 X10 X10 X10 X10 X10 "xxxxxx"
+#define X63 X10 X10 X10 X10 X10 X10 "xxx"
+
 static void test_target(void **state)
 {
     static const char *const cases[][2] = {
@@ -66,6 +70,7 @@ static void test_target(void **state)
         {"https://Example.com/", "https://example.com"},
         {"http://example.com", "http://example.com"},
         {"https://example.com:8443", "https://example.com:8443"},
+        {X63 "." X63 "." X63 "." X10 ".com", "https://" X63 "." X63 "." X63 "." X10 ".com"},
     };
     static const char *const bad[] = {
         "",           "https://",          "ftp://example.com", "javascript:alert(1)",
@@ -73,6 +78,9 @@ static void test_target(void **state)
         "a.com:0",    "a.com:99999",       "a.com:",            "https://a.com\r\nX: y",
         "localhost",  "https://127.0.0.1", "https://[::1]",     "www.own.test",
         "a.com:80:90",
+        /* 252 bytes: a name of DNS, but more than a route holds with its scheme */
+        X63 "." X63 "." X63 "." X63 ".com", X63 "." X63 "." X63 "." X56 ".com",
+        "http://" X63 "." X63 "." X63 "." X56 ".com:65535",
     };
     const char *out;
 

@@ -278,6 +278,9 @@ static void test_record_settings(void **state)
     assert_int_equal(out.route->kind, WH_ROUTE_REDIRECT);
     assert_string_equal(out.route->redirect, "https://example.org");
     assert_int_equal(out.route->redirect_code, 308);
+    /* One that the table cannot hold is refused here, alone: it would stop everybody's. */
+    row.redirect_to = apr_psprintf(p, "https://%0248d.com", 1);
+    assert_code(wh_routes_record(p, &row, "apps.test", &out, &err), &err, "route_invalid");
 }
 
 static void test_record_switching(void **state)
