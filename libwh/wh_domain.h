@@ -41,8 +41,8 @@ apr_status_t wh_domain_host_check(apr_pool_t *p, const char *text, const char *b
                                   const char **host, wh_err_t *err) WH_MUST_CHECK;
 
 /* "example.com" (then by https), "https://example.com", "http://example.com:8080": *out in p, with
- * scheme and without a slash, short enough for a route. Never to `host` itself. Code (400, /redirect_to):
- * redirect_invalid. */
+ * scheme and without a slash, short enough for a route. Never to `host` itself. Code (400,
+ * /redirect_to): redirect_invalid. */
 apr_status_t wh_domain_target_check(apr_pool_t *p, const char *text, const char *host,
                                     const char **out, wh_err_t *err) WH_MUST_CHECK;
 
