@@ -290,8 +290,9 @@ static apr_status_t carry(carry_t *c, wh_switch_verdict_t *verdict, wh_err_t *er
     return refuse(c, verdict->code, wh_switch_detail(c->p, verdict, c->target->commit_sha), err);
 }
 
-/* Names answer with it from here on; what fails now is made good by the tick. */
-static apr_status_t publish(carry_t *c, wh_err_t *err)
+/* Names answer with it from here on. Within the transaction, which sees its own names: whoever reads
+ * that it is done may ask for them at once. What fails now is made good by the tick. */
+static void publish(carry_t *c)
 {
     wh_err_t why = WH_ERR_INIT;
 
@@ -303,7 +304,6 @@ static apr_status_t publish(carry_t *c, wh_err_t *err)
     wh_log(WH_LOG_INFO, NULL, "app %s, %s: %s to deployment %s, its names answer with it",
            c->app->slug, c->wish.environment, wh_model_switch_kind_text(c->wish.kind),
            c->wish.result_id);
-    return overtake_all(c, err);
 }
 
 /* A wish that can never be carried out (a snapshot of a newer version, a name that is another's)
@@ -326,26 +326,25 @@ static apr_status_t give_up(carry_t *c, apr_status_t rv, wh_err_t *err)
 static apr_status_t carry_out(carry_t *c, wh_err_t *err)
 {
     wh_switch_verdict_t verdict = {.how = WH_SWITCH_REFUSED};
+    int switched;
     apr_status_t rv = wh_dbc_begin(c->core->dbc, c->p, err);
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
     rv = carry(c, &verdict, err);
+    switched = rv == APR_SUCCESS && c->wish.outcome == WH_SWITCH_SWITCHED;
+    if (switched) {
+        publish(c);
+    }
     rv = rv == APR_SUCCESS ? wh_dbc_commit(c->core->dbc, err) : rv;
     if (rv != APR_SUCCESS) {
+        c->core->republish |= switched;
         wh_dbc_rollback(c->core->dbc);
         return give_up(c, rv, err);
     }
     c->core->plan_again = 1;
-    switch (c->wish.outcome) {
-    case WH_SWITCH_SWITCHED:
-        return publish(c, err);
-    case WH_SWITCH_STARTING:
-        return overtake_all(c, err);
-    default:
-        return APR_SUCCESS;
-    }
+    return switched || c->wish.outcome == WH_SWITCH_STARTING ? overtake_all(c, err) : APR_SUCCESS;
 }
 
 /* The deployment that was made for it has ended, or goes on. */
