@@ -290,8 +290,8 @@ static apr_status_t carry(carry_t *c, wh_switch_verdict_t *verdict, wh_err_t *er
     return refuse(c, verdict->code, wh_switch_detail(c->p, verdict, c->target->commit_sha), err);
 }
 
-/* Names answer with it from here on. Within the transaction, which sees its own names: whoever reads
- * that it is done may ask for them at once. What fails now is made good by the tick. */
+/* Names answer with it from here on. Within the transaction, which sees its own names: whoever
+ * reads that it is done may ask for them at once. What fails now is made good by the tick. */
 static void publish(carry_t *c)
 {
     wh_err_t why = WH_ERR_INIT;
