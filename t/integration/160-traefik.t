@@ -1,5 +1,7 @@
 #!/usr/bin/perl
 # db: sqlite pgsql
+# Each database shows one half of what happens when it goes away.
+# counts: at random
 # Both documents for Traefik: who gets them, what is in them, that they are cached, known again and never
 # empty by mistake; each one is held against the schema by a validator that is not ours.
 use strict;
