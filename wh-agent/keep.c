@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <apr_strings.h>
+#include "libwh/wh_id.h"
 #include "libwh/wh_log.h"
 #include "wh-agent/caches.h"
 #include "wh-agent/keep.h"
@@ -234,6 +235,8 @@ apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *er
 
 /* ---- by the marks ---- */
 
+#define MARK_YOUNG_US ((apr_time_t)3600 * APR_USEC_PER_SEC) /* longer than any build */
+
 /* A mark whose build came to nothing, or whose image somebody else removed, is none: it would push
  * a good one out. Looked at only where an app has more marks than images are kept, and only until
  * as many are found. Returns the marks that are left. */
@@ -259,7 +262,9 @@ static apr_array_header_t *marked(wh_engine_t *e, apr_pool_t *p, const wh_keep_o
         if (found < in->kept && !wh_made_in_use(in, m->deployment) &&
             APR_STATUS_IS_NOTFOUND(
                 e->vt->image(e, p, wh_made_tag(p, app, m->deployment), &image, NULL))) {
-            wh_made_forget(p, opts->conf->state_dir, m);
+            /* A build that a former life began may yet bring it. */
+            if (wh_id_time(m->deployment) + MARK_YOUNG_US < wh_clock_now(opts->clock))
+                wh_made_forget(p, opts->conf->state_dir, m);
             continue;
         }
         found++;

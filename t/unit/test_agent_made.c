@@ -1,6 +1,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <apr_strings.h>
+#include "libwh/wh_id.h"
 #include "t/unit/unit.h"
 #include "wh-agent/fsutil.h"
 #include "wh-agent/keep.h"
@@ -104,12 +105,15 @@ static const char *marks(const char *dir)
     return text;
 }
 
+static wh_clock_fake_t now;
+
 static const char *begin(apr_pool_t *p, const char *name)
 {
     static const char *const made[] = {D(1), D(2), D(3), D(4), D(5)};
     const char *dir = apr_psprintf(p, "/tmp/wh-agent-made-%s-%d", name, (int)getpid());
     wh_err_t err = WH_ERR_INIT;
 
+    wh_clock_fake_init(&now, wh_id_time(D(1)) + apr_time_from_sec(3601));
     memset(&store, 0, sizeof(store));
     store.p = p;
     store.containers = apr_array_make(p, 4, sizeof(wh_engine_item_t));
@@ -133,7 +137,7 @@ static void test_superseded(void **state)
 {
     const char *dir = begin(*state, "plain");
     wh_agent_conf_t conf = {.engine_socket = "/s", .state_dir = dir, .images_kept = 2};
-    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .agent = "me"};
+    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .clock = &now.clock, .agent = "me"};
     wh_err_t err = WH_ERR_INIT;
 
     assert_string_equal(marks(dir), "d7 d6 d5 d4 d3 d2 d1 ");
@@ -151,8 +155,11 @@ static void test_nothing(void **state)
     const char *dir = begin(*state, "nothing");
     wh_agent_conf_t conf = {.engine_socket = "/s", .state_dir = dir, .images_kept = 2};
     apr_array_header_t *building = apr_array_make(*state, 1, sizeof(const char *));
-    wh_keep_opts_t opts = {
-        .conf = &conf, .engine = store_open, .agent = "me", .building = building};
+    wh_keep_opts_t opts = {.conf = &conf,
+                           .engine = store_open,
+                           .clock = &now.clock,
+                           .agent = "me",
+                           .building = building};
     wh_err_t err = WH_ERR_INIT;
 
     store.missing = "d4 d5";
@@ -167,7 +174,7 @@ static void test_refused(void **state)
 {
     const char *dir = begin(*state, "refused");
     wh_agent_conf_t conf = {.engine_socket = "/s", .state_dir = dir, .images_kept = 1};
-    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .agent = "me"};
+    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .clock = &now.clock, .agent = "me"};
     wh_err_t err = WH_ERR_INIT;
 
     store.stays = "d2";
@@ -183,12 +190,31 @@ static void test_refused(void **state)
     assert_ok(wh_keep_superseded(*state, &opts, NULL, &err), &err); /* no directory, nothing made */
 }
 
+/* A build of the agent's former life goes on in the engine: its image is known when it comes. */
+static void test_young(void **state)
+{
+    const char *dir = begin(*state, "young");
+    wh_agent_conf_t conf = {.engine_socket = "/s", .state_dir = dir, .images_kept = 2};
+    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .clock = &now.clock, .agent = "me"};
+    wh_err_t err = WH_ERR_INIT;
+
+    wh_clock_fake_init(&now, wh_id_time(D(1)) + apr_time_from_sec(3599));
+    store.missing = "d5";
+    assert_ok(wh_keep_superseded(*state, &opts, NULL, &err), &err);
+    assert_string_equal(store.asked, "d1 d2 "); /* it counts for nothing */
+    assert_string_equal(marks(dir), "d7 d6 d5 d4 d3 ");
+    store.missing = "";
+    assert_ok(wh_keep_superseded(*state, &opts, NULL, &err), &err);
+    assert_string_equal(store.asked, "d1 d2 d3 ");
+    end(dir);
+}
+
 /* Builds beside get a chance between one burst and the next. */
 static void test_burst(void **state)
 {
     const char *dir = begin(*state, "burst");
     wh_agent_conf_t conf = {.engine_socket = "/s", .state_dir = dir, .images_kept = 1};
-    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .agent = "me"};
+    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .clock = &now.clock, .agent = "me"};
     wh_err_t err = WH_ERR_INIT;
     int more = 0;
 
@@ -227,6 +253,7 @@ int main(void)
         UNIT("what is superseded goes by its mark, without a list of images", test_superseded),
         UNIT("a mark without an image is none", test_nothing),
         UNIT("an image that stays is asked again, and keeps no other", test_refused),
+        UNIT("a mark whose image may yet come stays", test_young),
         UNIT("a burst at a time", test_burst),
         UNIT("the look at all images has its share", test_look),
     };
