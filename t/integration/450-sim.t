@@ -35,7 +35,7 @@ seed('jobs', $n, 'hold-');
 my $proc = WH::Proc->start(name => 'sim', log => "$dir/log/sim.log", cmd => [ $sim, '--hub', "ws://127.0.0.1:" . $stack->port,
     '--agents', $n, '--workers', "$dir/workers.list", '--api', $stack->url, '--secret-file', "$dir/state/keys/control.secret",
     qw(--by-token 1 --max-jobs 4 --hold hold- --lines 1000 --heartbeat 1 --stats 1 --repeat 1 --out), "$dir/sim.json" ]);
-wait_for { !$proc->runs || (status()->{running} // 0) == $n } 30, 'the held jobs';
+wait_for { !$proc->runs || (status()->{running} // 0) == $n } 60, 'the held jobs';
 is(status()->{up}, $n, 'F78 every simulated agent is connected, with a token');
 my @pushed = seed('push', 40, 'push-', "$dir/state/run/hub.sock", 50) =~ /^PUSH (\w+) \d+ (\d+)$/mg;
 wait_for { !$proc->runs || (status()->{settled} // 0) >= 40 } 20, 'the results';
