@@ -10,6 +10,7 @@ use File::Basename qw(dirname);
 use File::Path qw(make_path remove_tree);
 use File::Temp ();
 use IO::Socket::INET;
+use WH::Httpd ();
 use WH::DB;
 use WH::Http qw(http_request json_decode);
 use WH::Proc;
@@ -329,7 +330,7 @@ sub bad_log_lines {
             # httpd: [wisehost:error]; ours: TIME error WH0123 …
             next unless $line =~ /\[(?:\w+:)?(?:error|crit|alert|emerg)\]|^\S+Z (?:error|warn) |exit signal
                 |Segmentation|Assertion|Sanitizer|runtime[ ]error/x;
-            next if grep { $line =~ $_ } @{ $self->{allowed} };
+            next if grep { $line =~ $_ } $WH::Httpd::STOPPING, @{ $self->{allowed} };
             push @bad, "$name: $line";
         }
     }
