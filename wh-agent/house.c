@@ -37,7 +37,8 @@ static void on_kept(void *owner, void *data)
 
     if (house->look)
         wh_keep_when_looked(&agent->keep, wh_clock_mono(agent->clock), house->took);
-    agent->keep.again |= house->more;
+    if (house->more)
+        wh_keep_when_soon(&agent->keep, wh_clock_mono(agent->clock));
     wh_keep_when_ended(&agent->keep, wh_clock_mono(agent->clock), house->failed);
     wh_house_plan(agent);
     (void)malloc_trim(0);

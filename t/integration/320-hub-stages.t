@@ -206,6 +206,19 @@ for my $case ([ '169.254.169.254', 40001, 'the metadata of a cloud' ], [ '10.0.0
     ok($w->wait('result_ack'), "D9 $what: the container it claimed gets its stop job");
 }
 
+# A name is no address at all, whoever it stands for: the frame itself is refused.
+{
+    my $its = $s->deployment($s->app('lead-by-name', 'container'));
+    $s->poke;
+    my $begun = $w->begin;
+    $w->result($begun, 'succeeded', instances => [ { container => 'c-name', address => 'localhost', port => 40001 } ]);
+    is(($w->wait('error') // {})->{p}{code}, 'bad_payload', 'D9 a name that is not its own: the result is refused');
+    is($s->value("SELECT count(*) FROM instances WHERE container = 'c-name'"), 0, 'D9 a name that is not its own: no route leads there');
+    $w->result($begun, 'failed');
+    $w->wait('result_ack');
+    ends_as($its, 'completed/failed/build_failed', 'and the worker may still say how it ended');
+}
+
 # ---- an app is deleted ----
 $d = $s->deployment($app);
 $s->poke;
