@@ -23,6 +23,8 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_forward.c \
 	mod_wisehost/wh_mod_hold.c \
 	mod_wisehost/wh_mod_host.c \
+	mod_wisehost/wh_mod_keep.c \
+	mod_wisehost/wh_mod_keep.h \
 	mod_wisehost/wh_mod_lru.h \
 	mod_wisehost/wh_mod_page.c \
 	mod_wisehost/wh_mod_problem.c \

@@ -23,6 +23,7 @@
 #include "mod_wisehost/wh_mod_cache.h"
 #include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_data.h"
+#include "mod_wisehost/wh_mod_keep.h"
 #include "mod_wisehost/wh_mod_rate.h"
 
 static void log_sink(void *baton, int level, const char *tag, const char *line)
@@ -85,6 +86,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     wh_mod_release_child_init(pchild, s);
     wh_mod_cache_child_init(pchild, (apr_size_t)wh_mod_conf_cache_size(s) << 20);
     wh_mod_type_child_init(pchild);
+    wh_mod_keep_child_init(pchild, s);
     wh_mod_proxy_child_init(pchild, s);
     wh_mod_rate_child_init(pchild);
     wh_h_traefik_child_init(pchild, s);
@@ -193,9 +195,11 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_optional_fn_retrieve(optional_fn_retrieve, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, after_proxy, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, after_proxy, NULL, APR_HOOK_MIDDLE);
+    ap_hook_process_connection(wh_mod_keep_process, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_post_read_request(wh_mod_host_post_read, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_translate_name(wh_mod_host_translate, after_rules, before_aliases, APR_HOOK_FIRST);
     ap_hook_map_to_storage(wh_mod_host_map_to_storage, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_access_checker(wh_mod_keep_access, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_type_checker(wh_mod_host_type_checker, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(wh_mod_host_fixups, NULL, before_dir, APR_HOOK_LAST);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_FIRST);

@@ -7,6 +7,7 @@
 
 #include "libwh/wh_host.h"
 #include "mod_wisehost/wh_mod_data.h"
+#include "mod_wisehost/wh_mod_keep.h"
 
 wh_mod_req_t *wh_mod_data_get(const request_rec *r)
 {
@@ -55,6 +56,7 @@ int wh_mod_host_post_read(request_rec *r)
     const apr_table_entry_t *e;
     int i;
 
+    wh_mod_keep_judge(r);
     if (!wh_mod_conf_engine(r->server) && !wh_mod_conf_api(r->server)) {
         return DECLINED;
     }
@@ -305,7 +307,12 @@ int wh_mod_host_translate(request_rec *r)
 
 int wh_mod_host_map_to_storage(request_rec *r)
 {
-    if (wh_mod_data_get(r) == NULL) {
+    const wh_mod_req_t *req = wh_mod_data_get(r);
+
+    if (req == NULL || req->place != WH_PLACE_APP || req->route->kind != WH_ROUTE_STATIC) {
+        wh_mod_keep_slow(); /* files, upstreams, the database */
+    }
+    if (req == NULL) {
         return DECLINED;
     }
     /* No byte of the request names a file: nothing to walk, nothing to stat. */

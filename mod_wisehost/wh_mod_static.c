@@ -12,6 +12,7 @@
 #include "mod_wisehost/wh_mod_cache.h"
 #include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_data.h"
+#include "mod_wisehost/wh_mod_keep.h"
 
 /* APR_BRIGADE_INSERT_TAIL casts volatile away; clang takes it for ours. */
 #pragma GCC diagnostic ignored "-Wcast-qual"
@@ -97,6 +98,7 @@ static apr_status_t small_bucket(request_rec *r, const rep_t *rep, apr_bucket **
     apr_status_t rv;
 
     if (content == NULL) {
+        wh_mod_keep_slow(); /* the disk */
         core = ap_get_core_module_config(r->per_dir_config);
         rv = wh_mod_release_content(rep->sha256, rep->size, core->enable_mmap != ENABLE_MMAP_OFF,
                                     &content, err);
@@ -110,6 +112,7 @@ static apr_status_t small_bucket(request_rec *r, const rep_t *rep, apr_bucket **
         apr_table_setn(r->notes, "wh-cache", "hit");
         wh_mod_count(WH_COUNT_CACHE_HIT);
     }
+    wh_mod_keep_quick(r, rep->size);
     *out = wh_mod_content_bucket(content, r->connection->bucket_alloc);
     return APR_SUCCESS;
 }
@@ -129,6 +132,7 @@ static apr_status_t fill(request_rec *r, const rep_t *rep, apr_bucket_brigade *b
             APR_BRIGADE_INSERT_TAIL(bb, b);
         }
     } else if (rep->size > 0) {
+        wh_mod_keep_slow();
         rv = wh_mod_release_open(r, rep->sha256, rep->size, &f, err);
         if (rv == APR_SUCCESS && f != NULL) {
             b = apr_brigade_insert_file(bb, f, 0, rep->size, r->pool);
