@@ -33,6 +33,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_address.c libwh/wh_address.h \
 	libwh/wh_asset.c libwh/wh_asset.h \
 	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
+	libwh/wh_dockerfile_gen.c libwh/wh_dockerfile_gen.h \
 	libwh/wh_drain.c libwh/wh_drain.h \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_gc.c libwh/wh_gc.h \
@@ -53,6 +54,8 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_model_worker.c \
 	libwh/wh_negotiate.c libwh/wh_negotiate.h \
 	libwh/wh_pattern.c libwh/wh_pattern.h \
+	libwh/wh_preset.c libwh/wh_preset.h libwh/wh_preset.def \
+	libwh/wh_preset_text.c libwh/wh_preset_text.h \
 	libwh/wh_proto.c libwh/wh_proto.h libwh/wh_proto_msg.def \
 	libwh/wh_proto_msg.c libwh/wh_proto_msg.h libwh/wh_proto_msg_int.h \
 	libwh/wh_proto_msg_app.c \

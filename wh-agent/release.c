@@ -130,6 +130,7 @@ apr_status_t wh_release_publish(wh_work_t *work, const wh_source_t *source, wh_r
     if (rv == APR_SUCCESS) {
         wh_blobs_save(r.blobs);
         wh_variants_save(r.variants);
+        wh_release_rules(&r);
         work->phase(work->phase_baton, WH_PHASE_SWITCHING, NULL);
         rv = wh_release_upload(&r, m, done, err);
     }

@@ -55,6 +55,8 @@ const wh_variants_entry_t *wh_release_variants(const wh_release_run_t *r,
  * once. Codes: those of wh_source_read. */
 apr_status_t wh_release_hash(wh_release_run_t *r, wh_err_t *err) WH_MUST_CHECK;
 
+/* The lines of _redirects and _headers that will not be taken, into the log. Never fails. */
+void wh_release_rules(wh_release_run_t *r);
 /* Announce, send what is missing, commit. */
 apr_status_t wh_release_upload(wh_release_run_t *r, const wh_manifest_t *m, wh_release_done_t *done,
                                wh_err_t *err) WH_MUST_CHECK;

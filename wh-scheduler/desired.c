@@ -129,6 +129,24 @@ apr_status_t wh_desired_send(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
 
 /* ---- What owners stop and start ---- */
 
+apr_status_t wh_desired_shown(wh_core_t *core, apr_pool_t *p, const char *app_id,
+                              apr_int64_t worker, apr_time_t now, wh_err_t *err)
+{
+    wh_app_t *app;
+    apr_status_t rv = wh_db_app_by_id(core->dbc, p, app_id, &app, err);
+    int stopped = rv == APR_SUCCESS && app->desired == WH_DESIRED_STOPPED;
+
+    if (rv == APR_SUCCESS) {
+        rv = wh_db_app_set_observed(core->dbc, p, app_id,
+                                    stopped ? WH_OBSERVED_STOPPED : WH_OBSERVED_RUNNING, "", now,
+                                    err);
+    }
+    if (rv == APR_SUCCESS && stopped && worker > 0) {
+        wh_desired_changed(core, worker); /* its containers had to run to be checked */
+    }
+    return rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+}
+
 static apr_status_t tell_workers(wh_core_t *core, apr_pool_t *p, const char *app_id, wh_err_t *err)
 {
     apr_array_header_t *live;

@@ -18,6 +18,12 @@ apr_status_t wh_desired_list(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
  * connected: its welcome will say so. */
 void wh_desired_changed(wh_core_t *core, apr_int64_t worker);
 
+/* A deployment took the names of its app, on this worker if it has containers (else 0): the app is
+ * observed running, or stopped where that is what its owner wants; then the worker is told. In the
+ * caller's transaction. An app that is gone costs nothing. */
+apr_status_t wh_desired_shown(wh_core_t *core, apr_pool_t *p, const char *app_id,
+                              apr_int64_t worker, apr_time_t now, wh_err_t *err) WH_MUST_CHECK;
+
 /* `settings` to everybody whose list has changed since. */
 apr_status_t wh_desired_send(wh_core_t *core, apr_pool_t *p, wh_err_t *err) WH_MUST_CHECK;
 

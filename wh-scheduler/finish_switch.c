@@ -14,6 +14,7 @@
 #include "whdb/wh_db_name.h"
 #include "whdb/wh_db_switch.h"
 #include "whdb/wh_db_worker.h"
+#include "wh-scheduler/desired.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/previews.h"
 #include "wh-scheduler/routes.h"
@@ -258,7 +259,7 @@ static apr_status_t complete(wh_core_t *core, apr_pool_t *p, const wh_deployment
     rv = wh_db_deployment_complete(core->dbc, p, d->id, WH_DEPLOYMENT_FINALIZE, &how, now, err);
     rv = rv == APR_SUCCESS ? wh_unshown_drain(core, p, d->app_id, now, err) : rv;
     if (rv == APR_SUCCESS) {
-        rv = wh_db_app_set_observed(core->dbc, p, d->app_id, WH_OBSERVED_RUNNING, "", now, err);
+        rv = wh_desired_shown(core, p, d->app_id, d->worker_id, now, err);
     }
     if (rv == APR_SUCCESS) {
         rv = wh_dbc_commit(core->dbc, err);

@@ -174,9 +174,7 @@ static apr_status_t at_once(carry_t *c, wh_switch_how_e how, wh_err_t *err)
     rv = rv == APR_SUCCESS ? move_names(c, id, err) : rv;
     rv = rv == APR_SUCCESS ? wh_unshown_drain(core, c->p, c->app->id, c->now, err) : rv;
     if (rv == APR_SUCCESS) {
-        rv = wh_db_app_set_observed(core->dbc, c->p, c->app->id, WH_OBSERVED_RUNNING, "", c->now,
-                                    err);
-        rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+        rv = wh_desired_shown(core, c->p, c->app->id, c->target->worker_id, c->now, err);
     }
     c->wish.result_id = id;
     return rv == APR_SUCCESS ? settle(c, WH_SWITCH_SWITCHED, "", "", err) : rv;

@@ -17,6 +17,7 @@ const wh_cli_cmd_t *const wh_cli_commands[] = {
     &wh_cmd_apps,
     &wh_cmd_apps_create,
     &wh_cmd_apps_info,
+    &wh_cmd_apps_set,
     &wh_cmd_apps_delete,
     &wh_cmd_deploy,
     &wh_cmd_deployments,

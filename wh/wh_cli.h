@@ -182,6 +182,16 @@ int wh_cli_worker_placement(const wh_cli_t *cli, json_t *body) __attribute__((wa
         "label", 0, "KEY=VALUE", "only workers with this label may have it; may be given again"    \
     }
 
+/* --- wh_cli_app.c --- */
+
+/* Puts what the options of wh_cli_app.def and --worker, --zone, --label say into body; an empty
+ * value says null. *next: some of it takes a deployment to be seen. Returns 0 or WH_EXIT_USAGE
+ * after it has said what is wrong. */
+int wh_cli_app_body(wh_cli_t *cli, json_t *body, int *next) __attribute__((warn_unused_result));
+/* Writes a line for each setting of the app that means something for its kind. */
+void wh_cli_app_lines(const wh_cli_t *cli, const json_t *app);
+#define WH_CLI_APP_LINE "  %-15s %s\n"
+
 /* --- wh_cli_switch.c --- */
 
 /* POSTs body (borrowed; --settings goes into it) to a path of rollback or promotion, waits for the

@@ -208,15 +208,21 @@ static int exit_code(const wh_cli_reply_t *reply)
     }
 }
 
-/* One error by itself is the problem's detail already. */
+/* Where the fault is when it is one by itself, whose detail is the problem's; NULL: it is not. */
+static const char *only_place(const wh_cli_t *cli, const json_t *problem)
+{
+    const json_t *errors = json_object_get(problem, "errors"), *one = json_array_get(errors, 0);
+    return json_array_size(errors) == 1 &&
+                   strcmp(wh_cli_get(cli, one, "detail"), wh_cli_get(cli, problem, "detail")) == 0
+               ? wh_cli_get(cli, one, "pointer")
+               : NULL;
+}
+
 static void fields_say(const wh_cli_t *cli, const json_t *problem)
 {
     size_t i;
-    json_t *one, *errors = json_object_get(problem, "errors");
-    if (json_array_size(errors) == 1 && strcmp(wh_cli_get(cli, json_array_get(errors, 0), "detail"),
-                                               wh_cli_get(cli, problem, "detail")) == 0)
-        return;
-    json_array_foreach(errors, i, one)
+    json_t *one;
+    json_array_foreach(json_object_get(problem, "errors"), i, one)
         wh_cli_error("  %s: %s", wh_cli_get(cli, one, "pointer"), wh_cli_get(cli, one, "detail"));
 }
 
@@ -257,9 +263,12 @@ int wh_cli_http_fail(const wh_cli_t *cli, const wh_cli_reply_t *reply)
     const char *code = wh_cli_get(cli, reply->body, "code");
     if (*detail == '\0')
         detail = wh_cli_get(cli, reply->body, "title");
-    wh_cli_error("%s (%ld%s%s)", *detail ? detail : "the server refused", reply->status,
-                 *code ? " " : "", code);
-    fields_say(cli, reply->body);
+    const char *place = only_place(cli, reply->body);
+    wh_cli_error("%s%s%s (%ld%s%s)", place != NULL ? place : "",
+                 place != NULL && *place != '\0' ? ": " : "",
+                 *detail ? detail : "the server refused", reply->status, *code ? " " : "", code);
+    if (place == NULL)
+        fields_say(cli, reply->body);
     hint_say(cli, reply->status, code);
     if (cli->json && reply->body != NULL)
         wh_cli_json(reply->body);

@@ -93,6 +93,7 @@ int wh_cli_worker_change(wh_cli_t *cli, const char *action, const char *done, co
 typedef struct labels_t {
     json_t *object;
     const char *bad;
+    int given;
 } labels_t;
 
 static int label_add(void *baton, const char *name, const char *value)
@@ -100,6 +101,9 @@ static int label_add(void *baton, const char *name, const char *value)
     labels_t *labels = baton;
     const char *equal = strchr(value, '=');
     (void)name;
+    labels->given = 1;
+    if (*value == '\0')
+        return 1; /* none */
     if (equal == NULL || equal == value ||
         json_object_setn_new(labels->object, value, (size_t)(equal - value),
                              json_string(equal + 1)) != 0) {
@@ -116,7 +120,9 @@ int wh_cli_worker_placement(const wh_cli_t *cli, json_t *body)
     json_t *place = json_object();
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const char *value = wh_cli_opts_get(cli, names[i]);
-        if (value != NULL && json_object_set_new(place, names[i], json_string(value)) != 0)
+        if (value != NULL &&
+            json_object_set_new(place, names[i],
+                                *value != '\0' ? json_string(value) : json_null()) != 0)
             labels.bad = value;
     }
     if (labels.bad == NULL)
@@ -128,7 +134,7 @@ int wh_cli_worker_placement(const wh_cli_t *cli, json_t *body)
         json_decref(place);
         return WH_EXIT_USAGE;
     }
-    if (json_object_size(labels.object) > 0)
+    if (labels.given)
         json_object_set(place, "labels", labels.object);
     json_decref(labels.object);
     if (json_object_size(place) > 0)

@@ -9,27 +9,9 @@
 static const struct {
     const char *title, *path;
 } lines[] = {
-    {"name", "name"},
-    {"kind", "kind"},
-    {"state", "observed"},
-    {"reason", "reason"},
-    {"wanted", "desired"},
-    {"repository", "repository.url"},
-    {"branch", "repository.branch"},
-    {"root", "repository.root_directory"},
-    {"build", "build.build_command"},
-    {"output", "build.output_directory"},
-    {"worker", "placement.worker"},
-    {"zone", "placement.zone"},
+    {"kind", "kind"},          {"state", "observed"},          {"reason", "reason"},
+    {"wanted", "desired"},     {"worker", "placement.worker"}, {"zone", "placement.zone"},
     {"created", "created_at"},
-};
-
-static const struct {
-    const char *title, *path;
-} container_lines[] = {
-    {"dockerfile", "build.dockerfile"}, {"port", "run.port"},
-    {"health path", "run.health_path"}, {"replicas", "run.replicas"},
-    {"cpu millis", "run.cpu_millis"},   {"memory bytes", "run.memory_bytes"},
 };
 
 static void line_say(wh_cli_t *cli, const json_t *app, const char *title, const char *path)
@@ -37,7 +19,7 @@ static void line_say(wh_cli_t *cli, const json_t *app, const char *title, const 
     const char *value = strcmp(path, "observed") == 0 ? wh_cli_deployment_observed(cli, app)
                                                       : wh_cli_get(cli, app, path);
     if (*value != '\0')
-        wh_cli_out("  %-13s %s\n", title, value);
+        wh_cli_out(WH_CLI_APP_LINE, title, value);
 }
 
 /* What else belongs to the app; a server that cannot tell costs these lines only. */
@@ -50,7 +32,7 @@ static void others_say(wh_cli_t *cli, const char *path, const char *what, const 
     if (reply.status != 200)
         return;
     json_array_foreach(json_object_get(reply.body, "items"), i, one)
-        wh_cli_out("  %-13s %s (%s)\n", i == 0 ? what : "", wh_cli_get(cli, one, m[0]),
+        wh_cli_out("  %-15s %s (%s)\n", i == 0 ? what : "", wh_cli_get(cli, one, m[0]),
                    wh_cli_get(cli, one, m[1]));
 }
 
@@ -74,14 +56,13 @@ static int run(wh_cli_t *cli)
     const char *labels = wh_cli_worker_labels(
         cli, json_object_get(json_object_get(reply.body, "placement"), "labels"));
     if (*labels != '\0')
-        wh_cli_out("  %-13s %s\n", "labels", labels);
-    int container = strcmp(wh_cli_get(cli, reply.body, "kind"), "container") == 0;
-    for (size_t i = 0; container && i < sizeof(container_lines) / sizeof(container_lines[0]); i++)
-        line_say(cli, reply.body, container_lines[i].title, container_lines[i].path);
+        wh_cli_out(WH_CLI_APP_LINE, "labels", labels);
+    wh_cli_app_lines(cli, reply.body);
     size_t i;
     json_t *url;
     json_array_foreach(json_object_get(reply.body, "urls"), i, url) if (json_is_string(url))
-        wh_cli_out("  %-13s %s\n", i == 0 ? "urls" : "", wh_cli_clean(cli, json_string_value(url)));
+        wh_cli_out(WH_CLI_APP_LINE, i == 0 ? "urls" : "",
+                   wh_cli_clean(cli, json_string_value(url)));
     others_say(cli, path, "domains", (const char *const[]){"host", "status"});
     others_say(cli, path, "environments", (const char *const[]){"name", "pattern"});
     return WH_EXIT_OK;

@@ -91,6 +91,8 @@ $s->sql("UPDATE deployments SET release_id = NULL WHERE id = '$site[0]{id}'");
 comes_to(switch($site[0]), 'failed/release_gone', 'what is no longer kept is refused');
 $s->sql("UPDATE apps SET desired = 'stopped' WHERE id = '$site->{id}'");
 comes_to(switch($site[2]), 'failed/app_stopped', 'so is any for an app that its owner stopped');
+is(done($site, ref => 'main')->{id}, shows('site'), 'a deployment of it is taken');
+is($s->value("SELECT observed FROM apps WHERE id = '$site->{id}'"), 'stopped', 'and it is stopped still');
 $s->sql("UPDATE apps SET desired = 'running' WHERE id = '$site->{id}'");
 
 # ---- what is under way ----

@@ -48,6 +48,23 @@ ok($id_url, 'a deployment has a URL of its own') or diag(explain $old);
 my ($host) = ($id_url // '') =~ m{^http://([^/:]+)};
 like($stack->request(host => $host // 'none')->{body}, qr/alder/, 'and goes on serving its own release there');
 
+# What the site's rules ask and do not get is told to who deploys.
+$repo->commit({ _redirects => "/old /new\n/de/* /x 302 Country=de\n\n/away https://else.example/ 200\n",
+    _headers => "/*\n  X-Frame-Options: DENY\n  Set-Cookie: a=b\n" });
+my $ruled = $stack->deploy($slug);
+is($ruled->{conclusion}, 'succeeded', 'a site with rules that are not taken is deployed');
+my @said = grep { /not taken/ } $stack->log_lines($ruled->{id});
+is(scalar @said, 3, 'each has a line in its log') or diag join "\n", $stack->log_lines($ruled->{id});
+like($said[0], qr/_redirects line 2: conditions are not supported: Country=de/, 'file, line and reason');
+like($said[1], qr/_redirects line 4: \S/, 'comments and empty lines are counted');
+like($said[2], qr/_headers line 3: .*Set-Cookie/i, 'of _headers too');
+$repo->commit({ _redirects => join('', map { "/a$_\n" } 1 .. 30), _headers => '#' x (1 << 20) . "#\n" });
+@said = grep { /not taken/ } $stack->log_lines($stack->deploy($slug)->{id});
+is(scalar @said, 22, 'not without end');
+like($said[20], qr/10 lines more of _redirects/, 'what is more is counted');
+like($said[21], qr/_headers is longer than 1 MiB/, 'too large a file is named');
+$repo->commit({ _redirects => undef, _headers => undef });
+
 # What fails leaves the former release live, and says why.
 $repo->commit({ 'index.html' => undef, 'sub/page.txt' => undef });
 my $empty = $stack->deploy($slug);

@@ -72,6 +72,41 @@ says({}, ['apps'], 0, 'an app without a deployment', out => qr/^site +static +ne
 says({}, [ 'apps', 'info', 'site' ], 0, 'its info', out => qr/state +never deployed\n/);
 says({}, [ 'status', 'site' ], 0, 'its status', out => qr/^site: never deployed\n/);
 says({}, ['status'], 0, 'and the status of all', out => qr/^site +never deployed /m);
+# Its settings.
+says({}, [ 'apps', 'set', 'site' ], 2, 'apps set of nothing', err => qr/what\?/);
+says({}, [ 'apps', 'set', 'nobody', '--spa' ], 3, 'apps set of none: exit code 3');
+says({}, [ 'apps', 'set', 'site', '--spa', '--no-spa' ], 2, 'both ways', err => qr/--spa and --no-spa/);
+says({}, [ 'apps', 'set', 'site', '--repo', '' ], 2, 'no repository', err => qr/--repo must not be empty/);
+says({}, [ 'apps', 'set', 'site', '--previews', 'x' ], 2, 'no number', err => qr/--previews: "x"/);
+says({}, [ 'apps', 'set', 'site', '--previews', '100000' ], 1, 'too many previews', err => qr{/previews/max});
+says({}, [ 'apps', 'set', 'site', '--spa', '--clean-urls', '--label', 'a=b' ], 0, 'apps set of what a deployment takes',
+    err => qr/next deployment: wh deploy --wait site/);
+$got = says({}, [ 'apps', 'set', 'site', '--previous-assets', '60', '--previews', '3', '--preview-ttl', '7200', '--name', 'My site',
+    '--json' ], 0, 'apps set of what is seen at once', err => qr/^Set\.$/);
+my $app = decode_json($got->{out});
+is_deeply([ $app->{name}, $app->{previews}, $app->{serve}{previous_assets_seconds} ], [ 'My site', { max => 3, ttl_seconds => 7200 }, 60 ],
+    'its JSON is the app');
+says({}, [ 'apps', 'info', 'site' ], 0, 'info shows the settings',
+    out => qr/name +My site\n.*spa +yes\n.*clean urls +yes\n.*previous assets +60\n.*previews +3\n.*preview ttl +7200\n.*maintenance +no\n/s);
+says({}, [ 'apps', 'set', 'site', '--no-spa', '--no-clean-urls', '--previews=', '--preview-ttl=', '--previous-assets=', '--name=',
+    '--label=' ], 0, 'empty values are the defaults');
+my %fresh = %{ $stack->api(GET => '/v1/apps/site')->{json} };
+is_deeply([ @fresh{qw(name spa previews)}, @{ $fresh{serve} }{qw(clean_urls previous_assets_seconds)}, $fresh{placement}{labels} ],
+    [ 'site', JSON::PP::false, { max => 0, ttl_seconds => 604800 }, JSON::PP::false, 86400, {} ], 'as at first');
+for my $state (qw(stopped running)) {
+    says({}, [ 'apps', 'set', '-a', 'site', '--desired', $state ], 0, "apps set --desired $state");
+    is($stack->api(GET => '/v1/apps/site')->{json}{desired}, $state, 'is wanted');
+}
+# Every field of the API's app can be set.
+my $spec = $stack->api(GET => '/v1/openapi.json')->{json};
+my $body = $spec->{paths}{'/v1/apps/{slug}'}{patch}{requestBody}{content}{'application/json'}{schema};
+my $def  = WH::Stack::slurp("$FindBin::Bin/../../wh/wh_cli_app.def");
+my %settable = map { $_ => 1 } $def =~ /^APP_[A-Z]+\("[^"]+", (?:"[A-Z]+", )?"([^"]+)"/mg;
+my @missing = grep { !$settable{$_} && !/^(?:slug|kind|placement\..*)$/ }
+    map { my $m = $_; my $in = $body->{properties}{$m}{properties}; $in ? map { "$m.$_" } sort keys %$in : $m } sort keys %{ $body->{properties} };
+cmp_ok(scalar(keys %settable), '>', 20, 'the list of settings');
+is("@missing", '', 'wh apps set knows every field of the API');
+
 says({}, [ 'logs', 'site' ], 3, 'logs before a deployment', err => qr/wh deploy site/);
 
 # Deployments.
@@ -102,10 +137,9 @@ says({}, [ 'deployments', 'site' ], 0, 'deployments say where', out => qr/^1\s.*
 says({}, [ 'deploy', 'site', '--wait' ], 0, 'production goes on');
 says({}, [ 'promote', 'site', '--to', 'qa' ], 0, 'promote what staging shows', err => qr/qa shows/);
 wait_for { $stack->get('site-env-qa')->{body} =~ /one/ } 10, 'what was made for production';
-my $maintain = sub { $stack->api(PATCH => '/v1/apps/site', { serve => { maintenance => $_[0] } }, headers => { 'If-Match' => '*' }) };
-$maintain->(JSON::PP::true);
+says({}, [ 'apps', 'set', 'site', '--maintenance' ], 0, 'maintenance');
 says({}, [ 'status', 'site' ], 0, 'an app in maintenance says so', out => qr/^site: maintenance/);
-$maintain->(JSON::PP::false);
+says({}, [ 'apps', 'set', 'site', '--no-maintenance' ], 0, 'and no more');
 says({}, [ 'status', 'site' ], 0, 'and when it is over', out => qr/^site: running/);
 says({}, [ 'domains', 'verify', 'site', 'nobody.example' ], 3, 'a domain that is none', err => qr/`wh domains APP` lists/);
 says({}, [ 'promote', 'site', '--from', 'nowhere', '--to', 'qa' ], 3, 'promote of nothing: exit code 3', err => qr/wh deployments site/);

@@ -60,6 +60,21 @@ for my $round (1, 2) {
     is_deeply(inspect()->{HostConfig}{PortBindings}, $port, 'the same container, on the same address');
     ok(scalar(try_for { $stack->api(GET => '/v1/apps/shop')->{json}{observed} eq 'running' } 5), 'and is observed running');
 }
+
+# What is deployed meanwhile waits for its owner too.
+is(want('stopped'), 200, 'it is stopped once more');
+ok(scalar(try_for { inspect()->{State}{Status} eq 'exited' } 15), 'its container ends');
+my $next = $stack->deploy('shop', {}, 90);
+is($next->{conclusion}, 'succeeded', 'and a deployment succeeds') or diag explain $next;
+is($stack->api(GET => '/v1/apps/shop')->{json}{observed}, 'stopped', 'which leaves the app observed stopped');
+like(answer(), qr/^503/, 'its name answers 503');
+(undef, $ps) = $stack->podman(qw(ps --all --no-trunc --format), '{{.ID}} {{.Names}}');
+my @all = map { /^(\S+) wisehost-shop-/ ? $1 : () } split /\n/, $ps;
+ok(scalar(try_for { !grep { $id = $_; inspect()->{State}{Status} ne 'exited' } @all } 15), 'no container of it runs')
+    or diag $ps;
+is($stack->api(GET => '/v1/apps/shop')->{json}{observed}, 'stopped', 'and it is observed stopped still');
+is(want('running'), 200, 'it is started');
+ok(scalar(try_for { answer() eq '200 alder' } 15), 'and the new one answers') or diag answer(), $stack->log_text('agent');
 is(connections(), $lines, 'the agent was connected all the time');
 my @stuck = $stack->stop;
 is("@stuck", '', 'everything ends by SIGTERM');

@@ -44,6 +44,8 @@ unit_tests = \
 	t/unit/test_manifest \
 	t/unit/test_model \
 	t/unit/test_negotiate \
+	t/unit/test_preset \
+	t/unit/test_dockerfile_gen \
 	t/unit/test_proto \
 	t/unit/test_proto_msg \
 	t/unit/test_proto_vectors \
@@ -161,6 +163,10 @@ t_unit_test_manifest_SOURCES = t/unit/test_manifest.c $(unit_common)
 t_unit_test_manifest_LDADD = $(unit_libs)
 t_unit_test_model_SOURCES = t/unit/test_model.c $(unit_common)
 t_unit_test_model_LDADD = $(unit_libs)
+t_unit_test_preset_SOURCES = t/unit/test_preset.c $(unit_common)
+t_unit_test_preset_LDADD = $(unit_libs)
+t_unit_test_dockerfile_gen_SOURCES = t/unit/test_dockerfile_gen.c $(unit_common)
+t_unit_test_dockerfile_gen_LDADD = $(unit_libs)
 t_unit_test_proto_SOURCES = t/unit/test_proto.c $(unit_common)
 t_unit_test_proto_LDADD = $(unit_libs)
 t_unit_test_proto_msg_SOURCES = t/unit/test_proto_msg.c $(unit_common)
