@@ -31,12 +31,15 @@ typedef enum wh_keep_state_e {
     WH_KEEP_DONE      /* its own thread is to take it away */
 } wh_keep_state_e;
 
-/* One connection. All but the first three is guarded by the mutex once it was parked. */
+/* One connection. The first four are of the thread that answers, thread is fixed while it is parked,
+ * and the rest is guarded by the mutex. */
 typedef struct wh_keep_t {
     conn_rec *c;
     apr_bucket_brigade *bb;
-    int quick;       /* the last request was answered from memory */
-    apr_time_t last; /* when it was */
+    int quick;            /* the last request was answered from memory */
+    apr_time_t asked;     /* when it came */
+    apr_thread_t *thread; /* the MPM's for it, whoever answers */
+    apr_time_t last;      /* since when it is waited for */
     wh_keep_state_e state;
     int unread; /* when done: its own thread is to read, the MPM has nothing to do yet */
     int asleep; /* its thread */
@@ -97,7 +100,6 @@ static apr_status_t furnish(wh_keep_t *k)
 static int answer(wh_keep_t *k, apr_thread_t *thread)
 {
     conn_rec *c = k->c;
-    apr_thread_t *own = c->current_thread;
     int rc;
 
     k->quick = 0;
@@ -106,7 +108,7 @@ static int answer(wh_keep_t *k, apr_thread_t *thread)
     within = 1;
     rc = ap_run_process_connection(c);
     within = 0;
-    c->current_thread = own;
+    c->current_thread = k->thread;
     if (rc != OK) {
         c->cs->state = CONN_STATE_LINGER; /* what the MPM makes of it */
     }
@@ -260,7 +262,7 @@ static void turn(wh_keep_t *me, wh_keep_t *k)
     answering = me;
     unlock();
     if (header_there(k)) {
-        (void)answer(k, me->c->current_thread);
+        (void)answer(k, me->thread);
         stay = may_stay(k);
         wh_mod_count(WH_COUNT_KEPT);
     } else {
@@ -421,12 +423,13 @@ int wh_mod_keep_process(conn_rec *c)
     if (k == NULL) {
         k = make_keep(c);
     }
-    if (!k->quick || apr_time_now() - k->last > WH_MOD_KEEP_IDLE) {
+    if (!k->quick || apr_time_now() - k->asked > WH_MOD_KEEP_IDLE) {
         k->quick = 0; /* it asks seldom: parking it would cost more than it saves */
         return DECLINED;
     }
+    k->thread = c->current_thread;
     do {
-        rc = answer(k, c->current_thread);
+        rc = answer(k, k->thread);
     } while (rc == OK && may_stay(k) && park(k));
     return rc;
 }
@@ -445,7 +448,7 @@ void wh_mod_keep_quick(request_rec *r, apr_off_t size)
     k = ap_get_module_config(r->connection->conn_config, &wisehost_module);
     if (k != NULL) {
         k->quick = 1;
-        k->last = r->request_time;
+        k->asked = r->request_time;
     }
 }
 

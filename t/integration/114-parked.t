@@ -10,7 +10,7 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 use WH::Backend;
 use WH::Httpd;
-use WH::Wait qw(wait_for now_s);
+use WH::Wait qw(wait_for try_for now_s);
 
 my $base = $WH::Httpd::base;
 my $lua = File::Temp->new;
@@ -155,11 +155,18 @@ for my $case (
     )
 {
     my ($what, $start, $finish) = @$case;
-    ($one, $two) = (hot($h), hot($h));
-    my $before = auto($h)->{KeptHandovers};
-    $start->($one);
-    ok(answered($two), "$what: another connection is answered");
-    wait_for { answered($two) && auto($h)->{KeptHandovers} > $before } 10, "$what: another thread to go on waiting";
+    my $handed = 0;
+    for (1 .. 20) {    # on a slow machine the connection may be the MPM's again when it asks
+        ($one, $two) = (hot($h), hot($h));
+        my $before = auto($h)->{KeptHandovers};
+        $start->($one);
+        ok(0, "$what: another connection is answered") unless answered($two);
+        $handed = try_for { answered($two) && auto($h)->{KeptHandovers} > $before } 0.5;
+        last if $handed;
+        $finish->($one) if $finish;
+        answer($one);
+    }
+    ok($handed, "$what: another thread goes on waiting, another connection is answered");
     $finish->($one) if $finish;
     is((answer($one))[0], 200, "$what: answered at last");
     ok(answered($one), "$what: the connection goes on");
