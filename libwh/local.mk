@@ -23,6 +23,7 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_log.c libwh/wh_log.h \
 	libwh/wh_rand.c libwh/wh_rand.h \
 	libwh/wh_recent.c libwh/wh_recent.h \
+	libwh/wh_secret.c libwh/wh_secret.h \
 	libwh/wh_sign.c libwh/wh_sign.h \
 	libwh/wh_sys.c libwh/wh_sys.h \
 	libwh/wh_text.c libwh/wh_text.h \
@@ -35,6 +36,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
 	libwh/wh_dockerfile_gen.c libwh/wh_dockerfile_gen.h \
 	libwh/wh_drain.c libwh/wh_drain.h \
+	libwh/wh_env.c libwh/wh_env.h libwh/wh_mask.c libwh/wh_mask.h \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_gc.c libwh/wh_gc.h \
 	libwh/wh_giturl.c libwh/wh_giturl.h \

@@ -25,8 +25,28 @@ void wh_keys_derive(const unsigned char root[WH_KEY_LEN], wh_keys_t *keys)
 {
     derive(root, "wisehosting-worker-jwt-v1", keys->worker_jwt);
     derive(root, "wisehost-webhook-v1", keys->webhook);
-    derive(root, "wisehost-env-seal-v1", keys->env_seal);
     derive(root, "wisehost-hub-assertion-v1", keys->hub_assertion);
+    wh_keys_env_derive(root, 1, keys);
+}
+
+void wh_keys_env(const unsigned char root[WH_KEY_LEN], apr_int64_t id,
+                 unsigned char out[WH_KEY_LEN])
+{
+    char label[64] = "wisehost-env-seal-v1";
+
+    if (id > 1)
+        (void)apr_snprintf(label, sizeof(label), "wisehost-env-seal-v1/%" APR_INT64_T_FMT, id);
+    derive(root, label, out);
+}
+
+void wh_keys_env_derive(const unsigned char root[WH_KEY_LEN], apr_int64_t id, wh_keys_t *keys)
+{
+    wh_keys_env(root, id, keys->env_seal);
+    keys->env_seal_id = id;
+    keys->env_former_id = id - 1;
+    memset(keys->env_former, 0, sizeof(keys->env_former));
+    if (id > 1)
+        wh_keys_env(root, id - 1, keys->env_former);
 }
 
 void wh_keys_worker_mac(const unsigned char key_sha256[WH_KEY_LEN], unsigned char out[WH_KEY_LEN])
@@ -221,6 +241,10 @@ char *wh_keys_module_text(apr_pool_t *p, const wh_keys_t *keys)
         text = apr_pstrcat(p, text, ",\"", module_keys[i].name, "\":\"",
                            wh_sign_hex(p, key, WH_KEY_LEN), "\"", NULL);
     }
+    /* As it always was until the first rotation: an older module reads it. */
+    if (keys->env_seal_id > 1)
+        text = apr_psprintf(p, "%s,\"env_seal_id\":%" APR_INT64_T_FMT ",\"env_former\":\"%s\"", text,
+                            keys->env_seal_id, wh_sign_hex(p, keys->env_former, WH_KEY_LEN));
     return apr_pstrcat(p, text, "}\n", NULL);
 }
 
@@ -243,7 +267,7 @@ static apr_status_t module_decode(apr_pool_t *p, const char *buf, size_t len, wh
                                   wh_err_t *err)
 {
     static const char *const names[] = {"version", "worker_jwt", "webhook", "env_seal",
-                                        "hub_assertion"};
+                                        "hub_assertion", "env_seal_id", "env_former"};
     apr_int64_t version = 0;
     wh_json_at_t at;
     json_t *doc;
@@ -258,6 +282,12 @@ static apr_status_t module_decode(apr_pool_t *p, const char *buf, size_t len, wh
     for (size_t i = 0; i < WH_ARRAY_LEN(module_keys) && rv == APR_SUCCESS; i++)
         rv = module_key(&at, module_keys[i].name, (unsigned char *)keys + module_keys[i].offset,
                         err);
+    keys->env_seal_id = 1;
+    if (rv == APR_SUCCESS)
+        rv = wh_json_int(&at, "env_seal_id", WH_JSON_OPT(2, APR_INT32_MAX), &keys->env_seal_id, err);
+    keys->env_former_id = keys->env_seal_id - 1;
+    if (rv == APR_SUCCESS && keys->env_former_id > 0)
+        rv = module_key(&at, "env_former", keys->env_former, err);
     return rv;
 }
 

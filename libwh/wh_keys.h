@@ -2,7 +2,8 @@
  * everything else is derived from it with a purpose label of its own, so that no key ever serves
  * two ends. The module gets a file with derived keys alone.
  *
- * Labels: wisehosting-worker-jwt-v1, wisehost-webhook-v1, wisehost-env-seal-v1,
+ * Labels: wisehosting-worker-jwt-v1, wisehost-webhook-v1, wisehost-env-seal-v1 (number n > 1:
+ * wisehost-env-seal-v1/n),
  * wisehost-hub-assertion-v1, wisehost-domain-proof-v1 (from the webhook key, so that key files stay
  * as they are), and wisehost-envelope-v1 (from a worker's API key, not from the root).
  *
@@ -23,10 +24,20 @@ typedef struct wh_keys_t {
     unsigned char webhook[WH_KEY_LEN];
     unsigned char env_seal[WH_KEY_LEN];
     unsigned char hub_assertion[WH_KEY_LEN];
+    apr_int64_t env_seal_id;              /* the number of env_seal, from 1 */
+    unsigned char env_former[WH_KEY_LEN]; /* the one before it, for what it sealed */
+    apr_int64_t env_former_id;            /* 0 = there is none */
 } wh_keys_t;
 
-/* All keys of the module from the root. */
+/* All keys of the module from the root; those that seal env vars are the first. */
 void wh_keys_derive(const unsigned char root[WH_KEY_LEN], wh_keys_t *keys);
+
+/* The key of that number (from 1) that seals env vars. */
+void wh_keys_env(const unsigned char root[WH_KEY_LEN], apr_int64_t id,
+                 unsigned char out[WH_KEY_LEN]);
+
+/* keys with number id to seal with, and the one before it to open with. */
+void wh_keys_env_derive(const unsigned char root[WH_KEY_LEN], apr_int64_t id, wh_keys_t *keys);
 
 /* The content of the module key file, with its line feed; in p. */
 char *wh_keys_module_text(apr_pool_t *p, const wh_keys_t *keys);

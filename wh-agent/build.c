@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <apr_strings.h>
+#include "libwh/wh_branch.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_text.h"
 #include "wh-agent/base.h"
@@ -351,7 +352,10 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     /* What was refused is never built, whatever words of the tenant's the refusal repeats. */
     if (rv != APR_SUCCESS)
         return outcome(&stream, job->build_s, rv, err);
-    rv = wh_made_note(work->p, work->conf->state_dir, job->app, job->deployment, err);
+    rv = wh_made_note(work->p, work->conf->state_dir,
+                      &(wh_made_t){job->app, job->deployment,
+                                   wh_branch_is_preview(job->environment)},
+                      err);
     if (rv == APR_SUCCESS)
         rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
     for (int n = 1; rv != APR_SUCCESS && n < BUILD_TRIES && stumbled(work, err); n++) {

@@ -148,7 +148,8 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .def = "5",
      .min = 1,
      .max = 1000,
-     .doc = "Images kept of each app, newest first."},
+     .doc = "Images kept of each app, newest first; those of its previews are counted by "
+            "themselves."},
     {.name = "storage_quota_bytes",
      .type = WH_CONF_BYTES,
      .offset = AT(storage_quota_bytes),
@@ -156,8 +157,8 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .min = 0,
      .max = APR_INT64_MAX,
      .doc = "Disk for images built here and git caches, on an agent with an engine; over it the "
-            "oldest go that nothing runs from, but for each app's newest, and then the caches used "
-            "longest ago. 0 = no limit."},
+            "oldest go that nothing runs from, but for each app's newest (of previews that, too), "
+            "and then the caches used longest ago. 0 = no limit."},
     {.name = "disk_floor_bytes",
      .type = WH_CONF_BYTES,
      .offset = AT(disk_floor_bytes),

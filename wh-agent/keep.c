@@ -13,7 +13,8 @@ typedef struct candidate_t {
     const wh_engine_item_t *image;
     const char *app; /* after the agent's id in the label */
     int stays, goes;
-    int rank; /* among its app's, 0 = the newest */
+    int preview;
+    int rank; /* among its app's, or its app's previews, 0 = the newest */
 } candidate_t;
 
 static int newest_first(const void *a, const void *b)
@@ -48,6 +49,19 @@ static int belongs(const wh_engine_item_t *image, const char *deployment)
     return 0;
 }
 
+/* Every name that it has is a preview's: what production was built to as well is production's. */
+static int of_preview(const wh_keep_in_t *in, const wh_engine_item_t *image)
+{
+    int found = 0;
+
+    for (int i = 0; in->made != NULL && i < in->made->nelts; i++) {
+        const wh_made_t *m = &APR_ARRAY_IDX(in->made, i, wh_made_t);
+
+        found += m->preview && belongs(image, m->deployment);
+    }
+    return found > 0 && found == image->tags->nelts;
+}
+
 static int may_be_built(const wh_keep_in_t *in, const wh_engine_item_t *image)
 {
     int n = in->building != NULL ? in->building->nelts : 0;
@@ -73,6 +87,7 @@ static apr_array_header_t *candidates(apr_pool_t *p, const wh_keep_in_t *in)
             APR_ARRAY_PUSH(all, candidate_t) =
                 (candidate_t){.image = image,
                               .app = label + n + 1,
+                              .preview = of_preview(in, image),
                               .stays = runs_from(in, image) || may_be_built(in, image)};
     }
     qsort(all->elts, (size_t)all->nelts, sizeof(candidate_t), newest_first);
@@ -88,7 +103,8 @@ static void rank(apr_array_header_t *all, apr_int64_t kept)
         for (int k = 0; k < i; k++) {
             const candidate_t *newer = &APR_ARRAY_IDX(all, k, candidate_t);
 
-            c->rank += newer->image->tags->nelts > 0 && strcmp(newer->app, c->app) == 0;
+            c->rank += newer->image->tags->nelts > 0 && newer->preview == c->preview &&
+                       strcmp(newer->app, c->app) == 0;
         }
         c->goes = !c->stays && (c->image->tags->nelts == 0 || c->rank >= kept);
     }
@@ -107,7 +123,8 @@ apr_array_header_t *wh_keep_plan(apr_pool_t *p, const wh_keep_in_t *in, apr_int6
     for (int i = all->nelts - 1; i >= 0; i--) {
         candidate_t *c = &APR_ARRAY_IDX(all, i, candidate_t);
 
-        if (!c->goes && in->quota > 0 && *bytes > in->quota && !c->stays && c->rank > 0) {
+        if (!c->goes && in->quota > 0 && *bytes > in->quota && !c->stays &&
+            (c->rank > 0 || c->preview)) {
             c->goes = 1;
             *bytes -= c->image->bytes;
         }
@@ -208,6 +225,7 @@ apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *er
                       ours = {WH_ENGINE_LABEL_AGENT, opts->agent};
     wh_keep_in_t in = {.agent = opts->agent,
                        .building = opts->building,
+                       .made = wh_made_list(p, opts->conf->state_dir),
                        .kept = opts->conf->images_kept,
                        .quota = opts->conf->storage_quota_bytes};
     apr_array_header_t *images, *containers, *go;
@@ -244,7 +262,7 @@ static apr_array_header_t *marked(wh_engine_t *e, apr_pool_t *p, const wh_keep_o
                                   const wh_made_in_t *in)
 {
     apr_array_header_t *left = apr_array_make(p, in->made->nelts + 1, sizeof(wh_made_t));
-    const char *app = "";
+    const wh_made_t *before = NULL;
     apr_int64_t found = 0;
 
     for (int i = 0; i < in->made->nelts; i++) {
@@ -252,16 +270,16 @@ static apr_array_header_t *marked(wh_engine_t *e, apr_pool_t *p, const wh_keep_o
         apr_int64_t last = i + in->kept;
         wh_engine_image_t image;
 
-        if (strcmp(app, m->app) != 0) {
-            app = m->app;
+        if (before == NULL || !wh_made_together(before, m)) {
             found = last < in->made->nelts &&
-                            strcmp(APR_ARRAY_IDX(in->made, last, wh_made_t).app, app) == 0
+                            wh_made_together(&APR_ARRAY_IDX(in->made, last, wh_made_t), m)
                         ? 0
                         : in->kept;
         }
+        before = m;
         if (found < in->kept && !wh_made_in_use(in, m->deployment) &&
             APR_STATUS_IS_NOTFOUND(
-                e->vt->image(e, p, wh_made_tag(p, app, m->deployment), &image, NULL))) {
+                e->vt->image(e, p, wh_made_tag(p, m->app, m->deployment), &image, NULL))) {
             /* A build that a former life began may yet bring it. */
             if (wh_id_time(m->deployment) + MARK_YOUNG_US < wh_clock_now(opts->clock))
                 wh_made_forget(p, opts->conf->state_dir, m);

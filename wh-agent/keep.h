@@ -5,6 +5,7 @@
 
 #include "wh-agent/conf.h"
 #include "wh-agent/engine.h"
+#include "wh-agent/made.h"
 
 typedef struct wh_keep_in_t {
     const char *agent;
@@ -12,14 +13,15 @@ typedef struct wh_keep_in_t {
     const apr_array_header_t *containers; /* wh_engine_item_t: of all of ours; theirs are in use */
     /* const char *: deployments of jobs that run; what is or may become theirs stays */
     const apr_array_header_t *building;
-    apr_int64_t kept;  /* images of each app, newest first */
-    apr_int64_t quota; /* bytes of all of ours; 0 = none */
+    const apr_array_header_t *made; /* wh_made_t: which images are previews'; NULL = none */
+    apr_int64_t kept;               /* images of each app, and of its previews, newest first */
+    apr_int64_t quota;              /* bytes of all of ours; 0 = none */
 } wh_keep_in_t;
 
 /* The images that go: const wh_engine_item_t *, in p, oldest first. Those in use stay, and the
- * newest of each app does; an image without a name that nothing runs from always goes, but only
- * while nothing is built: it may be a build's that has not named it yet. *bytes is what is left, by
- * the engine's own count (layers that images share count in each). Pure. */
+ * newest of each app does, but for previews; an image without a name that nothing runs from always
+ * goes, but only while nothing is built: it may be a build's that has not named it yet. *bytes is
+ * what is left, by the engine's own count (layers that images share count in each). Pure. */
 apr_array_header_t *wh_keep_plan(apr_pool_t *p, const wh_keep_in_t *in, apr_int64_t *bytes);
 
 typedef struct wh_keep_opts_t {
@@ -58,8 +60,8 @@ apr_status_t wh_keep_run(apr_pool_t *p, const wh_keep_opts_t *opts, wh_err_t *er
 typedef struct wh_keep_when_t {
     wh_mono_t due;
     wh_mono_t look_due; /* when it is to include the look at all images */
-    wh_mono_t ended; /* the last time; {0} = never */
-    unsigned failed; /* times since it last went well */
+    wh_mono_t ended;    /* the last time; {0} = never */
+    unsigned failed;    /* times since it last went well */
     int running;
     int again; /* asked for while it ran */
 } wh_keep_when_t;

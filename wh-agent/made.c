@@ -7,30 +7,32 @@
 #include "wh-agent/fsutil.h"
 #include "wh-agent/made.h"
 
+#define PREVIEW ".preview"
+
 const char *wh_made_tag(apr_pool_t *p, const char *app, const char *deployment)
 {
     return apr_pstrcat(p, "localhost/wisehost/", app, ":", deployment, NULL);
 }
 
-static const char *dir_of(apr_pool_t *p, const char *state_dir, const char *app)
+static const char *dir_of(apr_pool_t *p, const char *state_dir, const wh_made_t *made)
 {
-    return apr_pstrcat(p, state_dir, "/images/", app, NULL);
+    return apr_pstrcat(p, state_dir, "/images/", made->app, made->preview ? PREVIEW : "", NULL);
 }
 
-apr_status_t wh_made_note(apr_pool_t *p, const char *state_dir, const char *app,
-                          const char *deployment, wh_err_t *err)
+apr_status_t wh_made_note(apr_pool_t *p, const char *state_dir, const wh_made_t *made,
+                          wh_err_t *err)
 {
-    const char *dir = dir_of(p, state_dir, app);
+    const char *dir = dir_of(p, state_dir, made);
     apr_status_t rv = wh_fsutil_mkdir(p, dir, err);
 
-    return rv == APR_SUCCESS ? wh_fsutil_write(p, apr_pstrcat(p, dir, "/", deployment, NULL), "", 0,
-                                               WH_FSUTIL_QUICK, err)
+    return rv == APR_SUCCESS ? wh_fsutil_write(p, apr_pstrcat(p, dir, "/", made->deployment, NULL),
+                                               "", 0, WH_FSUTIL_QUICK, err)
                              : rv;
 }
 
 void wh_made_forget(apr_pool_t *p, const char *state_dir, const wh_made_t *made)
 {
-    const char *dir = dir_of(p, state_dir, made->app);
+    const char *dir = dir_of(p, state_dir, made);
 
     (void)unlink(apr_pstrcat(p, dir, "/", made->deployment, NULL));
     (void)rmdir(dir);
@@ -38,8 +40,20 @@ void wh_made_forget(apr_pool_t *p, const char *state_dir, const wh_made_t *made)
 
 /* ---- the list ---- */
 
-/* Names of a directory that are ids. */
-static apr_array_header_t *ids_in(apr_pool_t *p, const char *path)
+/* An id, with what may stand behind it: an id alone, or NULL. */
+static const char *id_of(apr_pool_t *p, const char *name, const char *suffix)
+{
+    size_t n = strlen(name), m = strlen(suffix);
+    const char *id;
+
+    if (n <= m || strcmp(name + n - m, suffix) != 0)
+        return NULL;
+    id = apr_pstrmemdup(p, name, n - m);
+    return wh_id_ok(id) ? id : NULL;
+}
+
+/* Names of a directory that are ids with this suffix, as ids. */
+static apr_array_header_t *ids_in(apr_pool_t *p, const char *path, const char *suffix)
 {
     apr_array_header_t *all = apr_array_make(p, 8, sizeof(const char *));
     apr_finfo_t info;
@@ -47,34 +61,46 @@ static apr_array_header_t *ids_in(apr_pool_t *p, const char *path)
 
     if (apr_dir_open(&dir, path, p) != APR_SUCCESS)
         return all;
-    while (apr_dir_read(&info, APR_FINFO_NAME, dir) == APR_SUCCESS)
-        if (wh_id_ok(info.name))
-            APR_ARRAY_PUSH(all, const char *) = apr_pstrdup(p, info.name);
+    while (apr_dir_read(&info, APR_FINFO_NAME, dir) == APR_SUCCESS) {
+        const char *id = id_of(p, info.name, suffix);
+
+        if (id != NULL)
+            APR_ARRAY_PUSH(all, const char *) = id;
+    }
     apr_dir_close(dir);
     return all;
 }
 
 static int newest_first(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)b, *(const char *const *)a);
+    const wh_made_t *x = a, *y = b;
+    int by_app = strcmp(y->app, x->app);
+
+    if (by_app != 0)
+        return by_app;
+    return x->preview != y->preview ? x->preview - y->preview
+                                    : strcmp(y->deployment, x->deployment);
 }
 
 apr_array_header_t *wh_made_list(apr_pool_t *p, const char *state_dir)
 {
     apr_array_header_t *all = apr_array_make(p, 16, sizeof(wh_made_t));
-    apr_array_header_t *apps = state_dir != NULL ? ids_in(p, dir_of(p, state_dir, ""))
-                                                 : apr_array_make(p, 1, sizeof(char *));
+    const char *dir = state_dir != NULL ? apr_pstrcat(p, state_dir, "/images", NULL) : NULL;
 
-    qsort(apps->elts, (size_t)apps->nelts, sizeof(const char *), newest_first);
-    for (int a = 0; a < apps->nelts; a++) {
-        const char *app = APR_ARRAY_IDX(apps, a, const char *);
-        apr_array_header_t *ids = ids_in(p, dir_of(p, state_dir, app));
+    for (int preview = 0; dir != NULL && preview <= 1; preview++) {
+        apr_array_header_t *apps = ids_in(p, dir, preview ? PREVIEW : "");
 
-        qsort(ids->elts, (size_t)ids->nelts, sizeof(const char *), newest_first);
-        for (int i = 0; i < ids->nelts; i++)
-            APR_ARRAY_PUSH(all, wh_made_t) =
-                (wh_made_t){.app = app, .deployment = APR_ARRAY_IDX(ids, i, const char *)};
+        for (int a = 0; a < apps->nelts; a++) {
+            wh_made_t made = {.app = APR_ARRAY_IDX(apps, a, const char *), .preview = preview};
+            apr_array_header_t *ids = ids_in(p, dir_of(p, state_dir, &made), "");
+
+            for (int i = 0; i < ids->nelts; i++) {
+                made.deployment = APR_ARRAY_IDX(ids, i, const char *);
+                APR_ARRAY_PUSH(all, wh_made_t) = made;
+            }
+        }
     }
+    qsort(all->elts, (size_t)all->nelts, sizeof(wh_made_t), newest_first);
     return all;
 }
 
@@ -95,17 +121,22 @@ int wh_made_in_use(const wh_made_in_t *in, const char *deployment)
     return 0;
 }
 
+int wh_made_together(const wh_made_t *a, const wh_made_t *b)
+{
+    return strcmp(a->app, b->app) == 0 && a->preview == b->preview;
+}
+
 apr_array_header_t *wh_made_superseded(apr_pool_t *p, const wh_made_in_t *in)
 {
     apr_array_header_t *go = apr_array_make(p, 8, sizeof(wh_made_t));
-    const char *app = "";
+    const wh_made_t *before = NULL;
     apr_int64_t rank = 0;
 
     for (int i = 0; i < in->made->nelts; i++) {
         const wh_made_t *m = &APR_ARRAY_IDX(in->made, i, wh_made_t);
 
-        rank = strcmp(app, m->app) == 0 ? rank + 1 : 0;
-        app = m->app;
+        rank = before != NULL && wh_made_together(before, m) ? rank + 1 : 0;
+        before = m;
         if (rank >= in->kept && !wh_made_in_use(in, m->deployment))
             APR_ARRAY_PUSH(go, wh_made_t) = *m;
     }

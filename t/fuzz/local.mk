@@ -3,6 +3,7 @@
 # A target t/fuzz/fuzz_<x>.c is its name in fuzz_targets, its _SOURCES and _LDADD, and seeds in corpus/<x>/.
 fuzz_targets = \
 	t/fuzz/fuzz_conf \
+	t/fuzz/fuzz_env \
 	t/fuzz/fuzz_giturl \
 	t/fuzz/fuzz_hook \
 	t/fuzz/fuzz_host \
@@ -38,6 +39,9 @@ t_fuzz_fuzz_jwt_LDADD = $(fuzz_libs)
 t_fuzz_fuzz_text_SOURCES = t/fuzz/fuzz_text.c $(fuzz_common)
 t_fuzz_fuzz_text_LDFLAGS = $(fuzz_ldflags)
 t_fuzz_fuzz_text_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_env_SOURCES = t/fuzz/fuzz_env.c $(fuzz_common)
+t_fuzz_fuzz_env_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_env_LDADD = $(fuzz_libs)
 t_fuzz_fuzz_giturl_SOURCES = t/fuzz/fuzz_giturl.c $(fuzz_common)
 t_fuzz_fuzz_giturl_LDFLAGS = $(fuzz_ldflags)
 t_fuzz_fuzz_giturl_LDADD = $(fuzz_libs)

@@ -9,6 +9,7 @@ use POSIX ();
 use Test::More;
 use WH::Http qw(http_request);
 use WH::Stack;
+use WH::Wait qw(try_for);
 
 my $src = $WH::Stack::src;
 my $top = File::Temp::tempdir('wh-q-XXXXXXXX', TMPDIR => 1);
@@ -122,6 +123,14 @@ is($rc, 1, 'a port in use is refused');
 like($said, qr/port $port is in use.*--port/s, 'with what to do');
 run_cmd("$src/quickstart", 'stop', '--dir', "$top/other");
 
+# A domain of an app's own, and the administrator's own directives, from the next start on.
+($rc, $out) = run_cmd('sh', '-ec', ". '$dir/env'; wh domains add hello-static shop.example");
+is($rc, 0, 'a domain is asked for') or diag($out);
+mkdir "$dir/conf/local.d";
+open my $own, '>', "$dir/conf/local.d/own.conf" or die $!;
+print {$own} "<Location /closed>\n    Require all denied\n</Location>\n";
+close $own;
+
 # Stop, and a third run on the data that is left.
 ($rc, $said) = quickstart('stop');
 is($rc, 0, 'stop exits 0') or diag($said);
@@ -132,6 +141,8 @@ is("@left", '', 'no process of it is left') or diag(map { WH::Stack::slurp("/pro
 ($rc, $said) = quickstart('stop');
 is($rc, 0, 'stop again is no error');
 like($said, qr/nothing/i, 'and says that nothing runs');
+# As if its proof had been found.
+run_cmd('sqlite3', "$dir/state/db/wisehost.db", "UPDATE domains SET status = 'active', verified_at = created_at, reason = ''");
 ($rc, $said) = quickstart('--no-install');
 is($rc, 0, 'a run after stop exits 0') or diag($said);
 my %third = env();
@@ -142,5 +153,12 @@ for my $app (@apps) {
     is($got->{status}, 200, "$app answers again");
     like($got->{body}, qr/$env{"word-$app"}/, 'with what was deployed last') unless $app eq 'hello-container';
 }
+ok(scalar(try_for { http_request(port => $port, host => "shop.example:$port")->{body} =~ /$env{'word-hello-static'}/ } 10),
+    'a domain that is proved shows its app');
+is(http_request(port => $port, host => "shop.example:$port", path => '/v1/apps')->{status}, 404, 'not the API');
+is(http_request(port => $port, host => "other.example:$port", path => '/v1/apps')->{status}, 403, 'nor does any other name');
+is(http_request(port => $port, host => "127.0.0.1:$port", path => '/health')->{status}, 200, 'which is where it was');
+is(http_request(port => $port, host => "hello-static.localhost:$port", path => '/closed')->{status}, 403,
+    "the administrator's own directives hold");
 is((quickstart('stop'))[0], 0, 'stop exits 0');
 done_testing();

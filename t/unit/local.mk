@@ -22,6 +22,7 @@ unit_tests = \
 	t/unit/test_db_worker \
 	t/unit/test_drain \
 	t/unit/test_domain \
+	t/unit/test_env \
 	t/unit/test_err \
 	t/unit/test_fsm \
 	t/unit/test_gc \
@@ -42,6 +43,7 @@ unit_tests = \
 	t/unit/test_logseg \
 	t/unit/test_lru \
 	t/unit/test_manifest \
+	t/unit/test_mask \
 	t/unit/test_model \
 	t/unit/test_negotiate \
 	t/unit/test_preset \
@@ -57,6 +59,7 @@ unit_tests = \
 	t/unit/test_route \
 	t/unit/test_sched \
 	t/unit/test_sched_place \
+	t/unit/test_secret \
 	t/unit/test_seq \
 	t/unit/test_sign \
 	t/unit/test_site \
@@ -141,6 +144,12 @@ t_unit_test_address_SOURCES = t/unit/test_address.c $(unit_common)
 t_unit_test_address_LDADD = $(unit_libs)
 t_unit_test_authz_SOURCES = t/unit/test_authz.c $(unit_common)
 t_unit_test_authz_LDADD = $(unit_libs)
+t_unit_test_env_SOURCES = t/unit/test_env.c $(unit_common)
+t_unit_test_env_LDADD = $(unit_libs)
+t_unit_test_mask_SOURCES = t/unit/test_mask.c $(unit_common)
+t_unit_test_mask_LDADD = $(unit_libs)
+t_unit_test_secret_SOURCES = t/unit/test_secret.c $(unit_common)
+t_unit_test_secret_LDADD = $(unit_libs)
 t_unit_test_fsm_SOURCES = t/unit/test_fsm.c $(unit_common)
 t_unit_test_fsm_LDADD = $(unit_libs)
 t_unit_test_gc_SOURCES = t/unit/test_gc.c $(unit_common)

@@ -154,6 +154,23 @@ static void test_building(void **state)
     expect(&s, "localhost/wisehost/a:d4 ");
 }
 
+/* Previews are counted by themselves, and even the newest goes where there is no room. */
+static void test_previews(void **state)
+{
+    set_t s = make(*state, 2, 0);
+    apr_array_header_t *made = apr_array_make(*state, 4, sizeof(wh_made_t));
+
+    s.in.made = made;
+    for (int i = 1; i < 6; i++)
+        add(&s, apr_psprintf(s.p, "localhost/wisehost/a:d%d", i), "me.a", i, 10);
+    for (int i = 1; i < 4; i++)
+        APR_ARRAY_PUSH(made, wh_made_t) = (wh_made_t){"a", apr_psprintf(s.p, "d%d", i), 1};
+    expect(&s, "localhost/wisehost/a:d3 ");
+    s.in.quota = 10 * MIB;
+    expect(&s, "localhost/wisehost/a:d5 localhost/wisehost/a:d3 localhost/wisehost/a:d2 "
+               "localhost/wisehost/a:d1 ");
+}
+
 static void test_quota(void **state)
 {
     set_t s = make(*state, 5, 50);
@@ -437,6 +454,7 @@ int main(void)
              test_when),
         UNIT("many jobs that end make few of it", test_when_storm),
         UNIT("over the quota the oldest go first", test_quota),
+        UNIT("previews are counted by themselves", test_previews),
         UNIT("git caches: the ones used longest ago go, never one in use", test_caches),
     };
     return UNIT_RUN(tests);

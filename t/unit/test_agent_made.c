@@ -105,13 +105,19 @@ static const char *marks(const char *dir)
     return text;
 }
 
+static void note(const char *dir, const char *app, const char *deployment, int preview)
+{
+    wh_err_t err = WH_ERR_INIT;
+
+    assert_ok(wh_made_note(store.p, dir, &(wh_made_t){app, deployment, preview}, &err), &err);
+}
+
 static wh_clock_fake_t now;
 
 static const char *begin(apr_pool_t *p, const char *name)
 {
     static const char *const made[] = {D(1), D(2), D(3), D(4), D(5)};
     const char *dir = apr_psprintf(p, "/tmp/wh-agent-made-%s-%d", name, (int)getpid());
-    wh_err_t err = WH_ERR_INIT;
 
     wh_clock_fake_init(&now, wh_id_time(D(1)) + apr_time_from_sec(3601));
     memset(&store, 0, sizeof(store));
@@ -119,10 +125,10 @@ static const char *begin(apr_pool_t *p, const char *name)
     store.containers = apr_array_make(p, 4, sizeof(wh_engine_item_t));
     store.missing = store.stays = "";
     for (size_t i = 0; i < WH_ARRAY_LEN(made); i++)
-        assert_ok(wh_made_note(p, dir, A, made[i], &err), &err);
-    assert_ok(wh_made_note(p, dir, A, D(5), &err), &err); /* again is fine */
-    assert_ok(wh_made_note(p, dir, B, D(6), &err), &err);
-    assert_ok(wh_made_note(p, dir, B, D(7), &err), &err);
+        note(dir, A, made[i], 0);
+    note(dir, A, D(5), 0); /* again is fine */
+    note(dir, B, D(6), 0);
+    note(dir, B, D(7), 0);
     return dir;
 }
 
@@ -146,6 +152,25 @@ static void test_superseded(void **state)
     assert_ok(wh_keep_superseded(*state, &opts, NULL, &err), &err);
     assert_string_equal(store.asked, "d1 "); /* oldest first; what runs stays */
     assert_string_equal(marks(dir), "d7 d6 d5 d4 d3 d2 ");
+    end(dir);
+}
+
+/* However many branches are pushed: production keeps what it may go back to. */
+static void test_previews(void **state)
+{
+    const char *dir = begin(*state, "previews");
+    wh_agent_conf_t conf = {.engine_socket = "/s", .state_dir = dir, .images_kept = 2};
+    wh_keep_opts_t opts = {.conf = &conf, .engine = store_open, .clock = &now.clock, .agent = "me"};
+    wh_err_t err = WH_ERR_INIT;
+
+    note(dir, B, D(8), 1);
+    note(dir, B, D(9), 1);
+    note(dir, B, D(a), 1);
+    note(dir, A, D(c), 1);
+    assert_string_equal(marks(dir), "d7 d6 da d9 d8 d5 d4 d3 d2 d1 dc ");
+    assert_ok(wh_keep_superseded(*state, &opts, NULL, &err), &err);
+    assert_string_equal(store.asked, "d1 d2 d3 d8 ");
+    assert_string_equal(marks(dir), "d7 d6 da d9 d5 d4 dc ");
     end(dir);
 }
 
@@ -219,7 +244,7 @@ static void test_burst(void **state)
     int more = 0;
 
     for (int i = 1; i < 8; i++)
-        assert_ok(wh_made_note(*state, dir, B, apr_psprintf(*state, D_ "%d", i), &err), &err);
+        note(dir, B, apr_psprintf(*state, D_ "%d", i), 0);
     assert_ok(wh_keep_superseded(*state, &opts, &more, &err), &err);
     assert_string_equal(store.asked, "d1 d2 d3 d4 d1 d2 d3 d4 ");
     assert_int_equal(more, 1);
@@ -251,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("what is superseded goes by its mark, without a list of images", test_superseded),
+        UNIT("images_kept does not count previews among the others", test_previews),
         UNIT("a mark without an image is none", test_nothing),
         UNIT("an image that stays is asked again, and keeps no other", test_refused),
         UNIT("a mark whose image may yet come stays", test_young),

@@ -193,6 +193,15 @@ static void test_module(void **state)
     assert_ok(wh_keys_read_module(p, text_file(p, wh_keys_module_text(p, &keys)), &read, &err),
               &err);
     assert_memory_equal(&read, &keys, sizeof(keys));
+    wh_keys_env_derive(root, 7, &keys);
+    assert_ok(wh_keys_read_module(p, text_file(p, wh_keys_module_text(p, &keys)), &read, &err),
+              &err);
+    assert_memory_equal(&read, &keys, sizeof(keys));
+    assert_int_equal(read.env_former_id, 6);
+    assert_module_refused(p, "{\"version\":1," THREE ",\"hub_assertion\":\"" HEX64
+                             "\",\"env_seal_id\":2}", "key_content");
+    assert_module_refused(p, "{\"version\":1," THREE ",\"hub_assertion\":\"" HEX64
+                             "\",\"env_seal_id\":1,\"env_former\":\"" HEX64 "\"}", "key_content");
     assert_module_refused(p, "", "key_content");
     assert_module_refused(p, HEX64 "\n", "key_content");
     assert_module_refused(p, "{\"version\":1," THREE "}", "key_content");
