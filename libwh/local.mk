@@ -34,6 +34,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_address.c libwh/wh_address.h \
 	libwh/wh_asset.c libwh/wh_asset.h \
 	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
+	libwh/wh_batch.c libwh/wh_batch.h \
 	libwh/wh_dockerfile_gen.c libwh/wh_dockerfile_gen.h \
 	libwh/wh_drain.c libwh/wh_drain.h \
 	libwh/wh_env.c libwh/wh_env.h libwh/wh_mask.c libwh/wh_mask.h \

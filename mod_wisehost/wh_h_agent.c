@@ -2,6 +2,7 @@
 
 #include <apr_strings.h>
 
+#include "libwh/wh_batch.h"
 #include "libwh/wh_fault.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
@@ -123,6 +124,78 @@ apr_status_t wh_h_agent_object(wh_call_t *c)
     rv = rv ? rv : wh_mod_req_stream(c->r, size, add, object, &got, &c->err);
     rv = rv ? rv : wh_mod_store_end(object, &c->err);
     return rv ? rv : wh_mod_call_empty(c, 201);
+}
+
+/* ---- many in one body ---- */
+
+typedef struct taking_t {
+    const wh_mod_store_t *store;
+    const wh_mod_upload_t *up;
+    wh_mod_object_t *object; /* NULL = it is there already, what comes of it is passed over */
+    apr_array_header_t *waiting;
+} taking_t;
+
+static apr_status_t take_begin(void *baton, const char *sha256, apr_off_t size, wh_err_t *err)
+{
+    taking_t *t = baton;
+    apr_off_t announced = 0;
+    apr_status_t rv = wh_mod_store_wanted(t->store, t->up, sha256, &announced, err);
+
+    t->object = NULL;
+    if (rv) {
+        return rv;
+    }
+    if (announced != size) {
+        return wh_err_set(err, 422, "length_mismatch",
+                          "The object was announced with another length.");
+    }
+    return wh_mod_store_has(t->store, sha256, size)
+               ? APR_SUCCESS
+               : wh_mod_store_begin(t->store, apr_pstrdup(t->store->p, sha256), size, &t->object,
+                                    err);
+}
+
+static apr_status_t take_data(void *baton, const char *data, apr_size_t n, wh_err_t *err)
+{
+    taking_t *t = baton;
+
+    return t->object ? wh_mod_store_add(t->object, data, n, err) : APR_SUCCESS;
+}
+
+static apr_status_t take_end(void *baton, wh_err_t *err)
+{
+    taking_t *t = baton;
+
+    if (!t->object) {
+        return APR_SUCCESS;
+    }
+    APR_ARRAY_PUSH(t->waiting, wh_mod_object_t *) = t->object;
+    return wh_mod_store_wait(t->object, err);
+}
+
+static apr_status_t feed(void *baton, const char *data, apr_size_t n, wh_err_t *err)
+{
+    return wh_batch_feed(baton, data, n, err);
+}
+
+/* All or nothing: until the whole body was found good, no object of it has its name. */
+apr_status_t wh_h_agent_objects(wh_call_t *c)
+{
+    static const wh_batch_sink_t sink = {take_begin, take_data, take_end};
+    wh_mod_store_t store = store_of(c);
+    wh_mod_upload_t up = upload_of(c);
+    taking_t taking = {
+        .store = &store, .up = &up, .waiting = apr_array_make(c->p, 64, sizeof(wh_mod_object_t *))};
+    wh_batch_t batch = {.sink = &sink, .baton = &taking};
+    apr_off_t got;
+    apr_status_t rv = check_wanted(c);
+
+    wh_mod_db_release(c->r);
+    c->dbc = NULL;
+    rv = rv ? rv : wh_mod_req_stream(c->r, WH_BATCH_BODY_MAX, feed, &batch, &got, &c->err);
+    rv = rv ? rv : wh_batch_end(&batch, &c->err);
+    rv = rv ? rv : wh_mod_store_end_all(&store, taking.waiting, &c->err);
+    return rv ? rv : wh_mod_call_reply(c, 200, json_pack("{s:i}", "stored", taking.waiting->nelts));
 }
 
 typedef struct complete_t {

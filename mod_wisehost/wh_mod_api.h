@@ -215,6 +215,7 @@ apr_status_t wh_h_traefik_worker(wh_call_t *c);
 apr_status_t wh_h_traefik_proxy(wh_call_t *c);
 apr_status_t wh_h_agent_release(wh_call_t *c);
 apr_status_t wh_h_agent_object(wh_call_t *c);
+apr_status_t wh_h_agent_objects(wh_call_t *c);
 apr_status_t wh_h_agent_commit(wh_call_t *c);
 apr_status_t wh_h_environment_list(wh_call_t *c);
 apr_status_t wh_h_environment_put(wh_call_t *c);

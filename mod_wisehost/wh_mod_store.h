@@ -15,9 +15,10 @@
  *
  * Everything is written beside its place, flushed, renamed: whatever is seen under its name is
  * whole. Directories are flushed before anything names what is in them (those of objects once a
- * release, not once an object), so that it stays so over a power cut. Names are made of checked
- * hashes and ids alone. Errors: storage_error 503 and those named. Any thread; two writers of one
- * name do no harm.
+ * release, not once an object, and only where one of its objects is young), so that it stays so
+ * over a power cut. Many files or directories at once are flushed by one syncfs: a flush of the
+ * disk for each of 400 small files would take seconds. Names are made of checked hashes and ids
+ * alone. Errors: storage_error 503 and those named. Any thread; two writers of one name do no harm.
  */
 #ifndef WH_MOD_STORE_H
 #define WH_MOD_STORE_H
@@ -97,5 +98,11 @@ apr_status_t wh_mod_store_add(wh_mod_object_t *object, const char *data, apr_siz
  * durable once a release that needs it was published: until then a power cut may take it away
  * again, and it is sent once more. */
 apr_status_t wh_mod_store_end(wh_mod_object_t *object, wh_err_t *err) WH_MUST_CHECK;
+
+/* Many together: each is begun, added to and, instead of ended, let wait (errors as of end); then
+ * all that wait (wh_mod_object_t * in objects) are made durable at once and get their names. */
+apr_status_t wh_mod_store_wait(wh_mod_object_t *object, wh_err_t *err) WH_MUST_CHECK;
+apr_status_t wh_mod_store_end_all(const wh_mod_store_t *store, const apr_array_header_t *objects,
+                                  wh_err_t *err) WH_MUST_CHECK;
 
 #endif

@@ -1,14 +1,21 @@
 #include "mod_wisehost/wh_mod_store_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
+#include <apr_time.h>
 
 #include "libwh/wh_fault.h"
 #include "libwh/wh_sign.h"
+
+#define FEW 8                     /* files or directories that are flushed one by one */
+#define YOUNG_S ((time_t)10 * 60) /* what is older the kernel has long written of its own accord   \
+                                   */
 
 struct wh_mod_object_t {
     const wh_mod_store_t *store;
@@ -23,19 +30,59 @@ struct wh_mod_object_t {
 
 typedef struct dirs_t {
     const wh_mod_store_t *store;
-    unsigned char seen[256];
+    time_t now;
+    int n;
+    unsigned char young[256]; /* by the first byte of the hash */
 } dirs_t;
 
-static int flush_once(void *baton, const char *sha256, apr_off_t size)
+static int find_young(void *baton, const char *sha256, apr_off_t size)
 {
     dirs_t *dirs = baton;
     unsigned char first[1] = {0};
+    struct stat st;
 
     (void)size;
-    if (wh_sign_unhex(sha256, 2, first) != 0 || dirs->seen[first[0]]++) {
+    if (wh_sign_unhex(sha256, 2, first) != 0 || dirs->young[first[0]] ||
+        lstat(apr_pstrcat(dirs->store->p, wh_mod_store_object_dir(dirs->store, sha256), "/", sha256,
+                          NULL),
+              &st) != 0 ||
+        dirs->now - st.st_ctime > YOUNG_S) {
         return 0;
     }
-    return wh_mod_store_flush_dir(wh_mod_store_object_dir(dirs->store, sha256));
+    dirs->young[first[0]] = 1;
+    dirs->n++;
+    return 0;
+}
+
+/* Whatever is dirty on the file system: one flush of the disk instead of one a file. */
+static int flush_all(const wh_mod_store_t *store)
+{
+    int fd = open(wh_mod_store_path(store, "objects", ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int bad = fd < 0 || syncfs(fd) < 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return bad ? -1 : 0;
+}
+
+/* The names of m's objects become durable; those of old ones are so already. */
+static int flush_names(const wh_mod_store_t *store, const wh_manifest_t *m)
+{
+    dirs_t dirs = {.store = store, .now = (time_t)apr_time_sec(apr_time_now())};
+    char hex[3];
+
+    (void)wh_manifest_each_object(m, find_young, &dirs);
+    if (dirs.n > FEW) {
+        return flush_all(store);
+    }
+    for (int i = 0; i < 256; i++) {
+        apr_snprintf(hex, sizeof(hex), "%02x", (unsigned)i);
+        if (dirs.young[i] && wh_mod_store_flush_dir(wh_mod_store_object_dir(store, hex))) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 apr_status_t wh_mod_store_publish(const wh_mod_store_t *store, const wh_manifest_t *m,
@@ -46,15 +93,13 @@ apr_status_t wh_mod_store_publish(const wh_mod_store_t *store, const wh_manifest
     const char *temp = wh_mod_store_temp_name(store, wh_mod_store_path(store, "releases", "."));
     size_t n = 0;
     const char *text = wh_manifest_text(store->p, m, &n);
-    dirs_t dirs = {0};
     apr_status_t rv;
     int lost;
 
     if (wh_mod_store_release_exists(store, wh_manifest_id(m))) {
         return APR_SUCCESS;
     }
-    dirs.store = store;
-    if (wh_manifest_each_object(m, flush_once, &dirs)) {
+    if (flush_names(store, m)) {
         return wh_mod_store_failed(err, "keep the release's objects");
     }
     if (!temp || wh_mod_store_make_dir(temp, parent)) {
@@ -89,8 +134,11 @@ static apr_status_t abandon(void *data)
 
     if (o->fd >= 0) {
         close(o->fd);
-        unlink(o->temp);
         o->fd = -1;
+    }
+    if (o->temp) {
+        unlink(o->temp);
+        o->temp = NULL;
     }
     return APR_SUCCESS;
 }
@@ -130,10 +178,9 @@ apr_status_t wh_mod_store_add(wh_mod_object_t *o, const char *data, apr_size_t n
                                                   : APR_SUCCESS;
 }
 
-apr_status_t wh_mod_store_end(wh_mod_object_t *o, wh_err_t *err)
+static apr_status_t check(wh_mod_object_t *o, wh_err_t *err)
 {
     unsigned char digest[WH_SHA256_LEN];
-    int fd = o->fd;
 
     if (o->got != o->size) {
         return wh_err_set(err, 422, "length_mismatch",
@@ -144,8 +191,81 @@ apr_status_t wh_mod_store_end(wh_mod_object_t *o, wh_err_t *err)
         return wh_err_set(err, 422, "hash_mismatch", "The object is not what its name says.");
     }
     wh_fault("object.written");
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_mod_store_end(wh_mod_object_t *o, wh_err_t *err)
+{
+    const char *temp = o->temp;
+    int fd = o->fd;
+    apr_status_t rv = check(o, err);
+
+    if (rv) {
+        return rv;
+    }
     o->fd = -1; /* from here on it closes and removes */
-    return wh_mod_store_seal(fd, o->temp, o->path, o->dir)
-               ? wh_mod_store_failed(err, "keep an object")
-               : APR_SUCCESS;
+    o->temp = NULL;
+    if (wh_mod_store_place(fd, temp, o->path)) {
+        return wh_mod_store_failed(err, "keep an object");
+    }
+    wh_fault("object.kept");
+    return APR_SUCCESS;
+}
+
+/* ---- many objects --------------------------------------------------------------------------- */
+
+apr_status_t wh_mod_store_wait(wh_mod_object_t *o, wh_err_t *err)
+{
+    int fd = o->fd;
+    apr_status_t rv = check(o, err);
+
+    if (rv) {
+        return rv;
+    }
+    o->fd = -1;
+    return close(fd) < 0 ? wh_mod_store_failed(err, "write an object") : APR_SUCCESS;
+}
+
+static int flush_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int bad = fd < 0 || fsync(fd) < 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return bad;
+}
+
+/* A file that was opened anew still hears of a write that failed before, once. */
+static int flush_contents(const wh_mod_store_t *store, const apr_array_header_t *objects)
+{
+    if (objects->nelts > FEW) {
+        return flush_all(store);
+    }
+    for (int i = 0; i < objects->nelts; i++) {
+        if (flush_file(APR_ARRAY_IDX(objects, i, wh_mod_object_t *)->temp)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+apr_status_t wh_mod_store_end_all(const wh_mod_store_t *store, const apr_array_header_t *objects,
+                                  wh_err_t *err)
+{
+    if (flush_contents(store, objects)) {
+        return wh_mod_store_failed(err, "keep the objects");
+    }
+    wh_fault("batch.synced");
+    for (int i = 0; i < objects->nelts; i++) {
+        wh_mod_object_t *o = APR_ARRAY_IDX(objects, i, wh_mod_object_t *);
+
+        if (rename(o->temp, o->path) < 0) {
+            return wh_mod_store_failed(err, "keep the objects");
+        }
+        o->temp = NULL;
+        wh_fault("batch.renamed");
+    }
+    return APR_SUCCESS;
 }

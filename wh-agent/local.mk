@@ -55,6 +55,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/release_hash.c \
 	wh-agent/release_int.h \
 	wh-agent/release_rules.c \
+	wh-agent/release_put.c \
 	wh-agent/release_send.c \
 	wh-agent/restart.c wh-agent/restart.h \
 	wh-agent/results.c wh-agent/results.h \

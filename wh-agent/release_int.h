@@ -45,6 +45,9 @@ typedef struct wh_release_run_t {
     int spool; /* of variants, a file without a name; -1 = not made yet */
     apr_off_t spooled;
     wh_api_t *api;
+    char *batch; /* small objects on their way (libwh/wh_batch.h), malloc()ed; NULL = none yet */
+    size_t batch_n;
+    int batch_objects;
 } wh_release_run_t;
 
 /* What is known of the variants of a file, NULL = nothing, or there are none. */
@@ -57,6 +60,17 @@ apr_status_t wh_release_hash(wh_release_run_t *r, wh_err_t *err) WH_MUST_CHECK;
 
 /* The lines of _redirects and _headers that will not be taken, into the log. Never fails. */
 void wh_release_rules(wh_release_run_t *r);
+
+/* One call to the server, said again for a while where it may pass. Codes: those of wh_api_call. */
+apr_status_t wh_release_call(wh_release_run_t *r, apr_pool_t *p, wh_api_call_t *c, json_t **reply,
+                             wh_err_t *err) WH_MUST_CHECK;
+
+/* Stores the object that c's data or file holds: a small one waits for others, until
+ * wh_release_flush at the latest; its bytes are copied. */
+apr_status_t wh_release_put(wh_release_run_t *r, apr_pool_t *p, const char *sha256,
+                            wh_api_call_t *c, wh_err_t *err) WH_MUST_CHECK;
+apr_status_t wh_release_flush(wh_release_run_t *r, wh_err_t *err) WH_MUST_CHECK;
+
 /* Announce, send what is missing, commit. */
 apr_status_t wh_release_upload(wh_release_run_t *r, const wh_manifest_t *m, wh_release_done_t *done,
                                wh_err_t *err) WH_MUST_CHECK;

@@ -4,13 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 #include <apr_strings.h>
-#include "libwh/wh_backoff.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
 #include "wh-agent/release_int.h"
-
-#define TRY_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC) /* that long a call is said again */
-#define TRY_PAUSE_MAX_US ((apr_interval_time_t)4 * APR_USEC_PER_SEC)
 
 /* Where an object comes from. */
 typedef struct origin_t {
@@ -19,8 +15,6 @@ typedef struct origin_t {
     int coding; /* of a variant; -1 = the file itself */
     wh_compress_tier_e tier;
 } origin_t;
-
-/* ---- calls ---- */
 
 static apr_status_t upload_failed(wh_err_t *err)
 {
@@ -36,57 +30,6 @@ static apr_status_t upload_failed(wh_err_t *err)
 static json_t *job_ref(const wh_work_t *work)
 {
     return json_pack("{s:s, s:I}", "job", work->job->job, "epoch", (json_int_t)work->job->epoch);
-}
-
-/* The server, its database or the line may be away for a moment: every call here may be said twice.
- */
-static int may_pass(const wh_err_t *err)
-{
-    return err->http == 502 || err->http == 503 || err->http == 504;
-}
-
-/* Waits before the next try; false when there is to be none. */
-static int try_again(const wh_release_run_t *r, wh_backoff_t *backoff, wh_mono_t end)
-{
-    const wh_work_t *work = r->work;
-    apr_interval_time_t wait = wh_backoff_next(backoff, wh_rand_jitter(work->rnd));
-    apr_interval_time_t left = wh_mono_diff(end, wh_clock_mono(work->clock));
-
-    if (wait > TRY_PAUSE_MAX_US)
-        wait = TRY_PAUSE_MAX_US;
-    return left > wait && !wh_cancel_wait(work->cancel, wait);
-}
-
-/* Every call asks for the token anew: one that is about to end is refreshed on the way. */
-static apr_status_t call(wh_release_run_t *r, apr_pool_t *p, wh_api_call_t *c, json_t **reply,
-                         wh_err_t *err)
-{
-    const wh_work_t *work = r->work;
-    wh_mono_t end = wh_mono_add(wh_clock_mono(work->clock), TRY_US);
-    wh_backoff_t backoff = {0};
-    apr_status_t rv;
-
-    if (wh_mono_diff(r->source->opts.deadline, end) < 0)
-        end = r->source->opts.deadline;
-    c->timeout_us = (apr_interval_time_t)300 * APR_USEC_PER_SEC;
-    do {
-        wh_err_clear(err);
-        if (c->fd >= 0 && lseek(c->fd, 0, SEEK_SET) != 0)
-            return wh_err_wrap(err, errno, 500, "internal", "cannot read a temporary file");
-        rv = wh_identity_token(work->identity, p, 0, &c->bearer, err);
-        if (rv == APR_SUCCESS)
-            rv = wh_api_call(r->api, p, c, reply, err);
-    } while (rv != APR_SUCCESS && may_pass(err) && try_again(r, &backoff, end));
-    return rv;
-}
-
-static apr_status_t put(wh_release_run_t *r, apr_pool_t *p, const char *sha256, wh_api_call_t *c,
-                        wh_err_t *err)
-{
-    c->method = "PUT";
-    c->path = apr_psprintf(p, "/v1/agent/objects/%s?job=%s&epoch=%" APR_INT64_T_FMT, sha256,
-                           r->work->job->job, r->work->job->epoch);
-    return call(r, p, c, NULL, err);
 }
 
 /* ---- what is not held any more: asked of git again, and sent as it comes ---- */
@@ -159,7 +102,7 @@ static int spool_end(sending_t *s, const wh_catfile_object_t *o)
     if (rv == APR_SUCCESS) {
         wh_api_call_t c = {.data = s->data, .fd = s->fd, .n = s->have};
 
-        rv = put(s->r, s->scratch, from->sha256, &c, &s->err);
+        rv = wh_release_put(s->r, s->scratch, from->sha256, &c, &s->err);
         s->sent++;
     }
     let_go(s);
@@ -259,7 +202,7 @@ static apr_status_t put_kept(wh_release_run_t *r, apr_pool_t *p, const char *sha
             return wh_err_set(err, 500, "internal", "cannot read a temporary file");
         }
     }
-    rv = put(r, p, sha256, &c, err);
+    rv = wh_release_put(r, p, sha256, &c, err);
     free(bytes);
     return rv;
 }
@@ -310,7 +253,7 @@ static apr_status_t upload(wh_release_run_t *r, const wh_manifest_t *m, wh_relea
     if (rv != APR_SUCCESS)
         return rv;
     json_object_set_new(body, "manifest", wh_manifest_json(m));
-    rv = call(r, r->p, &announce, &reply, err);
+    rv = wh_release_call(r, r->p, &announce, &reply, err);
     if (rv != APR_SUCCESS)
         return rv;
     missing = json_object_get(reply, "missing");
@@ -319,11 +262,13 @@ static apr_status_t upload(wh_release_run_t *r, const wh_manifest_t *m, wh_relea
         return wh_err_set(err, 502, "bad_reply",
                           "the server names another release than was announced");
     rv = send_missing(r, missing, done, err);
+    if (rv == APR_SUCCESS)
+        rv = wh_release_flush(r, err);
     if (rv != APR_SUCCESS)
         return rv;
     commit.path = apr_pstrcat(r->p, "/v1/agent/releases/", done->id, "/commit", NULL);
     commit.json = wh_json_own(r->p, job_ref(r->work));
-    return call(r, r->p, &commit, NULL, err);
+    return wh_release_call(r, r->p, &commit, NULL, err);
 }
 
 apr_status_t wh_release_upload(wh_release_run_t *r, const wh_manifest_t *m, wh_release_done_t *done,

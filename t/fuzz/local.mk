@@ -2,6 +2,7 @@
 # `configure --enable-fuzz CC=clang` the same programs are libFuzzer's (see fuzz.h).
 # A target t/fuzz/fuzz_<x>.c is its name in fuzz_targets, its _SOURCES and _LDADD, and seeds in corpus/<x>/.
 fuzz_targets = \
+	t/fuzz/fuzz_batch \
 	t/fuzz/fuzz_conf \
 	t/fuzz/fuzz_env \
 	t/fuzz/fuzz_giturl \
@@ -27,6 +28,9 @@ TESTS += $(fuzz_targets) $(agent_fuzz)
 endif
 check_PROGRAMS += $(fuzz_targets) $(agent_fuzz)
 
+t_fuzz_fuzz_batch_SOURCES = t/fuzz/fuzz_batch.c $(fuzz_common)
+t_fuzz_fuzz_batch_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_batch_LDADD = $(fuzz_libs)
 t_fuzz_fuzz_conf_SOURCES = t/fuzz/fuzz_conf.c $(fuzz_common)
 t_fuzz_fuzz_conf_LDFLAGS = $(fuzz_ldflags)
 t_fuzz_fuzz_conf_LDADD = $(fuzz_libs)

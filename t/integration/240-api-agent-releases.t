@@ -159,6 +159,53 @@ my $bad = grep { put($w1, $job, 3, sha256_hex($_), $_)->{status} != 201 } values
 is($bad, 0, 'all are stored');
 is(commit($w1, $job, 3, $res->{json}{release})->{status}, 200, 'and committed');
 
+# ---- many in one body ------------------------------------------------------------------------------
+sub batch { my ($w, $j, $epoch, $body) = @_; return $api->req(POST => "/v1/agent/objects?job=$j&epoch=$epoch", token => $w->{token}, body => $body, type => 'application/octet-stream') }
+sub packed { return join '', map { sha256_hex($_) . ' ' . length($_) . "\n$_" } @_ }
+{
+    my %many = map { ("page-$_.html" => "<p>page $_</p>\n" x (1 + $_ % 7)) } 1 .. 60;
+    my @all = ('', map { $many{$_} } sort keys %many);
+    my $m = manifest(%many, void => '');
+    my $got = announce($w1, $job, 3, $m);
+    is(scalar @{ $got->{json}{missing} }, 60, '60 small objects are missing, an empty one is not');
+    is(put($w1, $job, 3, sha256_hex($all[5]), $all[5])->{status}, 201, 'one is sent alone');
+    my $before = tree($api->{state});
+    my ($one, $two) = @all[ 1, 2 ];
+    my $hash = sha256_hex($one);
+    $api->unchanged('bad batches', sub {
+        my $bad = sub { my ($body, $status, $code, $what) = @_; $api->is_problem(batch($w1, $job, 3, $body), $status, $code, $what) };
+        $bad->(packed(@all) . packed('foreign'), 422, 'not_announced', 'XH6 an object that was not announced, behind good ones');
+        $bad->(packed($one) . sha256_hex($two) . ' ' . length($two) . "\n" . 'y' x length $two, 422, 'hash_mismatch', 'XH6 another content');
+        $bad->(packed($one) . sha256_hex($two) . " 3\nabc", 422, 'length_mismatch', 'XH6 another length than was announced');
+        $bad->(packed($one, $two) . 'x', 400, 'bad_batch', 'a tail');
+        $bad->(substr(packed($one, $two), 0, -1), 400, 'bad_batch', 'cut within an object');
+        $bad->('', 400, 'bad_batch', 'nothing in it');
+        $bad->("$_ 1\nx", 400, 'bad_batch', 'XH6 a name that is none')
+            for '../../../../../../../../../../../../../../../../../../../etc/passwd', uc $hash, '/' . 'a' x 63, "a\0" . 'a' x 62;
+        $bad->("$hash $_\nx", 400, 'bad_batch', "XH6 size '$_'") for '-1', '+1', '01', '1e3', '0x10', '', '99999999999999999999';
+        $bad->("$hash 300000\n" . 'x' x 300_000, 413, 'too_large', 'XH6 one too large for a batch');
+        $bad->(packed('x' x 200_000) x 11, 413, 'too_large', 'XH6 a body too large');
+        $bad->(packed(('') x 1001), 413, 'too_many_objects', 'XH6 too many');
+        $bad->("index.html\0" . "\0" x 246 . 'ustar' . "\0" x 1000, 400, 'bad_batch', 'an archive');
+        $api->is_problem(batch($w2, $job2, 1, packed($one)), 422, 'not_announced', 'another job did not announce it');
+        $api->is_problem(batch($w2, $job, 3, packed($one)), 404, 'not_found', 'nor is it another worker\'s job');
+        $api->is_problem(batch($w1, $job, 2, packed($one)), 404, 'not_found', 'D12 a former epoch');
+        my $head = "POST /v1/agent/objects?job=$job&epoch=3 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer $w1->{token}\r\nConnection: close\r\n";
+        $api->is_problem($api->raw("${head}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 411, 'length_required', 'without a length');
+        $api->is_problem($api->raw("${head}Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b"), 415, undef, 'XA11 a packed body is not unpacked');
+        is($api->raw("${head}Content-Length: 500\r\n\r\n" . packed($one), shut => 1)->{status}, 400, 'cut short');
+    });
+    is(tree($api->{state}), $before, 'refused is refused: nothing of it is kept, nothing half is left');
+    my $sent = batch($w1, $job, 3, packed(@all, $one));
+    is_deeply([ $sent->{status}, $sent->{json} ], [ 200, { stored => 60 } ], 'all in one body; what is there, and what comes twice, does no harm') or diag $sent->{body};
+    is(join('', map { WH::Api::_slurp(stored(sha256_hex($_))) } @all), join('', @all), 'they are what they should be');
+    is((stat stored($hash))[2] & 07777, 0644, 'readable, not executable');
+    is_deeply(batch($w1, $job, 3, packed(@all))->{json}, { stored => 0 }, 'again (a lost answer): nothing to do');
+    is_deeply(announce($w1, $job, 3, $m)->{json}{missing}, [], 'nothing is missing any more');
+    is(commit($w1, $job, 3, $got->{json}{release})->{status}, 200, 'and the release is committed');
+    is(tree($api->{state}) =~ /\.tmp/, '', 'no temporary file is left');
+}
+
 # ---- compressed variants: objects like any other ---------------------------------------------------
 {
     my $page = "<p>word</p>\n" x 100;

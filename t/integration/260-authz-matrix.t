@@ -57,6 +57,7 @@ my %call = (
     (map { $_ => sub { (json => {}) } } qw(drain_worker undrain_worker revoke_worker ask_rotate_worker_key)),
     create_release => sub { (json => { job => $_[0]{job}, epoch => 1, manifest => $manifest }) },
     put_object => sub { (body => 'a', type => 'application/octet-stream', query => "?job=$_[0]{job}&epoch=1") },
+    put_objects => sub { (body => sha256_hex('a') . " 1\na", type => 'application/octet-stream', query => "?job=$_[0]{job}&epoch=1") },
     commit_release => sub { (json => { job => $_[0]{job}, epoch => 1 }) },
     deliver_github => sub { (body => '{}') },
 );

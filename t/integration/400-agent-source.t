@@ -19,6 +19,9 @@ my $app = 0;
 # Each repository is an app of its own.
 sub new_app { return sprintf '01hz%022d', 9000 + ++$app }
 
+# How many objects these requests brought, alone or with others in one body.
+sub sent { return scalar grep {/^(?:PUT|OBJECT) /} @_ }
+
 sub ok_release {
     my ($got, $paths, $what) = @_;
     is($got->{outcome}, 'succeeded', $what) or diag explain $got;
@@ -57,18 +60,18 @@ sub compressed {
     IO::Uncompress::Gunzip::gunzip(\$object->($gzip->{sha256}) => \$plain);
     is($plain, $page, 'the gzip variant says what its file says');
     cmp_ok($_->{size}, '<', 0.2 * length $page, "and is small: $_->{size} of " . length $page) for values %{ $entry{'page.html'}{variants} };
-    is(scalar(grep {/^PUT/} $agent->requests), 4 + 2 * 3, 'each content and each variant is sent once');
+    is(sent($agent->requests), 4 + 2 * 3, 'each content and each variant is sent once');
     like("@{ $got->{log} }", qr/3 files compressed in \d+ ms/, 'and the log says that it was done');
     my $manifest = $agent->manifest;
 
     $got = $agent->run(app => $id, url => $repo->path);
     is_deeply($agent->manifest, $manifest, 'unchanged files have the same variants');
-    is(scalar(grep {/^PUT/} $agent->requests), 0, 'which are not sent');
+    is(sent($agent->requests), 0, 'which are not sent');
     unlike("@{ $got->{log} }", qr/compressed/, 'nor made');
     unlink map { $agent->dir . "/objects/$_->{sha256}" } map { values %{ $_->{variants} } } @entry{qw(page.html big.txt)};
     $got = $agent->run(app => $id, url => $repo->path);
     is($got->{outcome}, 'succeeded', 'a server that lost the variants gets them again') or diag explain $got;
-    is(scalar(grep {/^PUT/} $agent->requests), 6, 'byte for byte, from git');
+    is(sent($agent->requests), 6, 'byte for byte, from git');
     unlink $agent->dir . "/state/cache/$id/variants";
     $got = $agent->run(app => $id, url => $repo->path);
     is_deeply($agent->manifest, $manifest, 'without its notes the agent makes the same ones');
@@ -88,19 +91,19 @@ sub compressed {
     is($got->{result}{commit}{author}, 'Test', 'F294 and its author');
     is(join(' ', @{ $got->{phases} }), 'cloning switching', 'the phases in their order');
     my @requests = $agent->requests;
-    is(scalar(grep {/^PUT/} @requests), 2, 'equal contents are sent once');
+    is(sent(@requests), 2, 'equal contents are sent once');
 
     my $second = $repo->commit({ 'index.html' => "changed\n" });
     $got = $agent->run(app => $id, url => $repo->path);
     ok_release($got, 'a/b.txt a/same.txt index.html', 'a change');
-    is(scalar(grep {/^PUT/} $agent->requests), 1, 'one file changed: one object sent');
+    is(sent($agent->requests), 1, 'one file changed: one object sent');
     $got = $agent->run(app => $id, url => $repo->path);
-    is(scalar(grep {/^PUT/} $agent->requests), 0, 'nothing changed: nothing sent');
+    is(sent($agent->requests), 0, 'nothing changed: nothing sent');
 
     unlink glob $agent->dir . '/objects/*';
     $got = $agent->run(app => $id, url => $repo->path);
     is($got->{outcome}, 'succeeded', 'a server that lost its objects gets them again');
-    is(scalar(grep {/^PUT/} $agent->requests), 2, 'all of them, from git');
+    is(sent($agent->requests), 2, 'all of them, from git');
 
     compressed();
     $got = $agent->run(app => $id, url => $repo->path, sha => $first);

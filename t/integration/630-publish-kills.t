@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# db: sqlite
+# db: sqlite pgsql
 # kill -9 at each step of publishing, in httpd, scheduler and collector: every answer is wholly the old or the new
 # release, the deployment succeeds, and after the next collection nothing is left behind. Then the collector beside
 # commits that take up what it is about to remove.
@@ -43,10 +43,10 @@ sub arm {
 
 # One deployment with a kill in it: what was answered meanwhile, and how it ended.
 sub through {
-    my ($point, $meanwhile) = @_;
+    my ($point, $meanwhile, %besides) = @_;
     my $old = "word$n";
     my $new = 'word' . ++$n;
-    $repo->commit(content($new));
+    $repo->commit({ %{ content($new) }, %besides });
     arm($point);
     my $made = $stack->api(POST => '/v1/apps/site/deployments', {})->{json};
     my (%seen, $d);
@@ -65,8 +65,9 @@ sub through {
     unlink $fault;
     return;
 }
-through($_) for qw(stage.dir stage.wanted stage.manifest object.begun object.written file.synced file.renamed
+through($_) for qw(stage.dir stage.wanted stage.manifest object.begun object.written batch.synced batch.renamed file.synced file.renamed
     release.dir release.manifest release.renamed release.row release.recorded unstaged);
+through('object.kept', undef, 'large.bin' => join '', map { chr(rand 256) } 1 .. 300_000);    # too large to travel with others
 for my $point (qw(switch.committed routes.written routes.committed switch.completed)) {
     my $once = 0;
     through($point, sub { return 1 if $once++; wait_for { !$stack->proc('scheduler')->runs } 5, 'its end'; $stack->start_scheduler; return 1 });

@@ -7,6 +7,7 @@ unit_tests = \
 	t/unit/test_assertion \
 	t/unit/test_authz \
 	t/unit/test_backoff \
+	t/unit/test_batch \
 	t/unit/test_branch \
 	t/unit/test_bucket \
 	t/unit/test_clock \
@@ -168,6 +169,8 @@ t_unit_test_lru_SOURCES = t/unit/test_lru.c $(unit_common)
 t_unit_test_lru_LDADD = $(unit_libs)
 t_unit_test_upstream_SOURCES = t/unit/test_upstream.c $(unit_common)
 t_unit_test_upstream_LDADD = $(unit_libs)
+t_unit_test_batch_SOURCES = t/unit/test_batch.c $(unit_common)
+t_unit_test_batch_LDADD = $(unit_libs)
 t_unit_test_manifest_SOURCES = t/unit/test_manifest.c $(unit_common)
 t_unit_test_manifest_LDADD = $(unit_libs)
 t_unit_test_model_SOURCES = t/unit/test_model.c $(unit_common)

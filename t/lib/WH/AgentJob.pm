@@ -256,6 +256,21 @@ sub _answer {
         close $fh;
         return (201, '{}');
     }
+    if ($path =~ m{^/v1/agent/objects\?}) {
+        my $n = 0;
+        while ($body =~ s/\A([0-9a-f]{64}) (0|[1-9][0-9]*)\n//) {
+            my ($sha, $data) = ($1, substr $body, 0, $2, '');
+            return (422, '{"code":"hash_mismatch","detail":"another hash"}') if sha256_hex($data) ne $sha;
+            open my $fh, '>:raw', "$objects/$sha";
+            print {$fh} $data;
+            close $fh;
+            open my $log, '>>', "$self->{dir}/log/api";
+            print {$log} "OBJECT $sha\n";
+            close $log;
+            $n++;
+        }
+        return length $body ? (400, '{"code":"bad_batch","detail":"no batch"}') : (200, encode_json({ stored => $n }));
+    }
     return (200, '{}') if $path =~ m{^/v1/agent/releases/[0-9a-f]{40}/commit$};
     return (404, '{"code":"not_found","detail":"no"}');
 }
