@@ -91,7 +91,11 @@ sub static_site {
         my $r0 = time;
         git($work, qw(push -q), "$rival/site.git", 'main');
         my $r1 = seen($rconn, 'localhost', $word);
-        next unless $n;    # the first one sends all 100 files, on both sides
+        if (!$n) {    # the first one sends all 100 files, on both sides
+            value('deploy_static_first', ($t1 - $t0) * 1000, 'ms');
+            value('post_receive_first', ($r1 - $r0) * 1000, 'ms');
+            next;
+        }
         push @a, ($t1 - $t0) * 1000;
         push @push, ($t1 - $p0) * 1000;
         push @b, ($r1 - $r0) * 1000;
