@@ -18,7 +18,7 @@ use WH::Httpd;
 use WH::Proc;
 use WH::Wait qw(wait_for);
 our @EXPORT_OK = qw(packages host url_path start_under site_files write_sites write_release suffix_types ours httpd nginx caddy requests_file wrk race
-    paired verify load_line pids cpu_s memory spew seconds rounds);
+    paired verify by_callgrind load_line pids cpu_s memory spew seconds rounds);
 
 our $BASE = $WH::Httpd::base;
 
@@ -225,7 +225,7 @@ sub start_under {
 # The same httpd without mod_wisehost.
 sub httpd {
     my (%o) = @_;
-    my $h = WH::Httpd->new(modules => [qw(mime dir), @{ $o{modules} // [] }], mpm => 'event', no_module => 1);
+    my $h = WH::Httpd->new(modules => [qw(mime dir reqtimeout), @{ $o{modules} // [] }], mpm => 'event', no_module => 1);
     $h->{conf} = httpd_common($h->dir, %o) . ($o{more}->($h) // '');
     return $h;
 }
@@ -427,6 +427,36 @@ sub verify {
             if $got->{status} != 200 || $body ne $content;
     }
     return;
+}
+
+# Instructions a request where the processor does not count them: by valgrind, the program's own only, one request after
+# another on one connection. $start->(PREFIX) starts the server; each of @wanted is [host, path]. Two runs, of which one
+# asks more often: what they differ by is what those requests cost. The latter's profile stays in bench/out/NAME.callgrind.
+sub by_callgrind {
+    my ($name, $start, @wanted) = @_;
+    my ($few, $many) = (400, 2400);
+    my @total = map { callgrind_run($name, $start, $_, @wanted) } $few, $many;
+    return ($total[1] - $total[0]) / ($many - $few);
+}
+
+sub callgrind_run {
+    my ($name, $start, $n, @wanted) = @_;
+    my $dir = tempdir('wisehost-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    my $out = "$dir/callgrind.out";
+    my $server = $start->('valgrind', '-q', '--tool=callgrind', "--callgrind-out-file=$out");
+    chmod 0777, $dir;    # made by root, written at the end by whom the server became
+    chmod 0666, $out;
+    my $conn = { host => '127.0.0.1', port => $server->port };
+    for my $i (1 .. $n) {
+        my $want = $wanted[ $i * 7919 % @wanted ];
+        my ($status) = Bench::http($conn, 'GET', $want->[1], host => $want->[0]);
+        die "$want->[0]$want->[1] answers $status under callgrind\n" if $status != 200;
+    }
+    close $conn->{sock};    # it would be waited for
+    $server->{proc}->stop(60);
+    my $said = slurp($out);
+    spew(out_dir() . "/$name.callgrind", $said);
+    return $said =~ /^(?:totals|summary): (\d+)/m ? $1 : die "callgrind wrote nothing\n";
 }
 
 1;

@@ -7,7 +7,7 @@ use FindBin;
 use lib $FindBin::Bin, "$FindBin::Bin/../t/lib";
 use Bench qw(build ratio value out_dir);
 use File::Temp qw(tempdir);
-use Serve qw(packages start_under site_files write_sites ours httpd nginx requests_file race paired verify pids wrk host url_path);
+use Serve qw(packages start_under site_files write_sites ours httpd nginx requests_file race paired verify pids wrk host url_path by_callgrind);
 use WH::Http qw(http_request);
 use WH::Httpd;
 use WH::Proc;
@@ -118,34 +118,6 @@ sub by_perf {
     return $n / $got->{n};
 }
 
-# Without such a counter: by valgrind, the program's own only, one request after another on one connection. Two runs,
-# of which one asks more often: what they differ by is what those requests cost.
-sub by_callgrind {
-    my ($start) = @_;
-    my ($few, $many) = (400, 2400);
-    my @total = map { callgrind_run($start, $_) } $few, $many;
-    return ($total[1] - $total[0]) / ($many - $few);
-}
-
-sub callgrind_run {
-    my ($start, $n) = @_;
-    my $dir = tempdir('wisehost-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-    my $out = "$dir/callgrind.out";
-    my $server = $start->('valgrind', '-q', '--tool=callgrind', "--callgrind-out-file=$out");
-    chmod 0777, $dir;    # made by root, written at the end by whom the server became
-    chmod 0666, $out;
-    my $conn = { host => '127.0.0.1', port => $server->port };
-    for my $i (1 .. $n) {
-        my $want = $small[ $i * 7919 % (@small < 400 ? @small : 400) ];
-        my ($status) = Bench::http($conn, 'GET', $want->[1], host => $want->[0]);
-        die "$want->[0]$want->[1] answers $status under callgrind\n" if $status != 200;
-    }
-    close $conn->{sock};    # it would be waited for
-    $server->{proc}->stop(60);
-    my ($total) = WH::Httpd::slurp($out) =~ /^(?:totals|summary): (\d+)/m or die "callgrind wrote nothing\n";
-    return $total;
-}
-
 sub instructions {
     my $perf = perf_counts();
     print '# instructions a request, ', $perf ? "counted by the processor, kernel included\n"
@@ -155,7 +127,7 @@ sub instructions {
         static_instructions_nginx => sub { plain_nginx('nginx', '', prefix => [@_], main => 'master_process off;') });
     $ours->stop unless $perf;
     for my $name (sort keys %start) {
-        my $n = $perf ? by_perf($name =~ /nginx/ ? plain_nginx('nginx', '') : $ours, $list) : by_callgrind($start{$name});
+        my $n = $perf ? by_perf($name =~ /nginx/ ? plain_nginx('nginx', '') : $ours, $list) : by_callgrind($name, $start{$name}, @small[ 0 .. (@small < 400 ? $#small : 399) ]);
         Bench::value($name, $n, 'instructions');
     }
     return;

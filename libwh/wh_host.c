@@ -119,6 +119,7 @@ apr_status_t wh_host_commit_check(const char *commit, wh_err_t *err)
     return APR_SUCCESS;
 }
 
+/* Once a request, as the one below: letters come first. */
 int wh_host_domain_ok(const char *name)
 {
     size_t n = strlen(name), label = 0, i;
@@ -127,16 +128,23 @@ int wh_host_domain_ok(const char *name)
     if (n == 0 || n > WH_HOST_NAME_MAX)
         return 0;
     for (i = 0; i <= n; i++) {
-        if (name[i] == '.' || name[i] == '\0') {
+        char c = name[i];
+
+        if (is_lower(c)) {
+            letters = 1;
+            label++;
+        } else if (c == '.' || c == '\0') {
             if (label == 0 || label > WH_HOST_LABEL_MAX || name[i - 1] == '-')
                 return 0;
             label = 0;
-            continue;
-        }
-        if (!is_lower(name[i]) && !is_digit(name[i]) && (name[i] != '-' || label == 0))
+        } else if (is_digit(c)) {
+            label++;
+        } else if (c == '-' && label > 0) {
+            letters = 1;
+            label++;
+        } else {
             return 0;
-        letters = letters || !is_digit(name[i]);
-        label++;
+        }
     }
     /* Digits and dots alone would be an address to every resolver. */
     return letters;
@@ -184,6 +192,15 @@ static apr_status_t normalise_v6(apr_pool_t *p, const char *h, const char **name
     return APR_SUCCESS;
 }
 
+/* '\0' for what is in no name. '_' is in no name of ours, but names of others carry it and are none
+ * of our business. */
+static char folded(char c)
+{
+    if (is_lower(c) || c == '.' || is_digit(c) || c == '-' || c == '_')
+        return c;
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : '\0';
+}
+
 apr_status_t wh_host_normalise(apr_pool_t *p, const char *host_header, const char **name,
                                wh_err_t *err)
 {
@@ -203,23 +220,19 @@ apr_status_t wh_host_normalise(apr_pool_t *p, const char *host_header, const cha
         n--;
     if (n == 0 || n > WH_HOST_NAME_MAX)
         return bad_host(err);
-    s = apr_pstrmemdup(p, host_header, n);
+    s = apr_palloc(p, n + 1);
     for (i = 0; i < n; i++) {
-        s[i] = (char)tolower((unsigned char)s[i]);
-        if (s[i] == '.') {
-            if (label == 0)
-                return bad_host(err);
+        char c = folded(host_header[i]);
+
+        s[i] = c;
+        if (c == '.' ? label == 0 : c == '\0' || ++label > WH_HOST_LABEL_MAX)
+            return bad_host(err);
+        if (c == '.')
             label = 0;
-            continue;
-        }
-        /* '_' is in no name of ours, but names of others carry it and are none of our business. */
-        if (!is_lower(s[i]) && !is_digit(s[i]) && s[i] != '-' && s[i] != '_')
-            return bad_host(err);
-        if (++label > WH_HOST_LABEL_MAX)
-            return bad_host(err);
     }
     if (label == 0)
         return bad_host(err);
+    s[n] = '\0';
     *name = s;
     return APR_SUCCESS;
 }

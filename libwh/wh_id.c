@@ -3,6 +3,14 @@
 
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
+static void digits(char *out, int n, uint64_t bits)
+{
+    while (n > 0) {
+        out[--n] = alphabet[bits & 31];
+        bits >>= 5;
+    }
+}
+
 /* 26 digits of 5 bits hold 130 bits; the first digit carries only 3, so it is at most '7'. */
 const char *wh_id_make(apr_pool_t *p, apr_time_t now, const wh_rand_t *rnd)
 {
@@ -21,11 +29,10 @@ const char *wh_id_make(apr_pool_t *p, apr_time_t now, const wh_rand_t *rnd)
         low = low << 8 | raw[i + 8];
     }
     out = apr_palloc(p, WH_ID_LEN + 1);
-    for (int i = WH_ID_LEN - 1; i >= 0; i--) {
-        out[i] = alphabet[low & 31];
-        low = low >> 5 | high << 59;
-        high >>= 5;
-    }
+    /* In parts of 60 bits, which need no carry. */
+    digits(out + 14, 12, low);
+    digits(out + 2, 12, low >> 60 | high << 4);
+    digits(out, 2, high >> 56);
     out[WH_ID_LEN] = '\0';
     return out;
 }

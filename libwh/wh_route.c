@@ -1,4 +1,5 @@
 /* wh_route: see wh_route.h. */
+#include <endian.h>
 #include <string.h>
 #include <apr_strings.h>
 
@@ -73,14 +74,12 @@ static void put(unsigned char *at, apr_uint64_t v, int bytes)
         at[i] = (unsigned char)(v >> (8 * i));
 }
 
-static apr_uint64_t get(const unsigned char *at, int bytes)
+static apr_uint64_t get(const unsigned char *at, size_t bytes)
 {
     apr_uint64_t v = 0;
-    int i;
 
-    for (i = 0; i < bytes; i++)
-        v |= (apr_uint64_t)at[i] << (8 * i);
-    return v;
+    memcpy(&v, at, bytes);
+    return le64toh(v);
 }
 
 /* The checksum binds the value to its key, so that a page mixed up in the table is found out. */

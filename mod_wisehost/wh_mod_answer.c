@@ -155,7 +155,7 @@ static apr_status_t check_line(wh_guard_t *g, apr_bucket_brigade *bb)
     }
     g->bytes += n;
     if (!attempt->answered) {
-        if (g->lines == 0 && blank(bb)) {
+        if (g->lines == 0 && n <= 2 && blank(bb)) {
             g->lines++;
             return APR_SUCCESS; /* mod_proxy takes one stray end of line before the answer */
         }
@@ -326,7 +326,7 @@ static apr_status_t head(ap_filter_t *f, apr_bucket_brigade *bb)
         return AP_FILTER_ERROR;
     }
     ap_remove_output_filter(f);
-    apr_table_setn(r->headers_out, "X-Request-Id", wh_mod_problem_request_id(r));
+    apr_table_setn(r->headers_out, "X-Request-Id", req->request_id);
     if (req->cookie != NULL) {
         apr_table_addn(r->headers_out, "Set-Cookie", req->cookie);
     }

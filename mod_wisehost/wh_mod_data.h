@@ -32,6 +32,7 @@ typedef struct wh_mod_req_t {
     const char *name;             /* key of the route in the table */
     struct wh_attempt_t *attempt; /* at an upstream, under way, or NULL */
     const char *cookie;           /* Set-Cookie of the answer, or NULL */
+    const char *request_id;       /* of what goes to an application */
     unsigned flags;               /* those of the route, and what directives say: for the handler */
     const char *cache_control;    /* of directives: "" = none is sent, NULL = not given */
 } wh_mod_req_t;
@@ -123,8 +124,9 @@ int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req);
 
 /* OK for a request that may go to an application, else the status that refuses it. */
 int wh_mod_forward_check(request_rec *r);
-/* Makes r->headers_in say about the client what this server knows, and nothing that it claims. */
-void wh_mod_forward_headers(request_rec *r, const wh_mod_req_t *req);
+/* Makes r->headers_in say about the client what this server knows, and nothing that it claims; sets
+ * req->request_id. */
+void wh_mod_forward_headers(request_rec *r, wh_mod_req_t *req);
 
 /* Answers for a route of kind redirect. wh_mod_domain.c */
 int wh_mod_domain_redirect(request_rec *r, const wh_mod_req_t *req);

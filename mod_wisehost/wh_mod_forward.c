@@ -102,10 +102,9 @@ static void keep_ours_end_to_end(request_rec *r)
 
 /* Behind a trusted proxy (mod_remoteip has replaced the address) its word on scheme and port is
  * kept. */
-void wh_mod_forward_headers(request_rec *r, const wh_mod_req_t *req)
+void wh_mod_forward_headers(request_rec *r, wh_mod_req_t *req)
 {
     int trusted = r->useragent_addr != r->connection->client_addr;
-    const char *id = wh_mod_problem_request_id(r);
     const char *proto = trusted ? apr_table_get(r->headers_in, "X-Forwarded-Proto") : NULL;
     const char *port = trusted ? apr_table_get(r->headers_in, "X-Forwarded-Port") : NULL;
 
@@ -115,15 +114,17 @@ void wh_mod_forward_headers(request_rec *r, const wh_mod_req_t *req)
     if (port == NULL) {
         port = apr_itoa(r->pool, r->connection->local_addr->port);
     }
+    req->request_id = wh_mod_problem_request_id(r);
     remove_refused(r, trusted);
     keep_ours_end_to_end(r);
-    apr_table_setn(r->headers_in, "X-Forwarded-Proto", proto);
-    apr_table_setn(r->headers_in, "X-Forwarded-Port", port);
-    apr_table_setn(r->headers_in, "X-Real-IP", r->useragent_ip);
+    /* They were all removed: added without looking for them again. */
+    apr_table_addn(r->headers_in, "X-Forwarded-Proto", proto);
+    apr_table_addn(r->headers_in, "X-Forwarded-Port", port);
+    apr_table_addn(r->headers_in, "X-Real-IP", r->useragent_ip);
     if (*req->mount != '\0') {
-        apr_table_setn(r->headers_in, "X-Forwarded-Prefix", ap_escape_uri(r->pool, req->mount));
+        apr_table_addn(r->headers_in, "X-Forwarded-Prefix", ap_escape_uri(r->pool, req->mount));
     }
-    apr_table_setn(r->headers_in, "X-Request-Id", id);
+    apr_table_addn(r->headers_in, "X-Request-Id", req->request_id);
 }
 
 /* A 200 to CONNECT would open a tunnel in every proxy before this one; TRACE shows a page its

@@ -171,11 +171,11 @@ static void use_route(request_rec *r, const char *name, const wh_route_t *route)
 
     req->name = name;
     req->route = route;
-    apr_table_setn(r->notes, "wh-app", route->slug);
-    apr_table_setn(r->notes, "wh-deployment", route->deployment_id);
-    apr_table_setn(r->notes, "wh-environment", route->environment);
+    apr_table_addn(r->notes, "wh-app", route->slug); /* not there yet: nothing to look for */
+    apr_table_addn(r->notes, "wh-deployment", route->deployment_id);
+    apr_table_addn(r->notes, "wh-environment", route->environment);
     if ((route->flags & WH_ROUTE_PREVIEW) != 0) {
-        apr_table_setn(r->notes, "wh-preview", "1");
+        apr_table_addn(r->notes, "wh-preview", "1");
     }
     r->filename = apr_pstrcat(r->pool, "wisehost:", route->slug, NULL);
 }
@@ -317,7 +317,7 @@ int wh_mod_host_map_to_storage(request_rec *r)
     }
     /* No byte of the request names a file: nothing to walk, nothing to stat. */
     r->finfo.filetype = APR_NOFILE;
-    r->path_info = apr_pstrdup(r->pool, "");
+    r->path_info = apr_pcalloc(r->pool, 1);
     return OK;
 }
 

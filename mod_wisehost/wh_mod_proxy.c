@@ -219,15 +219,6 @@ static const char *upstream_path(request_rec *r, const wh_mod_req_t *req)
     return r->args != NULL ? apr_pstrcat(r->pool, path, "?", r->args, NULL) : path;
 }
 
-static const char *authority_of(apr_pool_t *p, const wh_route_upstream_t *up)
-{
-    const char *port = apr_itoa(p, up->port);
-
-    return ap_strchr_c(up->address, ':') != NULL
-               ? apr_pstrcat(p, "[", up->address, "]:", port, NULL)
-               : apr_pstrcat(p, up->address, ":", port, NULL);
-}
-
 /* The cookie that brings this visitor back to upstream i. */
 static const char *sticky_cookie(request_rec *r, const wh_mod_req_t *req, int i)
 {
@@ -288,8 +279,9 @@ static void choose(const wh_route_t *route, apr_time_t now, wh_choice_t *choice)
 static int try_upstream(request_rec *r, wh_mod_req_t *req, const wh_choice_t *choice, int i,
                         wh_attempt_t *at, const char *path_query)
 {
-    wh_target_ask_t ask = {.name = authority_of(r->pool, &req->route->upstreams[i]),
-                           .timeout_s = req->route->timeout_s};
+    const wh_route_upstream_t *up = &req->route->upstreams[i];
+    wh_target_ask_t ask = {
+        .address = up->address, .port = up->port, .timeout_s = req->route->timeout_s};
     wh_slot_t *slot = choice->slots[i];
     apr_time_t begun_at = r->request_time;
     apr_uint64_t begun;
@@ -481,7 +473,7 @@ int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req)
 
 int wh_mod_proxy_hub(request_rec *r, const char *path_query)
 {
-    wh_target_ask_t ask = {.name = "localhost", .socket = wh_mod_conf_hub_socket(r->server)};
+    wh_target_ask_t ask = {.address = "localhost", .socket = wh_mod_conf_hub_socket(r->server)};
     wh_mod_req_t *req = wh_mod_data_get(r);
     wh_attempt_t at = {.target = wh_mod_target_acquire(r, &ask)};
     wh_err_t err = WH_ERR_INIT;

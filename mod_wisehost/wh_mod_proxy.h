@@ -23,15 +23,16 @@
  */
 
 typedef struct wh_target_t {
-    const char *name;   /* address:port, the authority of the URL */
+    const char *name;   /* the authority of the URL */
     const char *socket; /* unix socket, NULL for TCP */
     proxy_worker *worker;
 } wh_target_t;
 
 typedef struct wh_target_ask_t {
-    const char *name;
-    const char *socket;
-    int timeout_s; /* of a read from it, 0 = the server's */
+    const char *address; /* IP address or DNS name, at most WH_ROUTE_STRING_MAX bytes */
+    int port;
+    const char *socket; /* unix socket instead, or NULL */
+    int timeout_s;      /* of a read from it, 0 = the server's */
 } wh_target_ask_t;
 
 /* Finds mod_proxy's functions; s of the first server. 0 when mod_proxy is not there. post_config.

@@ -336,7 +336,7 @@ static wh_mod_route_rc_e read_record(request_rec *r, apr_pool_t *p, wh_table_t *
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0122: route table: %s", mdb_strerror(rc));
         return WH_MOD_ROUTE_ERROR;
     }
-    route = apr_pcalloc(p, sizeof(*route));
+    route = apr_palloc(p, sizeof(*route));
     if (wh_route_decode(p, name, val.mv_data, val.mv_size, route, &err) != APR_SUCCESS) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0123: route of %s: %s", name, err.text);
         return WH_MOD_ROUTE_ERROR;

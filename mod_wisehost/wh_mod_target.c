@@ -33,9 +33,16 @@ struct wh_entry_t {
     wh_entry_t *next_dead;
     apr_pool_t *pool;
     const char *key;
+    int key_len;
     int users;
     apr_time_t last_used;
 };
+
+/* Port, timeout and address as they are: no text is made of them for a request. */
+typedef struct wh_key_t {
+    char bytes[8 + WH_ROUTE_STRING_MAX];
+    int len;
+} wh_key_t;
 
 typedef struct wh_targets_t {
     apr_thread_mutex_t *lock;
@@ -117,6 +124,18 @@ static apr_pool_t *target_pool(void)
     return pool;
 }
 
+/* The timeout is the worker's: who changes it gets another worker, the old one ages out. The hub
+ * has the port 0, which no upstream has. */
+static void make_key(const wh_target_ask_t *ask, wh_key_t *key)
+{
+    apr_int32_t head[2] = {ask->port, ask->timeout_s};
+    apr_size_t n = strnlen(ask->address, WH_ROUTE_STRING_MAX);
+
+    memcpy(key->bytes, head, sizeof(head));
+    memcpy(key->bytes + sizeof(head), ask->address, n);
+    key->len = (int)(sizeof(head) + n);
+}
+
 static void worker_settings(proxy_worker_shared *s, const wh_target_ask_t *ask)
 {
     int timeout = ask->socket != NULL ? WH_TARGET_HUB_TIMEOUT_S : ask->timeout_s;
@@ -133,7 +152,17 @@ static void worker_settings(proxy_worker_shared *s, const wh_target_ask_t *ask)
     }
 }
 
-static wh_entry_t *entry_make(const char *key, const wh_target_ask_t *ask)
+/* As a URL has it. */
+static const char *authority_of(apr_pool_t *p, const wh_target_ask_t *ask)
+{
+    if (ask->port == 0) {
+        return apr_pstrdup(p, ask->address);
+    }
+    return apr_psprintf(p, ap_strchr_c(ask->address, ':') != NULL ? "[%s]:%d" : "%s:%d",
+                        ask->address, ask->port);
+}
+
+static wh_entry_t *entry_make(const wh_key_t *key, const wh_target_ask_t *ask)
 {
     apr_pool_t *pool = target_pool();
     wh_entry_t *t;
@@ -145,10 +174,11 @@ static wh_entry_t *entry_make(const char *key, const wh_target_ask_t *ask)
     }
     t = apr_pcalloc(pool, sizeof(*t));
     t->pool = pool;
-    t->key = apr_pstrdup(pool, key);
-    t->target.name = apr_pstrdup(pool, ask->name);
+    t->key = apr_pmemdup(pool, key->bytes, (apr_size_t)key->len);
+    t->key_len = key->len;
+    t->target.name = authority_of(pool, ask);
     t->target.socket = ask->socket != NULL ? apr_pstrdup(pool, ask->socket) : NULL;
-    url = apr_pstrcat(pool, "http://", ask->name, "/", NULL);
+    url = apr_pstrcat(pool, "http://", t->target.name, "/", NULL);
     msg = define_worker(pool, &t->target.worker, NULL, NULL, url, 0);
     if (msg == NULL) {
         worker_settings(t->target.worker->s, ask);
@@ -178,7 +208,7 @@ static void trim(wh_targets_t *c, apr_time_t now, wh_entry_t **dead)
         }
         if (t->users == 0) {
             wh_mod_lru_remove(&t->link);
-            apr_hash_set(c->by_key, t->key, APR_HASH_KEY_STRING, NULL);
+            apr_hash_set(c->by_key, t->key, t->key_len, NULL);
             c->n--;
             t->next_dead = *dead;
             *dead = t;
@@ -198,16 +228,16 @@ static apr_status_t entry_release(void *data)
 }
 
 /* Holding the lock: the entry of this key at the head of the list, NULL when it cannot be made. */
-static wh_entry_t *entry_get(const char *key, const wh_target_ask_t *ask)
+static wh_entry_t *entry_get(const wh_key_t *key, const wh_target_ask_t *ask)
 {
-    wh_entry_t *t = apr_hash_get(child.by_key, key, APR_HASH_KEY_STRING);
+    wh_entry_t *t = apr_hash_get(child.by_key, key->bytes, key->len);
 
     if (t != NULL) {
         wh_mod_lru_remove(&t->link);
     } else {
         t = entry_make(key, ask);
         if (t != NULL) {
-            apr_hash_set(child.by_key, t->key, APR_HASH_KEY_STRING, t);
+            apr_hash_set(child.by_key, t->key, t->key_len, t);
             child.n++;
         }
     }
@@ -219,21 +249,16 @@ static wh_entry_t *entry_get(const char *key, const wh_target_ask_t *ask)
 
 wh_target_t *wh_mod_target_acquire(request_rec *r, const wh_target_ask_t *ask)
 {
-    const char *key = ask->name;
+    wh_key_t key;
     wh_entry_t *dead = NULL;
     wh_entry_t *t;
 
     if (child.lock == NULL || define_worker == NULL || initialize_worker == NULL) {
         return NULL;
     }
-    if (ask->socket != NULL) {
-        key = "hub";
-    } else if (ask->timeout_s > 0) {
-        /* The timeout is the worker's: who changes it gets another worker, the old one ages out. */
-        key = apr_psprintf(r->pool, "%s/%d", ask->name, ask->timeout_s);
-    }
+    make_key(ask, &key);
     apr_thread_mutex_lock(child.lock);
-    t = entry_get(key, ask);
+    t = entry_get(&key, ask);
     if (t != NULL) {
         t->users++;
         t->last_used = r->request_time;
