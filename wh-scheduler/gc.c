@@ -16,7 +16,8 @@
 #include "whdb/wh_db_schema.h"
 #include "wh-scheduler/gc_int.h"
 
-#define BATCH 20 /* releases in one hold of the lock */
+#define BATCH 20     /* releases in one hold of the lock */
+#define SWITCHES 500 /* rows of one statement */
 #define LOCK_PAUSE_US 20000
 #define LOCK_MODE 0664
 #define NO_BUDGET_US APR_INT64_C(86400000000)
@@ -228,6 +229,25 @@ static apr_status_t leftovers(wh_gc_t *gc, wh_err_t *err)
     return rv == APR_SUCCESS ? wh_gc_each(gc, wh_gc_dir(gc, "uploads"), upload, NULL, err) : rv;
 }
 
+/* ---- what was asked and done ---- */
+
+static apr_status_t switches(wh_gc_t *gc, wh_err_t *err)
+{
+    apr_time_t before =
+        wh_clock_now(gc->opts->clock) - apr_time_from_sec(gc->opts->settings->switches_kept_s);
+    apr_status_t rv = APR_SUCCESS;
+    apr_pool_t *p;
+    int n = SWITCHES;
+
+    apr_pool_create(&p, gc->p);
+    while (rv == APR_SUCCESS && n == SWITCHES && !wh_gc_over(gc)) {
+        apr_pool_clear(p);
+        rv = wh_db_gc_switches(gc->dbc, p, before, SWITCHES, &n, err);
+    }
+    apr_pool_destroy(p);
+    return rv;
+}
+
 /* ---- a run ---- */
 
 /* Where the hourly one can spare itself reading all manifests. */
@@ -243,8 +263,9 @@ static int sweep_wanted(wh_gc_t *gc, const char *stamp)
 static apr_status_t collect(wh_gc_t *gc, int stamp, const char *stamp_path, wh_err_t *err)
 {
     int wanted;
-    apr_status_t rv = releases(gc, err);
+    apr_status_t rv = switches(gc, err);
 
+    rv = rv == APR_SUCCESS ? releases(gc, err) : rv;
     rv = rv == APR_SUCCESS ? leftovers(gc, err) : rv;
     wanted = rv == APR_SUCCESS && sweep_wanted(gc, stamp_path);
     rv = wanted ? wh_gc_objects(gc, err) : rv;

@@ -25,6 +25,7 @@ typedef struct wh_settings_t {
     apr_int64_t tick_ms;
     apr_int64_t max_workers;
     apr_int64_t releases_kept, releases_kept_s;
+    apr_int64_t switches_kept_s;
     apr_int64_t collect_after_s;
 
     const char *listen_host; /* an IP address without brackets, and the port; NULL = no listener */

@@ -1,6 +1,7 @@
 #include "whdb/wh_db_deployment.h"
 #include "libwh/wh_fsm.h"
 #include "whdb/wh_db_worker.h"
+#include "whdb/wh_db_environment.h"
 #include "whdb/wh_dbc_priv.h"
 
 #include <string.h>
@@ -96,6 +97,7 @@ apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_d
     apr_int64_t n;
     apr_status_t rv = next_number(dbc, p, d->app_id, &n, err);
 
+    rv = rv == APR_SUCCESS ? wh_db_environment_room(dbc, p, d->app_id, d->environment, err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;
     }

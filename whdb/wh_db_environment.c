@@ -1,4 +1,7 @@
 #include "whdb/wh_db_environment.h"
+
+#include <string.h>
+
 #include "whdb/wh_dbc_priv.h"
 
 apr_status_t wh_db_environment_list(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
@@ -44,6 +47,32 @@ apr_status_t wh_db_environment_delete(wh_dbc_t *dbc, apr_pool_t *p, const char *
 apr_status_t wh_db_environment_delete_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                              wh_err_t *err)
 {
-    return wh_dbc_query(dbc, p, WH_SQL_environment_delete_by_app, WH_ARGS(WH_S(app_id)), NULL,
-                        err);
+    return wh_dbc_query(dbc, p, WH_SQL_environment_delete_by_app, WH_ARGS(WH_S(app_id)), NULL, err);
+}
+
+apr_status_t wh_db_environment_room(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                    const char *environment, wh_err_t *err)
+{
+    wh_rows_t rows;
+    wh_row_t r;
+    apr_int64_t n, own;
+    apr_status_t rv;
+
+    if (strcmp(environment, "production") == 0 || wh_branch_is_preview(environment)) {
+        return APR_SUCCESS;
+    }
+    rv = wh_dbc_select_one(dbc, p, WH_SQL_environment_room,
+                           WH_ARGS(WH_S(environment), WH_S(app_id), WH_S(app_id), WH_S(app_id)),
+                           &rows, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    r = wh_dbc_row(&rows, 0);
+    n = wh_dbc_int(&r);
+    own = wh_dbc_int(&r);
+    return own == 0 && n >= WH_DB_ENVIRONMENTS_MAX
+               ? wh_err_set(err, 409, "too_many_environments",
+                            "The app has %d environments already; it cannot have %s too.",
+                            WH_DB_ENVIRONMENTS_MAX, environment)
+               : APR_SUCCESS;
 }

@@ -20,4 +20,11 @@ apr_status_t wh_db_environment_delete(wh_dbc_t *dbc, apr_pool_t *p, const char *
 apr_status_t wh_db_environment_delete_by_app(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                              wh_err_t *err) WH_DB_CHECKED;
 
+#define WH_DB_ENVIRONMENTS_MAX 100 /* that an app shows at one time; previews are counted apart */
+
+/* Whether the app may show this environment: production, a preview, one that it has, or one more.
+ * 409 too_many_environments. In the caller's transaction. */
+apr_status_t wh_db_environment_room(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                    const char *environment, wh_err_t *err) WH_DB_CHECKED;
+
 #endif

@@ -97,3 +97,9 @@ apr_status_t wh_db_gc_release_delete(wh_dbc_t *dbc, apr_pool_t *p, const char *i
     return wh_dbc_query(dbc, p, WH_SQL_gc_release_delete, WH_ARGS(WH_S(id), WH_I(before)), gone,
                         err);
 }
+
+apr_status_t wh_db_gc_switches(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t before, int limit,
+                               int *gone, wh_err_t *err)
+{
+    return wh_dbc_query(dbc, p, WH_SQL_gc_switches, WH_ARGS(WH_I(before), WH_I(limit)), gone, err);
+}

@@ -37,4 +37,8 @@ apr_status_t wh_db_gc_releases(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t before, 
 apr_status_t wh_db_gc_release_delete(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                      apr_time_t before, int *gone, wh_err_t *err) WH_DB_CHECKED;
 
+/* Rollbacks and promotions that were done before then, so many at a time; *gone says how many. */
+apr_status_t wh_db_gc_switches(wh_dbc_t *dbc, apr_pool_t *p, apr_time_t before, int limit,
+                               int *gone, wh_err_t *err) WH_DB_CHECKED;
+
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_environment.h"
 #include "whdb/wh_db_instance.h"
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_worker.h"
@@ -33,6 +34,7 @@ apr_status_t wh_db_switch_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_switch_t
         return wh_err_set(err, 409, "too_many",
                           "%d rollbacks and promotions of this app are not done yet.", n);
     }
+    rv = rv == APR_SUCCESS ? wh_db_environment_room(dbc, p, s->app_id, s->environment, err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;
     }

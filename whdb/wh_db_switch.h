@@ -12,7 +12,7 @@
 
 /* Stores a wish: id, app_id, environment, deployment_id, kind, settings, from_id, created_at of s
  * are read. APR_NOTFOUND: no live app of this id. 409 too_many: so many of the app's wait or start
- * containers already. */
+ * containers already. 409 too_many_environments. */
 apr_status_t wh_db_switch_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_switch_t *s,
                                  wh_err_t *err) WH_DB_CHECKED;
 

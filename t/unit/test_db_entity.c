@@ -3,7 +3,13 @@
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_domain.h"
 #include "whdb/wh_db_hook.h"
+#include "whdb/wh_db_environment.h"
+#include "whdb/wh_db_gc.h"
 #include "whdb/wh_db_switch.h"
+
+/* DB_T(3), DB_T(4) in SQL */
+#define D_3 "1700000003000000"
+#define D_4 "1700000004000000"
 #include "whdb/wh_db_token.h"
 
 static void test_tokens(void **state)
@@ -341,6 +347,93 @@ static void test_switches_many(void **state)
     assert_ok(wh_db_switch_insert(t->dbc, t->p, &s, &t->err), &t->err);
 }
 
+static apr_status_t deploy_to(db_t *t, const wh_app_t *a, const char *environment, int n)
+{
+    wh_db_deployment_new_t d = {.id = db_id(t, 'd', n),
+                                .job_id = db_id(t, 'j', n),
+                                .app_id = a->id,
+                                .environment = environment,
+                                .trigger = WH_TRIGGER_PUSH,
+                                .snapshot = wh_model_snapshot_text(t->p, a),
+                                .now = DB_T(n)};
+    apr_int64_t number;
+    apr_status_t rv = wh_dbc_begin(t->dbc, t->p, &t->err);
+
+    rv = rv == APR_SUCCESS ? wh_db_deployment_create(t->dbc, t->p, &d, &number, &t->err) : rv;
+    if (rv != APR_SUCCESS) {
+        wh_dbc_rollback(t->dbc);
+        return rv;
+    }
+    return wh_dbc_commit(t->dbc, &t->err);
+}
+
+static void test_environments_many(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *a = db_app(t, 1, WH_KIND_STATIC), *b = db_app(t, 2, WH_KIND_STATIC);
+    wh_switch_t s = {.id = db_id(t, 's', 1),
+                     .app_id = a->id,
+                     .environment = "more",
+                     .deployment_id = db_id(t, 'd', 1),
+                     .from_id = "",
+                     .created_at = DB_T(1)};
+    int n = 1;
+
+    for (; n <= WH_DB_ENVIRONMENTS_MAX; n++) {
+        assert_ok(deploy_to(t, a, apr_psprintf(t->p, "e%d", n), n), &t->err);
+    }
+    assert_code(deploy_to(t, a, "more", n), &t->err, "too_many_environments");
+    assert_int_equal(t->err.http, 409);
+    assert_code(wh_db_switch_insert(t->dbc, t->p, &s, &t->err), &t->err, "too_many_environments");
+    wh_err_clear(&t->err);
+    assert_ok(deploy_to(t, a, "e7", n++), &t->err);
+    assert_ok(deploy_to(t, a, "production", n++), &t->err);
+    assert_ok(deploy_to(t, a, "preview-x-0123456", n++), &t->err);
+    assert_ok(deploy_to(t, b, "more", n++), &t->err);
+    /* One that came to nothing is none. */
+    db_sql(t, "UPDATE deployments SET status = 'completed', conclusion = 'failed'"
+              " WHERE environment = 'e9'");
+    assert_ok(wh_db_switch_insert(t->dbc, t->p, &s, &t->err), &t->err);
+    assert_code(deploy_to(t, a, "e9", n++), &t->err, "too_many_environments");
+    wh_err_clear(&t->err);
+    assert_ok(deploy_to(t, a, "more", n++), &t->err);
+}
+
+static int switches_gone(db_t *t, int before, int limit)
+{
+    int gone = -1;
+
+    assert_ok(wh_db_gc_switches(t->dbc, t->p, DB_T(before), limit, &gone, &t->err), &t->err);
+    return gone;
+}
+
+static void test_switches_kept(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *a = db_app(t, 1, WH_KIND_STATIC), *b = db_app(t, 2, WH_KIND_STATIC);
+    const char *d = db_deployment(t, a, 1), *waits = db_deployment(t, b, 2);
+
+    for (int n = 1; n <= 6; n++) {
+        ask_switch(t, a, d, n, NULL);
+    }
+    ask_switch(t, b, waits, 7, NULL);
+    db_sql(t, "UPDATE deployments SET status = 'completed', conclusion = 'succeeded'"
+              " WHERE app_id <> (SELECT app_id FROM switches ORDER BY created_at DESC LIMIT 1)");
+    db_sql(t, "UPDATE switches SET outcome = 'switched', done_at = created_at");
+    assert_int_equal(switches_gone(t, 3, 50), 2); /* those before then */
+    db_sql(t, "UPDATE switches SET done_at = 0, outcome = '' WHERE created_at = " D_3);
+    db_sql(t, "UPDATE switches SET kind = 'promote' WHERE created_at = " D_4);
+    db_sql(t, "INSERT INTO releases (id, files, bytes, created_at) VALUES ('r', 1, 1, 1)");
+    db_sql(t, "UPDATE deployments SET release_id = 'r' WHERE id = (SELECT deployment_id FROM"
+              " switches WHERE created_at = " D_4 ")");
+    assert_int_equal(switches_gone(t, 100, 1), 1);  /* so many at a time */
+    assert_int_equal(switches_gone(t, 100, 50), 1); /* not open, overtaking or a way back */
+    db_sql(t, "UPDATE deployments SET release_id = NULL, status = 'completed',"
+              " conclusion = 'canceled'");
+    assert_int_equal(switches_gone(t, 100, 50), 2);
+    assert_string_equal(db_value(t, "SELECT COUNT(*) FROM switches"), "1");
+}
+
 int main(void)
 {
     const db_case_t cases[] = {
@@ -350,6 +443,8 @@ int main(void)
         DB_CASE("hooks and deliveries", test_hooks),
         DB_CASE("switches: those that wait for a start hold up no others", test_switches_open),
         DB_CASE("switches: an app has so many at a time", test_switches_many),
+        DB_CASE("switches: what was done long ago goes", test_switches_kept),
+        DB_CASE("environments: an app has so many at a time", test_environments_many),
         DB_CASE("domains: who asked for many keeps nobody else waiting", test_domains_due),
         DB_CASE("deployments are numbered 1, 2, 3 for an app", test_numbers),
     };
