@@ -183,6 +183,8 @@ typedef struct wh_deployment_t {
     const char *release_id;  /* "" = NULL */
     const char *timings;     /* JSON text */
     const char *source_id;   /* whose image or files it took up, "" = its own */
+    int env_public;          /* it gets no secrets */
+    const char *site;        /* scheme, base domain, port as a URL; "" = unknown */
     apr_time_t created_at, started_at, finished_at;
 } wh_deployment_t;
 

@@ -136,6 +136,12 @@ static apr_status_t move_names(carry_t *c, const char *id, wh_err_t *err)
                : claim(c, wh_host_label_env(c->p, slug, env), WH_NAME_ENVIRONMENT, id, err);
 }
 
+/* Whose env vars it gets: those that the target had, or (NULL) the app's of today. */
+static const char *env_of(const carry_t *c)
+{
+    return c->wish.settings == WH_SWITCH_SETTINGS_CURRENT ? NULL : c->target->id;
+}
+
 /* The new record of TAKE_OVER, and its own name. */
 static apr_status_t take_over(carry_t *c, const char **id, wh_err_t *err)
 {
@@ -144,6 +150,7 @@ static apr_status_t take_over(carry_t *c, const char **id, wh_err_t *err)
                          .trigger = c->wish.kind == WH_SWITCH_PROMOTE ? WH_TRIGGER_PROMOTE
                                                                       : WH_TRIGGER_ROLLBACK,
                          .source = c->target,
+                         .env_of = env_of(c),
                          .now = c->now};
     apr_status_t rv = wh_switch_snapshot(c->p, c->target->snapshot, c->app, &over.snapshot, err);
 
@@ -197,6 +204,9 @@ static apr_status_t start(carry_t *c, wh_err_t *err)
         .commit_author = from->commit_author,
         .commit_at = from->commit_at,
         .snapshot = from->snapshot,
+        .env_of = env_of(c),
+        .env_public = from->env_public,
+        .site = from->site,
         .worker_id = from->worker_id,
         .source_id = wh_db_deployment_source(from),
         .now = c->now};

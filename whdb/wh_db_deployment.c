@@ -1,5 +1,6 @@
 #include "whdb/wh_db_deployment.h"
 #include "libwh/wh_fsm.h"
+#include "whdb/wh_db_env.h"
 #include "whdb/wh_db_worker.h"
 #include "whdb/wh_db_environment.h"
 #include "whdb/wh_dbc_priv.h"
@@ -31,6 +32,8 @@ static wh_deployment_t *deployment_at(apr_pool_t *p, const wh_rows_t *rows, int 
     d->release_id = wh_dbc_text(&r);
     d->timings = wh_dbc_text(&r);
     d->source_id = wh_dbc_text(&r);
+    d->env_public = (int)wh_dbc_int(&r);
+    d->site = wh_dbc_text(&r);
     d->created_at = wh_dbc_int(&r);
     d->started_at = wh_dbc_int(&r);
     d->finished_at = wh_dbc_int(&r);
@@ -107,10 +110,19 @@ apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_d
                               WH_S(wh_model_trigger_text(d->trigger)), WH_S(d->commit_sha),
                               WH_S(d->commit_ref), WH_S(d->commit_message), WH_S(d->commit_author),
                               WH_I(d->commit_at), WH_S(d->snapshot), WH_S(d->source_id),
-                              WH_I(d->now)),
+                              WH_I(d->env_public), WH_S(d->site), WH_I(d->now)),
                       NULL, err);
     if (rv == APR_SUCCESS) {
         rv = job_insert(dbc, p, d, err);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = wh_db_env_take(dbc, p,
+                            &(wh_db_env_take_t){.deployment_id = d->id,
+                                                .app_id = d->app_id,
+                                                .environment = d->environment,
+                                                .from = d->env_of,
+                                                .public_only = d->env_public},
+                            err);
     }
     if (rv == APR_SUCCESS) {
         *number = n;
@@ -128,13 +140,22 @@ apr_status_t wh_db_deployment_take_over(wh_dbc_t *dbc, apr_pool_t *p, const wh_d
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    return wh_dbc_cas(dbc, p, WH_SQL_deployment_insert_over,
+    rv = wh_dbc_cas(dbc, p, WH_SQL_deployment_insert_over,
                       WH_ARGS(WH_S(over->id), WH_S(over->environment), WH_I(number),
                               WH_S(wh_model_deployment_status_text(WH_DEPLOYMENT_COMPLETED)),
                               WH_S(wh_model_trigger_text(over->trigger)), WH_S(over->snapshot),
                               WH_S(wh_db_deployment_source(from)), WH_I(over->now), WH_I(over->now),
                               WH_I(over->now), WH_S(from->id)),
-                      err);
+                    err);
+    return rv == APR_SUCCESS
+               ? wh_db_env_take(dbc, p,
+                                &(wh_db_env_take_t){.deployment_id = over->id,
+                                                    .app_id = from->app_id,
+                                                    .environment = over->environment,
+                                                    .from = over->env_of,
+                                                    .public_only = from->env_public},
+                                err)
+               : rv;
 }
 
 const char *wh_db_deployment_source(const wh_deployment_t *d)

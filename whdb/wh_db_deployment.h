@@ -30,6 +30,9 @@ typedef struct wh_db_deployment_new_t {
     const char *place_zone;   /* only workers of this zone; "" or NULL = any */
     const char *place_labels; /* JSON object of strings that the worker must have; NULL = {} */
     const char *source_id;    /* the deployment whose image it starts from; NULL = it is built */
+    const char *env_of;       /* whose env vars it gets; NULL = those in force now */
+    int env_public;           /* of these, no secrets */
+    const char *site;         /* wh_deployment_t */
     apr_time_t now;
 } wh_db_deployment_new_t;
 
@@ -48,6 +51,7 @@ typedef struct wh_db_over_t {
     wh_trigger_e trigger;
     const wh_deployment_t *source;
     const char *snapshot;
+    const char *env_of; /* as above */
     apr_time_t now;
 } wh_db_over_t;
 apr_status_t wh_db_deployment_take_over(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_over_t *over,

@@ -1,5 +1,6 @@
 #include "whdb/wh_db_gc.h"
 
+#include "whdb/wh_db_env.h"
 #include "whdb/wh_dbc_priv.h"
 
 apr_status_t wh_db_gc_apps(wh_dbc_t *dbc, apr_pool_t *p, const char *after, int limit,
@@ -72,6 +73,7 @@ apr_status_t wh_db_gc_retire(wh_dbc_t *dbc, apr_pool_t *p, const char *deploymen
             wh_dbc_query(dbc, p, WH_SQL_gc_name_delete, WH_ARGS(WH_S(deployment_id)), NULL, err),
             err);
     }
+    rv = rv == APR_SUCCESS ? wh_db_env_forget(dbc, p, deployment_id, err) : rv;
     return rv == APR_SUCCESS ? wh_dbc_query(dbc, p, WH_SQL_gc_release_forget,
                                             WH_ARGS(WH_S(deployment_id)), NULL, err)
                              : rv;

@@ -14,6 +14,7 @@ unit_tests = \
 	t/unit/test_conf \
 	t/unit/test_db_conn \
 	t/unit/test_db_entity \
+	t/unit/test_db_env \
 	t/unit/test_db_fsm \
 	t/unit/test_db_assign \
 	t/unit/test_db_job \
@@ -118,6 +119,9 @@ t_unit_test_db_conn_LDADD = $(unit_db_libs)
 t_unit_test_db_entity_SOURCES = t/unit/test_db_entity.c $(unit_db)
 t_unit_test_db_entity_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_db_entity_LDADD = $(unit_db_libs)
+t_unit_test_db_env_SOURCES = t/unit/test_db_env.c $(unit_db)
+t_unit_test_db_env_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_db_env_LDADD = $(unit_db_libs)
 t_unit_test_db_fsm_SOURCES = t/unit/test_db_fsm.c $(unit_db)
 t_unit_test_db_fsm_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_db_fsm_LDADD = $(unit_db_libs)
