@@ -255,12 +255,18 @@ static apr_status_t withdrawn(wh_core_t *core, apr_pool_t *p, int poked, wh_mono
     return rv;
 }
 
-/* What owners changed about how their apps are served. */
-static apr_status_t republish(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
+/* What owners changed about how their apps are served. *more: this was not all. */
+static apr_status_t republish(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t mono, int *more,
+                              wh_err_t *err)
 {
     apr_array_header_t *list;
-    apr_status_t rv = wh_db_app_list_republish(core->dbc, p, LIST_LIMIT, &list, err);
+    apr_status_t rv;
 
+    *more = 0;
+    if (!due(&core->republish_at, mono, REPUBLISH_US) && !poked) {
+        return APR_SUCCESS;
+    }
+    rv = wh_db_app_list_republish(core->dbc, p, LIST_LIMIT, &list, err);
     for (int i = 0; rv == APR_SUCCESS && i < list->nelts; i++) {
         const wh_db_republish_t *one = &APR_ARRAY_IDX(list, i, wh_db_republish_t);
 
@@ -268,9 +274,8 @@ static apr_status_t republish(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
         rv = rv == APR_SUCCESS ? wh_db_app_republished(core->dbc, p, one, err) : rv;
         rv = wh_core_only(core, rv, one->app_id, err);
     }
-    if (rv == APR_SUCCESS && list->nelts == LIST_LIMIT) {
-        core->plan_again = 1;
-    }
+    *more = rv == APR_SUCCESS && list->nelts == LIST_LIMIT;
+    core->republish_at = rv == APR_SUCCESS && !*more ? core->republish_at : mono;
     return rv;
 }
 
@@ -290,10 +295,6 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
     if (rv == APR_SUCCESS && (due(&core->desired_at, mono, DESIRED_US) || poked)) {
         rv = wh_desired_look(core, p, 1, now, err);
     }
-    if (rv == APR_SUCCESS && (due(&core->republish_at, mono, REPUBLISH_US) || poked)) {
-        rv = republish(core, p, err);
-        core->republish_at = rv == APR_SUCCESS ? core->republish_at : mono;
-    }
     if (rv == APR_SUCCESS && (due(&core->previews_at, mono, PREVIEWS_US) || poked)) {
         rv = wh_previews_look(core, p, now, err);
     }
@@ -312,12 +313,15 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     wh_mono_t mono = wh_clock_mono(core->clock);
     apr_time_t now;
     apr_status_t rv = wh_times_look(core, p, &now, err);
+    int more = 0;
 
     wh_hub_msg_notes(core, p, wh_clock_now(core->clock));
-    /* Before all else: somebody waits for it. */
+    /* Before all else: somebody waits for these. */
     rv = rv == APR_SUCCESS ? wh_switch_look(core, p, now, err) : rv;
+    rv = rv == APR_SUCCESS ? republish(core, p, poked, mono, &more, err) : rv;
     rv = rv == APR_SUCCESS ? withdrawn(core, p, poked, mono, now, err) : rv;
     rv = rv == APR_SUCCESS ? plan(core, p, err) : rv;
+    core->plan_again |= more;
     rv = rv == APR_SUCCESS ? wh_beats_write(core, p, err) : rv;
     rv = rv == APR_SUCCESS ? changed(core, p, poked, mono, now, err) : rv;
     if (rv == APR_SUCCESS && core->unfinished) {
