@@ -32,6 +32,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_proxy.h \
 	mod_wisehost/wh_mod_release.c \
 	mod_wisehost/wh_mod_route.c \
+	mod_wisehost/wh_mod_send.c \
 	mod_wisehost/wh_mod_static.c \
 	mod_wisehost/wh_mod_status.c \
 	mod_wisehost/wh_mod_type.c \

@@ -73,6 +73,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     wh_mod_counters_post_config(s);
     wh_mod_proxy_post_config(pconf, s);
     wh_mod_type_post_config();
+    wh_mod_send_post_config();
     wh_fault_arm(getenv("WISEHOST_FAULT_FILE"));
     wh_log_set_level(WH_LOG_DEBUG); /* LogLevel decides */
     wh_log_set_sink(log_sink, s);

@@ -5,6 +5,7 @@
 #ifndef WH_MOD_DATA_H
 #define WH_MOD_DATA_H
 
+#include <apr_buckets.h>
 #include <apr_file_io.h>
 
 #include "libwh/wh_manifest.h"
@@ -113,6 +114,15 @@ int wh_mod_static_handler(request_rec *r, const wh_mod_req_t *req);
 /* Answers with the file `name` of the route's release and that status. DECLINED, with nothing sent,
  * when there is none. */
 int wh_mod_static_page(request_rec *r, const wh_mod_req_t *req, const char *name, int status);
+
+/* Finds httpd's own output filters. Call in post_config. wh_mod_send.c */
+void wh_mod_send_post_config(void);
+/* Sends 200 with all of bb, which ends with EOS and has size bytes, where httpd's filters alone
+ * would do no more: *rv is the outcome. 0 = they have to, and nothing was done. headers_out is
+ * complete but for what they add; foreign = somebody else may have put something there. No Range
+ * and no condition was asked. */
+int wh_mod_send_whole(request_rec *r, apr_bucket_brigade *bb, apr_off_t size, int foreign,
+                      apr_status_t *rv);
 
 /* Finds mod_proxy. Call in post_config. */
 void wh_mod_proxy_post_config(apr_pool_t *pconf, server_rec *s);

@@ -28,6 +28,7 @@ typedef struct seen_t {
     const char *accept;
     const char *accept_encoding;
     int conditional; /* If-… */
+    int range;       /* Range or its forerunner */
     int body;        /* Content-Length or Transfer-Encoding */
 } seen_t;
 
@@ -44,7 +45,18 @@ typedef struct static_t {
     wh_mod_release_t *view;
     wh_mod_release_t *previous; /* NULL = none */
     seen_t seen;
+    int foreign; /* headers_out may hold what is not from here */
 } static_t;
+
+/* A header of ours. */
+static void put(const static_t *st, const char *name, const char *value)
+{
+    if (st->foreign) {
+        apr_table_setn(st->r->headers_out, name, value);
+    } else {
+        apr_table_addn(st->r->headers_out, name, value); /* none of that name to look for */
+    }
+}
 
 static void look(const request_rec *r, seen_t *seen)
 {
@@ -67,6 +79,10 @@ static void look(const request_rec *r, seen_t *seen)
             break;
         case 'c':
             seen->body |= ap_cstr_casecmp(e->key, "Content-Length") == 0;
+            break;
+        case 'r':
+            seen->range |= ap_cstr_casecmp(e->key, "Range") == 0 ||
+                           ap_cstr_casecmp(e->key, "Request-Range") == 0;
             break;
         case 't':
             seen->body |= ap_cstr_casecmp(e->key, "Transfer-Encoding") == 0;
@@ -167,7 +183,11 @@ static rep_t choose(const static_t *st, const wh_manifest_entry_t *entry)
     if (there == 0) {
         return rep;
     }
-    apr_table_mergen(st->r->headers_out, "Vary", "Accept-Encoding");
+    if (st->foreign) {
+        apr_table_mergen(st->r->headers_out, "Vary", "Accept-Encoding");
+    } else {
+        put(st, "Vary", "Accept-Encoding");
+    }
     i = wh_negotiate_coding(st->seen.accept_encoding, there);
     if (i != WH_CODING_IDENTITY) {
         rep.sha256 = entry->variants[i].sha256;
@@ -225,21 +245,23 @@ static void set_headers(static_t *st, const wh_site_answer_t *answer, const rep_
 
     /* mod_http2 may read it when this pool, and so its hold on the release, is gone. */
     ap_set_content_type(r, r->connection->master != NULL ? apr_pstrdup(r->pool, type) : type);
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
-    apr_table_setn(r->headers_out, "Cache-Control",
-                   answer->previous ? CACHE_PREVIOUS
-                   : answer->asset  ? CACHE_ASSET
-                                    : CACHE_NAME);
+    put(st, "X-Content-Type-Options", "nosniff");
+    put(st, "Cache-Control",
+        answer->previous ? CACHE_PREVIOUS
+        : answer->asset  ? CACHE_ASSET
+                         : CACHE_NAME);
     if ((st->req->route->flags & WH_ROUTE_PREVIEW) != 0) {
-        apr_table_setn(r->headers_out, "X-Robots-Tag", "noindex");
+        put(st, "X-Robots-Tag", "noindex");
     }
     if (rep->coding != NULL) {
         r->content_encoding = rep->coding;
     }
     if (st->view->site->headers != NULL) {
+        st->foreign = 1;
         owner_headers(st);
     }
     if (st->req->cache_control != NULL) {
+        st->foreign = 1;
         if (*st->req->cache_control != '\0') {
             apr_table_setn(r->headers_out, "Cache-Control", st->req->cache_control);
         } else {
@@ -249,15 +271,15 @@ static void set_headers(static_t *st, const wh_site_answer_t *answer, const rep_
 }
 
 /* The hash of what is sent, so each coding has its own. */
-static void set_etag(request_rec *r, const rep_t *rep)
+static void set_etag(const static_t *st, const rep_t *rep)
 {
-    char *etag = apr_palloc(r->pool, 67);
+    char *etag = apr_palloc(st->r->pool, 67);
 
     etag[0] = '"';
     memcpy(etag + 1, rep->sha256, 64);
     etag[65] = '"';
     etag[66] = '\0';
-    apr_table_setn(r->headers_out, "ETag", etag);
+    put(st, "ETag", etag);
 }
 
 /* ---- answers ------------------------ */
@@ -266,17 +288,20 @@ static int send_file(static_t *st, const wh_site_answer_t *answer)
 {
     request_rec *r = st->r;
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    rep_t rep = choose(st, answer->entry);
+    rep_t rep;
     wh_err_t err = WH_ERR_INIT;
+    apr_status_t rv = APR_SUCCESS;
     int rc;
 
+    st->foreign = !apr_is_empty_table(r->headers_out);
+    rep = choose(st, answer->entry);
     if (fill(r, &rep, bb, &err) != APR_SUCCESS) {
         apr_table_unset(r->headers_out, "Vary");
         return fail(r, "WH0150", st->req, &err);
     }
     set_headers(st, answer, &rep);
     if (answer->status == HTTP_OK) {
-        set_etag(r, &rep);
+        set_etag(st, &rep);
         ap_set_accept_ranges(r);
         rc = st->seen.conditional ? ap_meets_conditions(r) : OK;
         if (rc != OK) {
@@ -286,7 +311,11 @@ static int send_file(static_t *st, const wh_site_answer_t *answer)
     }
     r->status = answer->status;
     ap_set_content_length(r, rep.size);
-    if (ap_pass_brigade(r->output_filters, bb) != APR_SUCCESS && !r->connection->aborted) {
+    if (st->seen.conditional || st->seen.range ||
+        !wh_mod_send_whole(r, bb, rep.size, st->foreign, &rv)) {
+        rv = ap_pass_brigade(r->output_filters, bb);
+    }
+    if (rv != APR_SUCCESS && !r->connection->aborted) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "app %s: response not sent whole",
                       st->req->route->slug);
     }
