@@ -45,6 +45,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_hook.c libwh/wh_hook.h \
 	libwh/wh_host.c libwh/wh_host.h \
 	libwh/wh_lru.c libwh/wh_lru.h \
+	libwh/wh_memo.c libwh/wh_memo.h \
 	libwh/wh_manifest.c libwh/wh_manifest.h \
 	libwh/wh_mime.c libwh/wh_mime.h \
 	libwh/wh_model.c libwh/wh_model.h libwh/wh_model.def libwh/wh_model_int.h \

@@ -1,5 +1,6 @@
 /* wh_route: see wh_route.h. */
 #include <endian.h>
+#include <stdint.h>
 #include <string.h>
 #include <apr_strings.h>
 
@@ -317,6 +318,55 @@ apr_status_t wh_route_decode(apr_pool_t *p, const char *key, const void *buf, si
         return corrupt(key, err, fault);
     *rec = out;
     return APR_SUCCESS;
+}
+
+/* Each string of a record. */
+static int pointers_of(wh_route_t *rec, const char **out[STRINGS + WH_ROUTE_UPSTREAMS_MAX])
+{
+    int n = STRINGS;
+
+    out[0] = &rec->app_id;
+    out[1] = &rec->slug;
+    out[2] = &rec->environment;
+    out[3] = &rec->deployment_id;
+    out[4] = &rec->release_id;
+    out[5] = &rec->previous_release;
+    out[6] = &rec->redirect;
+    for (int i = 0; i < rec->n_upstreams; i++)
+        out[n++] = &rec->upstreams[i].address;
+    return n;
+}
+
+wh_route_t *wh_route_flat(apr_pool_t *p, const wh_route_t *rec, size_t *n)
+{
+    const char **at[STRINGS + WH_ROUTE_UPSTREAMS_MAX];
+    wh_route_t copy = *rec, *flat;
+    int count = pointers_of(&copy, at);
+    size_t size = sizeof(*flat);
+    char *s;
+
+    for (int i = 0; i < count; i++)
+        size += strlen(*at[i]) + 1;
+    flat = apr_palloc(p, size);
+    s = (char *)(flat + 1);
+    for (int i = 0; i < count; i++) {
+        size_t len = strlen(*at[i]) + 1;
+
+        *at[i] = memcpy(s, *at[i], len);
+        s += len;
+    }
+    *flat = copy;
+    *n = size;
+    return flat;
+}
+
+void wh_route_moved(wh_route_t *copy, const void *from)
+{
+    const char **at[STRINGS + WH_ROUTE_UPSTREAMS_MAX];
+    int count = pointers_of(copy, at);
+
+    for (int i = 0; i < count; i++) /* where the old one lay is only a number by now */
+        *at[i] = (const char *)copy + ((uintptr_t)*at[i] - (uintptr_t)from);
 }
 
 void wh_route_table_encode(const wh_route_table_t *table, unsigned char out[WH_ROUTE_TABLE_BYTES])

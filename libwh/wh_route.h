@@ -74,6 +74,11 @@ apr_status_t wh_route_encode(apr_pool_t *p, const char *key, const wh_route_t *r
 apr_status_t wh_route_decode(apr_pool_t *p, const char *key, const void *buf, size_t n,
                              wh_route_t *rec, wh_err_t *err) WH_MUST_CHECK;
 
+/* The record and its strings in one piece, in p; its length in *n. A copy of it that lies elsewhere
+ * is made good by wh_route_moved, which is told where the copied one lay. */
+wh_route_t *wh_route_flat(apr_pool_t *p, const wh_route_t *rec, size_t *n);
+void wh_route_moved(wh_route_t *copy, const void *from);
+
 /* Beside the names a table has one record: count and generation, with a checksum, so that one that
  * lost names is seen to be short. No host name begins with a NUL. */
 #define WH_ROUTE_TABLE_KEY "\0table"

@@ -80,16 +80,12 @@ static int is_page(const wh_manifest_entry_t *e)
 /* Any segment that begins with a dot, but for /.well-known/ at the top; the files of rules. */
 static int hidden(const char *path)
 {
-    const char *c;
-
-    if (strcmp(path, "/" WH_REDIRECTS_FILE) == 0 || strcmp(path, "/" WH_HEADERS_FILE) == 0)
+    if (path[0] == '/' && path[1] == '_' &&
+        (strcmp(path, "/" WH_REDIRECTS_FILE) == 0 || strcmp(path, "/" WH_HEADERS_FILE) == 0))
         return 1;
     if (strncmp(path, "/.well-known/", 13) == 0)
         path += 12;
-    for (c = strchr(path, '/'); c; c = strchr(c + 1, '/'))
-        if (c[1] == '.')
-            return 1;
-    return 0;
+    return strstr(path, "/.") != NULL;
 }
 
 /* A path that a browser opens as a page: no suffix in the last segment, nothing under /api/. */

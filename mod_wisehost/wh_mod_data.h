@@ -58,6 +58,9 @@ typedef enum wh_mod_route_rc_e {
 /* Looks a normalised host name up; *out is in r->pool. Never blocks on anything but a short mutex.
  */
 wh_mod_route_rc_e wh_mod_route_find(request_rec *r, const char *name, const wh_route_t **out);
+/* What was found for this name before, if the table has not changed since: only names that were
+ * normalised and looked up are known. A copy in r->pool, or NULL: look it up. */
+const wh_route_t *wh_mod_route_known(request_rec *r, const char *name);
 /* The same at another time than that of the request, *out in p: for who looks again. */
 wh_mod_route_rc_e wh_mod_route_find_in(request_rec *r, apr_pool_t *p, apr_time_t now,
                                        const char *name, const wh_route_t **out);

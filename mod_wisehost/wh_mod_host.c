@@ -33,7 +33,7 @@ static int reserved_header(const char *name)
     static const char prefix[] = "x-wisehost-";
     apr_size_t i;
 
-    if (ap_cstr_casecmp(name, "X-Wisehost-Nonce") == 0) {
+    if ((*name | 0x20) != 'x' || ap_cstr_casecmp(name, "X-Wisehost-Nonce") == 0) {
         return 0;
     }
     for (i = 0; i < sizeof(prefix) - 1; i++) {
@@ -165,6 +165,17 @@ static int target_port_ok(const request_rec *r)
            (n <= 5 && strspn(port, "0123456789") == n && value >= 1 && value <= 65535);
 }
 
+static char *file_name(apr_pool_t *p, const char *slug)
+{
+    static const char scheme[] = "wisehost:";
+    apr_size_t n = strlen(slug) + 1;
+    char *name = apr_palloc(p, sizeof(scheme) - 1 + n);
+
+    memcpy(name, scheme, sizeof(scheme) - 1);
+    memcpy(name + sizeof(scheme) - 1, slug, n);
+    return name;
+}
+
 static void use_route(request_rec *r, const char *name, const wh_route_t *route)
 {
     wh_mod_req_t *req = wh_mod_data_make(r, WH_PLACE_APP);
@@ -177,7 +188,7 @@ static void use_route(request_rec *r, const char *name, const wh_route_t *route)
     if ((route->flags & WH_ROUTE_PREVIEW) != 0) {
         apr_table_addn(r->notes, "wh-preview", "1");
     }
-    r->filename = apr_pstrcat(r->pool, "wisehost:", route->slug, NULL);
+    r->filename = file_name(r->pool, route->slug);
 }
 
 /* The host of a virtual host with WiseHostEngine On. OK when it is ours, DECLINED when it is not.
@@ -187,9 +198,14 @@ static int place_engine_host(request_rec *r, const char *name, const char *base)
     const char *label = NULL;
     const wh_route_t *route = NULL;
     wh_mod_route_rc_e rc;
-    int under = wh_host_label_of(r->pool, name, base, &label) != WH_HOST_OTHER;
+    int under;
 
     rc = wh_mod_route_find(r, name, &route);
+    if (rc == WH_MOD_ROUTE_FOUND && wh_mod_domain_proof_of(r, route) == NULL) {
+        use_route(r, name, route);
+        return OK;
+    }
+    under = wh_host_label_of(r->pool, name, base, &label) != WH_HOST_OTHER;
     /* Nobody may claim a site of the administrator's own by a file that we answer for. */
     if (!under && rc != WH_MOD_ROUTE_ERROR && wh_mod_domain_proof_of(r, route) != NULL &&
         (route != NULL || !is_given(name))) {
@@ -207,6 +223,19 @@ static int place_engine_host(request_rec *r, const char *name, const char *base)
     (void)wh_mod_data_make(r, rc == WH_MOD_ROUTE_NONE ? WH_PLACE_UNKNOWN : WH_PLACE_UNAVAILABLE);
     r->filename = apr_pstrdup(r->pool, "wisehost:unknown");
     return OK;
+}
+
+/* A host that was looked up before, spelt as it is in the table: nothing of it is to be judged
+ * again. 0 = it has to be. */
+static int known_host(request_rec *r)
+{
+    const wh_route_t *route = wh_mod_route_known(r, r->hostname);
+
+    if (route == NULL || wh_mod_domain_proof_of(r, route) != NULL) {
+        return 0;
+    }
+    use_route(r, r->hostname, route);
+    return 1;
 }
 
 /* The path below a URL mount, or NULL when uri is not below it. "" stands for the mount without its
@@ -279,6 +308,9 @@ int wh_mod_host_translate(request_rec *r)
 
     if (r->uri == NULL || r->uri[0] != '/' || r->proxyreq != PROXYREQ_NONE) {
         return DECLINED;
+    }
+    if (engine && base != NULL && r->hostname != NULL && known_host(r)) {
+        return target_port_ok(r) ? OK : HTTP_BAD_REQUEST;
     }
     if ((engine || api) && base != NULL && r->hostname != NULL) {
         if (wh_host_normalise(r->pool, r->hostname, &name, &err) != APR_SUCCESS) {

@@ -19,6 +19,7 @@
 #include <apr_thread_mutex.h>
 #include <lmdb.h>
 
+#include "libwh/wh_memo.h"
 #include "mod_wisehost/wh_mod_data.h"
 
 /* Both sides set the same, or a reader meets MDB_MAP_RESIZED or MDB_READERS_FULL. */
@@ -37,15 +38,18 @@ typedef struct wh_table_t {
     int n_idle;
     MDB_txn *idle[WH_ROUTE_IDLE_MAX]; /* reset, ready for renew */
     char target[WH_ROUTE_LINK_MAX];   /* where the link pointed when this was opened */
+    apr_uint64_t serial;              /* of this child's tables */
 } wh_table_t;
 
 typedef struct wh_route_child_t {
     apr_thread_mutex_t *lock;
     server_rec *server;
     const char *link; /* <state_dir>/routes */
-    wh_table_t *table;
-    apr_time_t next_check;
-    int warned; /* the absence of the table was logged once */
+    wh_table_t *table;     /* written under the lock, atomic */
+    apr_time_t next_check; /* the same */
+    int warned;            /* the absence of the table was logged once */
+    wh_memo_t *memo;       /* decoded records, each of one transaction; NULL = none are kept */
+    apr_uint64_t serial;
 } wh_route_child_t;
 
 static wh_route_child_t child;
@@ -173,8 +177,12 @@ static int table_open(const char *link, wh_table_t **out)
     return 0;
 }
 
-static void retire(wh_table_t *t)
+/* The child's table is another one by now: who looks at this one's version is waited for. */
+static void retire(wh_route_child_t *c, wh_table_t *t)
 {
+    if (c->memo != NULL) {
+        wh_memo_sync(c->memo);
+    }
     t->retired = 1;
     if (t->users == 0) {
         table_close(t);
@@ -215,10 +223,10 @@ static void refresh(wh_route_child_t *c, apr_time_t now)
     wh_table_t *old = c->table;
     int rc;
 
-    c->next_check = now + apr_time_from_sec(1);
+    __atomic_store_n(&c->next_check, now + apr_time_from_sec(1), __ATOMIC_RELAXED);
     if (old != NULL && !still_whole(c, old)) {
-        c->table = NULL;
-        retire(old);
+        __atomic_store_n(&c->table, NULL, __ATOMIC_SEQ_CST);
+        retire(c, old);
         old = NULL;
     }
     if (old != NULL &&
@@ -241,10 +249,17 @@ static void refresh(wh_route_child_t *c, apr_time_t now)
                      fresh->target);
     }
     c->warned = 0;
-    c->table = fresh;
+    fresh->serial = ++c->serial;
+    __atomic_store_n(&c->table, fresh, __ATOMIC_SEQ_CST);
     if (old != NULL) {
-        retire(old);
+        retire(c, old);
     }
+}
+
+/* Once a second, and when the clock was set back. */
+static int due(apr_time_t next, apr_time_t now)
+{
+    return now >= next || now + apr_time_from_sec(2) < next;
 }
 
 /* A table and a transaction to read it with; *txn is NULL when none is idle. */
@@ -254,7 +269,7 @@ static wh_table_t *checkout(wh_route_child_t *c, apr_time_t now, MDB_txn **txn)
 
     *txn = NULL;
     apr_thread_mutex_lock(c->lock);
-    if (now >= c->next_check || now + apr_time_from_sec(2) < c->next_check) {
+    if (due(c->next_check, now)) {
         refresh(c, now);
     }
     t = c->table;
@@ -345,6 +360,53 @@ static wh_mod_route_rc_e read_record(request_rec *r, apr_pool_t *p, wh_table_t *
     return WH_MOD_ROUTE_FOUND;
 }
 
+/* ---- decoded records ---- */
+
+/* Under a lock of the memo, so that the table cannot go meanwhile: retire() waits. */
+static int version(void *baton, wh_memo_version_t *out)
+{
+    const wh_route_child_t *c = baton;
+    const wh_table_t *t = __atomic_load_n(&c->table, __ATOMIC_SEQ_CST);
+    MDB_envinfo info;
+
+    if (t == NULL || mdb_env_info(t->env, &info) != 0) {
+        return 0;
+    }
+    out->of[0] = t->serial;
+    out->of[1] = info.me_last_txnid;
+    return 1;
+}
+
+const wh_route_t *wh_mod_route_known(request_rec *r, const char *name)
+{
+    const void *from = NULL;
+    wh_route_t *route;
+
+    if (child.memo == NULL || APLOGrtrace4(r) ||
+        due(__atomic_load_n(&child.next_check, __ATOMIC_RELAXED), r->request_time)) {
+        return NULL;
+    }
+    route = wh_memo_find(child.memo, r->pool, name, strlen(name), version, &child, &from);
+    if (route != NULL) {
+        wh_route_moved(route, from);
+    }
+    return route;
+}
+
+static void keep(request_rec *r, const wh_table_t *t, MDB_txn *txn, const char *name,
+                 const wh_route_t *route)
+{
+    wh_memo_version_t of = {{t->serial, mdb_txn_id(txn)}};
+    const wh_route_t *flat;
+    size_t n = 0;
+
+    if (child.memo == NULL || !wh_memo_wants(child.memo, name, strlen(name))) {
+        return;
+    }
+    flat = wh_route_flat(r->pool, route, &n);
+    wh_memo_keep(child.memo, name, strlen(name), &of, flat, n);
+}
+
 static wh_mod_route_rc_e find(request_rec *r, const char *name, const wh_route_t **out)
 {
     return wh_mod_route_find_in(r, r->pool, r->request_time, name, out);
@@ -371,6 +433,9 @@ wh_mod_route_rc_e wh_mod_route_find_in(request_rec *r, apr_pool_t *p, apr_time_t
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WH0124: route table: %s", mdb_strerror(rc));
     } else {
         found = read_record(r, p, t, txn, name, out);
+        if (found == WH_MOD_ROUTE_FOUND) {
+            keep(r, t, txn, name, *out);
+        }
         mdb_txn_reset(txn);
     }
     checkin(&child, t, txn);
@@ -507,6 +572,7 @@ static apr_status_t child_exit(void *data)
     }
     c->table = NULL;
     c->lock = NULL;
+    c->memo = NULL;
     return APR_SUCCESS;
 }
 
@@ -520,6 +586,7 @@ void wh_mod_route_child_init(apr_pool_t *pchild, server_rec *s)
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "WH0125: no mutex for the route table");
         return;
     }
+    child.memo = wh_memo_make(pchild);
     child.server = s;
     child.link = apr_pstrcat(pchild, wh_mod_conf_state_dir(s), "/routes", NULL);
     /* Without an engine (the module is loaded, nothing more) the table is opened on first use. */

@@ -44,6 +44,7 @@ unit_tests = \
 	t/unit/test_log \
 	t/unit/test_logseg \
 	t/unit/test_lru \
+	t/unit/test_memo \
 	t/unit/test_manifest \
 	t/unit/test_mask \
 	t/unit/test_model \
@@ -171,6 +172,8 @@ t_unit_test_traefik_SOURCES = t/unit/test_traefik.c $(unit_common)
 t_unit_test_traefik_LDADD = $(unit_libs)
 t_unit_test_lru_SOURCES = t/unit/test_lru.c $(unit_common)
 t_unit_test_lru_LDADD = $(unit_libs)
+t_unit_test_memo_SOURCES = t/unit/test_memo.c $(unit_common)
+t_unit_test_memo_LDADD = $(unit_libs)
 t_unit_test_upstream_SOURCES = t/unit/test_upstream.c $(unit_common)
 t_unit_test_upstream_LDADD = $(unit_libs)
 t_unit_test_batch_SOURCES = t/unit/test_batch.c $(unit_common)

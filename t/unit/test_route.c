@@ -183,6 +183,34 @@ static void test_limits(void **state)
     assert_ok(wh_route_decode(p, KEY, buf, n, &r, &err), &err);
 }
 
+/* Encoded again it is the same, when what it was made of and what was copied are gone. */
+static void test_flat(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_route_t in = sample(), out;
+    wh_route_t *flat, *copy;
+    wh_err_t err = WH_ERR_INIT;
+    size_t n, size, n_again;
+    void *buf, *again;
+    const void *from;
+
+    assert_ok(wh_route_encode(p, KEY, &in, &buf, &n, &err), &err);
+    assert_ok(wh_route_decode(p, KEY, buf, n, &out, &err), &err);
+    flat = wh_route_flat(p, &out, &size);
+    memset((void *)(uintptr_t)(out.app_id - 2), 'x', 10);
+    memset(&out, 0, sizeof(out));
+    assert_ok(wh_route_encode(p, KEY, flat, &again, &n_again, &err), &err);
+    assert_int_equal(n_again, n);
+    assert_memory_equal(again, buf, n);
+    copy = apr_pmemdup(p, flat, size);
+    from = flat;
+    memset(flat, 'x', size);
+    wh_route_moved(copy, from);
+    assert_ok(wh_route_encode(p, KEY, copy, &again, &n_again, &err), &err);
+    assert_int_equal(n_again, n);
+    assert_memory_equal(again, buf, n);
+}
+
 static void test_crc(void **state)
 {
     unsigned char zeros[32] = {0};
@@ -201,6 +229,7 @@ int main(void)
         UNIT("a flipped bit, a cut, or another name's record is no route", test_damage),
         UNIT("what no route can hold is refused, the fullest one fits", test_limits),
         UNIT("the record of the table: count and generation, no bit changed", test_table_record),
+        UNIT("in one piece, and moved", test_flat),
         UNIT("CRC-32C agrees with RFC 3720", test_crc),
     };
 
