@@ -4,7 +4,9 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Digest::SHA qw(sha256_hex);
+use IO::Socket::UNIX ();
 use JSON::PP ();
+use POSIX ();
 use Test::More;
 use WH::Httpd;
 use WH::Wait qw(wait_for try_for);
@@ -155,7 +157,15 @@ my $object = $h->state . '/objects/' . substr($sha, 0, 2) . "/$sha";
 unlink $object;
 symlink '/etc/passwd', $object;
 is($h->get('bad', '/')->{json}{code}, 'object_missing', 'D5 an object that is a link is not followed');
-unlink $object;
+for my $kind ([ 'a FIFO', sub { POSIX::mkfifo($object, 0644) } ], [ 'a device', sub { !system 'mknod', '-m', '644', $object, 'c', 1, 5 } ],
+    [ 'a socket', sub { IO::Socket::UNIX->new(Local => $object, Listen => 1) } ], [ 'a directory', sub { mkdir $object } ])
+{
+    my ($what, $make) = @$kind;
+    unlink $object;
+    ok($make->(), "$what in the place of an object");
+    like($h->get('bad', '/')->{json}{code}, qr/^object_(?:missing|corrupt)$/, "XH4 $what is not read, and nobody waits for it");
+}
+rmdir $object;
 WH::Httpd::spew($object, 'short');
 is($h->get('bad', '/')->{json}{code}, 'object_corrupt', 'an object of another size: 503');
 is($h->get('spa', '/')->{status}, 200, 'other names go on');

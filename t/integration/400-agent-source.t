@@ -257,6 +257,28 @@ ok(!-e $canary, 'XI1 XI2 XI6 nothing of all this ran');
     ok_release($got, 'index.html', 'XH1 FIFO, device and socket by mode are no files (git takes them for submodules)');
     like("@{ $got->{log} }", qr/left out: \Q$_\E \((?:a submodule|not a regular file)\)/, "XH1 $_ is named in the log") for qw(a-fifo b-char c-block socket);
 
+    # A hard link is a file of its own to git, with the same content; what a mode may add to it counts for nothing.
+    $repo = $agent->repo('linked');
+    $repo->write_file('index.html', 'y');
+    link $repo->work . '/index.html', $repo->work . '/hard.html' or die "link: $!";
+    $repo->write_file('setuid', 'z', 06777);
+    $repo->commit({});
+    $agent->requests;
+    ok_release($agent->run(app => new_app(), url => $repo->path), 'hard.html index.html setuid', 'XH4 a hard link is a file of its own');
+    is(sent($agent->requests), 2, 'XH4 its content is sent once');
+
+    for my $name ('..', 'a/b', '.', '.GIT', "git~1") {
+        my $evil = $agent->repo('name-' . ++$app);
+        $evil->commit({ 'index.html' => 'x' });
+        my @at = ('--git-dir=' . $evil->path);
+        open my $file, '>:raw', $agent->dir . '/raw';
+        print {$file} "100644 $name\0" . pack 'H*', $evil->git(@at, 'rev-parse', 'HEAD:index.html');
+        close $file;
+        $evil->git(@at, 'update-ref', 'refs/heads/main',
+            $evil->git(@at, 'commit-tree', $evil->git(@at, qw(hash-object -t tree --literally -w), $agent->dir . '/raw'), '-m', 'evil'));
+        fails($agent->run(app => new_app(), url => $evil->path), 'clone_failed', "XH6 a tree with a file named \"$name\" is refused");
+    }
+
     my $deep = $agent->repo('deep');
     my $level = join '/', ('d') x 32;
     $deep->commit({ 'index.html' => 'x', join('/', ('d') x 31) . '/fits' => 'x', "$level/too-deep" => 'x',

@@ -49,7 +49,15 @@ like($got->{body}, qr/birch/, 'out of the container');
 
 my $word = join '', map { chr 97 + int rand 26 } 1 .. 12;
 $commit->('index.html' => "<p>$word\n");
-is($deploy->()->{conclusion}, 'succeeded', 'a change is deployed');
+my $worded = $deploy->();
+is($worded->{conclusion}, 'succeeded', 'a change is deployed');
+# The image of the container that was made last.
+my $image = sub {
+    my (undef, $id) = $stack->podman(qw(ps --latest --quiet));
+    my (undef, $of) = $stack->podman(qw(inspect --format {{.Image}}), $id =~ /([0-9a-f]+)/);
+    return $of =~ /^([0-9a-f]{64})$/m ? $1 : "none: $of";
+};
+my $kept = $image->();
 like($stack->get($slug)->{body}, qr/$word/, 'and live when the deployment is completed');
 my $live = $word;
 
@@ -96,6 +104,21 @@ my $left = try_for {
     $code == 0 && scalar(grep { /\S/ } split /\n/, $text) == 1;
 } 40;
 ok($left, 'only the container that serves is left') or diag(($stack->podman(qw(ps --all)))[1]);
+
+# Back to what has no container any more: one is started from the image that its worker kept, and nothing is built.
+isnt($image->(), $kept, 'another image is live');
+my $back = $stack->api(POST => "/v1/deployments/$worded->{id}/rollback", {});
+is($back->{status}, 202, 'F223 a rollback to a deployment whose container is gone') or diag($back->{body});
+my $wish;
+ok(try_for(sub { ($wish = $stack->api(GET => $back->{headers}{location})->{json})->{done_at} }, 60), 'comes to an end');
+is($wish->{outcome}, 'switched', 'it is switched') or diag(explain $wish);
+like($stack->get($slug)->{body}, qr/$word/, 'the name shows it again');
+my $restarted = $stack->api(GET => "/v1/deployments/$wish->{result}")->{json};
+isnt($restarted->{id}, $worded->{id}, 'as a deployment of its own');
+is("$restarted->{conclusion} $restarted->{trigger}", 'succeeded rollback', 'that succeeded');
+is($restarted->{commit}{sha}, $worded->{commit}{sha}, 'of the same commit');
+unlike(join("\n", $stack->log_lines($restarted->{id})), qr/STEP|COMMIT/, 'without a build');
+is($image->(), $kept, 'from the image of then');
 
 $stack->allow_log(qr/WH06/);
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
