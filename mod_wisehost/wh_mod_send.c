@@ -106,20 +106,20 @@ typedef struct text_t {
     size_t n;
 } text_t;
 
-static text_t text_of(const char *s)
+static inline text_t text_of(const char *s)
 {
     text_t t = {.s = s, .n = strlen(s)};
 
     return t;
 }
 
-static char *put(char *at, const char *s, size_t n)
+static inline char *put(char *at, const char *s, size_t n)
 {
     memcpy(at, s, n);
     return at + n;
 }
 
-static char *put_field(char *at, text_t name, text_t value)
+static inline char *put_field(char *at, text_t name, text_t value)
 {
     at = put(at, name.s, name.n);
     at = put(at, ": ", 2);
@@ -127,16 +127,37 @@ static char *put_field(char *at, text_t name, text_t value)
     return put(at, "\r\n", 2);
 }
 
-/* Status line, Date, Server, then the table in its order: as a bucket. */
-static apr_bucket *header(request_rec *r, apr_bucket_alloc_t *list)
+/* Status line, Date and Server: the same for every answer of a second. Nothing where the server
+ * says too much of itself. */
+static text_t beginning(apr_time_t when)
 {
-    static const char begin[] = "HTTP/1.1 200 OK\r\nDate: ";
+    static __thread char text[1024];
+    static __thread text_t made;
+    static __thread apr_time_t second;
+    const char *server = ap_get_server_banner();
+    char date[APR_RFC822_DATE_LEN];
+
+    if (made.n == 0 || second != apr_time_sec(when)) {
+        if (strlen(server) > sizeof(text) - 100) {
+            return made;
+        }
+        second = apr_time_sec(when);
+        ap_recent_rfc822_date(date, when);
+        made.s = text;
+        made.n = (size_t)apr_snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nDate: %s\r\n%s%s%s",
+                                      date, *server != '\0' ? "Server: " : "", server,
+                                      *server != '\0' ? "\r\n" : "");
+    }
+    return made;
+}
+
+/* That, then the table in its order: as a bucket. */
+static apr_bucket *header(request_rec *r, text_t begin, apr_bucket_alloc_t *list)
+{
     const apr_array_header_t *all = apr_table_elts(r->headers_out);
     const apr_table_entry_t *e = (const apr_table_entry_t *)(const void *)all->elts;
-    text_t server = text_of(ap_get_server_banner());
     text_t fields[2 * (FIELDS_MAX + FIELDS_MORE)];
-    char date[APR_RFC822_DATE_LEN];
-    size_t n = sizeof(begin) + sizeof(date) + server.n + 16;
+    size_t n = begin.n + 2;
     char *buf;
     char *at;
     int i;
@@ -147,13 +168,7 @@ static apr_bucket *header(request_rec *r, apr_bucket_alloc_t *list)
         n += fields[2 * i].n + fields[2 * i + 1].n + 4;
     }
     buf = apr_bucket_alloc(n, list);
-    at = put(buf, begin, sizeof(begin) - 1);
-    ap_recent_rfc822_date(date, r->request_time);
-    at = put(at, date, sizeof(date) - 1);
-    at = put(at, "\r\n", 2);
-    if (server.n > 0) {
-        at = put_field(at, text_of("Server"), server);
-    }
+    at = put(buf, begin.s, begin.n);
     for (i = 0; i < all->nelts; i++) {
         at = put_field(at, fields[2 * i], fields[2 * i + 1]);
     }
@@ -180,13 +195,18 @@ int wh_mod_send_whole(request_rec *r, apr_bucket_brigade *bb, apr_off_t size, in
                       apr_status_t *rv)
 {
     ap_filter_t *last = own_only(r);
+    text_t begin;
     apr_bucket *b;
 
     if (last == NULL || !request_plain(r) || !fields_plain(r->headers_out, foreign)) {
         return 0;
     }
+    begin = beginning(r->request_time);
+    if (begin.n == 0) {
+        return 0;
+    }
     complete(r);
-    b = header(r, bb->bucket_alloc);
+    b = header(r, begin, bb->bucket_alloc);
     APR_BRIGADE_INSERT_HEAD(bb, b);
     /* Their work is done: nothing that comes later is to pass through them. */
     while (r->output_filters != last) {
