@@ -2,7 +2,7 @@
 noinst_LTLIBRARIES += libwh/libwh.la
 libwh_libwh_la_CFLAGS = $(AM_CFLAGS)
 libwh_libwh_la_LDFLAGS = $(AM_LDFLAGS)
-libwh_libwh_la_LIBADD = $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
+libwh_libwh_la_LIBADD = $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(IDN2_LIBS)
 
 # Foundations: errors, logging, time, ids, text, JSON, keys, configuration.
 libwh_libwh_la_SOURCES = \
@@ -16,6 +16,7 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_err.c libwh/wh_err.h \
 	libwh/wh_fault.c libwh/wh_fault.h \
 	libwh/wh_id.c libwh/wh_id.h \
+	libwh/wh_idn.c libwh/wh_idn.h \
 	libwh/wh_idmap.c libwh/wh_idmap.h \
 	libwh/wh_json.c libwh/wh_json.h \
 	libwh/wh_jwt.c libwh/wh_jwt.h \

@@ -1,10 +1,12 @@
 /* wh_domain: see wh_domain.h. */
 #include <string.h>
+#include <strings.h>
 #include <apr_strings.h>
 
 #include "libwh/wh_branch.h"
 #include "libwh/wh_domain.h"
 #include "libwh/wh_host.h"
+#include "libwh/wh_idn.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_model_int.h"
 #include "libwh/wh_route.h"
@@ -19,36 +21,14 @@ static int public_name(const char *host)
            strcmp(last, ".localhost") != 0;
 }
 
-static char *lower(apr_pool_t *p, const char *text)
-{
-    char *s = apr_pstrdup(p, text);
-
-    for (char *c = s; *c; c++) {
-        if (*c >= 'A' && *c <= 'Z')
-            *c = (char)(*c - 'A' + 'a');
-    }
-    return s;
-}
-
-static int ascii(const char *s)
-{
-    for (; *s; s++) {
-        if ((unsigned char)*s >= 0x80)
-            return 0;
-    }
-    return 1;
-}
-
 apr_status_t wh_domain_host_check(apr_pool_t *p, const char *text, const char *base,
                                   const char **host, wh_err_t *err)
 {
-    const char *label;
-    char *name;
+    const char *label, *name;
+    wh_err_t why = WH_ERR_INIT;
 
-    if (!ascii(text))
-        return wh_err_field(err, "/host", "domain_invalid",
-                            "write the name as DNS has it (xn--…): `idn2` tells how");
-    name = lower(p, text);
+    if (wh_idn_ascii(p, text, &name, &why) != APR_SUCCESS)
+        return wh_err_field(err, "/host", "domain_invalid", "%s", why.text);
     if (strlen(name) > WH_DOMAIN_HOST_MAX || !public_name(name))
         return wh_err_field(err, "/host", "domain_invalid",
                             "a domain is a DNS name with at least one dot, without scheme, port, "
@@ -67,32 +47,48 @@ static int port_ok(const char *s)
     return n >= 1 && n <= 5 && s[n] == '\0' && *s != '0' && apr_atoi64(s) <= 65535;
 }
 
+/* Scheme, name and port of a target; what is none is left in the name. */
+static void split(apr_pool_t *p, const char *text, const char **scheme, const char **name,
+                  const char **port)
+{
+    static const char *const schemes[] = {"https://", "http://"};
+    char *rest, *colon;
+
+    *scheme = schemes[0];
+    for (size_t i = 0; i < WH_ARRAY_LEN(schemes); i++) {
+        if (strncasecmp(text, schemes[i], strlen(schemes[i])) == 0) {
+            *scheme = schemes[i];
+            text += strlen(schemes[i]);
+            break;
+        }
+    }
+    rest = apr_pstrdup(p, text);
+    if (*rest && rest[strlen(rest) - 1] == '/')
+        rest[strlen(rest) - 1] = '\0';
+    colon = strchr(rest, ':');
+    if (colon)
+        *colon = '\0';
+    *name = rest;
+    *port = colon ? colon + 1 : NULL;
+}
+
 apr_status_t wh_domain_target_check(apr_pool_t *p, const char *text, const char *host,
                                     const char **out, wh_err_t *err)
 {
-    char *target = lower(p, text), *name = target, *colon;
-    const char *scheme = "https://";
+    const char *scheme, *name, *port;
+    wh_err_t why = WH_ERR_INIT;
 
-    if (strncmp(target, "https://", 8) == 0) {
-        name = target + 8;
-    } else if (strncmp(target, "http://", 7) == 0) {
-        scheme = "http://";
-        name = target + 7;
-    }
-    if (*name && name[strlen(name) - 1] == '/')
-        name[strlen(name) - 1] = '\0';
-    colon = strchr(name, ':');
-    if (colon)
-        *colon = '\0';
-    if (strlen(text) > WH_DOMAIN_TARGET_MAX || !public_name(name) ||
-        (colon && !port_ok(colon + 1)))
+    split(p, text, &scheme, &name, &port);
+    if (wh_idn_ascii(p, name, &name, &why) != APR_SUCCESS)
+        return wh_err_field(err, "/redirect_to", "redirect_invalid", "%s", why.text);
+    if (strlen(text) > WH_DOMAIN_TARGET_MAX || !public_name(name) || (port && !port_ok(port)))
         return wh_err_field(err, "/redirect_to", "redirect_invalid",
                             "a domain leads to a name, with http:// or https:// and a port at "
                             "most: path and query are the visitor's");
     if (strcmp(name, host) == 0)
         return wh_err_field(err, "/redirect_to", "redirect_invalid",
                             "a domain cannot lead to itself");
-    *out = apr_pstrcat(p, scheme, name, colon ? ":" : "", colon ? colon + 1 : "", NULL);
+    *out = apr_pstrcat(p, scheme, name, port ? ":" : "", port ? port : "", NULL);
     if (strlen(*out) > WH_ROUTE_STRING_MAX)
         return wh_err_field(err, "/redirect_to", "redirect_invalid",
                             "with its scheme and port it has at most %d bytes",
@@ -163,9 +159,10 @@ json_t *wh_domain_json(apr_pool_t *p, const wh_domain_t *d, const char *slug, co
     int redirects = *d->redirect_to != '\0';
 
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s?, s:{s:{s:s, s:s, s:s}, s:{s:s, s:s}}, s:o,"
-        " s:o, s:o, s:o, s:o}",
-        "id", d->id, "app", slug, "host", d->host, "environment", d->environment, "redirect_to",
+        "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s?, s:{s:{s:s, s:s, s:s}, s:{s:s, s:s}},"
+        " s:o, s:o, s:o, s:o, s:o}",
+        "id", d->id, "app", slug, "host", d->host, "host_unicode", wh_idn_unicode(p, d->host),
+        "environment", d->environment, "redirect_to",
         wh_model_int_text(d->redirect_to), "redirect_code",
         redirects ? json_integer((json_int_t)d->redirect_code) : json_null(), "status",
         wh_model_domain_status_text(d->status), "reason", wh_model_int_text(d->reason), "target",

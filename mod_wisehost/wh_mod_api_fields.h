@@ -187,7 +187,7 @@ static const wh_mod_field_t domain_create_fields[] = {
      .required = 1,
      .min = 1,
      .max = 1024,
-     .doc = "the name, as DNS has it"},
+     .doc = "the name, as DNS has it or in the letters of any script"},
     TEXT("environment", 1, WH_HOST_ENV_MAX, "what it shows; production unless named"),
     TEXT("redirect_to", 1, WH_DOMAIN_TARGET_MAX, "leads there instead, path and query kept"),
     NUMBER("redirect_code", 301, 308, "301, 302, 307 or 308; 308 unless named"),

@@ -63,7 +63,7 @@ static int run(wh_cli_t *cli)
     json_array_foreach(json_object_get(reply.body, "urls"), i, url) if (json_is_string(url))
         wh_cli_out(WH_CLI_APP_LINE, i == 0 ? "urls" : "",
                    wh_cli_clean(cli, json_string_value(url)));
-    others_say(cli, path, "domains", (const char *const[]){"host", "status"});
+    others_say(cli, path, "domains", (const char *const[]){"host_unicode", "status"});
     others_say(cli, path, "environments", (const char *const[]){"name", "pattern"});
     return WH_EXIT_OK;
 }

@@ -4,13 +4,27 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "libwh/wh_idn.h"
 #include "wh/wh_cmd.h"
 
+/* The paths of the API have the form of DNS; what has none is nobody's, and the server says so. */
 static const char *path_of(wh_cli_t *cli, const char *app, const char *host, const char *action)
 {
+    if (host != NULL && wh_idn_ascii(cli->p, host, &host, NULL) != 0)
+        host = "-";
     return apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app), "/domains",
                        host != NULL ? "/" : "", host != NULL ? wh_cli_http_escape(cli, host) : "",
                        action, NULL);
+}
+
+/* "bücher.example (xn--bcher-kva.example)": what is read, and what is set in DNS. */
+static const char *both_names(const wh_cli_t *cli, const json_t *domain)
+{
+    const char *host = wh_cli_get(cli, domain, "host");
+    const char *read = wh_cli_get(cli, domain, "host_unicode");
+    return *read == '\0' || strcmp(read, host) == 0
+               ? host
+               : apr_pstrcat(cli->p, read, " (", host, ")", NULL);
 }
 
 static const char *leads_to(const wh_cli_t *cli, const json_t *domain)
@@ -44,7 +58,7 @@ static int list(wh_cli_t *cli)
     size_t i;
     json_array_foreach(items, i, one)
     {
-        wh_cli_table_add(&table, wh_cli_get(cli, one, "host"));
+        wh_cli_table_add(&table, both_names(cli, one));
         wh_cli_table_add(&table, wh_cli_get(cli, one, "status"));
         wh_cli_table_add(&table, leads_to(cli, one));
         wh_cli_table_add(&table, wh_cli_get(cli, one, "reason"));
@@ -60,7 +74,7 @@ static void say(const wh_cli_t *cli, const json_t *d)
         wh_cli_json(d);
         return;
     }
-    wh_cli_out("%s is %s\n", wh_cli_get(cli, d, "host"), wh_cli_get(cli, d, "status"));
+    wh_cli_out("%s is %s\n", both_names(cli, d), wh_cli_get(cli, d, "status"));
     if (strcmp(wh_cli_get(cli, d, "status"), "active") == 0)
         return;
     wh_cli_out("  lead it here  %s. CNAME %s.\n", wh_cli_get(cli, d, "host"),

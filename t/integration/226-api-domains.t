@@ -29,7 +29,7 @@ is(ask('shop', host => 'www.example.org')->{status}, 201, 'XL4 another app may a
 
 # ---- what is none -----------------------------------------------------------------------------------
 for my $host ('example', 'localhost', 'a.localhost', '127.0.0.1', '0x7f.1', '[::1]', '*.example.org', 'example.org.', 'a_b.org', 'http://a.org',
-    'a.org:80', 'a.org/x', "a.org\n", 'a`b.org', 'a)||Host(`b.org', '-a.org', 'x' x 64 . '.org', ('a.' x 130) . 'org', "b\x{fc}cher.example") {
+    'a.org:80', 'a.org/x', "a.org\n", 'a`b.org', 'a)||Host(`b.org', '-a.org', 'x' x 64 . '.org', ('a.' x 130) . 'org', "b\x{fc}cher", "b\x{fc}/x.example", "\x{2603}.example", "\x{202e}b\x{fc}.example", "\x{fc}" x 70 . ".example", "b\x{fc}cher.example:80") {
     my $got = ask('blog', host => $host);
     $api->is_problem($got, 400, undef, 'XL1 no domain: ' . substr($host =~ s/[^ -~]/?/gr, 0, 40));
 }
@@ -40,6 +40,16 @@ $api->is_problem(ask('blog', host => 'a.example', %$_), 400, undef, 'a wrong red
     { redirect_to => 'https://b.example/path' }, { redirect_to => 'a.example' }, { redirect_to => 'b.example', redirect_code => 303 },
     { redirect_code => 301 }, { environment => 'preview-x' }, { environment => 'No' }, { colour => 1 };
 $api->is_problem(ask('blog'), 400, undef, 'no host');
+
+# ---- in other letters -------------------------------------------------------------------------------
+$res = ask('blog', host => "B\x{dc}cher.example", redirect_to => "b\x{fc}cher.test");
+is_deeply([ @{ $res->{json} }{qw(host host_unicode redirect_to)} ], [ 'xn--bcher-kva.example', "b\x{fc}cher.example", 'https://xn--bcher-kva.test' ],
+    'kept as DNS has it, answered in both forms');
+is($res->{json}{proof}{dns}{name}, '_wisehost.xn--bcher-kva.example', 'what is to be set is the form of DNS');
+is(at(GET => 'xn--bcher-kva.example')->{json}{id}, $res->{json}{id}, 'found by the form of DNS');
+is(at(GET => 'b%C3%BCcher.example')->{status}, 404, 'paths have no other');
+$api->is_problem(ask('blog', host => 'xn--bcher-kva.example'), 409, 'conflict', 'both forms are one name');
+$api->is_problem(ask('blog', host => "\x{ff41}pps.example.test"), 400, 'domain_reserved', 'wide letters are the same letters');
 
 # ---- changing, giving up ----------------------------------------------------------------------------
 $res = at(PATCH => $d->{id}, json => { redirect_to => 'https://example.org', redirect_code => 301 });

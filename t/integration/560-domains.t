@@ -84,6 +84,13 @@ $said = $stack->wh('domains', 'verify', 'shop', 'file.shop.test');
 is("$said->{rc} $said->{out}", "0 file.shop.test is active\n", 'wh domains verify looks now');
 like($stack->wh('domains', 'shop')->{out}, qr/^cli\.shop\.test +pending +https:/m, 'wh domains lists them');
 is($stack->wh('domains', 'remove', 'shop', 'cli.shop.test')->{rc}, 0, 'wh domains remove');
+$said = $stack->wh('domains', 'add', 'shop', "b\xc3\xbccher.test");
+like($said->{out}, qr/^b\xc3\xbccher\.test \(xn--bcher-kva\.test\) is pending\n.*_wisehost\.xn--bcher-kva\.test\. TXT "([0-9a-f]{40})"/s,
+    'a name in other letters is shown as it is read, and as DNS has it');
+$dns->set('_wisehost.xn--bcher-kva.test', TXT => [ $said->{out} =~ /TXT "([0-9a-f]{40})"/ ]);
+is($stack->wh('domains', 'verify', 'shop', "b\xc3\xbccher.test")->{rc}, 0, 'proved by its record');
+is(shows('xn--bcher-kva.test', "shop\n"), "shop\n", 'and served');
+is($stack->wh('domains', 'remove', 'shop', "b\xc3\xbccher.test")->{rc}, 0, 'removed as it is read');
 is($stack->wh('environments', 'set', 'shop', 'staging', 'release/*', '--position', 2)->{rc}, 0, 'wh environments set');
 like($stack->wh('environments', 'shop')->{out}, qr{^staging +release/\* +2 }m, 'wh environments lists them');
 is($stack->wh('environments', 'unset', 'shop', 'staging')->{rc}, 0, 'wh environments unset');
