@@ -51,6 +51,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_mime.c libwh/wh_mime.h \
 	libwh/wh_model.c libwh/wh_model.h libwh/wh_model.def libwh/wh_model_int.h \
 	libwh/wh_model_app.c \
+	libwh/wh_model_build.c \
 	libwh/wh_model_deployment.c \
 	libwh/wh_model_hook.c \
 	libwh/wh_model_place.c \

@@ -9,7 +9,7 @@
  * of the checks named. Strings of a decoded struct point into the body, which the pool keeps alive.
  * No function keeps state: thread-safe.
  *
- * Files: wh_model.c texts, wh_model_app.c, wh_model_place.c, wh_model_snapshot.c,
+ * Files: wh_model.c texts, wh_model_app.c, wh_model_build.c, wh_model_place.c, wh_model_snapshot.c,
  * wh_model_deployment.c, wh_model_switch.c, wh_model_worker.c, wh_model_hook.c. */
 #ifndef WH_MODEL_H
 #define WH_MODEL_H
@@ -62,6 +62,10 @@ int wh_model_job_terminal(wh_job_status_e status);
 #define WH_APP_MEMORY_DEFAULT (APR_INT64_C(512) << 20)
 #define WH_APP_PIDS_DEFAULT 256
 
+#define WH_APP_BUILD_MIN 10 /* seconds */
+#define WH_APP_BUILD_MAX 86400
+#define WH_APP_BUILD_MEMORY_MIN (APR_INT64_C(64) << 20)
+
 #define WH_APP_TIMEOUT_MAX 3600 /* seconds, as all of these */
 #define WH_APP_HOLD_DEFAULT 10
 #define WH_APP_HOLD_MAX 60
@@ -86,6 +90,18 @@ typedef struct wh_serve_t {
     apr_int64_t previous_s; /* so long the assets of the release before are found, 0 = not */
 } wh_serve_t;
 
+/* How an app without a Dockerfile is built; "" and 0 = as the preset, the server, the worker has
+ * it. */
+typedef struct wh_recipe_t {
+    const char *preset; /* a name of wh_preset.def, or WH_RECIPE_DOCKERFILE */
+    const char *install, *start;
+    const char *pre_deploy; /* before each start */
+    const char *image;      /* of the runner */
+    apr_int64_t timeout_s, memory_bytes; /* of the build; only ever less than the server allows */
+} wh_recipe_t;
+#define WH_RECIPE_DOCKERFILE "dockerfile" /* nothing else will do */
+#define WH_RECIPE_AUTO "auto"             /* as people write "" */
+
 typedef struct wh_app_t {
     const char *id;
     const char *slug;
@@ -96,7 +112,8 @@ typedef struct wh_app_t {
     const char *repo_root;        /* "" = the top */
     const char *build_command;    /* "" = none */
     const char *build_dockerfile; /* below repo_root */
-    const char *build_output;     /* "" = repo_root itself */
+    const char *build_output;     /* "" = repo_root itself, or as the preset has it */
+    wh_recipe_t recipe;
     apr_int64_t run_port;
     const char *run_health_path;
     apr_int64_t run_replicas;
@@ -142,6 +159,7 @@ typedef struct wh_snapshot_t {
     wh_kind_e kind;
     const char *repo_url, *repo_branch, *repo_root;
     const char *build_command, *build_dockerfile, *build_output;
+    wh_recipe_t recipe;
     apr_int64_t port;
     const char *health_path;
     apr_int64_t replicas, cpu_millis, memory_bytes, pids;
@@ -150,7 +168,9 @@ typedef struct wh_snapshot_t {
 } wh_snapshot_t;
 
 /* {slug, kind, repository{url,branch,root_directory}, build{build_command|null, dockerfile,
- * output_directory}, run{port,health_path,replicas,cpu_millis,memory_bytes,pids}, spa, clean_urls,
+ * output_directory, and of preset, install_command, start_command, pre_deploy_command, runner_image,
+ * timeout_seconds, memory_bytes those that were given},
+ * run{port,health_path,replicas,cpu_millis,memory_bytes,pids}, spa, clean_urls,
  * placement{worker,zone,labels} where one is given} */
 json_t *wh_model_snapshot_make(const wh_app_t *app);
 /* The same from the struct. */
@@ -164,6 +184,17 @@ apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t
                                       wh_err_t *err) WH_MUST_CHECK;
 apr_status_t wh_model_snapshot_parse(apr_pool_t *p, const char *text, wh_snapshot_t *out,
                                      wh_err_t *err) WH_MUST_CHECK;
+
+/* 1 when it is known beforehand that a container engine is needed: containers, and sites with a
+ * command or a preset that has one. */
+int wh_model_snapshot_engine(const wh_snapshot_t *snapshot);
+
+/* The settings that the repository brings (wisehost.json): what it names takes the place of what
+ * the snapshot has. Code: settings_invalid, with the pointer in the text. */
+#define WH_REPO_SETTINGS "wisehost.json"
+#define WH_REPO_SETTINGS_MAX ((size_t)(64 * 1024))
+apr_status_t wh_model_snapshot_repo(apr_pool_t *p, const char *text, size_t n,
+                                    wh_snapshot_t *snapshot, wh_err_t *err) WH_MUST_CHECK;
 
 /* ---- deployments ---- */
 typedef struct wh_deployment_t {

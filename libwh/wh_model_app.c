@@ -33,23 +33,6 @@ static apr_status_t repository(const wh_json_at_t *at, int strict,
     return wh_model_int_at(at, "root_directory", wh_giturl_subdir_check(*parts->root, err), err);
 }
 
-static apr_status_t build(const wh_json_at_t *at, int strict, const wh_model_int_parts_t *parts,
-                          wh_err_t *err)
-{
-    static const char *const names[] = {"build_command", "dockerfile", "output_directory"};
-
-    TRY(only(at, strict, names, WH_ARRAY_LEN(names), err));
-    TRY(wh_model_int_strf(at, "build_command",
-                          WH_JSON_RULE(WH_JSON_F_LINES, 0, WH_APP_COMMAND_MAX), "",
-                          parts->command, err));
-    TRY(wh_model_int_str(at, "dockerfile", 1, WH_APP_PATH_MAX, "Dockerfile", parts->dockerfile,
-                         err));
-    TRY(wh_model_int_at(at, "dockerfile", wh_giturl_subdir_check(*parts->dockerfile, err), err));
-    TRY(wh_model_int_str(at, "output_directory", 0, WH_APP_PATH_MAX, "", parts->output, err));
-    return wh_model_int_at(at, "output_directory", wh_giturl_subdir_check(*parts->output, err),
-                           err);
-}
-
 /* A path as it stands in a request line: no blank, nothing above ASCII, no fragment. */
 static int health_path_ok(const char *s)
 {
@@ -86,6 +69,15 @@ static apr_status_t run(const wh_json_at_t *at, int strict, const wh_model_int_p
                             WH_APP_PIDS_DEFAULT, parts->pids, err);
 }
 
+apr_status_t wh_model_int_run(const wh_json_at_t *at, int strict, const wh_model_int_parts_t *parts,
+                              wh_err_t *err)
+{
+    wh_json_at_t part;
+
+    TRY(wh_json_obj(at, "run", 0, &part, err));
+    return part.obj ? run(&part, strict, parts, err) : APR_SUCCESS;
+}
+
 apr_status_t wh_model_int_parts(const wh_json_at_t *at, int strict,
                                 const wh_model_int_parts_t *parts, wh_err_t *err)
 {
@@ -94,13 +86,8 @@ apr_status_t wh_model_int_parts(const wh_json_at_t *at, int strict,
     TRY(wh_json_obj(at, "repository", 0, &part, err));
     if (part.obj)
         TRY(repository(&part, strict, parts, err));
-    TRY(wh_json_obj(at, "build", 0, &part, err));
-    if (part.obj)
-        TRY(build(&part, strict, parts, err));
-    TRY(wh_json_obj(at, "run", 0, &part, err));
-    if (part.obj)
-        TRY(run(&part, strict, parts, err));
-    return APR_SUCCESS;
+    TRY(wh_model_int_build(at, strict, parts, err));
+    return wh_model_int_run(at, strict, parts, err);
 }
 
 static const wh_serve_t serve_defaults = {.hold_s = WH_APP_HOLD_DEFAULT,
@@ -119,6 +106,7 @@ static void defaults(wh_app_t *app)
         .build_command = "",
         .build_dockerfile = "Dockerfile",
         .build_output = "",
+        .recipe = WH_MODEL_INT_RECIPE,
         .run_port = WH_APP_PORT_DEFAULT,
         .run_health_path = "/",
         .run_replicas = 1,
@@ -245,6 +233,7 @@ apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app
         .command = &app->build_command,
         .dockerfile = &app->build_dockerfile,
         .output = &app->build_output,
+        .recipe = &app->recipe,
         .port = &app->run_port,
         .replicas = &app->run_replicas,
         .cpu_millis = &app->run_cpu_millis,
@@ -291,13 +280,14 @@ json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_he
 {
     (void)p;
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:{s:o, s:s, s:s},"
+        "{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:o,"
         " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:o, s:b, s:o, s:{s:I, s:I}, s:s, s:s, s:o, s:o, s:o, s:o}",
         "id", app->id, "slug", app->slug, "name", app->name, "kind",
         wh_model_kind_text(app->kind), "repository", "url", app->repo_url, "branch",
-        app->repo_branch, "root_directory", app->repo_root, "build", "build_command",
-        wh_model_int_text(app->build_command), "dockerfile", app->build_dockerfile,
-        "output_directory", app->build_output, "run", "port", (json_int_t)app->run_port,
+        app->repo_branch, "root_directory", app->repo_root, "build",
+        wh_model_int_build_json(app->build_command, app->build_dockerfile, app->build_output,
+                                &app->recipe, 1),
+        "run", "port", (json_int_t)app->run_port,
         "health_path", app->run_health_path, "replicas", (json_int_t)app->run_replicas,
         "cpu_millis", (json_int_t)app->run_cpu_millis, "memory_bytes",
         (json_int_t)app->run_memory_bytes, "pids", (json_int_t)app->run_pids, "placement",

@@ -54,9 +54,27 @@ json_t *wh_model_int_placement_json(const char *worker, const char *zone, const 
 typedef struct wh_model_int_parts_t {
     const char **url, **branch, **root;
     const char **command, **dockerfile, **output;
+    wh_recipe_t *recipe;
     apr_int64_t *port, *replicas, *cpu_millis, *memory_bytes, *pids;
     const char **health_path;
 } wh_model_int_parts_t;
+
+/* The members of "build"; all = also those that nothing was said of, as null. */
+json_t *wh_model_int_build_json(const char *command, const char *dockerfile, const char *output,
+                                const wh_recipe_t *recipe, int all);
+
+/* Nothing said. */
+#define WH_MODEL_INT_RECIPE                                                                        \
+    (wh_recipe_t)                                                                                  \
+    {                                                                                              \
+        .preset = "", .install = "", .start = "", .pre_deploy = "", .image = ""                    \
+    }
+
+/* "build" and "run" alone, each absent or an object. */
+apr_status_t wh_model_int_run(const wh_json_at_t *at, int strict, const wh_model_int_parts_t *parts,
+                              wh_err_t *err) WH_MUST_CHECK;
+apr_status_t wh_model_int_build(const wh_json_at_t *at, int strict,
+                                const wh_model_int_parts_t *parts, wh_err_t *err) WH_MUST_CHECK;
 
 /* Reads "repository", "build" and "run" of at; strict refuses unknown members. The address of the
  * repository is checked for length alone. */

@@ -7,12 +7,14 @@
 
 json_t *wh_model_snapshot_json(const wh_snapshot_t *s)
 {
-    json_t *json = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:{s:o, s:s, s:s},"
+    json_t *json = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:o,"
                      " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:b, s:b}",
                      "slug", s->slug, "kind", wh_model_kind_text(s->kind), "repository", "url",
                      s->repo_url, "branch", s->repo_branch, "root_directory", s->repo_root,
-                     "build", "build_command", wh_model_int_text(s->build_command), "dockerfile",
-                     s->build_dockerfile, "output_directory", s->build_output, "run", "port",
+                     "build",
+                     wh_model_int_build_json(s->build_command, s->build_dockerfile,
+                                             s->build_output, &s->recipe, 0),
+                     "run", "port",
                      (json_int_t)s->port, "health_path", s->health_path, "replicas",
                      (json_int_t)s->replicas, "cpu_millis", (json_int_t)s->cpu_millis,
                      "memory_bytes", (json_int_t)s->memory_bytes, "pids", (json_int_t)s->pids,
@@ -36,6 +38,7 @@ json_t *wh_model_snapshot_make(const wh_app_t *app)
         .build_command = app->build_command,
         .build_dockerfile = app->build_dockerfile,
         .build_output = app->build_output,
+        .recipe = app->recipe,
         .port = app->run_port,
         .health_path = app->run_health_path,
         .replicas = app->run_replicas,
@@ -73,6 +76,7 @@ apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t
         .command = &out->build_command,
         .dockerfile = &out->build_dockerfile,
         .output = &out->build_output,
+        .recipe = &out->recipe,
         .port = &out->port,
         .replicas = &out->replicas,
         .cpu_millis = &out->cpu_millis,
@@ -92,6 +96,7 @@ apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t
         .build_command = "",
         .build_dockerfile = "Dockerfile",
         .build_output = "",
+        .recipe = WH_MODEL_INT_RECIPE,
         .port = WH_APP_PORT_DEFAULT,
         .health_path = "/",
         .replicas = 1,

@@ -38,3 +38,13 @@ INSERT INTO counters (name, value) VALUES ('env_key', 1);
 ALTER TABLE deployments ADD COLUMN env_public BIGINT NOT NULL DEFAULT 0 CHECK (env_public IN (0, 1));
 -- Scheme, base domain and port of the server that made it, as a URL: its own names follow from that.
 ALTER TABLE deployments ADD COLUMN site TEXT NOT NULL DEFAULT '';
+
+-- ---- builds ----
+-- How an app without a Dockerfile is built; '' and 0 = as the preset, the server, the worker has it.
+ALTER TABLE apps ADD COLUMN build_preset TEXT NOT NULL DEFAULT '';
+ALTER TABLE apps ADD COLUMN build_install TEXT NOT NULL DEFAULT '';
+ALTER TABLE apps ADD COLUMN build_start TEXT NOT NULL DEFAULT '';
+ALTER TABLE apps ADD COLUMN build_pre_deploy TEXT NOT NULL DEFAULT '';
+ALTER TABLE apps ADD COLUMN build_image TEXT NOT NULL DEFAULT '';
+ALTER TABLE apps ADD COLUMN build_timeout_s BIGINT NOT NULL DEFAULT 0 CHECK (build_timeout_s BETWEEN 0 AND 86400);
+ALTER TABLE apps ADD COLUMN build_memory_bytes BIGINT NOT NULL DEFAULT 0 CHECK (build_memory_bytes >= 0);

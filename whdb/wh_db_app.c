@@ -16,6 +16,13 @@ static wh_app_t *app_at(apr_pool_t *p, const wh_rows_t *rows, int i)
     a->build_command = wh_dbc_text(&r);
     a->build_dockerfile = wh_dbc_text(&r);
     a->build_output = wh_dbc_text(&r);
+    a->recipe.preset = wh_dbc_text(&r);
+    a->recipe.install = wh_dbc_text(&r);
+    a->recipe.start = wh_dbc_text(&r);
+    a->recipe.pre_deploy = wh_dbc_text(&r);
+    a->recipe.image = wh_dbc_text(&r);
+    a->recipe.timeout_s = wh_dbc_int(&r);
+    a->recipe.memory_bytes = wh_dbc_int(&r);
     a->run_port = wh_dbc_int(&r);
     a->run_health_path = wh_dbc_text(&r);
     a->run_replicas = wh_dbc_int(&r);
@@ -60,6 +67,11 @@ static const char *labels_of(const wh_app_t *a)
     return a->place_labels == NULL || *a->place_labels == '\0' ? "{}" : a->place_labels;
 }
 
+#define RECIPE_ARGS(a)                                                                             \
+    WH_S(a->recipe.preset), WH_S(a->recipe.install), WH_S(a->recipe.start),                        \
+        WH_S(a->recipe.pre_deploy), WH_S(a->recipe.image), WH_I(a->recipe.timeout_s),              \
+        WH_I(a->recipe.memory_bytes)
+
 #define SERVE_ARGS(a)                                                                              \
     WH_I(a->serve.clean_urls != 0), WH_I(a->serve.sticky != 0), WH_I(a->serve.maintenance != 0),   \
         WH_I(a->serve.timeout_s), WH_I(a->serve.hold_s), WH_I(a->serve.grace_s),                   \
@@ -71,8 +83,8 @@ apr_status_t wh_db_app_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *a, w
         dbc, p, WH_SQL_app_insert,
         WH_ARGS(WH_S(a->id), WH_S(a->slug), WH_S(a->name), WH_S(wh_model_kind_text(a->kind)),
                 WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root), WH_S(a->build_command),
-                WH_S(a->build_dockerfile), WH_S(a->build_output), WH_I(a->run_port),
-                WH_S(a->run_health_path), WH_I(a->run_replicas), WH_I(a->run_cpu_millis),
+                WH_S(a->build_dockerfile), WH_S(a->build_output), RECIPE_ARGS(a),
+                WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas), WH_I(a->run_cpu_millis),
                 WH_I(a->run_memory_bytes), WH_I(a->run_pids), WH_S(a->place_worker),
                 WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0), SERVE_ARGS(a),
                 WH_S(wh_model_desired_text(a->desired)), WH_S(wh_model_observed_text(a->observed)),
@@ -125,7 +137,7 @@ apr_status_t wh_db_app_update(wh_dbc_t *dbc, apr_pool_t *p, wh_app_t *a, apr_tim
         dbc, p, WH_SQL_app_update,
         WH_ARGS(WH_S(a->name), WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root),
                 WH_S(a->build_command), WH_S(a->build_dockerfile), WH_S(a->build_output),
-                WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas),
+                RECIPE_ARGS(a), WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas),
                 WH_I(a->run_cpu_millis), WH_I(a->run_memory_bytes), WH_I(a->run_pids),
                 WH_S(a->place_worker), WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0),
                 SERVE_ARGS(a), WH_S(wh_model_desired_text(a->desired)), WH_I(now), WH_S(a->id),

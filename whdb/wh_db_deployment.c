@@ -65,7 +65,7 @@ static apr_status_t job_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deploym
         return rv;
     }
     replicas = snap.kind == WH_KIND_CONTAINER ? snap.replicas : 0;
-    needs_engine = snap.kind == WH_KIND_CONTAINER || snap.build_command[0] != '\0';
+    needs_engine = wh_model_snapshot_engine(&snap);
     labels = d->place_labels == NULL || d->place_labels[0] == '\0' ? "{}" : d->place_labels;
     return wh_dbc_query(dbc, p, WH_SQL_job_insert,
                         WH_ARGS(WH_S(d->job_id), WH_S(d->app_id), WH_S(d->id), WH_IN(d->worker_id),

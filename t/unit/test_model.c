@@ -1,3 +1,6 @@
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "t/unit/unit.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_model.h"
@@ -108,8 +111,10 @@ static void test_app_full(void **state)
         wh_json_text(p, json, NULL),
         "{\"id\":\"01hzx0000000000000000000aa\",\"slug\":\"shop\",\"name\":\"The Shop\",\"kind\":"
         "\"container\",\"repository\":{\"url\":\"/srv/git/shop.git\",\"branch\":\"release/1\","
-        "\"root_directory\":\"web\"},\"build\":{\"build_command\":\"make\\nmake install\","
-        "\"dockerfile\":\"c/Dockerfile\",\"output_directory\":\"dist\"},\"run\":{\"port\":3000,"
+        "\"root_directory\":\"web\"},\"build\":{\"preset\":null,\"install_command\":null,"
+        "\"build_command\":\"make\\nmake install\",\"start_command\":null,"
+        "\"pre_deploy_command\":null,\"dockerfile\":\"c/Dockerfile\",\"output_directory\":\"dist\","
+        "\"runner_image\":null,\"timeout_seconds\":null,\"memory_bytes\":null},\"run\":{\"port\":3000,"
         "\"health_path\":\"/healthz?x=1\",\"replicas\":2,\"cpu_millis\":250,\"memory_bytes\":"
         "67108864,\"pids\":64},\"placement\":{\"worker\":\"w1\",\"zone\":null,\"labels\":{\"disk\":"
         "\"ssd\"}},\"spa\":true,\"serve\":{\"clean_urls\":true,\"sticky\":true,\"maintenance\":true,"
@@ -268,6 +273,109 @@ static void test_app_patch(void **state)
     app = before;
     assert_ok(wh_model_app_decode(p, load(p, "{\"spa\":false}"),
                                   &(wh_model_app_opt_t){.patch = 1}, &app, &err), &err);
+}
+
+/* What the repository says, as its published schema has it: t/guard/wisehost-json.t has the other
+ * half. */
+static int repo_verdicts(apr_pool_t *p, const char *name, int good)
+{
+    const char *root = getenv("top_srcdir");
+    FILE *f = fopen(apr_pstrcat(p, root != NULL ? root : ".", "/t/data/wisehost-json/", name, NULL),
+                    "r");
+    char line[4096];
+    int n = 0;
+
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f) != NULL) {
+        wh_snapshot_t s = {.build_command = "", .build_dockerfile = "Dockerfile", .build_output = "",
+                           .recipe = {.preset = "", .install = "", .start = "",
+                                      .pre_deploy = "", .image = ""},
+                           .port = 8080, .health_path = "/"};
+        wh_err_t err = WH_ERR_INIT;
+        apr_status_t rv = wh_model_snapshot_repo(p, line, strlen(line), &s, &err);
+
+        if ((rv == APR_SUCCESS) != good)
+            fail_msg("%s: %s", line, err.text);
+        if (!good) {
+            assert_string_equal(err.code, "settings_invalid");
+            assert_true(strncmp(err.text, "wisehost.json", 13) == 0);
+        }
+        n++;
+    }
+    fclose(f);
+    return n;
+}
+
+static void test_repo_settings(void **state)
+{
+    apr_pool_t *p = *state;
+    static const char text[] =
+        "{\"build\":{\"preset\":\"auto\",\"build_command\":\"new\",\"output_directory\":null,"
+        "\"timeout_seconds\":60},\"run\":{\"port\":3000}}";
+    wh_snapshot_t s = {.kind = WH_KIND_STATIC,
+                       .build_command = "old",
+                       .build_dockerfile = "D",
+                       .build_output = "dist",
+                       .recipe = {.preset = "vite", .install = "mine", .image = "", .start = "",
+                                  .pre_deploy = ""},
+                       .port = 8080,
+                       .health_path = "/up"};
+    wh_err_t err = WH_ERR_INIT;
+
+    assert_true(repo_verdicts(p, "good.txt", 1) > 10);
+    assert_true(repo_verdicts(p, "bad.txt", 0) > 30);
+    assert_ok(wh_model_snapshot_repo(p, text, strlen(text), &s, &err), &err);
+    assert_string_equal(s.recipe.preset, "");
+    assert_string_equal(s.recipe.install, "mine");
+    assert_string_equal(s.build_command, "new");
+    assert_string_equal(s.build_output, "");
+    assert_string_equal(s.build_dockerfile, "D");
+    assert_string_equal(s.health_path, "/up");
+    assert_int_equal(s.recipe.timeout_s, 60);
+    assert_int_equal(s.port, 3000);
+    assert_true(wh_model_snapshot_engine(&s));
+    s.build_command = s.recipe.install = "";
+    assert_false(wh_model_snapshot_engine(&s));
+    s.recipe.preset = "static";
+    assert_false(wh_model_snapshot_engine(&s));
+    s.recipe.preset = "hugo";
+    assert_true(wh_model_snapshot_engine(&s));
+    s.recipe.preset = "";
+    s.kind = WH_KIND_CONTAINER;
+    assert_true(wh_model_snapshot_engine(&s));
+}
+
+/* Settings of a build: kept by a deployment, named only where they were given. */
+static void test_recipe(void **state)
+{
+    apr_pool_t *p = *state;
+    static const char body[] =
+        NEW ",\"build\":{\"preset\":\"node\",\"install_command\":\"i\",\"start_command\":\"s\","
+            "\"pre_deploy_command\":\"p\",\"runner_image\":\"n:1\",\"timeout_seconds\":60,"
+            "\"memory_bytes\":67108864}}";
+    wh_err_t err = WH_ERR_INIT;
+    wh_snapshot_t s;
+    wh_app_t app;
+
+    assert_ok(decode(p, body, 0, &app, &err), &err);
+    assert_ok(wh_model_snapshot_parse(p, wh_model_snapshot_text(p, &app), &s, &err), &err);
+    assert_string_equal(s.recipe.preset, "node");
+    assert_string_equal(s.recipe.install, "i");
+    assert_string_equal(s.recipe.start, "s");
+    assert_string_equal(s.recipe.pre_deploy, "p");
+    assert_string_equal(s.recipe.image, "n:1");
+    assert_int_equal(s.recipe.timeout_s, 60);
+    assert_int_equal(s.recipe.memory_bytes, 67108864);
+    assert_ok(decode(p, "{\"build\":{\"preset\":null,\"timeout_seconds\":null}}", 1, &app, &err),
+              &err);
+    assert_string_equal(app.recipe.preset, "");
+    assert_int_equal(app.recipe.timeout_s, 0);
+    assert_string_equal(app.recipe.install, "i");
+    assert_code(decode(p, "{\"build\":{\"preset\":\"x\"}}", 1, &app, &err), &err,
+                "invalid_value");
+    assert_string_equal(err.pointer, "/build/preset");
+    assert_ok(decode(p, NEW "}", 0, &app, &err), &err);
+    assert_null(strstr(wh_model_snapshot_text(p, &app), "runner_image"));
 }
 
 static void test_deployments(void **state)
@@ -449,6 +557,8 @@ static void test_snapshot_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("F227 F239 how an app is built, kept by its deployments", test_recipe),
+        UNIT("F286 wisehost.json: what a repository says of itself", test_repo_settings),
         UNIT("F183 F184 R7 texts of the enumerations, both ways", test_texts),
         UNIT("F119 an app has defaults, port 8080 among them", test_app_defaults),
         UNIT("F227 an app and its snapshot come back as they were", test_app_full),
