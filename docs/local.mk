@@ -2,6 +2,7 @@
 EXTRA_DIST += \
 	docs/access.md \
 	docs/api.md \
+	docs/build.md \
 	docs/daemons.md \
 	docs/deploying.md \
 	docs/directives.md \

@@ -168,8 +168,8 @@ typedef struct wh_snapshot_t {
 } wh_snapshot_t;
 
 /* {slug, kind, repository{url,branch,root_directory}, build{build_command|null, dockerfile,
- * output_directory, and of preset, install_command, start_command, pre_deploy_command, runner_image,
- * timeout_seconds, memory_bytes those that were given},
+ * output_directory, and of preset, install_command, start_command, pre_deploy_command,
+ * runner_image, timeout_seconds, memory_bytes those that were given},
  * run{port,health_path,replicas,cpu_millis,memory_bytes,pids}, spa, clean_urls,
  * placement{worker,zone,labels} where one is given} */
 json_t *wh_model_snapshot_make(const wh_app_t *app);

@@ -83,8 +83,8 @@ apr_status_t wh_db_app_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *a, w
         dbc, p, WH_SQL_app_insert,
         WH_ARGS(WH_S(a->id), WH_S(a->slug), WH_S(a->name), WH_S(wh_model_kind_text(a->kind)),
                 WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root), WH_S(a->build_command),
-                WH_S(a->build_dockerfile), WH_S(a->build_output), RECIPE_ARGS(a),
-                WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas), WH_I(a->run_cpu_millis),
+                WH_S(a->build_dockerfile), WH_S(a->build_output), RECIPE_ARGS(a), WH_I(a->run_port),
+                WH_S(a->run_health_path), WH_I(a->run_replicas), WH_I(a->run_cpu_millis),
                 WH_I(a->run_memory_bytes), WH_I(a->run_pids), WH_S(a->place_worker),
                 WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0), SERVE_ARGS(a),
                 WH_S(wh_model_desired_text(a->desired)), WH_S(wh_model_observed_text(a->observed)),
@@ -230,8 +230,8 @@ apr_status_t wh_db_app_list_republish(wh_dbc_t *dbc, apr_pool_t *p, int limit,
 apr_status_t wh_db_app_republished(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_republish_t *one,
                                    wh_err_t *err)
 {
-    return wh_dbc_query(dbc, p, WH_SQL_app_republished,
-                        WH_ARGS(WH_S(one->app_id), WH_I(one->seen)), NULL, err);
+    return wh_dbc_query(dbc, p, WH_SQL_app_republished, WH_ARGS(WH_S(one->app_id), WH_I(one->seen)),
+                        NULL, err);
 }
 
 apr_status_t wh_db_app_republish(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_err_t *err)
