@@ -23,6 +23,8 @@
 
 /* As much as httpd reads at once; a longer header is read by the connection's own thread. */
 #define PEEK 8000
+/* Requests of one connection that are answered before others have their turn. */
+#define IN_TURN 64
 
 typedef enum wh_keep_state_e {
     WH_KEEP_AWAY = 0, /* the MPM's */
@@ -31,8 +33,8 @@ typedef enum wh_keep_state_e {
     WH_KEEP_DONE      /* its own thread is to take it away */
 } wh_keep_state_e;
 
-/* One connection. The first four are of the thread that answers, thread is fixed while it is parked,
- * and the rest is guarded by the mutex. */
+/* One connection. The first four are of the thread that answers, thread is fixed while it is
+ * parked, and the rest is guarded by the mutex. */
 typedef struct wh_keep_t {
     conn_rec *c;
     apr_bucket_brigade *bb;
@@ -115,28 +117,35 @@ static int answer(wh_keep_t *k, apr_thread_t *thread)
     return rc;
 }
 
-/* True when all that is left to do is to wait for the next request. Flushes as the MPM does. */
-static int may_stay(const wh_keep_t *k)
+/* What is left to do with it. */
+typedef enum wh_keep_next_e {
+    WH_KEEP_LEAVE, /* the MPM decides */
+    WH_KEEP_STAY,  /* to wait for the next request */
+    WH_KEEP_MORE   /* the next request is there already, in a filter: no socket will tell of it */
+} wh_keep_next_e;
+
+/* Flushes as the MPM does. */
+static wh_keep_next_e next_of(const wh_keep_t *k)
 {
     conn_rec *c = k->c;
     ap_filter_t *last = c->output_filters;
 
     if (!k->quick || c->cs->state != CONN_STATE_WRITE_COMPLETION || c->aborted) {
-        return 0;
+        return WH_KEEP_LEAVE;
     }
     while (last->next != NULL) {
         last = last->next;
     }
     if (last->frec->filter_func.out_func(last, NULL) != APR_SUCCESS) {
         c->cs->state = CONN_STATE_LINGER;
-        return 0;
+        return WH_KEEP_LEAVE;
     }
-    if (c->data_in_output_filters || c->data_in_input_filters || c->clogging_input_filters ||
+    if (c->data_in_output_filters || c->clogging_input_filters ||
         c->cs->sense != CONN_SENSE_DEFAULT || c->keepalive != AP_CONN_KEEPALIVE) {
-        return 0;
+        return WH_KEEP_LEAVE;
     }
     ap_update_child_status(c->sbh, SERVER_BUSY_KEEPALIVE, NULL);
-    return 1;
+    return c->data_in_input_filters ? WH_KEEP_MORE : WH_KEEP_STAY;
 }
 
 /* True when a whole header of a request without a body is there, so that reading it cannot wait. */
@@ -254,27 +263,25 @@ static void dismiss(apr_time_t before)
 /* Answers k, of which the pollset said something, as the thread of me. */
 static void turn(wh_keep_t *me, wh_keep_t *k)
 {
-    int stay = 0;
-    int unread = 0;
+    wh_keep_next_e next = WH_KEEP_MORE;
+    int left;
 
     party->current = k;
     party->since = apr_time_now();
     answering = me;
     unlock();
-    if (header_there(k)) {
+    for (left = IN_TURN; next == WH_KEEP_MORE && left > 0 && header_there(k); left--) {
         (void)answer(k, me->thread);
-        stay = may_stay(k);
+        next = next_of(k);
         wh_mod_count(WH_COUNT_KEPT);
-    } else {
-        unread = 1;
     }
     lock();
     answering = NULL;
     if (party->leader == me) {
         party->current = NULL;
     }
-    if (!stay) {
-        done(k, unread);
+    if (next != WH_KEEP_STAY) {
+        done(k, next == WH_KEEP_MORE);
         return;
     }
     if (k->state == WH_KEEP_WAITING) {
@@ -428,10 +435,15 @@ int wh_mod_keep_process(conn_rec *c)
         return DECLINED;
     }
     k->thread = c->current_thread;
-    do {
+    for (;;) {
+        wh_keep_next_e next;
+
         rc = answer(k, k->thread);
-    } while (rc == OK && may_stay(k) && park(k));
-    return rc;
+        next = rc == OK ? next_of(k) : WH_KEEP_LEAVE;
+        if (next == WH_KEEP_LEAVE || (next == WH_KEEP_STAY && !park(k))) {
+            return rc;
+        }
+    }
 }
 
 void wh_mod_keep_quick(request_rec *r, apr_off_t size)
