@@ -43,7 +43,8 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_gc.c libwh/wh_gc.h \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
 	libwh/wh_headers.c libwh/wh_headers.h \
-	libwh/wh_hook.c libwh/wh_hook.h \
+	libwh/wh_hook.c libwh/wh_hook.h libwh/wh_hook_int.h libwh/wh_hook_decode.c libwh/wh_hook_log.c \
+	libwh/wh_hook_provider.c libwh/wh_hook_provider.def \
 	libwh/wh_host.c libwh/wh_host.h \
 	libwh/wh_lru.c libwh/wh_lru.h \
 	libwh/wh_memo.c libwh/wh_memo.h \

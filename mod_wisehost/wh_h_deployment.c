@@ -134,6 +134,8 @@ apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h
                                 .commit_message = what->message,
                                 .commit_author = what->author,
                                 .commit_at = what->at,
+                                .untrusted = what->untrusted,
+                                .env_public = what->untrusted,
                                 .now = c->now};
     apr_int64_t number;
     wh_app_t *app;
@@ -245,6 +247,25 @@ apr_status_t wh_h_deployment_cancel(wh_call_t *c)
     apr_status_t rv = wh_mod_call_begin(c);
 
     rv = rv ? rv : wh_db_job_cancel_request(c->dbc, c->p, c->deployment->id, c->now, &c->err);
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    if (rv) {
+        return rv;
+    }
+    wh_mod_poke(c->r);
+    return wh_h_deployment_reply(c, 202, c->deployment->id);
+}
+
+/* Of somebody else's code: it is built as it stands, without secrets. */
+apr_status_t wh_h_deployment_approve(wh_call_t *c)
+{
+    apr_status_t rv = wh_mod_call_begin(c);
+
+    rv = rv ? rv
+            : wh_db_deployment_approve(c->dbc, c->p, c->deployment->id, c->now, &c->err);
+    if (rv == APR_NOTFOUND) {
+        return wh_err_set(&c->err, 409, "no_approval_needed",
+                          "This deployment does not wait for an approval.");
+    }
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
         return rv;

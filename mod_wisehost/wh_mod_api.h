@@ -31,7 +31,7 @@ typedef enum wh_api_object_e {
     WH_OBJ_BODY_APP,   /* "app" of the body: a slug */
     WH_OBJ_DEPLOYMENT, /* {id} */
     WH_OBJ_HOOK,       /* {id}: the hook's app */
-    WH_OBJ_DELIVERY,   /* {id}: the hook itself; a signature has to fit */
+    WH_OBJ_DELIVERY,   /* {provider}, {id}: the hook itself; a signature has to fit */
     WH_OBJ_BODY_JOB,   /* "job" and "epoch" of the body: a job of the calling worker */
     WH_OBJ_QUERY_JOB,  /* the same from the query */
     WH_OBJ_SWITCH,     /* {id} */
@@ -147,6 +147,7 @@ typedef struct wh_h_deploy_t {
     wh_trigger_e trigger;
     const char *sha, *ref, *message, *author;
     apr_time_t at;
+    int untrusted;                    /* of somebody else: no secrets, and it waits for approval */
     const wh_deploy_request_t *place; /* its placement instead of the app's; NULL = the app's */
 } wh_h_deploy_t;
 
@@ -193,6 +194,7 @@ apr_status_t wh_h_deployment_list(wh_call_t *c);
 apr_status_t wh_h_deployment_create(wh_call_t *c);
 apr_status_t wh_h_deployment_get(wh_call_t *c);
 apr_status_t wh_h_deployment_cancel(wh_call_t *c);
+apr_status_t wh_h_deployment_approve(wh_call_t *c);
 apr_status_t wh_h_log_get(wh_call_t *c);
 apr_status_t wh_h_switch_to(wh_call_t *c);
 apr_status_t wh_h_switch_app(wh_call_t *c);
@@ -230,6 +232,11 @@ apr_status_t wh_h_hook_list(wh_call_t *c);
 apr_status_t wh_h_hook_create(wh_call_t *c);
 apr_status_t wh_h_hook_get(wh_call_t *c);
 apr_status_t wh_h_hook_delete(wh_call_t *c);
+apr_status_t wh_h_hook_patch(wh_call_t *c);
+apr_status_t wh_h_hook_rotate(wh_call_t *c);
+apr_status_t wh_h_delivery_list(wh_call_t *c);
+apr_status_t wh_h_delivery_get(wh_call_t *c);
+apr_status_t wh_h_delivery_replay(wh_call_t *c);
 apr_status_t wh_h_webhook_deliver(wh_call_t *c);
 
 /* Reads the body of a delivery and checks its signature against the hook that the path names: fills

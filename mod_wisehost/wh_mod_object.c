@@ -42,6 +42,11 @@ static apr_status_t switch_by_id(wh_call_t *c)
     return rv ? rv : (c->app->deleted_at ? APR_NOTFOUND : APR_SUCCESS);
 }
 
+static apr_status_t app_of_hook(wh_call_t *c)
+{
+    return wh_db_app_by_id(c->dbc, c->p, c->hook->row.app_id, &c->app, &c->err);
+}
+
 static apr_status_t hook_by_id(wh_call_t *c)
 {
     apr_status_t rv;
@@ -50,7 +55,7 @@ static apr_status_t hook_by_id(wh_call_t *c)
         return APR_NOTFOUND;
     }
     rv = wh_db_hook_get(c->dbc, c->p, c->param[0], &c->hook, &c->err);
-    return rv ? rv : wh_db_app_by_id(c->dbc, c->p, c->hook->row.app_id, &c->app, &c->err);
+    return rv ? rv : app_of_hook(c);
 }
 
 /* By public id or name; the two have different forms. */
@@ -84,8 +89,9 @@ static apr_status_t find(wh_call_t *c)
     case WH_OBJ_SWITCH:
         return switch_by_id(c);
     case WH_OBJ_HOOK:
-    case WH_OBJ_DELIVERY:
         return hook_by_id(c);
+    case WH_OBJ_DELIVERY:
+        return app_of_hook(c); /* it was found with the signature */
     case WH_OBJ_BODY_JOB:
         return job_of_worker(c, json_string_value(json_object_get(c->body, "job")),
                              json_integer_value(json_object_get(c->body, "epoch")));
