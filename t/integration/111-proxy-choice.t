@@ -11,8 +11,8 @@ use WH::Httpd;
 use WH::Wait qw(now_s wait_for);
 
 my $base = $WH::Httpd::base;
-my $h = WH::Httpd->new(global => "LogLevel wisehost:debug\nWiseHostHoldMax 3\nThreadsPerChild 25\nStartServers 1\nMaxRequestWorkers 25\nMinSpareThreads 1\n"
-    . 'MaxSpareThreads 25' . "\nLogFormat \"%{Host}i %>s up=%{wh-upstream}n retries=%{wh-retries}n\" notes\n"
+my $h = WH::Httpd->new(workers => 25, global => "LogLevel wisehost:debug\nWiseHostHoldMax 3"
+    . "\nLogFormat \"%{Host}i %>s up=%{wh-upstream}n retries=%{wh-retries}n\" notes\n"
     . 'CustomLog ${NOTES} notes', args => []);
 $h->{global} =~ s/\$\{NOTES\}/$h->dir . '\/log\/notes.log'/e;
 my %b = map { $_ => WH::Backend->new(name => $_, address => '127.0.0.1') } qw(a b c);
