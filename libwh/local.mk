@@ -42,6 +42,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_gc.c libwh/wh_gc.h \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
+	libwh/wh_hash.c libwh/wh_hash.h \
 	libwh/wh_headers.c libwh/wh_headers.h \
 	libwh/wh_hook.c libwh/wh_hook.h libwh/wh_hook_int.h libwh/wh_hook_decode.c libwh/wh_hook_log.c \
 	libwh/wh_hook_provider.c libwh/wh_hook_provider.def \

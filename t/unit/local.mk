@@ -29,6 +29,7 @@ unit_tests = \
 	t/unit/test_fsm \
 	t/unit/test_gc \
 	t/unit/test_giturl \
+	t/unit/test_hash \
 	t/unit/test_headers \
 	t/unit/test_hook \
 	t/unit/test_host \
@@ -206,6 +207,8 @@ t_unit_test_switch_SOURCES = t/unit/test_switch.c $(unit_common)
 t_unit_test_switch_LDADD = $(unit_libs)
 t_unit_test_asset_SOURCES = t/unit/test_asset.c $(unit_common)
 t_unit_test_asset_LDADD = $(unit_libs)
+t_unit_test_hash_SOURCES = t/unit/test_hash.c $(unit_common)
+t_unit_test_hash_LDADD = $(unit_libs)
 t_unit_test_headers_SOURCES = t/unit/test_headers.c $(unit_common)
 t_unit_test_headers_LDADD = $(unit_libs)
 t_unit_test_negotiate_SOURCES = t/unit/test_negotiate.c $(unit_common)
