@@ -37,6 +37,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
 	libwh/wh_batch.c libwh/wh_batch.h \
 	libwh/wh_dockerfile_gen.c libwh/wh_dockerfile_gen.h \
+	libwh/wh_commit.c libwh/wh_commit.h \
 	libwh/wh_drain.c libwh/wh_drain.h \
 	libwh/wh_env.c libwh/wh_env.h libwh/wh_mask.c libwh/wh_mask.h \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
@@ -70,6 +71,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_proto_msg_job.c \
 	libwh/wh_proto_msg_link.c \
 	libwh/wh_proto_msg_log.c \
+	libwh/wh_push.c libwh/wh_push.h \
 	libwh/wh_redirects.c libwh/wh_redirects.h \
 	libwh/wh_route.c libwh/wh_route.h \
 	libwh/wh_sched.c libwh/wh_sched.h \

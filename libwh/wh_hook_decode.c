@@ -3,6 +3,7 @@
 #include <strings.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_commit.h"
 #include "libwh/wh_hook_int.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_json.h"
@@ -175,17 +176,11 @@ static apr_status_t read_sha(reader_t *r, wh_hook_event_t *out)
 /* What stands in one commit, or in the payload itself. */
 static void use_commit(reader_t *r, const json_t *commit, wh_hook_event_t *out)
 {
-    static const char *const marks[] = {"[skip ci]",     "[ci skip]",     "[no ci]",
-                                        "[skip deploy]", "[deploy skip]", "[skip actions]"};
     const char *message = text_at(commit, r->shape->message);
     const char *when = text_at(commit, r->shape->at);
-    const char *s;
-    size_t i;
 
-    for (s = message ? strchr(message, '[') : NULL; s; s = strchr(s + 1, '[')) {
-        for (i = 0; i < WH_ARRAY_LEN(marks); i++)
-            out->skip |= strncasecmp(s, marks[i], strlen(marks[i])) == 0;
-    }
+    if (message)
+        out->skip |= wh_commit_skips(message);
     if (message)
         message = wh_text_first_line(r->p, message);
     out->message = clean(r->p, message, WH_HOOK_MESSAGE_MAX);
