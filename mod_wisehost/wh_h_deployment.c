@@ -49,15 +49,20 @@ static int retained(const wh_call_t *c, const wh_deployment_t *d, const seen_t *
     return d->conclusion == WH_CONCLUSION_SUCCEEDED && (*d->release_id || image);
 }
 
+const char *wh_h_deployment_url(wh_call_t *c, const char *slug, const char *environment,
+                                const char *ref)
+{
+    return wh_branch_is_preview(environment) ? wh_h_app_branch_url(c, slug, ref)
+                                             : wh_h_app_url(c, slug, environment);
+}
+
 static apr_status_t document(wh_call_t *c, const wh_deployment_t *d, int with_urls, seen_t *seen,
                              json_t **out)
 {
     apr_array_header_t *urls = NULL;
-    wh_model_deployment_view_t view = {.app_slug = c->app->slug,
-                                       .url = wh_branch_is_preview(d->environment)
-                                                  ? wh_h_app_branch_url(c, c->app->slug,
-                                                                        d->commit_ref)
-                                                  : wh_h_app_url(c, c->app->slug, d->environment)};
+    wh_model_deployment_view_t view = {
+        .app_slug = c->app->slug,
+        .url = wh_h_deployment_url(c, c->app->slug, d->environment, d->commit_ref)};
     apr_status_t rv = look_up(c, d->worker_id, seen);
 
     if (!rv && with_urls) {
@@ -149,6 +154,9 @@ apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h
     rv = rv ? rv : place(c, app, what, &d);
     if (rv) {
         return rv;
+    }
+    if (what->repo_url) {
+        app->repo_url = what->repo_url;
     }
     d.snapshot = wh_model_snapshot_text(c->p, app);
     if (!d.id || !d.job_id || !d.snapshot) {

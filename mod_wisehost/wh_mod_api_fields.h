@@ -333,6 +333,14 @@ static const wh_mod_field_t job_fields[] = {ID_FIELD("job", "the job that makes 
 static const wh_mod_field_t job_query_fields[] = {ID_FIELD("job", "the job that makes the release"),
                                                   EPOCH_FIELD, END};
 
+static const wh_mod_field_t service_fields[] = {{.name = "service",
+                                                 .type = WH_FIELD_STRING,
+                                                 .required = 1,
+                                                 .min = 1,
+                                                 .max = 32,
+                                                 .doc = "git-upload-pack"},
+                                                END};
+
 #undef ID_FIELD
 #undef EPOCH_FIELD
 #undef TEXT

@@ -3,6 +3,7 @@
 #include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
+#include "libwh/wh_text.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_switch.h"
@@ -79,6 +80,8 @@ static apr_status_t job_of_worker(wh_call_t *c, const char *job, apr_int64_t epo
 
 static apr_status_t find(wh_call_t *c)
 {
+    apr_int64_t epoch;
+
     switch (c->route->object) {
     case WH_OBJ_APP:
         return app_by_slug(c, c->param[0]);
@@ -97,6 +100,12 @@ static apr_status_t find(wh_call_t *c)
                              json_integer_value(json_object_get(c->body, "epoch")));
     case WH_OBJ_QUERY_JOB:
         return job_of_worker(c, apr_table_get(c->query, "job"), wh_mod_call_number(c, "epoch", 0));
+    case WH_OBJ_PATH_JOB:
+        return wh_text_number(c->param[1], 1, APR_INT64_MAX, &epoch)
+                   ? job_of_worker(c, c->param[0], epoch)
+                   : APR_NOTFOUND;
+    case WH_OBJ_REPOSITORY:
+        return app_by_slug(c, c->param[0]);
     case WH_OBJ_WORKER:
         return worker_by_id(c);
     case WH_OBJ_NONE:

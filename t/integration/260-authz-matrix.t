@@ -58,6 +58,8 @@ my %call = (
     create_release => sub { (json => { job => $_[0]{job}, epoch => 1, manifest => $manifest }) },
     put_object => sub { (body => 'a', type => 'application/octet-stream', query => "?job=$_[0]{job}&epoch=1") },
     put_objects => sub { (body => sha256_hex('a') . " 1\na", type => 'application/octet-stream', query => "?job=$_[0]{job}&epoch=1") },
+    get_job_refs => sub { (query => '?service=git-upload-pack') },
+    fetch_job_source => sub { (body => '0000', type => 'application/x-git-upload-pack-request') },
     commit_release => sub { (json => { job => $_[0]{job}, epoch => 1 }) },
     deliver => sub { (body => '{}') },
     change_hook => sub { (json => { watch => 'web/**' }) },
@@ -100,6 +102,8 @@ sub call {
     $path =~ s/\{name\}/staging/;
     $path =~ s/\{provider\}/github/;
     $path =~ s/\{delivery\}/$object->{delivery}/;
+    $path =~ s/\{job\}/$object->{job}/;
+    $path =~ s/\{epoch\}/1/;
     $path =~ s/\{domain\}/$object->{app}.example/;
     return $api->req($op->{method}, $path . (delete $with{query} // ''), token => $who->[1], %with);
 }
