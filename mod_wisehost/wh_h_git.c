@@ -103,7 +103,7 @@ static apr_status_t serve_agent(wh_call_t *c, const char *path_info, const char 
     wh_git_serve_t what = serve_of(c, &repo);
 
     if (!wh_mod_git_repo_there(&repo)) {
-        return wh_err_set(&c->err, 404, "not_found", "Nothing was ever pushed to this app.");
+        return wh_err_set(&c->err, 409, "not_pushed", "Nothing was ever pushed to this app.");
     }
     what.path_info = path_info;
     what.query = query;

@@ -34,6 +34,8 @@ const wh_cli_cmd_t *const wh_cli_commands[] = {
     &wh_cmd_domains_info,
     &wh_cmd_domains_verify,
     &wh_cmd_domains_remove,
+    &wh_cmd_git_remote,
+    &wh_cmd_git_credential,
     &wh_cmd_hooks,
     &wh_cmd_hooks_create,
     &wh_cmd_hooks_delete,
