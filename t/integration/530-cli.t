@@ -156,6 +156,13 @@ my $hook = decode_json($got->{out} || '{}');
 ok($hook->{secret} && $hook->{url}, 'shows URL and secret');
 says({}, ['hooks'], 0, 'hooks', out => qr/\Q$hook->{id}\E/);
 unlike($stack->wh('hooks', '--json')->{out}, qr/\Q$hook->{secret}\E/, 'the secret is never shown again');
+says({}, [ 'hooks', 'create', 'site', '--provider', 'svn' ], 1, 'hooks create: no forge of ours', err => qr/gitlab/);
+says({}, [ 'hooks', 'create', 'site', '--provider', 'gitlab', '--watch', 'web/**,*.md' ], 0, 'hooks create: of another forge', out => qr{/v1/webhooks/gitlab/});
+$got = says({}, [ 'hooks', 'rotate', $hook->{id}, '--json' ], 0, 'hooks rotate');
+isnt(decode_json($got->{out})->{secret}, $hook->{secret}, 'with another secret');
+says({}, [ 'hooks', 'deliveries', $hook->{id} ], 0, 'hooks deliveries', out => qr/VERDICT/);
+says({}, [ 'hooks', 'replay', $hook->{id}, '0' x 26 ], 3, 'hooks replay: no such delivery');
+says({}, [ 'approve', '0' x 26 ], 3, 'approve: no such deployment');
 says({}, [ 'hooks', 'delete', $hook->{id} ], 0, 'hooks delete');
 says({}, [ 'hooks', 'delete', $hook->{id} ], 3, 'once');
 
