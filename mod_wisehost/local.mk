@@ -6,6 +6,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/mod_wisehost.c \
 	mod_wisehost/mod_wisehost.h \
 	mod_wisehost/wh_mod_access.c \
+	mod_wisehost/wh_mod_body.c \
 	mod_wisehost/wh_mod_cache.c \
 	mod_wisehost/wh_mod_cache.h \
 	mod_wisehost/wh_mod_check.c \
