@@ -125,6 +125,16 @@ like($got->{err}, qr/goes on serving/, 'says that the former release goes on');
 says({}, [ 'deploy', 'nobody' ], 3, 'deploy of none');
 says({}, [ 'deployments', 'site' ], 0, 'deployments', out => qr/^3\s.*failed.*^2\s.*succeeded.*^1\s/ms);
 is(scalar @{ decode_json($stack->wh('deployments', 'site', '-n', '2', '--json')->{out}) }, 2, 'deployments -n 2');
+# Lists are asked for alike.
+for my $list (qw(deployments environments domains hooks)) {
+    my $want = says({}, [ $list, 'site' ], 0, "$list APP", out => qr/\A[A-Z]+ /)->{out};
+    is($stack->wh($list, 'list', 'site')->{out}, $want, "$list list APP");
+    is($stack->wh($list, '-a', 'site')->{out}, $want, "$list -a APP");
+    is($stack->wh($list, 'list', '--app', 'site')->{out}, $want, "$list list --app APP");
+    is(ref decode_json($stack->wh($list, 'site', '--json')->{out}), 'ARRAY', "$list --json");
+    says({}, [ $list, 'nobody' ], 3, "$list of none: exit code 3");
+}
+says({}, [ $_, 'nonsense' ], 2, "$_ nonsense", err => qr/no command $_ nonsense/) for qw(apps workers);
 says({}, [ 'logs', 'site' ], 0, 'logs of an app', out => qr/nowhere/);
 
 # Rollback and promotion. What an environment shows is not always what was deployed to it.
