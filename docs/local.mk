@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	docs/daemons.md \
 	docs/deploying.md \
 	docs/directives.md \
+	docs/git-push.md \
 	docs/install.md \
 	docs/names.md \
 	docs/performance.md \

@@ -37,13 +37,16 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
 	libwh/wh_batch.c libwh/wh_batch.h \
 	libwh/wh_dockerfile_gen.c libwh/wh_dockerfile_gen.h \
+	libwh/wh_commit.c libwh/wh_commit.h \
 	libwh/wh_drain.c libwh/wh_drain.h \
 	libwh/wh_env.c libwh/wh_env.h libwh/wh_mask.c libwh/wh_mask.h \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_gc.c libwh/wh_gc.h \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
+	libwh/wh_hash.c libwh/wh_hash.h \
 	libwh/wh_headers.c libwh/wh_headers.h \
-	libwh/wh_hook.c libwh/wh_hook.h \
+	libwh/wh_hook.c libwh/wh_hook.h libwh/wh_hook_int.h libwh/wh_hook_decode.c libwh/wh_hook_log.c \
+	libwh/wh_hook_provider.c libwh/wh_hook_provider.def \
 	libwh/wh_host.c libwh/wh_host.h \
 	libwh/wh_lru.c libwh/wh_lru.h \
 	libwh/wh_memo.c libwh/wh_memo.h \
@@ -68,6 +71,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_proto_msg_job.c \
 	libwh/wh_proto_msg_link.c \
 	libwh/wh_proto_msg_log.c \
+	libwh/wh_push.c libwh/wh_push.h \
 	libwh/wh_redirects.c libwh/wh_redirects.h \
 	libwh/wh_route.c libwh/wh_route.h \
 	libwh/wh_sched.c libwh/wh_sched.h \

@@ -36,7 +36,8 @@ typedef struct wh_domain_t {
 } wh_domain_t;
 
 /* As DNS has it, or in the letters of any script (wh_idn.h); at least one dot, no address, not
- * under the base domain; *host is in p, as DNS has it, in lower case. Codes (400, /host): domain_invalid, domain_reserved. */
+ * under the base domain; *host is in p, as DNS has it, in lower case. Codes (400, /host):
+ * domain_invalid, domain_reserved. */
 apr_status_t wh_domain_host_check(apr_pool_t *p, const char *text, const char *base,
                                   const char **host, wh_err_t *err) WH_MUST_CHECK;
 

@@ -135,6 +135,8 @@ apr_status_t wh_giturl_check(apr_pool_t *p, const char *url, const char *local_r
         return refuse(err, "a repository address has 1 to 2048 bytes");
     if (!wh_text_utf8_ok(url, n) || !wh_text_plain(url, n))
         return refuse(err, "a repository address has no control characters");
+    if (strcmp(url, WH_GITURL_PUSHED) == 0)
+        return APR_SUCCESS;
     if (strncmp(url, "https://", 8) == 0)
         return check_https(p, url + 8, err);
     if (url[0] == '/')
@@ -144,6 +146,8 @@ apr_status_t wh_giturl_check(apr_pool_t *p, const char *url, const char *local_r
 
 wh_giturl_kind_e wh_giturl_kind(const char *url)
 {
+    if (strcmp(url, WH_GITURL_PUSHED) == 0)
+        return WH_GITURL_HUB;
     return url[0] == '/' ? WH_GITURL_LOCAL : WH_GITURL_HTTPS;
 }
 

@@ -8,10 +8,12 @@
 
 #define WH_GITURL_MAX 2048
 
-typedef enum wh_giturl_kind_e { WH_GITURL_HTTPS, WH_GITURL_LOCAL } wh_giturl_kind_e;
+#define WH_GITURL_PUSHED "hub:" /* what was pushed to this server itself (docs/git-push.md) */
 
-/* APR_SUCCESS for https://host[:port]/path without user, query, fragment, control byte, space,
- * backslash or ".." segment; and, where local_repo_root is not NULL, for an absolute path below it
+typedef enum wh_giturl_kind_e { WH_GITURL_HTTPS, WH_GITURL_LOCAL, WH_GITURL_HUB } wh_giturl_kind_e;
+
+/* APR_SUCCESS for WH_GITURL_PUSHED; for https://host[:port]/path without user, query, fragment,
+ * control byte, space, backslash or ".." segment; and, where local_repo_root is not NULL, for an absolute path below it
  * without empty, "." or ".." segments. Links below the root are the agent's to resolve: it checks
  * the real path again before git starts. Code: repository_refused (400), the text says why. */
 apr_status_t wh_giturl_check(apr_pool_t *p, const char *url, const char *local_repo_root,

@@ -1,73 +1,93 @@
-/* wh_hook: see wh_hook.h. */
+/* wh_hook: see wh_hook.h. The proofs, and what is done with an event. */
 #include <string.h>
 #include <strings.h>
+#include <apr_base64.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_branch.h"
 #include "libwh/wh_hook.h"
-#include "libwh/wh_host.h"
-#include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
 #include "libwh/wh_text.h"
-#include "libwh/wh_time.h"
 
-static const wh_hook_provider_t providers[] = {
-    {
-        .name = "github",
-        .signature_header = "X-Hub-Signature-256",
-        .event_header = "X-GitHub-Event",
-        .delivery_header = "X-GitHub-Delivery",
-        .push = wh_hook_github_push,
-    },
-};
-
-const wh_hook_provider_t *wh_hook_provider(const char *name)
-{
-    size_t i;
-
-    for (i = 0; name && i < WH_ARRAY_LEN(providers); i++) {
-        if (strcmp(providers[i].name, name) == 0)
-            return &providers[i];
-    }
-    return NULL;
-}
+/* ---- proofs --------------------------------------------------------------------------------- */
 
 static apr_status_t bad_signature(wh_err_t *err)
 {
     return wh_err_set(err, 401, "bad_signature", "the delivery is not signed by this hook");
 }
 
-apr_status_t wh_hook_signature_parse(const char *value, unsigned char out[32], wh_err_t *err)
+/* The MAC that a header names; 0 when it is none. */
+static int mac_of(const char *value, const char *prefix, unsigned char out[WH_SHA256_LEN])
 {
-    static const char prefix[] = "sha256=";
-    const size_t n = sizeof(prefix) - 1;
+    size_t n = strlen(prefix);
 
-    if (!value || strncmp(value, prefix, n) != 0 || strlen(value) != n + WH_SHA256_HEX ||
-        wh_sign_unhex(value + n, WH_SHA256_HEX, out) != 0)
-        return bad_signature(err);
-    return APR_SUCCESS;
+    return value && strncmp(value, prefix, n) == 0 && strlen(value) == n + WH_SHA256_HEX &&
+           wh_sign_unhex(value + n, WH_SHA256_HEX, out) == 0;
 }
 
-apr_status_t wh_hook_verify(const char *secret, const void *body, size_t n, const char *signature,
-                            wh_err_t *err)
+/* The password of "Basic …" into buf, NULL when there is none. */
+static const char *password_of(const char *value, char *buf, size_t size)
+{
+    const char *text = value + 6;
+    char *colon;
+    int n;
+
+    if (strncasecmp(value, "Basic ", 6) != 0 || strlen(text) >= size)
+        return NULL;
+    n = apr_base64_decode(buf, text);
+    if (n < 0 || (size_t)n >= size)
+        return NULL;
+    buf[n] = '\0';
+    colon = memchr(buf, ':', (size_t)n);
+    if (!colon || strlen(buf) != (size_t)n)
+        return NULL;
+    return colon + 1;
+}
+
+/* The secret that a header shows, NULL when it shows none. */
+static const char *shown(wh_hook_scheme_e scheme, const char *value, char *buf, size_t size)
+{
+    if (!value)
+        return NULL;
+    if (scheme == WH_HOOK_BASIC)
+        return password_of(value, buf, size);
+    if (scheme == WH_HOOK_BEARER && strncasecmp(value, "Bearer ", 7) == 0)
+        return value + 7;
+    return value;
+}
+
+static int is_mac(wh_hook_scheme_e scheme)
+{
+    return scheme == WH_HOOK_SHA256_NAMED || scheme == WH_HOOK_SHA256_BARE;
+}
+
+apr_status_t wh_hook_verify(const wh_hook_provider_t *provider, const char *value, const void *body,
+                            size_t len, const char *const *secrets, int n, wh_err_t *err)
 {
     unsigned char want[WH_SHA256_LEN], got[WH_SHA256_LEN] = {0};
-    apr_status_t rv = wh_hook_signature_parse(signature, got, err);
+    char buf[1024];
+    const char *text;
+    int mac = is_mac(provider->scheme), formed, fits = 0, i;
 
-    /* Also for a header that is no signature: a sender learns nothing from the time it took. */
-    wh_sign_hmac(secret, strlen(secret), body, n, want);
-    if (!wh_sign_equal(want, got, sizeof(want)) && rv == APR_SUCCESS)
-        rv = bad_signature(err);
-    return rv;
-}
-
-wh_hook_event_e wh_hook_event(const char *name)
-{
-    if (name && strcmp(name, "push") == 0)
-        return WH_HOOK_PUSH;
-    if (name && strcmp(name, "ping") == 0)
-        return WH_HOOK_PING;
-    return WH_HOOK_UNKNOWN;
+    if (mac) {
+        formed = mac_of(value, provider->scheme == WH_HOOK_SHA256_NAMED ? "sha256=" : "", got);
+    } else {
+        /* Digests are compared, so that neither content nor length shows in the time (XC10). */
+        text = shown(provider->scheme, value, buf, sizeof(buf));
+        formed = text && *text;
+        wh_sign_sha256(formed ? text : "", formed ? strlen(text) : 0, got);
+    }
+    /* Also for a header that proves nothing: a sender learns nothing from the time it took. */
+    for (i = 0; i < n; i++) {
+        if (mac)
+            wh_sign_hmac(secrets[i], strlen(secrets[i]), body, len, want);
+        else
+            wh_sign_sha256(secrets[i], strlen(secrets[i]), want);
+        fits |= wh_sign_equal(want, got, sizeof(want)) && *secrets[i];
+    }
+    wh_sign_wipe(buf, sizeof(buf));
+    return formed && fits ? APR_SUCCESS : bad_signature(err);
 }
 
 int wh_hook_delivery_ok(const char *id)
@@ -81,157 +101,111 @@ int wh_hook_delivery_ok(const char *id)
     return n >= 1 && n <= 64;
 }
 
-static apr_status_t unusable(wh_err_t *err, const char *what)
-{
-    return wh_err_set(err, 422, "payload_invalid", "the push cannot be used: %s", what);
-}
+/* ---- what to do ----------------------------------------------------------------------------- */
 
-static int zeros(const char *sha)
+static int watched(const wh_hook_event_t *event, const apr_array_header_t *watch)
 {
-    return strspn(sha, "0") == strlen(sha);
-}
+    int i, j;
 
-static int asks_to_skip(const char *message)
-{
-    static const char *const marks[] = {"[skip ci]", "[ci skip]", "[no ci]", "[skip deploy]",
-                                        "[deploy skip]", "[skip actions]"};
-    size_t i;
-    const char *s;
-
-    for (s = strchr(message, '['); s; s = strchr(s + 1, '[')) {
-        for (i = 0; i < WH_ARRAY_LEN(marks); i++) {
-            if (strncasecmp(s, marks[i], strlen(marks[i])) == 0)
+    if (!watch || !watch->nelts || !event->paths)
+        return 1; /* what is not known may have changed */
+    for (i = 0; i < event->paths->nelts; i++) {
+        for (j = 0; j < watch->nelts; j++) {
+            if (wh_branch_match(APR_ARRAY_IDX(watch, j, const char *),
+                                APR_ARRAY_IDX(event->paths, i, const char *)))
                 return 1;
         }
     }
     return 0;
 }
 
-static const char *string_of(const json_t *obj, const char *key)
+static const char *of_push(apr_pool_t *p, const wh_hook_event_t *event, const wh_hook_want_t *want,
+                           wh_hook_plan_t *plan)
 {
-    const json_t *value = json_object_get(obj, key);
+    const char *branch = event->head && !event->branch ? want->branch : event->branch;
 
-    return json_is_string(value) ? json_string_value(value) : NULL;
+    if (branch)
+        plan->environment =
+            wh_branch_environment(p, branch, want->branch, want->rules, want->previews);
+    plan->ref = branch;
+    if (!plan->environment)
+        return "other_branch";
+    if (!event->has_commit && !event->head)
+        return "empty_commit";
+    if (*event->sha && strcmp(event->sha, event->before) == 0)
+        return "no_change"; /* Gitea's test delivery */
+    if (event->skip)
+        return "skip_requested";
+    return watched(event, want->watch) ? NULL : "unwatched";
 }
 
-static apr_status_t read_ref(apr_pool_t *p, const json_t *body, wh_hook_push_t *out,
-                             wh_err_t *err)
+static const char *of_request(apr_pool_t *p, const wh_hook_event_t *event,
+                              const wh_hook_want_t *want, wh_hook_plan_t *plan)
 {
-    const char *ref = string_of(body, "ref");
-    const char *name;
-
-    if (!ref)
-        return unusable(err, "it names no ref");
-    if (strncmp(ref, "refs/", 5) != 0)
-        return unusable(err, "its ref is not a full one");
-    name = ref + 5;
-    if (strncmp(ref, "refs/heads/", 11) == 0)
-        name = ref + 11;
-    else if (strncmp(ref, "refs/tags/", 10) == 0)
-        name = ref + 10;
-    /* git has the same rules for tags and for every other kind of ref. */
-    if (wh_host_branch_check(name, NULL) != APR_SUCCESS)
-        return unusable(err, "git has no such ref");
-    out->ref = apr_pstrdup(p, ref);
-    out->branch = name == ref + 11 ? out->ref + 11 : NULL;
-    out->tag = name == ref + 10;
-    return APR_SUCCESS;
+    if (!want->previews)
+        return "previews_off";
+    if (event->fork && (!*event->request_ref || !*event->sha))
+        return "fork_not_fetchable";
+    plan->hold = event->fork;
+    plan->ref = event->fork ? event->request_ref : event->branch;
+    plan->environment = event->fork
+                            ? wh_branch_preview(p, event->request_ref)
+                            : wh_branch_environment(p, plan->ref, want->branch, want->rules, 1);
+    if (!wh_branch_is_preview(plan->environment))
+        return "has_environment";
+    return event->skip ? "skip_requested" : NULL;
 }
 
-static apr_status_t read_after(apr_pool_t *p, const json_t *body, wh_hook_push_t *out,
-                               wh_err_t *err)
+void wh_hook_plan(apr_pool_t *p, const wh_hook_event_t *event, const wh_hook_want_t *want,
+                  wh_hook_plan_t *plan)
 {
-    const char *after = string_of(body, "after");
-    const json_t *deleted = json_object_get(body, "deleted");
-    unsigned char raw[32];
-    size_t n = after ? strlen(after) : 0;
+    const char *gone = event->fork ? event->request_ref : event->branch;
 
-    if ((n != 40 && n != 64) || wh_sign_unhex(after, n, raw) != 0)
-        return unusable(err, "its commit is not 40 or 64 hexadecimal digits");
-    if (deleted && !json_is_boolean(deleted))
-        return unusable(err, "\"deleted\" is not true or false");
-    out->after = wh_sign_hex(p, raw, n / 2);
-    out->deleted = json_is_true(deleted);
-    /* Deleted is what both say; a push of nothing that does not say so names no commit. */
-    if (out->deleted && !zeros(after))
-        return unusable(err, "it deletes, and names a commit");
-    return APR_SUCCESS;
-}
-
-static apr_status_t read_commit(apr_pool_t *p, const json_t *body, wh_hook_push_t *out,
-                                wh_err_t *err)
-{
-    const json_t *commit = json_object_get(body, "head_commit");
-    const char *text;
-
-    if (!commit || json_is_null(commit))
-        return APR_SUCCESS;
-    if (!json_is_object(commit))
-        return unusable(err, "its head commit is not an object");
-    text = string_of(commit, "id");
-    if (!text || strcasecmp(text, out->after) != 0)
-        return unusable(err, "its head commit is not the one it ends with");
-    out->has_commit = !zeros(out->after);
-    text = string_of(commit, "message");
-    if (text) {
-        out->skip = asks_to_skip(text);
-        text = wh_text_first_line(p, text);
-        out->message = wh_text_clean_line(p, text, strlen(text), WH_HOOK_MESSAGE_MAX);
+    *plan = (wh_hook_plan_t){.ref = ""};
+    switch (event->kind) {
+    case WH_HOOK_PING:
+        plan->reason = "ping";
+        return;
+    case WH_HOOK_TAG:
+        plan->reason = "tag";
+        return;
+    case WH_HOOK_DELETE:
+    case WH_HOOK_REQUEST_CLOSE:
+        plan->reason = event->kind == WH_HOOK_DELETE ? "branch_delete" : "request_closed";
+        plan->close = want->previews && gone && *gone ? wh_branch_preview(p, gone) : NULL;
+        return;
+    case WH_HOOK_PUSH:
+        plan->reason = of_push(p, event, want, plan);
+        return;
+    case WH_HOOK_REQUEST_OPEN:
+    case WH_HOOK_REQUEST_SYNC:
+        plan->reason = of_request(p, event, want, plan);
+        return;
+    case WH_HOOK_OTHER:
+    case WH_HOOK_KINDS:
+    default:
+        plan->reason = "unknown_event";
     }
-    text = string_of(json_object_get(commit, "author"), "name");
-    if (text)
-        out->author = wh_text_clean_line(p, text, strlen(text), 256);
-    text = string_of(commit, "timestamp");
-    if (text && wh_time_parse(text, &out->timestamp) != APR_SUCCESS)
-        out->timestamp = 0;
-    return APR_SUCCESS;
 }
 
-apr_status_t wh_hook_github_push(apr_pool_t *p, const char *body, size_t n, wh_hook_push_t *out,
+apr_status_t wh_hook_watch_parse(apr_pool_t *p, const char *text, apr_array_header_t **out,
                                  wh_err_t *err)
 {
-    static const wh_json_limits_t limits = {
-        .bytes = WH_HOOK_BODY_MAX, .depth = WH_JSON_DEPTH_MAX, .values = 500000};
-    const json_t *repository;
-    const char *text;
-    json_t *json;
-    apr_status_t rv;
+    char *last, *line;
 
-    *out = (wh_hook_push_t){.message = "", .author = "", .clone_url = "", .full_name = ""};
-    if (wh_json_load_object(p, body, n, &limits, &json, NULL) != APR_SUCCESS)
-        return unusable(err, "it is not a JSON object");
-    if ((rv = read_ref(p, json, out, err)) != APR_SUCCESS ||
-        (rv = read_after(p, json, out, err)) != APR_SUCCESS ||
-        (rv = read_commit(p, json, out, err)) != APR_SUCCESS)
-        return rv;
-    repository = json_object_get(json, "repository");
-    if (!json_is_object(repository))
-        return unusable(err, "it names no repository");
-    text = string_of(repository, "clone_url");
-    if (text && strlen(text) <= 2048)
-        out->clone_url = wh_text_clean_line(p, text, strlen(text), 2048);
-    text = string_of(repository, "full_name");
-    if (text && strlen(text) <= 255)
-        out->full_name = wh_text_clean_line(p, text, strlen(text), 255);
+    *out = apr_array_make(p, 4, sizeof(const char *));
+    for (line = apr_strtok(apr_pstrdup(p, text), "\n", &last); line;
+         line = apr_strtok(NULL, "\n", &last)) {
+        size_t n = strlen(line);
+
+        if (line[n - 1] == '/')
+            line = apr_pstrcat(p, line, "**", NULL);
+        if (*line == '/' || n > 255 || !wh_text_plain(line, n) ||
+            (*out)->nelts >= WH_HOOK_WATCH_MAX)
+            return wh_err_field(err, "/watch", "watch_invalid",
+                                "at most %d patterns of paths, one a line: web/**",
+                                WH_HOOK_WATCH_MAX);
+        APR_ARRAY_PUSH(*out, const char *) = line;
+    }
     return APR_SUCCESS;
-}
-
-const char *wh_hook_decide(wh_hook_event_e event, const wh_hook_push_t *push,
-                           const char *wanted)
-{
-    if (event == WH_HOOK_PING)
-        return "ping";
-    if (event != WH_HOOK_PUSH || !push)
-        return "unknown_event";
-    if (push->tag)
-        return "tag";
-    if (push->deleted)
-        return "branch_delete";
-    if (!push->branch || strcmp(push->branch, wanted) != 0)
-        return "other_branch";
-    if (!push->has_commit)
-        return "empty_commit";
-    if (push->skip)
-        return "skip_requested";
-    return NULL;
 }

@@ -54,13 +54,16 @@ void wh_keys_worker_mac(const unsigned char key_sha256[WH_KEY_LEN], unsigned cha
     derive(key_sha256, "wisehost-envelope-v1", out);
 }
 
-char *wh_keys_hook_secret(apr_pool_t *p, const wh_keys_t *keys, const char *hook_id)
+char *wh_keys_hook_secret(apr_pool_t *p, const wh_keys_t *keys, const char *hook_id,
+                          apr_int64_t n)
 {
+    const char *more = n > 0 ? apr_psprintf(p, ":%" APR_INT64_T_FMT, n) : "";
     unsigned char mac[WH_SHA256_LEN];
     wh_sign_ctx_t *ctx = wh_sign_hmac_begin(p, keys->webhook, sizeof(keys->webhook));
 
     wh_sign_add(ctx, "hook:", 5);
     wh_sign_add(ctx, hook_id, strlen(hook_id));
+    wh_sign_add(ctx, more, strlen(more));
     wh_sign_end(ctx, mac);
     return wh_sign_hex(p, mac, sizeof(mac));
 }

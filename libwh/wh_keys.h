@@ -64,7 +64,9 @@ void wh_keys_worker_mac(const unsigned char key_sha256[WH_KEY_LEN], unsigned cha
 char *wh_keys_domain_proof(apr_pool_t *p, const wh_keys_t *keys, const char *host,
                            const char *app_id);
 
-/* The secret of a hook: hex of HMAC(webhook key, "hook:" id). Never stored. In p. */
-char *wh_keys_hook_secret(apr_pool_t *p, const wh_keys_t *keys, const char *hook_id);
+/* The n-th secret of a hook: hex of HMAC(webhook key, "hook:" id), and ":" n behind it from the
+ * second (n = 1) on. Never stored. In p. */
+char *wh_keys_hook_secret(apr_pool_t *p, const wh_keys_t *keys, const char *hook_id,
+                          apr_int64_t n);
 
 #endif

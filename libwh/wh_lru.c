@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "libwh/wh_hash.h"
 #include "libwh/wh_lru.h"
 
 struct wh_lru_t {
@@ -11,14 +12,12 @@ struct wh_lru_t {
     void *baton;
 };
 
-/* FNV-1a: short keys, and nothing an attacker gains from a long chain but his own slow answers. */
+/* Plain: the keys are ids that we gave out. */
 static apr_uint32_t hash_of(const char *key)
 {
-    apr_uint32_t hash = 2166136261U;
+    uint64_t hash = wh_hash_plain(WH_HASH_PLAIN, key, strlen(key));
 
-    for (; *key; key++)
-        hash = (hash ^ (unsigned char)*key) * 16777619U;
-    return hash;
+    return (apr_uint32_t)(hash ^ hash >> 32);
 }
 
 static apr_status_t cleanup(void *data)

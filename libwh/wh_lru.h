@@ -1,4 +1,5 @@
-/* wh_lru: a table of things by a text, the least recently used of which goes when it is full.
+/* wh_lru: a table of things by a text, the least recently used of which goes when it is full. The
+ * texts are ids of ours: they are hashed without a key (wh_hash.h).
  *
  * Intrusive: the item is the first member of what the caller allocates, and its key lies there too;
  * the table owns its items and gives them back through drop(), which frees them. Nothing here

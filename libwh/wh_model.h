@@ -216,6 +216,8 @@ typedef struct wh_deployment_t {
     const char *source_id;   /* whose image or files it took up, "" = its own */
     int env_public;          /* it gets no secrets */
     const char *site;        /* scheme, base domain, port as a URL; "" = unknown */
+    int untrusted;           /* nothing happens before approved_at */
+    apr_time_t approved_at;
     apr_time_t created_at, started_at, finished_at;
 } wh_deployment_t;
 
@@ -399,22 +401,44 @@ typedef struct wh_token_t {
 
 typedef struct wh_hookrow_t {
     const char *id, *app_id, *provider;
-    apr_time_t created_at, deleted_at;
+    apr_int64_t secret_n;      /* which of its secrets is the present one, from 0 */
+    apr_time_t previous_until; /* till then the one before it is taken too */
+    const char *watch;         /* patterns of paths, one a line; "" = all */
+    apr_time_t last_delivery_at, created_at, deleted_at;
 } wh_hookrow_t;
 
+/* A delivery and what became of it (hook_deliveries). Texts: "" = none. */
 typedef struct wh_delivery_t {
-    const char *hook_id, *delivery_id, *body_sha256, *deployment_id;
+    const char *id, *hook_id;
+    const char *delivery_id; /* the forge's; of a replay, of our own */
+    apr_int64_t part;        /* of a push of several refs */
+    const char *event;       /* as the forge calls it */
+    const char *ref, *before, *sha;
+    const char *verdict; /* accepted, ignored, rejected */
+    const char *reason;
+    const char *deployment_id, *body_sha256;
+    const char *headers; /* JSON */
+    const char *payload; /* wh_hook_event_json */
+    const char *replay_of;
     apr_time_t received_at;
 } wh_delivery_t;
 
-/* {id, app (slug), provider, url, created_at, secret?}: secret NULL = not shown. */
+/* {id, app (slug), provider, url, watch[], previous_secret_until, last_delivery_at, created_at,
+ * secret?}: secret NULL = not shown. */
 json_t *wh_model_hook_json(apr_pool_t *p, const wh_hookrow_t *hook, const char *app_slug,
                            const char *url, const char *secret);
 
-/* Body {app, provider} of POST /v1/hooks, or {provider} below an app (need_app = 0; *app is ""). */
+/* {id, delivery, event, ref, commit, before, verdict, reason, deployment, replay_of, received_at};
+ * full: with the headers and what was read of the payload. */
+json_t *wh_model_delivery_json(const wh_delivery_t *d, int full);
+
+/* What a body of POST /v1/hooks says: {app, provider, watch?}, or without app below an app
+ * (need_app = 0; app is ""). */
+typedef struct wh_model_hook_new_t {
+    const char *app, *provider, *watch;
+} wh_model_hook_new_t;
 apr_status_t wh_model_hook_decode(apr_pool_t *p, json_t *body, int need_app,
-                                  const char **app, const char **provider, wh_err_t *err)
-    WH_MUST_CHECK;
+                                  wh_model_hook_new_t *out, wh_err_t *err) WH_MUST_CHECK;
 
 /* Body {token, name?} of POST /v1/login; name is "admin" when absent, ≤ 100 bytes. */
 apr_status_t wh_model_login_decode(apr_pool_t *p, json_t *body, const char **token,

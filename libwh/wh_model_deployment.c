@@ -21,7 +21,7 @@ json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
     (void)p;
     return json_pack(
         "{s:s, s:s, s:s, s:I, s:s, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b,"
-        " s:o, s:o, s:o, s:o, s:o}",
+        " s:o, s:o, s:o, s:o, s:o, s:o}",
         "id", d->id, "app", view->app_slug, "environment", d->environment, "number",
         (json_int_t)d->number, "status", wh_model_deployment_status_text(d->status),
         "conclusion", wh_model_int_text(wh_model_conclusion_text(d->conclusion)), "phase",
@@ -31,7 +31,8 @@ json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
         wh_model_int_text(view->url), "urls", wh_model_int_strings(view->urls), "serving",
         wh_model_serving_text(view->serving), "environments",
         wh_model_int_strings(view->environments), "retained", view->retained, "source",
-        wh_model_int_text(d->source_id != NULL ? d->source_id : ""), "timings",
+        wh_model_int_text(d->source_id != NULL ? d->source_id : ""), "approval",
+        wh_model_int_text(!d->untrusted ? "" : d->approved_at ? "given" : "needed"), "timings",
         wh_model_int_object(d->timings), "created_at", wh_model_int_time(d->created_at),
         "started_at", wh_model_int_time(d->started_at), "finished_at",
         wh_model_int_time(d->finished_at));

@@ -1,16 +1,33 @@
 /* wh_model_hook: hooks and logins, from and to JSON. */
 #include <string.h>
+#include <apr_strings.h>
 
 #include "libwh/wh_hook.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_model.h"
 #include "libwh/wh_model_int.h"
 
+static json_t *lines(const char *text)
+{
+    json_t *list = json_array();
+
+    while (list && *text) {
+        size_t n = strcspn(text, "\n");
+
+        (void)json_array_append_new(list, json_stringn(text, n));
+        text += n + (text[n] == '\n');
+    }
+    return list;
+}
+
 json_t *wh_model_hook_json(apr_pool_t *p, const wh_hookrow_t *hook, const char *app_slug,
                            const char *url, const char *secret)
 {
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", hook->id, "app", app_slug,
-                             "provider", hook->provider, "url", url, "created_at",
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "id", hook->id, "app",
+                             app_slug, "provider", hook->provider, "url", url, "watch",
+                             lines(hook->watch ? hook->watch : ""), "previous_secret_until",
+                             wh_model_int_time(hook->previous_until), "last_delivery_at",
+                             wh_model_int_time(hook->last_delivery_at), "created_at",
                              wh_model_int_time(hook->created_at));
 
     (void)p;
@@ -19,26 +36,48 @@ json_t *wh_model_hook_json(apr_pool_t *p, const wh_hookrow_t *hook, const char *
     return json;
 }
 
-apr_status_t wh_model_hook_decode(apr_pool_t *p, json_t *body, int need_app, const char **app,
-                                  const char **provider, wh_err_t *err)
+json_t *wh_model_delivery_json(const wh_delivery_t *d, int full)
 {
-    static const char *const names[] = {"provider", "app"};
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", d->id, "delivery",
+        d->delivery_id, "event", d->event, "ref", wh_model_int_text(d->ref), "commit",
+        wh_model_int_text(d->sha), "before", wh_model_int_text(d->before), "verdict", d->verdict,
+        "reason", wh_model_int_text(d->reason), "deployment", wh_model_int_text(d->deployment_id),
+        "replay_of", wh_model_int_text(d->replay_of), "received_at",
+        wh_model_int_time(d->received_at));
+
+    if (json && full) {
+        (void)json_object_set_new(json, "headers", wh_model_int_object(d->headers));
+        (void)json_object_set_new(json, "payload", wh_model_int_object(d->payload));
+    }
+    return json;
+}
+
+apr_status_t wh_model_hook_decode(apr_pool_t *p, json_t *body, int need_app,
+                                  wh_model_hook_new_t *out, wh_err_t *err)
+{
+    static const char *const names[] = {"provider", "watch", "app"};
     wh_json_at_t at = wh_json_root(wh_json_own(p, json_incref(body)));
+    apr_array_header_t *watch;
     apr_status_t rv;
 
-    *app = "";
-    *provider = "";
+    *out = (wh_model_hook_new_t){.app = "", .provider = "", .watch = ""};
     if (!json_is_object(body))
         return wh_err_set(err, 400, "body_not_object", "the body must be a JSON object");
-    if ((rv = wh_json_only(&at, names, need_app ? 2 : 1, err)) != APR_SUCCESS ||
-        (rv = wh_json_str(&at, "provider", WH_JSON_REQ(1, 32), provider, err)) != APR_SUCCESS)
+    if ((rv = wh_json_only(&at, names, need_app ? 3 : 2, err)) != APR_SUCCESS ||
+        (rv = wh_json_str(&at, "provider", WH_JSON_REQ(1, 32), &out->provider, err)) !=
+            APR_SUCCESS ||
+        (rv = wh_json_str(&at, "watch", WH_JSON_RULE(WH_JSON_F_LINES, 0, 8192), &out->watch,
+                          err)) != APR_SUCCESS)
         return rv;
-    if (need_app &&
-        (rv = wh_json_str(&at, "app", WH_JSON_REQ(1, WH_HOST_SLUG_MAX), app, err)) != APR_SUCCESS)
+    if (need_app && (rv = wh_json_str(&at, "app", WH_JSON_REQ(1, WH_HOST_SLUG_MAX), &out->app,
+                                      err)) != APR_SUCCESS)
         return rv;
-    if (!wh_hook_provider(*provider))
-        return wh_model_int_bad(&at, "provider", err, "a provider is \"github\"");
-    return APR_SUCCESS;
+    if (!wh_hook_provider(out->provider))
+        return wh_model_int_bad(
+            &at, "provider", err,
+            apr_pstrcat(p, "a provider is one of ", wh_hook_provider_names(p), NULL));
+    return wh_hook_watch_parse(p, out->watch, &watch, err);
 }
 
 apr_status_t wh_model_login_decode(apr_pool_t *p, json_t *body, const char **token,

@@ -9,21 +9,11 @@
 #define INDEX "index.html"
 #define HTML ".html"
 
-/* FNV-1a: paths are the site's own, nobody who asks can choose what lies in a bucket. */
-#define HASH_SEED 2166136261u
-
-static apr_uint32_t hash(apr_uint32_t h, const char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)s[i]) * 16777619u;
-    return h;
-}
-
 /* The path in two parts, so that "docs/" and "index.html" need no copy. */
 static const wh_manifest_entry_t *find(const wh_site_t *site, const char *a, size_t na,
                                        const char *b, size_t nb)
 {
-    apr_uint32_t h = hash(hash(HASH_SEED, a, na), b, nb);
+    apr_uint32_t h = (apr_uint32_t)wh_hash_keyed(&site->key, a, na, b, nb);
 
     for (apr_uint32_t i = h & site->mask; site->index[i] != 0; i = (i + 1) & site->mask) {
         const wh_manifest_entry_t *e = &site->manifest->entries[site->index[i] - 1];
@@ -45,7 +35,7 @@ const wh_manifest_entry_t *wh_site_find(const wh_site_t *site, const char *path)
     return find_one(site, path, strlen(path));
 }
 
-wh_site_t *wh_site_make(apr_pool_t *p, const wh_manifest_t *m)
+wh_site_t *wh_site_make(apr_pool_t *p, const wh_manifest_t *m, const wh_hash_key_t *key)
 {
     wh_site_t *site = apr_pcalloc(p, sizeof(*site));
     apr_uint32_t size = 4;
@@ -53,6 +43,7 @@ wh_site_t *wh_site_make(apr_pool_t *p, const wh_manifest_t *m)
     while (size < 2 * (apr_uint32_t)m->n)
         size *= 2;
     site->manifest = m;
+    site->key = *key;
     site->mask = size - 1;
     site->index = apr_pcalloc(p, size * sizeof(*site->index));
     site->assets = apr_pcalloc(p, (apr_size_t)m->n + 1);
@@ -60,7 +51,7 @@ wh_site_t *wh_site_make(apr_pool_t *p, const wh_manifest_t *m)
     for (int k = 0; k < m->n; k++) {
         const wh_manifest_entry_t *e = &m->entries[k];
         size_t n = strlen(e->path);
-        apr_uint32_t i = hash(HASH_SEED, e->path, n) & site->mask;
+        apr_uint32_t i = (apr_uint32_t)wh_hash_keyed(key, e->path, n, "", 0) & site->mask;
 
         while (site->index[i] != 0)
             i = (i + 1) & site->mask;

@@ -8,6 +8,7 @@
 
 #include <apr_pools.h>
 
+#include "libwh/wh_hash.h"
 #include "libwh/wh_headers.h"
 #include "libwh/wh_manifest.h"
 #include "libwh/wh_redirects.h"
@@ -16,6 +17,7 @@ typedef struct wh_site_t {
     const wh_manifest_t *manifest;
     apr_uint32_t *index; /* entry + 1 by hash of the path, 0 = free */
     apr_uint32_t mask;
+    wh_hash_key_t key;
     unsigned char *assets;         /* by entry: 1 = the name has the content's hash (wh_asset) */
     const wh_redirects_t *redirects; /* NULL = no such file */
     const wh_headers_t *headers;
@@ -47,8 +49,9 @@ typedef struct wh_site_answer_t {
     int outside;                      /* REDIRECT: not below the mount */
 } wh_site_answer_t;
 
-/* Makes one in p; m must live as long. Rules are NULL until set. */
-wh_site_t *wh_site_make(apr_pool_t *p, const wh_manifest_t *m);
+/* Makes one in p; m must live as long. Rules are NULL until set. key: random, so that no site can
+ * choose paths that are slow to find. */
+wh_site_t *wh_site_make(apr_pool_t *p, const wh_manifest_t *m, const wh_hash_key_t *key);
 
 /* The entry of exactly this path, without its leading '/'; NULL = none. */
 const wh_manifest_entry_t *wh_site_find(const wh_site_t *site, const char *path);

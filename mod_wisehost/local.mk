@@ -6,6 +6,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/mod_wisehost.c \
 	mod_wisehost/mod_wisehost.h \
 	mod_wisehost/wh_mod_access.c \
+	mod_wisehost/wh_mod_body.c \
 	mod_wisehost/wh_mod_cache.c \
 	mod_wisehost/wh_mod_cache.h \
 	mod_wisehost/wh_mod_check.c \
@@ -45,15 +46,17 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_deployment.c \
 	mod_wisehost/wh_h_domain.c \
 	mod_wisehost/wh_h_environment.c \
+	mod_wisehost/wh_h_git.c \
 	mod_wisehost/wh_h_health.c \
 	mod_wisehost/wh_h_hook.c \
 	mod_wisehost/wh_h_log.c \
 	mod_wisehost/wh_h_login.c \
 	mod_wisehost/wh_h_openapi.c \
+	mod_wisehost/wh_h_push.c \
 	mod_wisehost/wh_h_stats.c \
 	mod_wisehost/wh_h_traefik.c \
 	mod_wisehost/wh_h_switch.c \
-	mod_wisehost/wh_h_webhook.c \
+	mod_wisehost/wh_h_delivery.c mod_wisehost/wh_h_delivery.h mod_wisehost/wh_h_webhook.c \
 	mod_wisehost/wh_h_worker.c \
 	mod_wisehost/wh_h_worker_admin.c \
 	mod_wisehost/wh_mod_address.c \
@@ -65,25 +68,44 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_mod_auth.c \
 	mod_wisehost/wh_mod_field.c \
 	mod_wisehost/wh_mod_field.h \
+	mod_wisehost/wh_mod_git.c \
+	mod_wisehost/wh_mod_git.h \
+	mod_wisehost/wh_mod_git_auth.c \
+	mod_wisehost/wh_mod_git_repo.c \
+	mod_wisehost/wh_mod_git_run.c \
 	mod_wisehost/wh_mod_object.c \
 	mod_wisehost/wh_mod_poke.c \
+	mod_wisehost/wh_mod_push.c \
+	mod_wisehost/wh_mod_push.h \
 	mod_wisehost/wh_mod_rate.c \
 	mod_wisehost/wh_mod_rate.h \
 	mod_wisehost/wh_mod_req.c \
 	mod_wisehost/wh_mod_req.h \
+	mod_wisehost/wh_mod_spawn.c \
+	mod_wisehost/wh_mod_spawn.h \
 	mod_wisehost/wh_mod_store.c \
 	mod_wisehost/wh_mod_store.h \
 	mod_wisehost/wh_mod_store_file.c \
 	mod_wisehost/wh_mod_store_int.h \
-	mod_wisehost/wh_mod_store_object.c
+	mod_wisehost/wh_mod_store_object.c \
+	mod_wisehost/wh_mod_talk.h
 # -isystem: httpd's and APR's own macros do not pass our warnings (-Wcast-qual in APR_RING_SENTINEL).
 mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS) \
-	$(patsubst -I%,-isystem%,$(HTTPD_CFLAGS) $(APR_CFLAGS)) -DWH_VERSION=\"$(VERSION)\"
+	$(patsubst -I%,-isystem%,$(HTTPD_CFLAGS) $(APR_CFLAGS)) -DWH_VERSION=\"$(VERSION)\" \
+	-DWH_GIT_HOOKS_DIR=\"$(pkglibexecdir)/git-hooks\"
 mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS)
 mod_wisehost_mod_wisehost_la_LIBADD = whdb/libwhdb.la \
 	$(LMDB_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
 mod_wisehost_mod_wisehost_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^wisehost_module$$'
+
+# The hook of repositories that are pushed to: one program under the two names that git looks for.
+pkglibexec_PROGRAMS = mod_wisehost/wh-git-hook
+mod_wisehost_wh_git_hook_SOURCES = mod_wisehost/wh_git_hook.c
+install-exec-hook:
+	$(MKDIR_P) $(DESTDIR)$(pkglibexecdir)/git-hooks
+	for name in pre-receive post-receive; do \
+		ln -sfn ../wh-git-hook $(DESTDIR)$(pkglibexecdir)/git-hooks/$$name; done
 
 EXTRA_DIST += mod_wisehost/README.md
 
@@ -93,3 +115,5 @@ install-data-hook:
 
 uninstall-hook:
 	rm -f $(DESTDIR)$(httpdmoddir)/mod_wisehost.so
+	rm -f $(DESTDIR)$(pkglibexecdir)/git-hooks/pre-receive $(DESTDIR)$(pkglibexecdir)/git-hooks/post-receive
+	-rmdir $(DESTDIR)$(pkglibexecdir)/git-hooks $(DESTDIR)$(pkglibexecdir)

@@ -23,6 +23,7 @@
 #include "mod_wisehost/wh_mod_cache.h"
 #include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_data.h"
+#include "mod_wisehost/wh_mod_git.h"
 #include "mod_wisehost/wh_mod_keep.h"
 #include "mod_wisehost/wh_mod_rate.h"
 
@@ -90,6 +91,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     wh_mod_keep_child_init(pchild, s);
     wh_mod_proxy_child_init(pchild, s);
     wh_mod_rate_child_init(pchild);
+    wh_mod_git_child_init(s);
     wh_h_traefik_child_init(pchild, s);
 }
 
@@ -153,13 +155,14 @@ static int handler(request_rec *r)
     }
     switch (req->place) {
     case WH_PLACE_API:
+    case WH_PLACE_GIT:
         wh_mod_count(WH_COUNT_API);
         if (!transport_ok(r)) {
             (void)wh_err_set(&err, HTTP_FORBIDDEN, "tls_required",
                              "The API is answered over TLS only (see WiseHostInsecureHTTP).");
             return wh_mod_problem_send(r, &err);
         }
-        return wh_mod_api_handler(r);
+        return req->place == WH_PLACE_GIT ? wh_mod_api_git(r) : wh_mod_api_handler(r);
     case WH_PLACE_APP:
         return wh_mod_app_handler(r, req);
     case WH_PLACE_UNKNOWN:
@@ -189,6 +192,7 @@ static void register_hooks(apr_pool_t *p)
     static const char *const before_dir[] = {"mod_dir.c", NULL};
 
     wh_mod_access_register(p);
+    wh_mod_git_auth_register(p);
     wh_mod_status_register();
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(wh_mod_check_config, NULL, NULL, APR_HOOK_MIDDLE);

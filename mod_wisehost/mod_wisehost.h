@@ -40,11 +40,19 @@ typedef int wh_mod_flag_t;         /* 0, 1 or WH_MOD_UNSET */
 typedef int wh_mod_number_t;       /* >= 0 or WH_MOD_UNSET */
 typedef const char *wh_mod_text_t; /* NULL is unset */
 
+/* WiseHostGitUser: what somebody may do on /git/ whom another module let in. */
+typedef struct wh_mod_git_user_t {
+    const char *name; /* "*" is everybody */
+    unsigned scopes;  /* WH_SCOPE_* */
+    apr_array_header_t *apps; /* const char *, slugs; NULL is all */
+} wh_mod_git_user_t;
+
 typedef struct wh_mod_srv_t {
 #define WH_SRV(type, member, unset, dflt, directive, takes, context, parser, doc)                  \
     wh_mod_##type##_t member;
 #include "mod_wisehost/wh_mod_conf.def"
     apr_array_header_t *allow_apps; /* const char *: WiseHostAllowApps; NULL is none */
+    apr_array_header_t *git_users;  /* wh_mod_git_user_t; NULL is none */
 } wh_mod_srv_t;
 
 /* What a <Location>, <Directory> or .htaccess says, and a virtual host for all of its paths. */

@@ -1,4 +1,4 @@
-#include "mod_wisehost/wh_mod_api.h"
+#include "mod_wisehost/wh_mod_git.h"
 
 #include <apr_strings.h>
 
@@ -55,6 +55,16 @@ apr_status_t wh_h_app_urls(wh_call_t *c, const wh_app_t *app, const char *deploy
     return rv;
 }
 
+/* push_url: where git pushes to, null unless this server takes pushes. */
+static json_t *document(wh_call_t *c, const wh_app_t *app, const apr_array_header_t *urls)
+{
+    const char *push_url = wh_mod_git_url(c, app->slug);
+    json_t *doc = wh_model_app_json(c->p, app, urls);
+
+    json_object_set_new(doc, "push_url", push_url ? json_string(push_url) : json_null());
+    return doc;
+}
+
 /* An app that was never deployed has no names yet: then the one it will have. */
 static apr_status_t reply_app(wh_call_t *c, int status, const wh_app_t *app)
 {
@@ -72,7 +82,7 @@ static apr_status_t reply_app(wh_call_t *c, int status, const wh_app_t *app)
         return rv;
     }
     wh_mod_req_etag(c->r, app->version);
-    return wh_mod_call_reply(c, status, wh_model_app_json(c->p, app, urls));
+    return wh_mod_call_reply(c, status, document(c, app, urls));
 }
 
 /* ---- list ----------------------------------------------------------------------------------- */
@@ -85,7 +95,7 @@ static json_t *list_entry(wh_call_t *c, const wh_app_t *app)
     if (url) {
         APR_ARRAY_PUSH(urls, const char *) = url;
     }
-    return wh_model_app_json(c->p, app, urls);
+    return document(c, app, urls);
 }
 
 /* Reads on until the page is full: what the caller may not see is left out, not counted. */
@@ -140,6 +150,22 @@ static apr_status_t placement_ok(wh_call_t *c, const wh_app_t *app)
 
 /* ---- create, get, change, delete ------------------------------------------------------------ */
 
+apr_status_t wh_h_app_insert(wh_call_t *c, wh_app_t *app)
+{
+    apr_status_t rv;
+
+    app->version = 1;
+    app->created_at = app->updated_at = c->now;
+    app->deleted_at = 0;
+    if (!app->id) {
+        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+    }
+    rv = wh_db_app_insert(c->dbc, c->p, app, &c->err);
+    return rv && wh_err_is(&c->err, "conflict")
+               ? wh_err_set(&c->err, 409, "conflict", "There is an app with this slug already.")
+               : rv;
+}
+
 apr_status_t wh_h_app_create(wh_call_t *c)
 {
     wh_model_app_opt_t opt = {.patch = 0,
@@ -151,20 +177,12 @@ apr_status_t wh_h_app_create(wh_call_t *c)
         return rv;
     }
     app.id = wh_id_make(c->p, c->now, wh_sys_rand());
-    app.version = 1;
-    app.created_at = app.updated_at = c->now;
-    app.deleted_at = 0;
-    if (!app.id) {
-        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
-    }
     rv = wh_mod_call_begin(c);
     rv = rv ? rv : placement_ok(c, &app);
-    rv = rv ? rv : wh_db_app_insert(c->dbc, c->p, &app, &c->err);
+    rv = rv ? rv : wh_h_app_insert(c, &app);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
-        return wh_err_is(&c->err, "conflict")
-                   ? wh_err_set(&c->err, 409, "conflict", "There is an app with this slug already.")
-                   : rv;
+        return rv;
     }
     wh_mod_req_location(c->r, "/v1/apps/%s", app.slug);
     return reply_app(c, 201, &app);
@@ -220,6 +238,7 @@ apr_status_t wh_h_app_patch(wh_call_t *c)
 
 apr_status_t wh_h_app_delete(wh_call_t *c)
 {
+    wh_git_repo_t repo;
     apr_status_t rv = wh_mod_req_if_match(c->r, c->app->version, &c->err);
 
     rv = rv ? rv : wh_mod_call_begin(c);
@@ -231,5 +250,7 @@ apr_status_t wh_h_app_delete(wh_call_t *c)
         return rv;
     }
     wh_mod_poke(c->r);
+    repo = wh_mod_git_repo(c->p, c->r->server, c->app->id);
+    wh_mod_git_repo_remove(c->p, c->r->server, &repo);
     return wh_mod_call_empty(c, 204);
 }

@@ -49,15 +49,20 @@ static int retained(const wh_call_t *c, const wh_deployment_t *d, const seen_t *
     return d->conclusion == WH_CONCLUSION_SUCCEEDED && (*d->release_id || image);
 }
 
+const char *wh_h_deployment_url(wh_call_t *c, const char *slug, const char *environment,
+                                const char *ref)
+{
+    return wh_branch_is_preview(environment) ? wh_h_app_branch_url(c, slug, ref)
+                                             : wh_h_app_url(c, slug, environment);
+}
+
 static apr_status_t document(wh_call_t *c, const wh_deployment_t *d, int with_urls, seen_t *seen,
                              json_t **out)
 {
     apr_array_header_t *urls = NULL;
-    wh_model_deployment_view_t view = {.app_slug = c->app->slug,
-                                       .url = wh_branch_is_preview(d->environment)
-                                                  ? wh_h_app_branch_url(c, c->app->slug,
-                                                                        d->commit_ref)
-                                                  : wh_h_app_url(c, c->app->slug, d->environment)};
+    wh_model_deployment_view_t view = {
+        .app_slug = c->app->slug,
+        .url = wh_h_deployment_url(c, c->app->slug, d->environment, d->commit_ref)};
     apr_status_t rv = look_up(c, d->worker_id, seen);
 
     if (!rv && with_urls) {
@@ -134,6 +139,8 @@ apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h
                                 .commit_message = what->message,
                                 .commit_author = what->author,
                                 .commit_at = what->at,
+                                .untrusted = what->untrusted,
+                                .env_public = what->untrusted,
                                 .now = c->now};
     apr_int64_t number;
     wh_app_t *app;
@@ -147,6 +154,9 @@ apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h
     rv = rv ? rv : place(c, app, what, &d);
     if (rv) {
         return rv;
+    }
+    if (what->repo_url) {
+        app->repo_url = what->repo_url;
     }
     d.snapshot = wh_model_snapshot_text(c->p, app);
     if (!d.id || !d.job_id || !d.snapshot) {
@@ -245,6 +255,25 @@ apr_status_t wh_h_deployment_cancel(wh_call_t *c)
     apr_status_t rv = wh_mod_call_begin(c);
 
     rv = rv ? rv : wh_db_job_cancel_request(c->dbc, c->p, c->deployment->id, c->now, &c->err);
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    if (rv) {
+        return rv;
+    }
+    wh_mod_poke(c->r);
+    return wh_h_deployment_reply(c, 202, c->deployment->id);
+}
+
+/* Of somebody else's code: it is built as it stands, without secrets. */
+apr_status_t wh_h_deployment_approve(wh_call_t *c)
+{
+    apr_status_t rv = wh_mod_call_begin(c);
+
+    rv = rv ? rv
+            : wh_db_deployment_approve(c->dbc, c->p, c->deployment->id, c->now, &c->err);
+    if (rv == APR_NOTFOUND) {
+        return wh_err_set(&c->err, 409, "no_approval_needed",
+                          "This deployment does not wait for an approval.");
+    }
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
         return rv;

@@ -2,10 +2,13 @@
 
 #include <apr_strings.h>
 
+#include "libwh/wh_hook.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_hook.h"
+
+#define OVERLAP_DEFAULT 86400
 
 static json_t *document(wh_call_t *c, const wh_hookrow_t *hook, const char *slug,
                         const char *secret)
@@ -15,15 +18,19 @@ static json_t *document(wh_call_t *c, const wh_hookrow_t *hook, const char *slug
     return wh_model_hook_json(c->p, hook, slug, ap_construct_url(c->p, path, c->r), secret);
 }
 
-/* The secret follows from the hook's id, so it is never stored; it is shown this once. */
+/* The secret follows from the hook's id and its number, so it is never stored; it is shown this
+ * once. */
 apr_status_t wh_h_hook_create(wh_call_t *c)
 {
     wh_hookrow_t hook = {
         .id = wh_id_make(c->p, c->now, wh_sys_rand()), .app_id = c->app->id, .created_at = c->now};
     int need_app = c->route->object == WH_OBJ_BODY_APP;
-    const char *app, *secret;
-    apr_status_t rv = wh_model_hook_decode(c->p, c->body, need_app, &app, &hook.provider, &c->err);
+    wh_model_hook_new_t asked;
+    const char *secret;
+    apr_status_t rv = wh_model_hook_decode(c->p, c->body, need_app, &asked, &c->err);
 
+    hook.provider = asked.provider;
+    hook.watch = asked.watch;
     if (!rv && !hook.id) {
         rv = wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
     }
@@ -33,7 +40,7 @@ apr_status_t wh_h_hook_create(wh_call_t *c)
     if (rv) {
         return rv;
     }
-    secret = wh_keys_hook_secret(c->p, wh_mod_keys(), hook.id);
+    secret = wh_keys_hook_secret(c->p, wh_mod_keys(), hook.id, 0);
     wh_mod_req_location(c->r, "/v1/hooks/%s", hook.id);
     return wh_mod_call_reply(c, 201, document(c, &hook, c->app->slug, secret));
 }
@@ -87,4 +94,47 @@ apr_status_t wh_h_hook_delete(wh_call_t *c)
     rv = rv ? rv : wh_db_hook_delete(c->dbc, c->p, c->hook->row.id, c->now, &c->err);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     return rv ? rv : wh_mod_call_empty(c, 204);
+}
+
+apr_status_t wh_h_hook_patch(wh_call_t *c)
+{
+    const char *watch = json_string_value(json_object_get(c->body, "watch"));
+    apr_array_header_t *patterns;
+    apr_status_t rv;
+
+    if (!watch) {
+        return wh_h_hook_get(c);
+    }
+    rv = wh_hook_watch_parse(c->p, watch, &patterns, &c->err);
+    rv = rv ? rv : wh_mod_call_begin(c);
+    rv = rv ? rv : wh_db_hook_watch(c->dbc, c->p, c->hook->row.id, watch, &c->err);
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    c->hook->row.watch = watch;
+    return rv ? rv : wh_h_hook_get(c);
+}
+
+/* The present secret is taken for a while beside the new one, so that no delivery is lost between
+ * here and the forge's settings. */
+apr_status_t wh_h_hook_rotate(wh_call_t *c)
+{
+    const json_t *asked = c->body ? json_object_get(c->body, "overlap") : NULL;
+    apr_int64_t overlap = json_is_integer(asked) ? json_integer_value(asked) : OVERLAP_DEFAULT;
+    wh_hookrow_t *hook = &c->hook->row;
+    apr_time_t until = overlap ? c->now + apr_time_from_sec(overlap) : 0;
+    apr_status_t rv = wh_mod_call_begin(c);
+
+    rv = rv ? rv : wh_db_hook_rotate(c->dbc, c->p, hook, until, &c->err);
+    if (rv == APR_NOTFOUND) {
+        return wh_err_set(&c->err, 409, "conflict", "Its secret was changed at the same time.");
+    }
+    rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
+    if (rv) {
+        return rv;
+    }
+    hook->secret_n++;
+    hook->previous_until = until;
+    return wh_mod_call_reply(
+        c, 200,
+        document(c, hook, c->hook->slug,
+                 wh_keys_hook_secret(c->p, wh_mod_keys(), hook->id, hook->secret_n)));
 }

@@ -19,15 +19,21 @@
  */
 
 typedef struct reader_t {
-    wh_call_t *c;
+    apr_pool_t *p;
     const char *dir;
     apr_int64_t after;
+    int full; /* fn wants no more */
+    wh_h_log_fn fn;
+    void *baton;
+} reader_t;
+
+typedef struct page_t {
     int limit;
     apr_size_t bytes;
     apr_int64_t last; /* sequence number of the last line taken */
     int full;
     json_t *items;
-} reader_t;
+} page_t;
 
 /* "<seq> <time_us> <stream> <text>": returns 0 for a line that has another form. */
 static int parse(char *line, apr_int64_t *seq, apr_int64_t *at, char **stream, char **text)
@@ -52,28 +58,36 @@ static int parse(char *line, apr_int64_t *seq, apr_int64_t *at, char **stream, c
     return 1;
 }
 
-static void take(reader_t *rd, char *line, apr_size_t n)
+static void take(reader_t *rd, char *line)
 {
     apr_int64_t seq, at;
-    char when[WH_TIME_RFC3339_SIZE];
     char *stream, *text;
+
+    if (parse(line, &seq, &at, &stream, &text) && seq > rd->after) {
+        rd->full = rd->fn(rd->baton, seq, at, stream, text) != 0;
+    }
+}
+
+static int add(void *baton, apr_int64_t seq, apr_int64_t at, const char *stream, const char *text)
+{
+    page_t *page = baton;
+    apr_size_t n = strlen(text) + LINE_BYTES - WH_TEXT_LINE_MAX;
+    char when[WH_TIME_RFC3339_SIZE];
     json_t *item;
 
-    if (!parse(line, &seq, &at, &stream, &text) || seq <= rd->after) {
-        return;
-    }
-    if ((int)json_array_size(rd->items) == rd->limit || rd->bytes + n > ANSWER_BYTES) {
-        rd->full = 1;
-        return;
+    if ((int)json_array_size(page->items) == page->limit || page->bytes + n > ANSWER_BYTES) {
+        page->full = 1;
+        return 1;
     }
     wh_time_rfc3339_buf(when, at);
     /* json_pack gives NULL for bytes that are not UTF-8: such a line can only be damage on disk. */
     item = json_pack("{s:I, s:s, s:s, s:s}", "seq", (json_int_t)seq, "at", when, "stream", stream,
                      "text", text);
-    if (item && json_array_append_new(rd->items, item) == 0) {
-        rd->bytes += n;
-        rd->last = seq;
+    if (item && json_array_append_new(page->items, item) == 0) {
+        page->bytes += n;
+        page->last = seq;
     }
+    return 0;
 }
 
 static apr_status_t open_segment(reader_t *rd, apr_pool_t *p, int n, apr_file_t **file)
@@ -94,7 +108,7 @@ static void read_segment(reader_t *rd, apr_file_t *file)
             return;
         }
         line[n - 1] = '\0';
-        take(rd, line, n);
+        take(rd, line);
     }
 }
 
@@ -117,7 +131,7 @@ static int first_segment(reader_t *rd)
     apr_pool_t *sub;
     int n = 1;
 
-    apr_pool_create(&sub, rd->c->p);
+    apr_pool_create(&sub, rd->p);
     for (int i = 2; rd->after > 0 && i <= SEGMENTS_MAX; i++) {
         apr_file_t *file;
 
@@ -136,7 +150,7 @@ static apr_status_t read_all(reader_t *rd)
     apr_pool_t *sub;
     apr_status_t rv = APR_SUCCESS;
 
-    apr_pool_create(&sub, rd->c->p);
+    apr_pool_create(&sub, rd->p);
     for (int i = first_segment(rd); !rd->full && i <= SEGMENTS_MAX; i++) {
         apr_file_t *file;
 
@@ -151,28 +165,36 @@ static apr_status_t read_all(reader_t *rd)
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
+apr_status_t wh_h_log_each(wh_call_t *c, apr_pool_t *p, const char *deployment, apr_int64_t after,
+                           wh_h_log_fn fn, void *baton)
+{
+    reader_t rd = {.p = p, .after = after, .fn = fn, .baton = baton};
+    apr_status_t rv;
+
+    rd.dir = apr_pstrcat(p, wh_mod_conf_state_dir(c->r->server), "/logs/", deployment, NULL);
+    rv = read_all(&rd);
+    return rv ? wh_err_wrap(&c->err, rv, 503, "log_unreadable", "The log cannot be read") : rv;
+}
+
 apr_status_t wh_h_log_get(wh_call_t *c)
 {
     int over = c->deployment->status == WH_DEPLOYMENT_COMPLETED; /* asked before the file is read */
-    reader_t rd = {.c = c,
-                   .after = wh_mod_call_number(c, "after", 0),
-                   .limit = (int)wh_mod_call_number(c, "limit", LIMIT_DEFAULT),
+    page_t page = {.limit = (int)wh_mod_call_number(c, "limit", LIMIT_DEFAULT),
+                   .last = wh_mod_call_number(c, "after", 0),
                    .items = wh_json_own(c->p, json_array())};
+    apr_int64_t before = page.last;
     int complete;
     apr_status_t rv;
 
-    rd.last = rd.after;
-    rd.dir =
-        apr_pstrcat(c->p, wh_mod_conf_state_dir(c->r->server), "/logs/", c->deployment->id, NULL);
     wh_mod_db_release(c->r);
     c->dbc = NULL;
-    rv = read_all(&rd);
+    rv = wh_h_log_each(c, c->p, c->deployment->id, before, add, &page);
     if (rv) {
-        return wh_err_wrap(&c->err, rv, 503, "log_unreadable", "The log cannot be read");
+        return rv;
     }
-    complete = over && !rd.full;
+    complete = over && !page.full;
     return wh_mod_call_reply(c, 200,
-                             json_pack("{s:O, s:o, s:b}", "items", rd.items, "next",
-                                       complete ? json_null() : json_integer(rd.last), "complete",
+                             json_pack("{s:O, s:o, s:b}", "items", page.items, "next",
+                                       complete ? json_null() : json_integer(page.last), "complete",
                                        complete));
 }

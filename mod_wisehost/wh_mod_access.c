@@ -34,7 +34,7 @@ static int kind_of(const wh_mod_req_t *req)
     if (req->place == WH_PLACE_APP) {
         return (req->route->flags & WH_ROUTE_PREVIEW) != 0 ? WH_IS_PREVIEW : WH_IS_PRODUCTION;
     }
-    return req->place == WH_PLACE_API ? WH_IS_API : WH_IS_UNKNOWN;
+    return req->place == WH_PLACE_API || req->place == WH_PLACE_GIT ? WH_IS_API : WH_IS_UNKNOWN;
 }
 
 /* "Require x a b c" -> a, b, c. */

@@ -3,8 +3,10 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_host.h"
 #include "libwh/wh_json.h"
 #include "mod_wisehost/wh_mod_api_fields.h"
+#include "mod_wisehost/wh_mod_git.h"
 
 #define BIG_BYTES WH_MANIFEST_BODY_MAX
 #define BIG_VALUES (WH_MANIFEST_JSON_LIMITS->values)
@@ -142,6 +144,13 @@ static const char *sent_path(const request_rec *r)
     return apr_pstrmemdup(r->pool, uri, strcspn(uri, "?#"));
 }
 
+const char *wh_mod_api_sent_path(const request_rec *r)
+{
+    const char *path = sent_path(r);
+
+    return plain_path(path) && !strcmp(path, r->uri) ? path : NULL;
+}
+
 /* True when path has the pattern's form; the parameters are copied into param. */
 static int pattern_fits(apr_pool_t *p, const char *pattern, const char *path, const char **param)
 {
@@ -170,10 +179,10 @@ static int method_fits(const request_rec *r, const wh_api_route_t *route)
  * stands before it in the table, and the first fit is taken. */
 static apr_status_t find_route(wh_call_t *c)
 {
-    const char *path = sent_path(c->r);
+    const char *path = wh_mod_api_sent_path(c->r);
     const char *allow = NULL;
 
-    if (!plain_path(path) || strcmp(path, c->r->uri)) {
+    if (!path) {
         return wh_err_set(&c->err, 404, "not_found", "There is nothing here.");
     }
     for (int i = 0; i < wh_api_routes_n; i++) {
@@ -265,6 +274,28 @@ static apr_status_t verdict_err(wh_call_t *c, wh_verdict_e verdict)
     return wh_authz_err(verdict, &c->err);
 }
 
+/* The first push makes the app: for whom it may, what it is about need not be there. */
+static int may_make(wh_call_t *c)
+{
+    return (c->route->flags & WH_API_CREATES) && wh_mod_conf_git_create(c->r->server) &&
+           wh_host_slug_check(c->param[0], NULL) == APR_SUCCESS &&
+           wh_authz(&c->actor, WH_ACT_APP_CREATE, NULL) == WH_ALLOW;
+}
+
+/* A caller whose apps are known by slug gets the id of the one that he asks for. */
+static apr_status_t actor_app(wh_call_t *c)
+{
+    apr_array_header_t *ids = apr_array_make(c->p, 1, sizeof(const char *));
+
+    for (int i = 0; i < c->actor_slugs->nelts; i++) {
+        if (!strcmp(APR_ARRAY_IDX(c->actor_slugs, i, const char *), c->app->slug)) {
+            APR_ARRAY_PUSH(ids, const char *) = c->app->id;
+        }
+    }
+    c->actor.apps = ids;
+    return APR_SUCCESS;
+}
+
 /* Kind and scope first, before a byte of the body or a row is read; then the object. */
 static apr_status_t authorize(wh_call_t *c, int with_object)
 {
@@ -278,14 +309,19 @@ static apr_status_t authorize(wh_call_t *c, int with_object)
         return APR_SUCCESS;
     }
     rv = wh_mod_object(c, &object);
+    if (!rv && !object.exists && may_make(c)) {
+        return APR_SUCCESS;
+    }
+    if (!rv && object.exists && c->actor_slugs) {
+        rv = actor_app(c);
+    }
     return rv ? rv : verdict_err(c, wh_authz(&c->actor, c->route->action, &object));
 }
 
 static apr_status_t run(wh_call_t *c)
 {
-    apr_status_t rv = find_route(c);
+    apr_status_t rv = read_query(c);
 
-    rv = rv ? rv : read_query(c);
     rv = rv ? rv : wh_mod_auth(c);
     rv = rv ? rv : authorize(c, 0);
     rv = rv ? rv : read_body(c);
@@ -293,11 +329,28 @@ static apr_status_t run(wh_call_t *c)
     return rv ? rv : c->route->handler(c);
 }
 
+int wh_mod_api_git(request_rec *r)
+{
+    wh_call_t c = {.r = r, .p = r->pool, .now = wh_mod_req_now(r), .rc = OK};
+    apr_status_t rv = wh_mod_git_route(&c);
+
+    rv = rv ? rv : run(&c);
+    if (!rv) {
+        return c.rc;
+    }
+    if (c.dbc) {
+        wh_dbc_rollback(c.dbc);
+    }
+    let_db_go(&c);
+    return wh_mod_git_problem(r, &c.err);
+}
+
 int wh_mod_api_handler(request_rec *r)
 {
     wh_call_t c = {.r = r, .p = r->pool, .now = wh_mod_req_now(r), .rc = OK};
-    apr_status_t rv = run(&c);
+    apr_status_t rv = find_route(&c);
 
+    rv = rv ? rv : run(&c);
     if (!rv) {
         return c.rc;
     }

@@ -31,10 +31,12 @@ typedef enum wh_api_object_e {
     WH_OBJ_BODY_APP,   /* "app" of the body: a slug */
     WH_OBJ_DEPLOYMENT, /* {id} */
     WH_OBJ_HOOK,       /* {id}: the hook's app */
-    WH_OBJ_DELIVERY,   /* {id}: the hook itself; a signature has to fit */
+    WH_OBJ_DELIVERY,   /* {provider}, {id}: the hook itself; a signature has to fit */
     WH_OBJ_BODY_JOB,   /* "job" and "epoch" of the body: a job of the calling worker */
     WH_OBJ_QUERY_JOB,  /* the same from the query */
     WH_OBJ_SWITCH,     /* {id} */
+    WH_OBJ_PATH_JOB,   /* the same from the path: {job} and {epoch} */
+    WH_OBJ_REPOSITORY, /* {repository}: the slug of an app before ".git" */
     WH_OBJ_WORKER      /* {id}: a worker's public id or name */
 } wh_api_object_e;
 
@@ -44,7 +46,9 @@ enum {
     WH_API_BIG = 4,      /* a release's manifest: WH_MANIFEST_JSON_LIMITS */
     WH_API_QUIET =
         16,           /* asked all the time: env wisehost-quiet keeps it out of access logs (F50) */
-    WH_API_SIGNED = 8 /* the body's signature says who calls */
+    WH_API_SIGNED = 8, /* the body's signature says who calls */
+    WH_API_GIT = 32,   /* git calls: Basic authentication, errors as text */
+    WH_API_CREATES = 64 /* where there is no such app, who may make one is let in; c->app is NULL */
 };
 
 typedef struct wh_call_t wh_call_t;
@@ -78,6 +82,7 @@ struct wh_call_t {
     json_t *body;                     /* checked; NULL when there is none */
     wh_mod_body_t raw;                /* WH_API_SIGNED: the bytes */
     wh_actor_t actor;
+    const apr_array_header_t *actor_slugs; /* its apps by slug (WiseHostGitUser), or NULL */
     const char *credential_hash; /* hex SHA-256 of an enrolment token, else NULL */
     wh_dbc_t *dbc;               /* wh_mod_call_db() */
     /* what wh_mod_object found */
@@ -134,6 +139,17 @@ apr_status_t wh_mod_call_no_worker(wh_call_t *c, const char *pointer, const char
  * wh_mod_address.c */
 apr_status_t wh_mod_address_check(wh_call_t *c, const char *address) WH_MUST_CHECK;
 
+/* The same for an API token alone; is_token says whether it has the form of one. APR_NOTFOUND when
+ * there is no such token, without counting it. wh_mod_auth.c */
+int wh_mod_auth_is_token(const char *text);
+apr_status_t wh_mod_auth_token(wh_call_t *c, const char *token) WH_MUST_CHECK;
+
+/* Handles one request of git (wh_mod_git.h). What a handler of httpd returns. wh_mod_api.c */
+int wh_mod_api_git(request_rec *r);
+
+/* The path as it was sent, NULL unless it is plain and what httpd made of it. wh_mod_api.c */
+const char *wh_mod_api_sent_path(const request_rec *r);
+
 /* Finds what the route is about and tells it in *object; object->exists is 0 when there is no such
  * thing. Fails only when the database cannot tell. wh_mod_object.c */
 apr_status_t wh_mod_object(wh_call_t *c, wh_object_t *object) WH_MUST_CHECK;
@@ -147,6 +163,8 @@ typedef struct wh_h_deploy_t {
     wh_trigger_e trigger;
     const char *sha, *ref, *message, *author;
     apr_time_t at;
+    int untrusted;                    /* of somebody else: no secrets, and it waits for approval */
+    const char *repo_url; /* where it is fetched from instead of the app's; NULL = the app's */
     const wh_deploy_request_t *place; /* its placement instead of the app's; NULL = the app's */
 } wh_h_deploy_t;
 
@@ -165,6 +183,19 @@ apr_status_t wh_h_domain_urls(wh_call_t *c, const wh_app_t *app, const char *env
 apr_status_t wh_h_environment_of(wh_call_t *c, const wh_app_t *app, const char *branch,
                                  const char **environment) WH_MUST_CHECK;
 
+/* The main URL of a deployment's environment, or of its branch for a preview; NULL without a base
+ * domain. wh_h_deployment.c */
+const char *wh_h_deployment_url(wh_call_t *c, const char *slug, const char *environment,
+                                const char *ref);
+
+/* One line of a deployment's log. Anything but 0 ends the reading. wh_h_log.c */
+typedef int (*wh_h_log_fn)(void *baton, apr_int64_t seq, apr_int64_t at, const char *stream,
+                           const char *text);
+
+/* Hands fn the lines behind number after, in p. No log yet is no line. */
+apr_status_t wh_h_log_each(wh_call_t *c, apr_pool_t *p, const char *deployment, apr_int64_t after,
+                           wh_h_log_fn fn, void *baton) WH_MUST_CHECK;
+
 /* Reads the deployment back and answers with its document and a Location. wh_h_deployment.c */
 apr_status_t wh_h_deployment_reply(wh_call_t *c, int status, const char *id) WH_MUST_CHECK;
 
@@ -174,6 +205,10 @@ const char *wh_h_app_url(wh_call_t *c, const char *slug, const char *environment
 
 /* That of a branch. wh_h_app.c */
 const char *wh_h_app_branch_url(wh_call_t *c, const char *slug, const char *branch);
+
+/* Writes a new app with an id of its own and its first version; *app is filled. Inside the caller's
+ * transaction. Code: conflict (409) when there is one with this slug. wh_h_app.c */
+apr_status_t wh_h_app_insert(wh_call_t *c, wh_app_t *app) WH_MUST_CHECK;
 
 /* URLs of the app's names now, of all of them or of those that show one deployment: array of const
  * char *, empty without a base domain. wh_h_app.c */
@@ -193,6 +228,7 @@ apr_status_t wh_h_deployment_list(wh_call_t *c);
 apr_status_t wh_h_deployment_create(wh_call_t *c);
 apr_status_t wh_h_deployment_get(wh_call_t *c);
 apr_status_t wh_h_deployment_cancel(wh_call_t *c);
+apr_status_t wh_h_deployment_approve(wh_call_t *c);
 apr_status_t wh_h_log_get(wh_call_t *c);
 apr_status_t wh_h_switch_to(wh_call_t *c);
 apr_status_t wh_h_switch_app(wh_call_t *c);
@@ -217,6 +253,8 @@ apr_status_t wh_h_agent_release(wh_call_t *c);
 apr_status_t wh_h_agent_object(wh_call_t *c);
 apr_status_t wh_h_agent_objects(wh_call_t *c);
 apr_status_t wh_h_agent_commit(wh_call_t *c);
+apr_status_t wh_h_agent_refs(wh_call_t *c);
+apr_status_t wh_h_agent_source(wh_call_t *c);
 apr_status_t wh_h_environment_list(wh_call_t *c);
 apr_status_t wh_h_environment_put(wh_call_t *c);
 apr_status_t wh_h_environment_delete(wh_call_t *c);
@@ -230,6 +268,11 @@ apr_status_t wh_h_hook_list(wh_call_t *c);
 apr_status_t wh_h_hook_create(wh_call_t *c);
 apr_status_t wh_h_hook_get(wh_call_t *c);
 apr_status_t wh_h_hook_delete(wh_call_t *c);
+apr_status_t wh_h_hook_patch(wh_call_t *c);
+apr_status_t wh_h_hook_rotate(wh_call_t *c);
+apr_status_t wh_h_delivery_list(wh_call_t *c);
+apr_status_t wh_h_delivery_get(wh_call_t *c);
+apr_status_t wh_h_delivery_replay(wh_call_t *c);
 apr_status_t wh_h_webhook_deliver(wh_call_t *c);
 
 /* Reads the body of a delivery and checks its signature against the hook that the path names: fills

@@ -219,13 +219,15 @@ static const wh_mod_field_t promote_fields[] = {{.name = "environment",
                                                 END};
 
 
-static const wh_mod_field_t app_hook_fields[] = {{.name = "provider",
-                                                  .type = WH_FIELD_STRING,
-                                                  .required = 1,
-                                                  .min = 1,
-                                                  .max = 32,
-                                                  .doc = "github"},
-                                                 END};
+#define PROVIDER_FIELD                                                                             \
+    {                                                                                              \
+        .name = "provider", .type = WH_FIELD_STRING, .required = 1, .min = 1, .max = 32,           \
+        .doc = "github, gitea, forgejo, codeberg, gitlab, bitbucket, azure or generic"             \
+    }
+#define WATCH_FIELD                                                                                \
+    TEXT("watch", 0, 8192, "patterns of paths, one a line: other pushes start nothing")
+
+static const wh_mod_field_t app_hook_fields[] = {PROVIDER_FIELD, WATCH_FIELD, END};
 
 static const wh_mod_field_t hook_fields[] = {{.name = "app",
                                               .type = WH_FIELD_STRING,
@@ -233,13 +235,16 @@ static const wh_mod_field_t hook_fields[] = {{.name = "app",
                                               .min = 1,
                                               .max = 255,
                                               .doc = "slug of the app"},
-                                             {.name = "provider",
-                                              .type = WH_FIELD_STRING,
-                                              .required = 1,
-                                              .min = 1,
-                                              .max = 32,
-                                              .doc = "github"},
+                                             PROVIDER_FIELD,
+                                             WATCH_FIELD,
                                              END};
+
+static const wh_mod_field_t hook_patch_fields[] = {WATCH_FIELD, END};
+
+static const wh_mod_field_t hook_rotate_fields[] = {
+    NUMBER("overlap", 0, 2592000,
+           "seconds in which the former secret is taken too; 86400 unless named"),
+    END};
 
 static const wh_mod_field_t register_fields[] = {
     {.name = "name",
@@ -328,6 +333,14 @@ static const wh_mod_field_t job_fields[] = {ID_FIELD("job", "the job that makes 
 static const wh_mod_field_t job_query_fields[] = {ID_FIELD("job", "the job that makes the release"),
                                                   EPOCH_FIELD, END};
 
+static const wh_mod_field_t service_fields[] = {{.name = "service",
+                                                 .type = WH_FIELD_STRING,
+                                                 .required = 1,
+                                                 .min = 1,
+                                                 .max = 32,
+                                                 .doc = "git-upload-pack"},
+                                                END};
+
 #undef ID_FIELD
 #undef EPOCH_FIELD
 #undef TEXT
@@ -335,6 +348,8 @@ static const wh_mod_field_t job_query_fields[] = {ID_FIELD("job", "the job that 
 #undef SWITCH
 #undef SETTINGS_FIELD
 #undef PART
+#undef PROVIDER_FIELD
+#undef WATCH_FIELD
 #undef END
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "libwh/wh_jwt.h"
 #include "libwh/wh_sign.h"
+#include "mod_wisehost/wh_mod_git.h"
 #include "mod_wisehost/wh_mod_rate.h"
 #include "whdb/wh_db_token.h"
 #include "whdb/wh_db_worker.h"
@@ -125,6 +126,11 @@ static apr_status_t by_worker_key(wh_call_t *c, const char *hash)
     return rv ? rv : set_worker(c, WH_ACTOR_WORKER_KEY, w);
 }
 
+int wh_mod_auth_is_token(const char *text)
+{
+    return !strncmp(text, TOKEN_PREFIX, strlen(TOKEN_PREFIX));
+}
+
 /* Two dots with something between and around them. */
 static int looks_like_jwt(const char *s)
 {
@@ -150,11 +156,19 @@ static apr_status_t identify(wh_call_t *c, const char *bearer)
         return APR_SUCCESS;
     }
     hash = wh_sign_sha256_hex(c->p, bearer, strlen(bearer));
-    if (!strncmp(bearer, TOKEN_PREFIX, strlen(TOKEN_PREFIX))) {
+    if (wh_mod_auth_is_token(bearer)) {
         return by_token(c, hash);
     }
     rv = by_enrolment(c, hash);
     return rv == APR_NOTFOUND ? by_worker_key(c, hash) : rv;
+}
+
+apr_status_t wh_mod_auth_token(wh_call_t *c, const char *token)
+{
+    const char *hash = wh_sign_sha256_hex(c->p, token, strlen(token));
+    apr_status_t rv = by_token(c, hash);
+
+    return wh_mod_call_lost(c, rv) ? by_token(c, hash) : rv;
 }
 
 apr_status_t wh_mod_auth_refuse(wh_call_t *c)
@@ -175,6 +189,9 @@ apr_status_t wh_mod_auth(wh_call_t *c)
     apr_status_t rv;
 
     c->actor = (wh_actor_t){.kind = WH_ACTOR_ANON, .id = ""};
+    if (c->route->flags & WH_API_GIT) {
+        return wh_mod_git_auth(c);
+    }
     if (wh_authz_action_takes(c->route->action, WH_ACTOR_ANON)) {
         return APR_SUCCESS;
     }

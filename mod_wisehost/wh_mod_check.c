@@ -159,6 +159,33 @@ static int check_api(apr_pool_t *p, server_rec *main_server, server_rec *s)
     return OK;
 }
 
+/* What a push needs besides: the API, git itself, and our hook, without which none is taken. */
+static int check_git(apr_pool_t *p, server_rec *s)
+{
+    const char *const needed[] = {
+        apr_pstrcat(p, wh_mod_conf_git_exec_path(s), "/git-http-backend", NULL),
+        apr_pstrcat(p, wh_mod_conf_git_exec_path(s), "/git", NULL),
+        WH_GIT_HOOKS_DIR "/pre-receive",
+        WH_GIT_HOOKS_DIR "/post-receive",
+    };
+
+    if (!wh_mod_conf_api(s)) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "WH0114: WiseHostGit in %s needs WiseHostAPI On",
+                     host_text(p, s));
+        return WH_CHECK_FAILED;
+    }
+    for (apr_size_t i = 0; i < WH_ARRAY_LEN(needed); i++) {
+        if (access(needed[i], X_OK) != 0) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, errno, s,
+                         "WH0115: WiseHostGit in %s needs %s: %s", host_text(p, s), needed[i],
+                         i < 2 ? "install git, or say WiseHostGitExecPath"
+                               : "it was not installed with the module");
+            return WH_CHECK_FAILED;
+        }
+    }
+    return OK;
+}
+
 static int check_server(apr_pool_t *p, server_rec *main_server, server_rec *s)
 {
     int engine = wh_mod_conf_engine(s);
@@ -175,6 +202,9 @@ static int check_server(apr_pool_t *p, server_rec *main_server, server_rec *s)
         wh_mod_conf_base_domain(s) == NULL) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
                      "WH0108: WiseHostApp in %s needs WiseHostBaseDomain", host_text(p, s));
+        return WH_CHECK_FAILED;
+    }
+    if (wh_mod_conf_git(s) && (s->is_virtual || api) && check_git(p, s) != OK) {
         return WH_CHECK_FAILED;
     }
     return api ? check_api(p, main_server, s) : OK;
@@ -289,13 +319,18 @@ void wh_mod_check_daemons(apr_pool_t *p, server_rec *s)
     const char *path = wh_mod_conf_hub_socket(s);
     struct stat st;
 
-    (void)p;
     if (!any_on(s, wh_mod_conf_engine) && !any_on(s, wh_mod_conf_api)) {
         return;
     }
     if (stat(wh_mod_conf_state_dir(s), &st) != 0) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
                      "WH0106: WiseHostStateDir %s: run wh-scheduler --init",
+                     wh_mod_conf_state_dir(s));
+    }
+    if (any_on(s, wh_mod_conf_git) &&
+        stat(apr_pstrcat(p, wh_mod_conf_state_dir(s), "/git", NULL), &st) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
+                     "WH0116: WiseHostGit: %s/git: run wh-scheduler --init again, which makes it",
                      wh_mod_conf_state_dir(s));
     }
     if (!socket_answers(path)) {

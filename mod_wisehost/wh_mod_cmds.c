@@ -7,6 +7,7 @@
 #include <apr_fnmatch.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_authz.h"
 #include "libwh/wh_host.h"
 #include "mod_wisehost/mod_wisehost.h"
 
@@ -134,6 +135,21 @@ static const char *parse_cache(apr_pool_t *p, const char *arg, int *out)
     return parse_range(p, arg, 0, 65536, "size in MiB", out);
 }
 
+static const char *parse_git_size(apr_pool_t *p, const char *arg, int *out)
+{
+    return parse_range(p, arg, 1, 65536, "size in MiB", out);
+}
+
+static const char *parse_git_timeout(apr_pool_t *p, const char *arg, int *out)
+{
+    return parse_range(p, arg, 10, 86400, "number of seconds", out);
+}
+
+static const char *parse_git_max(apr_pool_t *p, const char *arg, int *out)
+{
+    return parse_range(p, arg, 1, 1000, "number of requests", out);
+}
+
 /* NULL, or the message when the directive stands where it may not. */
 static const char *check_context(cmd_parms *cmd, const wh_cmd_t *desc)
 {
@@ -242,6 +258,38 @@ static const char *set_allow_apps(cmd_parms *cmd, void *dir, const char *arg)
     return msg;
 }
 
+/* WiseHostGitUser name scopes [slug] … */
+static const char *set_git_user(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    wh_mod_srv_t *conf = wh_mod_conf_srv(cmd->server);
+    const char *msg = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
+    wh_mod_git_user_t user = {.name = argc > 0 ? argv[0] : NULL};
+    wh_err_t err = WH_ERR_INIT;
+
+    (void)dir;
+    if (msg == NULL && argc < 2) {
+        msg = apr_pstrcat(cmd->pool, cmd->cmd->name, " takes a user, scopes and perhaps slugs", NULL);
+    }
+    if (msg == NULL && wh_authz_scopes_parse(argv[1], &user.scopes, &err) != APR_SUCCESS) {
+        msg = apr_psprintf(cmd->pool, "%s: \"%s\": %s", cmd->cmd->name,
+                           ap_escape_logitem(cmd->pool, argv[1]), err.text);
+    }
+    for (int i = 2; msg == NULL && i < argc; i++) {
+        msg = check_slug(cmd, argv[i]);
+        if (user.apps == NULL) {
+            user.apps = apr_array_make(cmd->pool, 4, sizeof(const char *));
+        }
+        APR_ARRAY_PUSH(user.apps, const char *) = argv[i];
+    }
+    if (msg == NULL) {
+        if (conf->git_users == NULL) {
+            conf->git_users = apr_array_make(cmd->pool, 4, sizeof(wh_mod_git_user_t));
+        }
+        APR_ARRAY_PUSH(conf->git_users, wh_mod_git_user_t) = user;
+    }
+    return msg;
+}
+
 static int app_allowed(const wh_mod_srv_t *conf, const char *slug)
 {
     int i;
@@ -333,6 +381,8 @@ const command_rec wh_mod_cmds[] = {
 #include "mod_wisehost/wh_mod_conf.def"
     AP_INIT_ITERATE("WiseHostAllowApps", set_allow_apps, NULL, RSRC_CONF,
                     "applications that a .htaccess file of this server may name"),
+    AP_INIT_TAKE_ARGV("WiseHostGitUser", set_git_user, NULL, RSRC_CONF,
+                      "what a user may push whom another module of httpd let in"),
     AP_INIT_TAKE1("WiseHostApp", set_app, NULL, OR_FILEINFO, "serve this application here"),
     {.name = NULL},
 };

@@ -15,6 +15,7 @@ void *wh_mod_conf_create_srv(apr_pool_t *p, server_rec *s)
     conf->member = unset;
 #include "mod_wisehost/wh_mod_conf.def"
     conf->allow_apps = NULL;
+    conf->git_users = NULL;
     return conf;
 }
 
@@ -28,6 +29,7 @@ void *wh_mod_conf_merge_srv(apr_pool_t *p, void *base_in, void *over_in)
     conf->member = (over->member != (unset)) ? over->member : base->member;
 #include "mod_wisehost/wh_mod_conf.def"
     conf->allow_apps = over->allow_apps != NULL ? over->allow_apps : base->allow_apps;
+    conf->git_users = over->git_users != NULL ? over->git_users : base->git_users;
     return conf;
 }
 

@@ -16,6 +16,7 @@
 typedef enum wh_place_e {
     WH_PLACE_NONE = 0,    /* not ours: DECLINED everywhere */
     WH_PLACE_API,         /* the control plane */
+    WH_PLACE_GIT,         /* the same: repositories that are pushed to */
     WH_PLACE_APP,         /* route is set */
     WH_PLACE_UNKNOWN,     /* a name under the base domain that nobody has: 404 page */
     WH_PLACE_UNAVAILABLE, /* route table or record unreadable: 503 */
@@ -36,6 +37,7 @@ typedef struct wh_mod_req_t {
     const char *request_id;       /* of what goes to an application */
     unsigned flags;               /* those of the route, and what directives say: for the handler */
     const char *cache_control;    /* of directives: "" = none is sent, NULL = not given */
+    const struct wh_actor_t *actor; /* WH_PLACE_GIT: whom our provider let in, or NULL */
 } wh_mod_req_t;
 
 /* The decision about r, NULL when there is none. */

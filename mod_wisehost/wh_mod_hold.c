@@ -2,7 +2,7 @@
  * Requests that wait for a switch. The route table says that one is under way (WH_ROUTE_HOLD), or
  * every upstream refused and the route has changed since it was read. A waiting request holds its
  * thread and its unread body, nothing else; so their number is bounded, and half of a child's
- * threads always serve.
+ * threads always serve; half of the children, where a child has one thread (prefork).
  */
 #include <apr_atomic.h>
 #include <apr_strings.h>
@@ -16,16 +16,40 @@
 
 static apr_uint32_t waiting; /* in this child */
 static apr_uint32_t most;
+static int together; /* all children are counted, not this one's threads */
 
 void wh_mod_hold_child_init(server_rec *s)
 {
-    int threads = 0;
+    int n = 0;
 
     waiting = 0;
     most = (apr_uint32_t)wh_mod_conf_hold_max(s);
-    if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) == APR_SUCCESS && threads > 1 &&
-        most > (apr_uint32_t)threads / 2) {
-        most = (apr_uint32_t)threads / 2;
+    together = ap_mpm_query(AP_MPMQ_MAX_THREADS, &n) == APR_SUCCESS && n <= 1;
+    if (together) {
+        (void)ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &n);
+    }
+    if (n > 1 && most > (apr_uint32_t)n / 2) {
+        most = (apr_uint32_t)n / 2;
+    }
+}
+
+/* Asks for a place among those that wait, given back by leave(). The sum over children may let in
+ * one too many of two that come at once. */
+static int enter(void)
+{
+    wh_mod_counters_t all;
+
+    if (!together) {
+        return apr_atomic_inc32(&waiting) < most;
+    }
+    wh_mod_counters_read(&all);
+    return all.of[WH_COUNT_HELD] < (apr_int64_t)most;
+}
+
+static void leave(void)
+{
+    if (!together) {
+        (void)apr_atomic_dec32(&waiting);
     }
 }
 
@@ -85,7 +109,7 @@ wh_hold_e wh_mod_hold(request_rec *r, wh_mod_req_t *req, apr_time_t until)
             return what;
         }
     }
-    if (apr_atomic_inc32(&waiting) >= most) {
+    if (!enter()) {
         what = WH_HOLD_FULL;
         wh_mod_count(WH_COUNT_HOLDS_REFUSED);
     } else {
@@ -94,6 +118,6 @@ wh_hold_e wh_mod_hold(request_rec *r, wh_mod_req_t *req, apr_time_t until)
         what = wait_for_change(r, req, until);
         wh_mod_count_by(WH_COUNT_HELD, -1);
     }
-    (void)apr_atomic_dec32(&waiting);
+    leave();
     return what;
 }

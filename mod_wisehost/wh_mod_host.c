@@ -7,6 +7,7 @@
 
 #include "libwh/wh_host.h"
 #include "mod_wisehost/wh_mod_data.h"
+#include "mod_wisehost/wh_mod_git.h"
 #include "mod_wisehost/wh_mod_keep.h"
 
 wh_mod_req_t *wh_mod_data_get(const request_rec *r)
@@ -329,8 +330,8 @@ int wh_mod_host_translate(request_rec *r)
         return target_port_ok(r) ? OK : HTTP_BAD_REQUEST;
     }
     if (api && r->hostname != NULL && is_own_name(r->server, name != NULL ? name : r->hostname) &&
-        wh_mod_api_path(r->uri)) {
-        (void)wh_mod_data_make(r, WH_PLACE_API);
+        (wh_mod_api_path(r->uri) || wh_mod_git_path(r->server, r->uri))) {
+        (void)wh_mod_data_make(r, wh_mod_api_path(r->uri) ? WH_PLACE_API : WH_PLACE_GIT);
         r->filename = apr_pstrdup(r->pool, "wisehost:api");
         return OK;
     }
@@ -415,6 +416,7 @@ int wh_mod_host_fixups(request_rec *r)
         req = wh_mod_data_get(r);
     }
     /* Last of the fixups, so that no SetHandler makes a file of an application run. */
-    r->handler = req->place == WH_PLACE_API ? WH_MOD_HANDLER_API : WH_MOD_HANDLER_APP;
+    r->handler = req->place == WH_PLACE_API || req->place == WH_PLACE_GIT ? WH_MOD_HANDLER_API
+                                                                          : WH_MOD_HANDLER_APP;
     return DECLINED;
 }

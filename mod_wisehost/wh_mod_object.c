@@ -3,6 +3,7 @@
 #include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
+#include "libwh/wh_text.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_switch.h"
@@ -42,6 +43,11 @@ static apr_status_t switch_by_id(wh_call_t *c)
     return rv ? rv : (c->app->deleted_at ? APR_NOTFOUND : APR_SUCCESS);
 }
 
+static apr_status_t app_of_hook(wh_call_t *c)
+{
+    return wh_db_app_by_id(c->dbc, c->p, c->hook->row.app_id, &c->app, &c->err);
+}
+
 static apr_status_t hook_by_id(wh_call_t *c)
 {
     apr_status_t rv;
@@ -50,7 +56,7 @@ static apr_status_t hook_by_id(wh_call_t *c)
         return APR_NOTFOUND;
     }
     rv = wh_db_hook_get(c->dbc, c->p, c->param[0], &c->hook, &c->err);
-    return rv ? rv : wh_db_app_by_id(c->dbc, c->p, c->hook->row.app_id, &c->app, &c->err);
+    return rv ? rv : app_of_hook(c);
 }
 
 /* By public id or name; the two have different forms. */
@@ -74,6 +80,8 @@ static apr_status_t job_of_worker(wh_call_t *c, const char *job, apr_int64_t epo
 
 static apr_status_t find(wh_call_t *c)
 {
+    apr_int64_t epoch;
+
     switch (c->route->object) {
     case WH_OBJ_APP:
         return app_by_slug(c, c->param[0]);
@@ -84,13 +92,20 @@ static apr_status_t find(wh_call_t *c)
     case WH_OBJ_SWITCH:
         return switch_by_id(c);
     case WH_OBJ_HOOK:
-    case WH_OBJ_DELIVERY:
         return hook_by_id(c);
+    case WH_OBJ_DELIVERY:
+        return app_of_hook(c); /* it was found with the signature */
     case WH_OBJ_BODY_JOB:
         return job_of_worker(c, json_string_value(json_object_get(c->body, "job")),
                              json_integer_value(json_object_get(c->body, "epoch")));
     case WH_OBJ_QUERY_JOB:
         return job_of_worker(c, apr_table_get(c->query, "job"), wh_mod_call_number(c, "epoch", 0));
+    case WH_OBJ_PATH_JOB:
+        return wh_text_number(c->param[1], 1, APR_INT64_MAX, &epoch)
+                   ? job_of_worker(c, c->param[0], epoch)
+                   : APR_NOTFOUND;
+    case WH_OBJ_REPOSITORY:
+        return app_by_slug(c, c->param[0]);
     case WH_OBJ_WORKER:
         return worker_by_id(c);
     case WH_OBJ_NONE:

@@ -33,7 +33,8 @@ static apr_uint32_t turn; /* rotates through upstreams; of this child */
 typedef struct wh_trip_t {
     const char *path_query;
     apr_time_t retry_until;
-    int idempotent; /* and without a body: it may be sent twice (RFC 9110, 9.2.2) */
+    int idempotent;  /* it may be sent twice (RFC 9110, 9.2.2) */
+    wh_body_t *body; /* of such a one, NULL when it has none */
     int retries;
     int repeated; /* once at the same upstream, because a kept connection was closed meanwhile */
     int refused;  /* no upstream took a connection */
@@ -112,6 +113,7 @@ void wh_mod_proxy_register(void)
         hook(pre_request, NULL, NULL, APR_HOOK_FIRST);
     }
     wh_mod_answer_register();
+    wh_mod_body_register();
 }
 
 /* The section's configuration with ProxyPreserveHost On, for this request alone. A copy of its
@@ -312,7 +314,7 @@ static int try_upstream(request_rec *r, wh_mod_req_t *req, const wh_choice_t *ch
  * connection was made, and mod_proxy keeps what it read of the body. Otherwise the application may
  * have acted on it already; and who took too long was given the time that there is.
  */
-static int may_go_on(const wh_trip_t *trip, const wh_attempt_t *at, int rc)
+static int may_go_on(request_rec *r, const wh_trip_t *trip, const wh_attempt_t *at, int rc)
 {
     if (at->gone || at->late || apr_time_now() > trip->retry_until) {
         return 0;
@@ -320,8 +322,10 @@ static int may_go_on(const wh_trip_t *trip, const wh_attempt_t *at, int rc)
     if (rc == HTTP_SERVICE_UNAVAILABLE && !at->sent) {
         return 1;
     }
-    return trip->idempotent && (rc == HTTP_BAD_GATEWAY || rc == HTTP_SERVICE_UNAVAILABLE ||
-                                (rc == HTTP_GATEWAY_TIME_OUT && !at->sent));
+    return trip->idempotent &&
+           (rc == HTTP_BAD_GATEWAY || rc == HTTP_SERVICE_UNAVAILABLE ||
+            (rc == HTTP_GATEWAY_TIME_OUT && !at->sent)) &&
+           (trip->body == NULL || wh_mod_body_again(r, trip->body));
 }
 
 static int try_route(request_rec *r, wh_mod_req_t *req, wh_trip_t *trip)
@@ -338,7 +342,7 @@ static int try_route(request_rec *r, wh_mod_req_t *req, wh_trip_t *trip)
         rc = try_upstream(r, req, &choice, choice.order[k], &at, trip->path_query);
         trip->gone = at.gone;
         trip->refused = trip->refused && rc == HTTP_SERVICE_UNAVAILABLE && !at.sent;
-        if (rc == OK || rc == DONE || rc == SUSPENDED || !may_go_on(trip, &at, rc)) {
+        if (rc == OK || rc == DONE || rc == SUSPENDED || !may_go_on(r, trip, &at, rc)) {
             break;
         }
         if (at.reused && !at.answered && !trip->repeated) {
@@ -446,9 +450,9 @@ int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req)
         return rc;
     }
     trip.path_query = upstream_path(r, req);
-    trip.idempotent = (r->method_number == M_GET || r->method_number == M_OPTIONS ||
-                       r->method_number == M_PUT || r->method_number == M_DELETE) &&
-                      !ap_request_has_body(r);
+    trip.idempotent = r->method_number == M_GET || r->method_number == M_OPTIONS ||
+                      r->method_number == M_PUT || r->method_number == M_DELETE;
+    trip.body = trip.idempotent && ap_request_has_body(r) ? wh_mod_body_keep(r) : NULL;
     wh_mod_forward_headers(r, req);
     if (apr_table_get(r->headers_in, "Transfer-Encoding") != NULL) {
         /* Handed on as it comes: the other side may answer before the end. */

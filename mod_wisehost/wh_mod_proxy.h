@@ -4,6 +4,7 @@
  *   wh_mod_target    pooled workers of mod_proxy, made at run time; one child's own
  *   wh_mod_upstream  what is known of each upstream: rests, counters; shared by all children
  *   wh_mod_answer    two filters: what an application sends back is bounded and watched
+ *   wh_mod_body      bodies of requests that may be sent twice
  *   wh_mod_hold      requests that wait for a switch
  *   wh_mod_proxy     the handler: which upstream, again or not, what the visitor is told
  *
@@ -93,6 +94,19 @@ void wh_mod_answer_register(void);
 void wh_mod_answer_insert(request_rec *r, wh_mod_req_t *req);
 /* True when the client of r has closed its side; waits at most that long for it. */
 int wh_mod_answer_client_gone(request_rec *r, apr_interval_time_t wait);
+
+/* ---- bodies: wh_mod_body.c ----------------------------------------------------------------------
+ */
+
+#define WH_BODY_KEPT 65536 /* bytes of a body; a longer one is sent once */
+
+typedef struct wh_body_t wh_body_t; /* of a request, in its pool */
+
+void wh_mod_body_register(void);
+/* From now on what is read of r's body is kept. Once a request, before mod_proxy is called. */
+wh_body_t *wh_mod_body_keep(request_rec *r);
+/* Lets mod_proxy find what it has read of the body once more. 0 when that is not to be had. */
+int wh_mod_body_again(request_rec *r, const wh_body_t *body);
 
 /* ---- waiting: wh_mod_hold.c ---------------------------------------------------------------------
  */

@@ -17,6 +17,7 @@
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
+#include "libwh/wh_sys.h"
 #include "mod_wisehost/wh_mod_cache.h"
 #include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_data.h"
@@ -55,6 +56,7 @@ typedef struct wh_release_child_t {
     const char *objects;
     int objects_fd; /* -1 until first use; never closed while the child serves */
     apr_thread_mutex_t *lock; /* for that */
+    wh_hash_key_t key;        /* of the tables of paths */
     wh_shard_t shards[WH_RELEASE_SHARDS];
 } wh_release_child_t;
 
@@ -119,8 +121,9 @@ void wh_mod_release_child_init(apr_pool_t *pchild, server_rec *s)
         wh_mod_lru_init(&shard->lru);
         rv = apr_thread_mutex_create(&shard->lock, APR_THREAD_MUTEX_DEFAULT, pchild);
     }
+    rv = rv == APR_SUCCESS ? wh_rand_fill(wh_sys_rand(), &child.key, sizeof(child.key)) : rv;
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "WH0140: no mutex for releases");
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, "WH0140: no mutex or no key for releases");
         return;
     }
     child.releases = apr_pstrcat(pchild, dir, "/releases", NULL);
@@ -302,7 +305,7 @@ static apr_status_t fill(request_rec *r, apr_pool_t *ptemp, const char *id, wh_r
                           "The manifest is not that of its release.");
     }
     apr_cpystrn(rel->id, id, sizeof(rel->id));
-    site = wh_site_make(rel->pool, manifest);
+    site = wh_site_make(rel->pool, manifest, &child.key);
     rel->bytes = WH_RELEASE_POOL_BYTES + site->bytes;
     read_rules(r, ptemp, rel, site);
     rel->bytes += (apr_size_t)manifest->n * sizeof(char *); /* wh_mod_type */

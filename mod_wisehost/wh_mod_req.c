@@ -85,6 +85,16 @@ static apr_bucket *next_bucket(apr_bucket_brigade *bb, apr_bucket *after)
 }
 #pragma GCC diagnostic pop
 
+int wh_mod_req_brigade_ended(apr_bucket_brigade *bb)
+{
+    for (apr_bucket *b = next_bucket(bb, NULL); b; b = next_bucket(bb, b)) {
+        if (APR_BUCKET_IS_EOS(b)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static apr_status_t pump_brigade(apr_bucket_brigade *bb, pump_t *pump, wh_err_t *err)
 {
     for (apr_bucket *b = next_bucket(bb, NULL); b; b = next_bucket(bb, b)) {

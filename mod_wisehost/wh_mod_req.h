@@ -42,6 +42,9 @@ apr_status_t wh_mod_req_stream(request_rec *r, apr_off_t max, wh_mod_sink_fn sin
 /* The declared Content-Length, or -1 when there is none or it is no number. */
 apr_off_t wh_mod_req_length(request_rec *r);
 
+/* True when the brigade holds the end of the body. */
+int wh_mod_req_brigade_ended(struct apr_bucket_brigade *bb);
+
 /* 415 unless the body is declared application/json (a charset, if any, must be utf-8). */
 apr_status_t wh_mod_req_is_json(request_rec *r, wh_err_t *err) __attribute__((warn_unused_result));
 

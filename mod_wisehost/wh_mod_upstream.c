@@ -11,6 +11,7 @@
 #include <apr_shm.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_hash.h"
 #include "mod_wisehost/wh_mod_proxy.h"
 
 #define WH_SLOTS 4096 /* a power of two */
@@ -47,15 +48,13 @@ void wh_mod_upstream_post_config(apr_pool_t *pconf, server_rec *s)
     memset(slots, 0, sizeof(wh_slot_t) * WH_SLOTS);
 }
 
-/* FNV-1a, never 0. */
+/* Never 0. Plain: addresses are those that the workers were registered with. */
 static apr_uint64_t hash_of(const wh_route_upstream_t *up)
 {
-    apr_uint64_t h = APR_UINT64_C(14695981039346656037);
+    const char port[] = {(char)(up->port & 0xff), (char)(up->port >> 8)};
+    uint64_t h = wh_hash_plain(WH_HASH_PLAIN, up->address, strlen(up->address));
 
-    for (const char *c = up->address; *c != '\0'; c++) {
-        h = (h ^ (unsigned char)*c) * APR_UINT64_C(1099511628211);
-    }
-    h = (h ^ (unsigned)up->port) * APR_UINT64_C(1099511628211);
+    h = wh_hash_plain(h, port, sizeof(port));
     h ^= h >> 32;
     return h != 0 ? h : 1;
 }

@@ -48,3 +48,49 @@ ALTER TABLE apps ADD COLUMN build_pre_deploy TEXT NOT NULL DEFAULT '';
 ALTER TABLE apps ADD COLUMN build_image TEXT NOT NULL DEFAULT '';
 ALTER TABLE apps ADD COLUMN build_timeout_s BIGINT NOT NULL DEFAULT 0 CHECK (build_timeout_s BETWEEN 0 AND 86400);
 ALTER TABLE apps ADD COLUMN build_memory_bytes BIGINT NOT NULL DEFAULT 0 CHECK (build_memory_bytes >= 0);
+
+-- ---- hooks ----
+-- Hooks of every forge. The providers are the code's (libwh/wh_hook_provider.def): the list grows.
+ALTER TABLE hooks RENAME COLUMN provider TO provider_5;
+ALTER TABLE hooks ADD COLUMN provider TEXT NOT NULL DEFAULT 'github' CHECK (length(provider) > 0);
+UPDATE hooks SET provider = provider_5;
+ALTER TABLE hooks DROP COLUMN provider_5;
+-- Which of its secrets is the present one, and till when the one before it is taken too.
+ALTER TABLE hooks ADD COLUMN secret_n BIGINT NOT NULL DEFAULT 0 CHECK (secret_n >= 0);
+ALTER TABLE hooks ADD COLUMN previous_until BIGINT NOT NULL DEFAULT 0;
+-- Patterns of paths, one a line; a push that changes none of them starts nothing. Empty = all.
+ALTER TABLE hooks ADD COLUMN watch TEXT NOT NULL DEFAULT '';
+-- Also the lock that puts the deliveries of a hook one after the other.
+ALTER TABLE hooks ADD COLUMN last_delivery_at BIGINT NOT NULL DEFAULT 0;
+
+-- What came, and what became of it; a push of several refs has a row for each. `deliveries` is not written any more.
+-- Only accepted ones answer for a repetition: what was ignored or refused may come again and be taken.
+CREATE TABLE hook_deliveries (
+  id            TEXT   NOT NULL PRIMARY KEY,
+  hook_id       TEXT   NOT NULL REFERENCES hooks (id),
+  delivery_id   TEXT   NOT NULL,
+  part          BIGINT NOT NULL DEFAULT 0 CHECK (part >= 0),
+  event         TEXT   NOT NULL DEFAULT '',
+  ref           TEXT   NOT NULL DEFAULT '',
+  before_sha    TEXT   NOT NULL DEFAULT '',
+  sha           TEXT   NOT NULL DEFAULT '',
+  verdict       TEXT   NOT NULL CHECK (verdict IN ('accepted', 'ignored', 'rejected')),
+  reason        TEXT   NOT NULL DEFAULT '',
+  deployment_id TEXT   REFERENCES deployments (id),
+  body_sha256   TEXT   NOT NULL CHECK (length(body_sha256) = 64),
+  headers       TEXT   NOT NULL DEFAULT '{}',
+  payload       TEXT   NOT NULL DEFAULT '{}',
+  replay_of     TEXT   NOT NULL DEFAULT '',
+  received_at   BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX hook_deliveries_once ON hook_deliveries (hook_id, delivery_id, part)
+  WHERE verdict = 'accepted';
+CREATE INDEX hook_deliveries_body ON hook_deliveries (hook_id, body_sha256);
+CREATE INDEX hook_deliveries_before ON hook_deliveries (hook_id, before_sha);
+CREATE INDEX hook_deliveries_age ON hook_deliveries (hook_id, received_at);
+INSERT INTO hook_deliveries (id, hook_id, delivery_id, verdict, deployment_id, body_sha256, received_at)
+  SELECT deployment_id, hook_id, delivery_id, 'accepted', deployment_id, body_sha256, received_at FROM deliveries;
+
+-- Of somebody else's repository: its job waits till it was approved.
+ALTER TABLE deployments ADD COLUMN untrusted BIGINT NOT NULL DEFAULT 0 CHECK (untrusted IN (0, 1));
+ALTER TABLE deployments ADD COLUMN approved_at BIGINT NOT NULL DEFAULT 0;

@@ -9,6 +9,7 @@
 #include "wh-agent/compress.h"
 
 #define GAIN_MIN 32
+#define HOPELESS_MIN 4096 /* in less brotli's own dictionary may find what gzip does not */
 #define BROTLI_WINDOW 22
 #define GZIP_WINDOW (15 + 16) /* with gzip's head and end */
 #define GZIP_MEMORY 9
@@ -94,6 +95,11 @@ apr_status_t wh_compress(wh_coding_e coding, wh_compress_tier_e tier, const char
     }
     *out = made;
     return APR_SUCCESS;
+}
+
+int wh_compress_hopeless(apr_int64_t size, apr_int64_t gzip)
+{
+    return gzip == 0 && size >= HOPELESS_MIN;
 }
 
 const char *wh_compress_libraries(apr_pool_t *p)

@@ -34,6 +34,10 @@ wh_compress_tier_e wh_compress_tier(apr_int64_t size, apr_interval_time_t used_u
 apr_status_t wh_compress(wh_coding_e coding, wh_compress_tier_e tier, const char *data, size_t n,
                          char **out, size_t *out_n) WH_MUST_CHECK;
 
+/* True when the slower codings need not be tried: gzip, the cheapest, came to gzip bytes (0 = it
+ * got nothing out of it). */
+int wh_compress_hopeless(apr_int64_t size, apr_int64_t gzip);
+
 /* Names and versions of what makes the bytes, without a space. In p. */
 const char *wh_compress_libraries(apr_pool_t *p);
 

@@ -1,5 +1,6 @@
 #include <string.h>
 #include <apr_strings.h>
+#include "libwh/wh_giturl.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_text.h"
 #include "wh-agent/build.h"
@@ -23,6 +24,16 @@ static wh_mono_t in_s(const wh_work_t *work, apr_int64_t s)
 }
 
 /* ---- cloning ---- */
+
+/* What was pushed is fetched from the server itself, as the job and with the worker's own token. */
+static apr_status_t from_hub(const wh_work_t *work, wh_source_opts_t *opts, wh_err_t *err)
+{
+    if (wh_giturl_kind(opts->url) != WH_GITURL_HUB)
+        return APR_SUCCESS;
+    opts->hub_url = apr_psprintf(work->p, "%s/v1/agent/git/%s/%" APR_INT64_T_FMT,
+                                 work->conf->server_url, work->job->job, work->job->epoch);
+    return wh_identity_token(work->identity, work->p, 0, &opts->bearer, err);
+}
 
 static apr_status_t clone(wh_work_t *work, wh_source_t **source, wh_msg_job_result_t *result,
                           wh_err_t *err)
@@ -49,7 +60,9 @@ static apr_status_t clone(wh_work_t *work, wh_source_t **source, wh_msg_job_resu
     apr_status_t rv;
 
     work->phase(work->phase_baton, WH_PHASE_CLONING, NULL);
-    rv = wh_source_fetch(work->p, &opts, source, err);
+    rv = from_hub(work, &opts, err);
+    if (rv == APR_SUCCESS)
+        rv = wh_source_fetch(work->p, &opts, source, err);
     result->timings.clone_ms = ms_since(work, begin);
     if (rv != APR_SUCCESS)
         return rv;

@@ -1,5 +1,7 @@
+#include <string.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
+#include "libwh/wh_giturl.h"
 #include "wh-agent/gitenv.h"
 
 /* Configuration by environment, so that no file in the cache has to be trusted or written. */
@@ -40,9 +42,24 @@ static void add_setting(apr_pool_t *p, apr_array_header_t *env, int *n, const ch
     (*n)++;
 }
 
-const char *const *wh_gitenv_make(apr_pool_t *p, const wh_source_opts_t *opts, int https,
-                                  const char *pin)
+/* The one transport that the address names. */
+static const char *protocol_of(const wh_source_opts_t *opts)
 {
+    switch (wh_giturl_kind(opts->url)) {
+    case WH_GITURL_LOCAL:
+        return "file";
+    case WH_GITURL_HUB:
+        return opts->hub_url && strncmp(opts->hub_url, "http://", 7) == 0 ? "http" : "https";
+    case WH_GITURL_HTTPS:
+    default:
+        return "https";
+    }
+}
+
+const char *const *wh_gitenv_make(apr_pool_t *p, const wh_source_opts_t *opts, const char *pin)
+{
+    const char *protocol = protocol_of(opts);
+    int web = strcmp(protocol, "file") != 0;
     apr_array_header_t *env = apr_array_make(p, 80, sizeof(const char *));
     int n = 0;
 
@@ -58,15 +75,17 @@ const char *const *wh_gitenv_make(apr_pool_t *p, const wh_source_opts_t *opts, i
     APR_ARRAY_PUSH(env, const char *) = "GIT_OPTIONAL_LOCKS=0";
     APR_ARRAY_PUSH(env, const char *) = "GIT_LFS_SKIP_SMUDGE=1";
     APR_ARRAY_PUSH(env, const char *) = "GIT_NO_REPLACE_OBJECTS=1";
-    APR_ARRAY_PUSH(env, const char *) =
-        https ? "GIT_ALLOW_PROTOCOL=https" : "GIT_ALLOW_PROTOCOL=file";
+    APR_ARRAY_PUSH(env, const char *) = apr_pstrcat(p, "GIT_ALLOW_PROTOCOL=", protocol, NULL);
     if (opts->mark != NULL)
         APR_ARRAY_PUSH(env, const char *) = opts->mark;
     for (size_t i = 0; i < WH_ARRAY_LEN(settings); i++)
         add_setting(p, env, &n, settings[i][0], settings[i][1]);
-    if (https && pin[0] != '\0')
+    if (web && pin[0] != '\0')
         add_setting(p, env, &n, "http.curloptResolve", pin);
-    if (https && opts->ca_file != NULL && opts->ca_file[0] != '\0')
+    if (wh_giturl_kind(opts->url) == WH_GITURL_HUB && opts->bearer != NULL)
+        add_setting(p, env, &n, "http.extraHeader",
+                    apr_pstrcat(p, "Authorization: Bearer ", opts->bearer, NULL));
+    if (web && opts->ca_file != NULL && opts->ca_file[0] != '\0')
         add_setting(p, env, &n, "http.sslCAInfo", opts->ca_file);
     APR_ARRAY_PUSH(env, const char *) = apr_psprintf(p, "GIT_CONFIG_COUNT=%d", n);
     APR_ARRAY_PUSH(env, const char *) = NULL;

@@ -4,8 +4,8 @@
 
 #include "wh-agent/source.h"
 
-/* NULL-terminated, in p. https: the address is https, else local; pin as in wh_source_t. */
-const char *const *wh_gitenv_make(apr_pool_t *p, const wh_source_opts_t *opts, int https,
-                                  const char *pin);
+/* NULL-terminated, in p. Which protocol is allowed follows from opts->url and hub_url; pin as in
+ * wh_source_t. */
+const char *const *wh_gitenv_make(apr_pool_t *p, const wh_source_opts_t *opts, const char *pin);
 
 #endif

@@ -94,8 +94,11 @@ static void compress(hashing_t *h, const char *sha256)
     say_tier(h, entry.tier);
     if (entry.tier == WH_COMPRESS_TIERS || wh_cancel_is_set(h->r->work->cancel))
         return; /* and nothing is remembered: another deployment may find the time */
-    for (int c = 0; c < WH_CODINGS; c++)
-        make_one(h, (wh_coding_e)c, &entry);
+    make_one(h, WH_CODING_GZIP, &entry);
+    if (!wh_compress_hopeless(h->have, entry.of[WH_CODING_GZIP].size)) {
+        make_one(h, WH_CODING_ZSTD, &entry);
+        make_one(h, WH_CODING_BR, &entry);
+    }
     wh_variants_add(h->r->variants, sha256, &entry);
     h->made++;
     h->used_us += wh_mono_diff(wh_clock_mono(clock), begin);

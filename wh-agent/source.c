@@ -10,6 +10,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
+#include "libwh/wh_commit.h"
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_text.h"
@@ -22,9 +23,6 @@
 #define HEAD_REF "refs/wisehost/head"
 #define PACKS_MAX 48 /* each fetch brings one; then the cache starts afresh */
 #define SPACE_MAX (4 * WH_GIB)
-#define COMMIT_MAX 16384
-#define MESSAGE_MAX 1024
-#define AUTHOR_MAX 256
 
 /* ---- running git ---- */
 
@@ -93,8 +91,7 @@ static void proc_opts(apr_pool_t *p, const wh_source_t *source, const git_run_t 
 {
     *opts = (wh_proc_opts_t){
         .argv = argv_of(p, source, run->args),
-        .env = wh_gitenv_make(p, &source->opts, wh_giturl_kind(source->opts.url) == WH_GITURL_HTTPS,
-                              source->pin),
+        .env = wh_gitenv_make(p, &source->opts, source->pin),
         .dir = source->opts.dir,
         .in_fd = run->in_fd,
         .out = run->out,
@@ -176,6 +173,9 @@ static apr_status_t check_address(apr_pool_t *p, wh_source_t *source, wh_err_t *
     source->pin = "";
     if (rv != APR_SUCCESS)
         return rv;
+    if (wh_giturl_kind(o->url) == WH_GITURL_HUB) /* our own server, as the settings name it */
+        return o->hub_url != NULL ? APR_SUCCESS
+                                  : wh_err_set(err, 500, "internal", "where is the hub?");
     if (wh_giturl_kind(o->url) == WH_GITURL_LOCAL)
         return real_local(p, o, err);
     return wh_netguard_pin(p, o->url, o->allow_private, &source->pin, err);
@@ -258,7 +258,7 @@ static apr_status_t fetch_once(apr_pool_t *p, const wh_source_t *source, wh_err_
                           "--no-recurse-submodules",
                           "--no-show-forced-updates",
                           "--",
-                          o->url,
+                          o->hub_url != NULL ? o->hub_url : o->url,
                           spec,
                           NULL};
     git_run_t run = {.args = args, .in_fd = -1};
@@ -277,78 +277,19 @@ typedef struct commit_t {
     size_t n;
     char type[12];
     char oid[65];
-    char text[COMMIT_MAX + 1];
+    char text[WH_COMMIT_TEXT_MAX + 1];
 } commit_t;
 
 static int take_commit(void *baton, const wh_catfile_object_t *object, const char *buf, size_t n)
 {
     commit_t *commit = baton;
-    size_t room = COMMIT_MAX - commit->n, take = n < room ? n : room;
+    size_t room = WH_COMMIT_TEXT_MAX - commit->n, take = n < room ? n : room;
 
     memcpy(commit->text + commit->n, buf, take);
     commit->n += take;
     apr_cpystrn(commit->type, object->type, sizeof(commit->type));
     apr_cpystrn(commit->oid, object->oid, sizeof(commit->oid));
     return 0;
-}
-
-/* "author Name <mail> 1795231683 +0000" */
-static void parse_author(apr_pool_t *p, const char *line, wh_source_t *source)
-{
-    size_t n = strcspn(line, "\n"), name = 0;
-    const char *mail = memchr(line, '<', n), *end = NULL;
-
-    for (size_t i = 0; i < n; i++)
-        if (line[i] == '>')
-            end = line + i;
-    if (mail != NULL)
-        name = (size_t)(mail - line);
-    while (name > 0 && line[name - 1] == ' ')
-        name--;
-    source->author = wh_text_clean_line(p, line, name, AUTHOR_MAX);
-    if (end != NULL && end[1] == ' ' && apr_isdigit(end[2])) {
-        apr_int64_t s = apr_strtoi64(end + 2, NULL, 10);
-
-        source->at = s > 0 && s < APR_INT64_C(253402300800) ? apr_time_from_sec(s) : 0;
-    }
-}
-
-/* The message, without what a log or a page could trip over: each line cleaned. */
-static const char *clean_message(apr_pool_t *p, const char *body)
-{
-    const char *out = "";
-    apr_size_t have = 0;
-
-    while (*body != '\0' && have < MESSAGE_MAX) {
-        size_t n = strcspn(body, "\n");
-        const char *line = wh_text_clean_line(p, body, n, MESSAGE_MAX);
-
-        out = apr_pstrcat(p, out, have > 0 ? "\n" : "", line, NULL);
-        have = strlen(out);
-        body += n;
-        if (*body == '\n')
-            body++;
-    }
-    while (have > 0 && out[have - 1] == '\n')
-        have--;
-    return wh_text_cap(p, apr_pstrmemdup(p, out, have), MESSAGE_MAX);
-}
-
-static void parse_commit(apr_pool_t *p, const commit_t *commit, wh_source_t *source)
-{
-    const char *line = commit->text;
-
-    source->author = source->message = "";
-    source->at = 0;
-    while (*line != '\0' && *line != '\n') {
-        if (strncmp(line, "author ", 7) == 0)
-            parse_author(p, line + 7, source);
-        line += strcspn(line, "\n");
-        if (*line == '\n')
-            line++;
-    }
-    if (*line == '\n')
-        source->message = clean_message(p, line + 1);
 }
 
 /* What git reads from its standard input: a file in memory, so that reading its answers never waits
@@ -382,6 +323,7 @@ static apr_status_t resolve(apr_pool_t *p, wh_source_t *source, wh_err_t *err)
     static const char *const names[] = {HEAD_REF "^{commit}"};
     commit_t *commit = apr_pcalloc(p, sizeof(*commit));
     wh_source_read_t what = {.oids = names, .n = 1, .fn = take_commit, .baton = commit};
+    wh_commit_t said;
     apr_status_t rv = wh_source_read(p, source, &what, NULL, err);
 
     if (rv != APR_SUCCESS)
@@ -391,7 +333,10 @@ static apr_status_t resolve(apr_pool_t *p, wh_source_t *source, wh_err_t *err)
     if (source->opts.sha[0] != '\0' && strcmp(source->opts.sha, commit->oid) != 0)
         return wh_err_set(err, 422, "ref_not_found", "%s is not a commit", source->opts.sha);
     apr_cpystrn(source->sha, commit->oid, sizeof(source->sha));
-    parse_commit(p, commit, source);
+    wh_commit_parse(p, commit->text, &said);
+    source->message = said.message;
+    source->author = said.author;
+    source->at = said.at;
     return APR_SUCCESS;
 }
 
@@ -438,6 +383,7 @@ apr_status_t wh_source_fetch(apr_pool_t *p, const wh_source_opts_t *opts, wh_sou
     }
     if (rv != APR_SUCCESS && err != NULL)
         *err = why;
+    source->opts.bearer = NULL; /* what reads the objects needs no token */
     *out = source;
     return rv;
 }

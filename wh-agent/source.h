@@ -20,6 +20,9 @@ typedef struct wh_source_opts_t {
     const char *git;        /* path of the program */
     const char *dir;        /* the app's own directory; made when it is not there */
     const char *url;        /* checked here again by wh_giturl_check */
+    const char *hub_url;    /* where WH_GITURL_PUSHED is found: http(s), by the caller's own
+                               settings; NULL for other addresses */
+    const char *bearer;     /* token for hub_url; it is in git's environment and nowhere else */
     const char *local_root; /* "" = local repositories are refused */
     const char *ca_file;    /* "" = the system's */
     int allow_private;

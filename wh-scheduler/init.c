@@ -32,6 +32,7 @@ static const tree_t tree[] = {
     {"/keys", OWNER_ROOT, 0755},       {"/objects", OWNER_HTTPD, 02775},
     {"/releases", OWNER_HTTPD, 02775}, {"/uploads", OWNER_HTTPD, 02775},
     {"/logs", OWNER_SHARED, 02750},    {"/run", OWNER_SHARED, 02750},
+    {"/git", OWNER_HTTPD, 02770},
 };
 
 typedef struct owners_t {

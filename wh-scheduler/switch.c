@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_branch.h"
+#include "libwh/wh_fault.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_log.h"
@@ -346,6 +347,9 @@ static apr_status_t carry_out(carry_t *c, wh_err_t *err)
         publish(c);
     }
     rv = rv == APR_SUCCESS ? wh_dbc_commit(c->core->dbc, err) : rv;
+    if (switched) {
+        wh_fault("rollback.committed");
+    }
     if (rv != APR_SUCCESS) {
         c->core->republish |= switched;
         wh_dbc_rollback(c->core->dbc);

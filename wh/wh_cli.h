@@ -117,10 +117,24 @@ int wh_cli_http(wh_cli_t *cli, const char *method, const char *path, json_t *bod
 int wh_cli_http_fail(const wh_cli_t *cli, const wh_cli_reply_t *reply);
 /* text as one segment of a path. */
 const char *wh_cli_http_escape(wh_cli_t *cli, const char *text);
-/* The whole of a list that comes in pages, "apps" or "workers", for `wh WHAT [list]`: another word
- * than "list" is refused. Returns 0, the caller frees *all; else the exit code after the error was
- * written. */
-int wh_cli_list(wh_cli_t *cli, const char *what, json_t **all) __attribute__((warn_unused_result));
+
+/* --- wh_cli_list.c --- */
+
+/* A column: a member at a dotted path, or what cell() says. The lists end with an entry without a
+ * title. */
+typedef struct wh_cli_column_t {
+    const char *title, *member;
+    const char *(*cell)(wh_cli_t *cli, const json_t *one);
+} wh_cli_column_t;
+
+/* Lists all entries that the API has under path, however many pages, or the first `newest` of them
+ * (0: all). Returns an exit code; WH_EXIT_USAGE for a path that is NULL (see below). */
+int wh_cli_list(wh_cli_t *cli, const char *path, apr_int64_t newest,
+                const wh_cli_column_t *columns);
+/* "/v1/apps/APP/what" for `wh WHAT [list] APP`; NULL after it has said that an app is needed. */
+const char *wh_cli_list_path(wh_cli_t *cli, const char *what);
+/* For `wh WHAT [list]`: another word than "list" is refused. Returns 0 or WH_EXIT_USAGE. */
+int wh_cli_list_word(const wh_cli_t *cli) __attribute__((warn_unused_result));
 
 /* --- wh_cli_out.c --- */
 
@@ -161,7 +175,7 @@ const char *wh_cli_worker_path(wh_cli_t *cli, const char *name, const char *acti
 /* "online", "offline, draining, revoked"… */
 const char *wh_cli_worker_state(const wh_cli_t *cli, const json_t *worker);
 /* "used/all" of two members at dotted paths, in units. */
-const char *wh_cli_worker_share(wh_cli_t *cli, const json_t *object, const char *used,
+const char *wh_cli_worker_share(const wh_cli_t *cli, const json_t *object, const char *used,
                                 const char *all, json_int_t unit);
 /* "k=v k=v", "" for none. */
 const char *wh_cli_worker_labels(const wh_cli_t *cli, const json_t *labels);

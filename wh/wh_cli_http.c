@@ -296,30 +296,3 @@ const char *wh_cli_http_escape(wh_cli_t *cli, const char *text)
     curl_free(escaped);
     return copy;
 }
-
-int wh_cli_list(wh_cli_t *cli, const char *what, json_t **all)
-{
-    const char *cursor = "";
-    wh_cli_reply_t reply;
-    int rc = 0;
-    if (cli->n_args == 1 && strcmp(cli->args[0], "list") != 0) {
-        wh_cli_error("no command %s %s; `wh --help` lists them", what,
-                     wh_cli_clean(cli, cli->args[0]));
-        return WH_EXIT_USAGE;
-    }
-    *all = json_array();
-    do {
-        const char *path =
-            apr_pstrcat(cli->p, "/v1/", what, "?limit=100", *cursor ? "&cursor=" : "",
-                        wh_cli_http_escape(cli, cursor), NULL);
-        if ((rc = wh_cli_http(cli, "GET", path, NULL, NULL, &reply)) != 0)
-            break;
-        json_array_extend(*all, json_object_get(reply.body, "items"));
-        const char *next = wh_cli_get(cli, reply.body, "next");
-        /* A server that repeats its cursor must not hold us for ever. */
-        cursor = strcmp(next, cursor) != 0 ? next : "";
-    } while (*cursor != '\0');
-    if (rc != 0)
-        json_decref(*all);
-    return rc;
-}

@@ -22,7 +22,7 @@ const char *wh_cli_worker_state(const wh_cli_t *cli, const json_t *worker)
                        rotating ? ", rotating" : "", NULL);
 }
 
-const char *wh_cli_worker_share(wh_cli_t *cli, const json_t *object, const char *used,
+const char *wh_cli_worker_share(const wh_cli_t *cli, const json_t *object, const char *used,
                                 const char *all, json_int_t unit)
 {
     return apr_psprintf(cli->p, "%" APR_INT64_T_FMT "/%" APR_INT64_T_FMT,

@@ -7,10 +7,13 @@
 extern const wh_cli_cmd_t wh_cmd_login, wh_cmd_apps, wh_cmd_apps_create, wh_cmd_apps_info,
     wh_cmd_apps_set, wh_cmd_apps_delete, wh_cmd_deploy, wh_cmd_cancel, wh_cmd_deployments,
     wh_cmd_logs, wh_cmd_rollback, wh_cmd_promote, wh_cmd_status, wh_cmd_doctor, wh_cmd_hooks,
-    wh_cmd_hooks_create, wh_cmd_hooks_delete, wh_cmd_version, wh_cmd_environments,
+    wh_cmd_hooks_create, wh_cmd_hooks_delete,
+    wh_cmd_hooks_deliveries, wh_cmd_hooks_replay, wh_cmd_hooks_rotate, wh_cmd_approve,
+    wh_cmd_version, wh_cmd_environments,
     wh_cmd_environments_set, wh_cmd_environments_unset, wh_cmd_domains, wh_cmd_domains_add,
     wh_cmd_domains_info, wh_cmd_domains_verify, wh_cmd_domains_remove, wh_cmd_workers,
     wh_cmd_workers_info, wh_cmd_workers_enroll, wh_cmd_workers_drain, wh_cmd_workers_undrain,
-    wh_cmd_workers_remove, wh_cmd_workers_revoke, wh_cmd_workers_rotate_key, wh_cmd_stats;
+    wh_cmd_workers_remove, wh_cmd_workers_revoke, wh_cmd_workers_rotate_key, wh_cmd_stats,
+    wh_cmd_git_remote, wh_cmd_git_credential;
 
 #endif

@@ -11,6 +11,7 @@ static const struct {
 } lines[] = {
     {"kind", "kind"},          {"state", "observed"},          {"reason", "reason"},
     {"wanted", "desired"},     {"worker", "placement.worker"}, {"zone", "placement.zone"},
+    {"push to", "push_url"},
     {"created", "created_at"},
 };
 

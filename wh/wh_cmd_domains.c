@@ -27,44 +27,25 @@ static const char *both_names(const wh_cli_t *cli, const json_t *domain)
                : apr_pstrcat(cli->p, read, " (", host, ")", NULL);
 }
 
-static const char *leads_to(const wh_cli_t *cli, const json_t *domain)
+static const char *leads_to(wh_cli_t *cli, const json_t *domain)
 {
     const char *to = wh_cli_get(cli, domain, "redirect_to");
     return *to != '\0' ? to : wh_cli_get(cli, domain, "environment");
 }
 
+static const char *names(wh_cli_t *cli, const json_t *domain)
+{
+    return both_names(cli, domain);
+}
+
+static const wh_cli_column_t columns[] = {
+    {"DOMAIN", NULL, names},    {"STATE", "status", NULL}, {"SHOWS", NULL, leads_to},
+    {"REASON", "reason", NULL}, {NULL, NULL, NULL},
+};
+
 static int list(wh_cli_t *cli)
 {
-    static const char *const titles[] = {"DOMAIN", "STATE", "SHOWS", "REASON"};
-    wh_cli_reply_t reply;
-    wh_cli_table_t table;
-    const char *app;
-    if (cli->n_args > 1 && strcmp(cli->args[0], "list") == 0) {
-        cli->args++;
-        cli->n_args--;
-    }
-    app = wh_cli_opts_app(cli);
-    if (app == NULL)
-        return WH_EXIT_USAGE;
-    int rc = wh_cli_http(cli, "GET", path_of(cli, app, NULL, ""), NULL, NULL, &reply);
-    if (rc != 0)
-        return rc;
-    json_t *one, *items = json_object_get(reply.body, "items");
-    if (cli->json) {
-        wh_cli_json(items);
-        return WH_EXIT_OK;
-    }
-    wh_cli_table_begin(cli, &table, 4, titles);
-    size_t i;
-    json_array_foreach(items, i, one)
-    {
-        wh_cli_table_add(&table, both_names(cli, one));
-        wh_cli_table_add(&table, wh_cli_get(cli, one, "status"));
-        wh_cli_table_add(&table, leads_to(cli, one));
-        wh_cli_table_add(&table, wh_cli_get(cli, one, "reason"));
-    }
-    wh_cli_table_print(&table);
-    return WH_EXIT_OK;
+    return wh_cli_list(cli, wh_cli_list_path(cli, "domains"), 0, columns);
 }
 
 /* What is to be set, as one would type it into a zone. */
@@ -117,8 +98,8 @@ static int add(wh_cli_t *cli)
 static int info(wh_cli_t *cli)
 {
     wh_cli_reply_t reply;
-    int rc = wh_cli_http(cli, "GET", path_of(cli, cli->args[0], cli->args[1], ""), NULL, NULL,
-                         &reply);
+    int rc =
+        wh_cli_http(cli, "GET", path_of(cli, cli->args[0], cli->args[1], ""), NULL, NULL, &reply);
     if (rc == 0)
         say(cli, reply.body);
     return rc;

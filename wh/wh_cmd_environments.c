@@ -13,37 +13,14 @@ static const char *path_of(wh_cli_t *cli, const char *app, const char *name)
                        NULL);
 }
 
+static const wh_cli_column_t columns[] = {
+    {"ENVIRONMENT", "name", NULL}, {"PATTERN", "pattern", NULL}, {"POSITION", "position", NULL},
+    {"URL", "url", NULL},          {NULL, NULL, NULL},
+};
+
 static int list(wh_cli_t *cli)
 {
-    static const char *const titles[] = {"ENVIRONMENT", "PATTERN", "POSITION", "URL"};
-    static const char *const members[] = {"name", "pattern", "position", "url"};
-    wh_cli_reply_t reply;
-    wh_cli_table_t table;
-    const char *app;
-    if (cli->n_args > 1 && strcmp(cli->args[0], "list") == 0) {
-        cli->args++;
-        cli->n_args--;
-    }
-    app = wh_cli_opts_app(cli);
-    if (app == NULL)
-        return WH_EXIT_USAGE;
-    int rc = wh_cli_http(cli, "GET", path_of(cli, app, NULL), NULL, NULL, &reply);
-    if (rc != 0)
-        return rc;
-    json_t *one, *items = json_object_get(reply.body, "items");
-    if (cli->json) {
-        wh_cli_json(items);
-        return WH_EXIT_OK;
-    }
-    wh_cli_table_begin(cli, &table, 4, titles);
-    size_t i;
-    json_array_foreach(items, i, one)
-    {
-        for (size_t m = 0; m < sizeof(members) / sizeof(members[0]); m++)
-            wh_cli_table_add(&table, wh_cli_get(cli, one, members[m]));
-    }
-    wh_cli_table_print(&table);
-    return WH_EXIT_OK;
+    return wh_cli_list(cli, wh_cli_list_path(cli, "environments"), 0, columns);
 }
 
 static int set(wh_cli_t *cli)
@@ -53,8 +30,8 @@ static int set(wh_cli_t *cli)
     int rc = wh_cli_opts_int(cli, "position", 0, 1000000, &position);
     if (rc != 0)
         return rc;
-    json_t *body = json_pack("{s:s, s:I}", "pattern", cli->args[2], "position",
-                             (json_int_t)position);
+    json_t *body =
+        json_pack("{s:s, s:I}", "pattern", cli->args[2], "position", (json_int_t)position);
     if (body == NULL) {
         wh_cli_error("the pattern is no UTF-8 text");
         return WH_EXIT_USAGE;
@@ -72,8 +49,8 @@ static int set(wh_cli_t *cli)
 static int drop(wh_cli_t *cli)
 {
     wh_cli_reply_t reply;
-    int rc = wh_cli_http(cli, "DELETE", path_of(cli, cli->args[0], cli->args[1]), NULL, NULL,
-                         &reply);
+    int rc =
+        wh_cli_http(cli, "DELETE", path_of(cli, cli->args[0], cli->args[1]), NULL, NULL, &reply);
     if (rc == 0)
         wh_cli_note(cli, "It takes no branches any more; what it shows stays\n");
     return rc;

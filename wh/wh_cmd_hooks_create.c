@@ -1,7 +1,19 @@
 /* wh hooks create: the only time the secret is shown. */
 #include "config.h"
 
+#include <apr_strings.h>
+
 #include "wh/wh_cmd.h"
+
+/* Commas for people, lines for the server. */
+static const char *watch(wh_cli_t *cli)
+{
+    const char *given = wh_cli_opts_get(cli, "watch");
+    char *lines = given != NULL ? apr_pstrdup(cli->p, given) : NULL;
+    for (char *s = lines; s != NULL && *s != '\0'; s++)
+        *s = *s == ',' ? '\n' : *s;
+    return lines;
+}
 
 static int run(wh_cli_t *cli)
 {
@@ -11,7 +23,8 @@ static int run(wh_cli_t *cli)
     if (app == NULL)
         return WH_EXIT_USAGE;
     json_t *body =
-        json_pack("{s:s, s:s}", "app", app, "provider", provider != NULL ? provider : "github");
+        json_pack("{s:s, s:s, s:s*}", "app", app, "provider",
+                  provider != NULL ? provider : "github", "watch", watch(cli));
     if (body == NULL) {
         wh_cli_error("the app or the provider is no UTF-8 text");
         return WH_EXIT_USAGE;
@@ -26,14 +39,16 @@ static int run(wh_cli_t *cli)
     }
     wh_cli_out("id      %s\nurl     %s\nsecret  %s\n", wh_cli_get(cli, reply.body, "id"),
                wh_cli_get(cli, reply.body, "url"), wh_cli_get(cli, reply.body, "secret"));
-    wh_cli_note(cli, "Give both to the forge (content type application/json, push events).\n"
-                     "The secret is not shown again.\n");
+    wh_cli_note(cli, "Give both to the forge (content type application/json, push and pull request "
+                     "events).\nThe secret is not shown again. Step by step: docs/webhooks.md\n");
     return WH_EXIT_OK;
 }
 
 static const wh_cli_option_t options[] = {
     {"app", 'a', "APP", "the app"},
-    {"provider", 0, "NAME", "the forge (github)"},
+    {"provider", 0, "NAME", "github (unless named), gitea, forgejo, codeberg, gitlab, bitbucket, "
+                            "azure, generic"},
+    {"watch", 0, "PATHS", "only pushes that change one of them: web/**,*.md"},
     {NULL, 0, NULL, NULL},
 };
 

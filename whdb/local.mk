@@ -31,6 +31,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def \
 	whdb/wh_sql_env.def \
 	whdb/wh_sql_gc.def \
+	whdb/wh_sql_hook.def \
 	whdb/wh_sql_names.def \
 	whdb/wh_sql_traefik.def \
 	whdb/wh_sql_switch.def

@@ -7,6 +7,11 @@
 
 #include <string.h>
 
+#define HELD_DETAIL                                                                                \
+    "It is of another repository: somebody who may deploy this app has to approve it."
+/* Till then the job of an untrusted deployment waits: for ever. */
+#define WH_DB_HELD APR_INT64_C(9000000000000000)
+
 static wh_deployment_t *deployment_at(apr_pool_t *p, const wh_rows_t *rows, int i)
 {
     wh_deployment_t *d = apr_pcalloc(p, sizeof(*d));
@@ -37,6 +42,8 @@ static wh_deployment_t *deployment_at(apr_pool_t *p, const wh_rows_t *rows, int 
     d->created_at = wh_dbc_int(&r);
     d->started_at = wh_dbc_int(&r);
     d->finished_at = wh_dbc_int(&r);
+    d->untrusted = (int)wh_dbc_int(&r);
+    d->approved_at = wh_dbc_int(&r);
     return d;
 }
 
@@ -71,7 +78,8 @@ static apr_status_t job_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_deploym
                         WH_ARGS(WH_S(d->job_id), WH_S(d->app_id), WH_S(d->id), WH_IN(d->worker_id),
                                 WH_I(d->priority), WH_I(snap.cpu_millis * replicas),
                                 WH_I(snap.memory_bytes * replicas), WH_I(needs_engine),
-                                WH_S(d->place_zone), WH_S(labels), WH_I(d->now)),
+                                WH_S(d->place_zone), WH_S(labels),
+                                WH_I(d->untrusted ? WH_DB_HELD : 0), WH_I(d->now)),
                         NULL, err);
 }
 
@@ -110,7 +118,9 @@ apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_d
                               WH_S(wh_model_trigger_text(d->trigger)), WH_S(d->commit_sha),
                               WH_S(d->commit_ref), WH_S(d->commit_message), WH_S(d->commit_author),
                               WH_I(d->commit_at), WH_S(d->snapshot), WH_S(d->source_id),
-                              WH_I(d->env_public), WH_S(d->site), WH_I(d->now)),
+                              WH_I(d->env_public), WH_S(d->site), WH_I(d->untrusted),
+                              WH_S(d->untrusted ? "awaiting_approval" : ""),
+                              WH_S(d->untrusted ? HELD_DETAIL : ""), WH_I(d->now)),
                       NULL, err);
     if (rv == APR_SUCCESS) {
         rv = job_insert(dbc, p, d, err);
@@ -128,6 +138,42 @@ apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_d
         *number = n;
     }
     return rv;
+}
+
+apr_status_t wh_db_deployment_newest(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                     const char *environment, wh_deployment_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select_one(dbc, p, WH_SQL_deployment_newest,
+                                        WH_ARGS(WH_S(app_id), WH_S(environment)), &rows, err);
+
+    if (rv == APR_SUCCESS) {
+        *out = deployment_at(p, &rows, 0);
+    }
+    return rv;
+}
+
+apr_status_t wh_db_deployment_approve(wh_dbc_t *dbc, apr_pool_t *p, const char *id, apr_time_t now,
+                                      wh_err_t *err)
+{
+    apr_status_t rv =
+        wh_dbc_cas(dbc, p, WH_SQL_deployment_approve, WH_ARGS(WH_I(now), WH_S(id)), err);
+
+    return rv != APR_SUCCESS
+               ? rv
+               : wh_dbc_query(dbc, p, WH_SQL_job_release, WH_ARGS(WH_S(id)), NULL, err);
+}
+
+apr_status_t wh_db_deployment_drop_held(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                        const char *environment, apr_time_t cancel_at,
+                                        wh_err_t *err)
+{
+    if (cancel_at == 0) {
+        return wh_dbc_query(dbc, p, WH_SQL_job_release_held,
+                            WH_ARGS(WH_S(app_id), WH_S(environment)), NULL, err);
+    }
+    return wh_dbc_query(dbc, p, WH_SQL_job_cancel_held,
+                        WH_ARGS(WH_I(cancel_at), WH_S(app_id), WH_S(environment)), NULL, err);
 }
 
 apr_status_t wh_db_deployment_take_over(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_over_t *over,

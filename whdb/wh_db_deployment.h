@@ -33,6 +33,7 @@ typedef struct wh_db_deployment_new_t {
     const char *env_of;       /* whose env vars it gets; NULL = those in force now */
     int env_public;           /* of these, no secrets */
     const char *site;         /* wh_deployment_t */
+    int untrusted;            /* its job waits till wh_db_deployment_approve */
     apr_time_t now;
 } wh_db_deployment_new_t;
 
@@ -55,6 +56,21 @@ typedef struct wh_db_over_t {
     apr_time_t now;
 } wh_db_over_t;
 apr_status_t wh_db_deployment_take_over(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_over_t *over,
+                                        wh_err_t *err) WH_DB_CHECKED;
+
+/* The newest of an environment, whatever became of it. */
+apr_status_t wh_db_deployment_newest(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                     const char *environment, wh_deployment_t **out,
+                                     wh_err_t *err) WH_DB_CHECKED;
+
+/* Lets an untrusted deployment begin. In a transaction. APR_NOTFOUND: it does not wait for that. */
+apr_status_t wh_db_deployment_approve(wh_dbc_t *dbc, apr_pool_t *p, const char *id, apr_time_t now,
+                                      wh_err_t *err) WH_DB_CHECKED;
+
+/* Those of the environment that wait for approval go: superseded by what is made next, or canceled
+ * (cancel_at > 0). None is no error. */
+apr_status_t wh_db_deployment_drop_held(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                        const char *environment, apr_time_t cancel_at,
                                         wh_err_t *err) WH_DB_CHECKED;
 
 /* Whose image or files a deployment has: its own id, or that of the one they were made for. */

@@ -34,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     wh_worker_register_t worker;
     wh_deploy_request_t deploy;
     wh_snapshot_t snapshot;
+    wh_model_hook_new_t hook;
     const char *a, *b;
     json_t *body;
 
@@ -48,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (wh_model_worker_register_decode(p, body, &worker, NULL) == APR_SUCCESS)
         fuzz_must(wh_model_address_ok(worker.address) && strlen(worker.api_key) == 64);
     (void)!wh_model_snapshot_decode(p, body, &snapshot, NULL);
-    (void)!wh_model_hook_decode(p, body, 1, &a, &b, NULL);
+    (void)!wh_model_hook_decode(p, body, 1, &hook, NULL);
     (void)!wh_model_login_decode(p, body, &a, &b, NULL);
     return 0;
 }

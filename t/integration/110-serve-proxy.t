@@ -174,7 +174,7 @@ is($h->stop, 0, 'httpd stops');
 is_deeply([ $h->bad_log_lines ], [], 'the error log is clean');
 
 # ---- prefork ----
-$h = WH::Httpd->new(mpm => 'prefork');
+$h = WH::Httpd->new(mpm => 'prefork', workers => 8, global => 'LogLevel wisehost:debug');
 proxy(web => up($backend));
 $h->static(site => { 'index.html' => "prefork\n" });
 $h->start;
@@ -183,6 +183,19 @@ $ok = 0;
 for (1 .. 50) { $ok++ if $h->get('web', '/echo')->{status} == 200 }
 is($ok, 50, 'prefork: 50 proxied requests');
 is($h->get('web', '/echo', method => 'POST', body => 'z' x 100000)->{json}{length}, 100000, 'prefork: a body');
+# Each of these holds a process: four of eight, whatever WiseHostHoldMax says, and the others serve.
+$h->routes({ host => 'hold', kind => 'proxy', slug => 'hold', upstreams => [], flags => ['hold'], hold_s => 20 });
+my @held = map {
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $h->port) or die $!;
+    syswrite $s, "GET /echo HTTP/1.1\r\nHost: hold.$base\r\nConnection: close\r\n\r\n";
+    $s;
+} 1 .. 4;
+try_for { (() = $h->log_text =~ /waits for a switch/g) >= 4 } 10;
+$got = $h->get('hold', '/echo');
+is("$got->{status} " . ($got->{json}{code} // ''), '503 switching', 'prefork: half of the processes wait, no more');
+is($h->get('web', '/echo')->{status}, 200, 'prefork: the others serve');
+$h->routes({ host => 'hold', kind => 'proxy', slug => 'hold', upstreams => [ up($backend) ] });
+is((grep { my $s = $_; my $text = join '', <$s>; $text =~ m{^HTTP/1\.1 200 } } @held), 4, 'prefork: who waited is served');
 is($h->stop, 0, 'prefork: stops');
 is_deeply([ $h->bad_log_lines ], [], 'prefork: the error log is clean');
 done_testing();

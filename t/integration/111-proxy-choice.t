@@ -11,8 +11,8 @@ use WH::Httpd;
 use WH::Wait qw(now_s wait_for);
 
 my $base = $WH::Httpd::base;
-my $h = WH::Httpd->new(global => "LogLevel wisehost:debug\nWiseHostHoldMax 3\nThreadsPerChild 25\nStartServers 1\nMaxRequestWorkers 25\nMinSpareThreads 1\n"
-    . 'MaxSpareThreads 25' . "\nLogFormat \"%{Host}i %>s up=%{wh-upstream}n retries=%{wh-retries}n\" notes\n"
+my $h = WH::Httpd->new(workers => 25, global => "LogLevel wisehost:debug\nWiseHostHoldMax 3"
+    . "\nLogFormat \"%{Host}i %>s up=%{wh-upstream}n retries=%{wh-retries}n\" notes\n"
     . 'CustomLog ${NOTES} notes', args => []);
 $h->{global} =~ s/\$\{NOTES\}/$h->dir . '\/log\/notes.log'/e;
 my %b = map { $_ => WH::Backend->new(name => $_, address => '127.0.0.1') } qw(a b c);
@@ -94,11 +94,21 @@ for my $method (qw(GET HEAD OPTIONS DELETE PUT)) {
     $status{ $h->get('half', '/echo', method => $method)->{status} }++ for 1 .. 6;
     is_deeply(\%status, { 200 => 6 }, "RFC 9110 9.2.2: $method that got no answer is sent to another replica");
 }
-for my $case ([ POST => undef ], [ PATCH => undef ], [ PUT => 'body' ]) {
+for my $case ([ PUT => 'body' ], [ DELETE => 'body' ], [ PUT => 'b' x 20_000 ], [ PUT => 'b' x 65_536 ]) {
+    my ($method, $body) = @$case;
+    my %got;
+    for (1 .. 6) { my $answer = $h->get('half', '/echo', method => $method, body => $body); $got{"$answer->{status} " . ($answer->{json}{length} // '')}++ }
+    is_deeply(\%got, { '200 ' . length $body => 6 }, "$method with a body of " . length($body) . ', too: it arrives whole');
+}
+for (1, 2) {
+    my (undef, $all) = $h->raw("PUT /echo HTTP/1.1\r\nHost: half.$base\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
+    like($all, qr/"length":11/, "in chunks, too: $_");
+}
+for my $case ([ POST => undef ], [ PATCH => undef ], [ POST => 'body' ], [ PUT => 'b' x 65_537 ]) {
     my ($method, $body) = @$case;
     my %status;
     $status{ $h->get('half', '/echo', method => $method, body => $body)->{status} }++ for 1 .. 6;
-    is_deeply(\%status, { 200 => 3, 502 => 3 }, "$method" . ($body ? ' with a body' : '') . ' is not');
+    is_deeply(\%status, { 200 => 3, 502 => 3 }, "$method" . ($body ? ' with a body of ' . length $body : '') . ' is not');
 }
 like(notes(), qr/^half\S* 200 up=127\.0\.0\.1:@{[$hard->port]} retries=1$/m, 'the notes say who answered, and that it was the second');
 like(notes(), qr/^three\S* 503 up=- retries=2$/m, 'or that nobody did');

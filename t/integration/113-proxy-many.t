@@ -14,8 +14,7 @@ use constant { TARGETS => $ENV{WH_TEST_TARGETS} // 1500, GROWTH_MIB => 20, DESCR
 
 my $base = $WH::Httpd::base;
 # One child, so that it meets all of them.
-my $h = WH::Httpd->new(global => "StartServers 1\nThreadsPerChild 25\nMaxRequestWorkers 25\nMinSpareThreads 1\nMaxSpareThreads 25\n"
-    . "MaxKeepAliveRequests 0\nLogLevel wisehost:warn");
+my $h = WH::Httpd->new(workers => 25, global => "MaxKeepAliveRequests 0\nLogLevel wisehost:warn");
 
 # One process answers on every address of 127.0.0.0/8: each is an upstream of its own to httpd.
 my $listen = IO::Socket::INET->new(LocalAddr => '0.0.0.0', LocalPort => 0, Listen => 512, ReuseAddr => 1) or die $!;

@@ -1,5 +1,5 @@
 # Access rules on applications: Require ip, Basic, another's module, in <Location> and with WiseHostApp of a
-# .htaccess; on every path, over HTTP/2, on what is in the cache; all previews by one rule. Other modules' fixups
+# .htaccess; on every path, over HTTP/2 with TLS, on what is in the cache; all previews by one rule. Other modules' fixups
 # and output filters. Notes in the access log.
 use strict;
 use warnings;
@@ -10,11 +10,11 @@ use MIME::Base64 qw(encode_base64);
 use Test::More;
 use WH::Backend;
 use WH::Httpd;
-use WH::Wait qw(wait_for);
+use WH::Wait qw(try_for wait_for);
 
 my $base = $WH::Httpd::base;
-my $h = WH::Httpd->new(modules => [qw(proxy proxy_http alias dir mime http2 headers env setenvif filter substitute deflate ext_filter
-    authz_user authn_file auth_basic auth_pubtkt)]);
+my $h = WH::Httpd->new(modules => [qw(proxy proxy_http alias dir mime ssl http2 headers env setenvif filter substitute deflate ext_filter
+    authz_user authn_file auth_basic auth_pubtkt)], workers => 25);
 my ($dir, $port) = ($h->dir, $h->port);
 chomp(my $hash = `openssl passwd -apr1 -salt abcdefgh secret`);
 WH::Httpd::spew("$dir/users", "anna:$hash\n");
@@ -22,12 +22,7 @@ system("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out $dir/t
     or die 'openssl';
 my $basic = "AuthType Basic\nAuthName x\nAuthUserFile $dir/users\n";
 $h->{global} = <<"CONF";
-Protocols h2c http/1.1
-StartServers 1
-ThreadsPerChild 25
-MaxRequestWorkers 25
-MinSpareThreads 1
-MaxSpareThreads 25
+Protocols h2 http/1.1
 TypesConfig /dev/null
 WiseHostBaseDomain $base
 TKTAuthPublicKey $dir/ticket.pub
@@ -80,12 +75,19 @@ Header set X-From "%{WHO}e"
 </Location>
 CONF
 my $vhost = $h->{vhost};
-$h->{vhosts} = <<"CONF";
-<VirtualHost 127.0.0.1:$port>
-    ServerName shared.example.test
-    WiseHostAllowApps site shop
-</VirtualHost>
-CONF
+my $shared_vhost = "ServerName shared.example.test\nWiseHostAllowApps site shop\n";
+system(qw(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -batch -subj), "/CN=$base", '-keyout', "$dir/tls.key", '-out', "$dir/tls.crt") == 0
+    or die 'openssl';
+# The same sites once more, over TLS.
+my $tls = WH::Httpd::free_port();
+my $tls_vhosts = sub {
+    my ($rules) = @_;
+    my $ssl = "SSLEngine On\nSSLCertificateFile $dir/tls.crt\nSSLCertificateKeyFile $dir/tls.key\n";
+    my $engine = "ServerName $base\nServerAlias *.$base\nWiseHostEngine On\nWiseHostBaseDomain $base\n";
+    return "<VirtualHost 127.0.0.1:$port>\n$shared_vhost</VirtualHost>\nListen 127.0.0.1:$tls\n"
+        . join '', map {"<VirtualHost 127.0.0.1:$tls>\n$_$ssl</VirtualHost>\n"} "$engine$rules", $shared_vhost;
+};
+$h->{vhosts} = $tls_vhosts->($vhost);
 make_path(map {"$dir/docs/$_"} qw(mounted kind shopdir));
 WH::Httpd::spew("$dir/docs/mounted/.htaccess", "WiseHostApp site\n${basic}Require valid-user\n");
 WH::Httpd::spew("$dir/docs/kind/.htaccess", "WiseHostApp site\n${basic}Require wisehost-app shop\n");
@@ -100,7 +102,7 @@ my $backend = WH::Backend->new(name => 'shop');
 my @up = (upstreams => [ { address => '127.0.0.1', port => $backend->port + 0 } ]);
 $h->routes({ host => 'shop', kind => 'proxy', slug => 'shop', @up }, { host => 'stopped', kind => 'maintenance', slug => 'stopped' });
 $h->start;
-$h->allow_log(qr/AH01630|AH01617|TKT|pubtkt/);
+$h->allow_log(qr/AH01630|AH01617|TKT|pubtkt/, qr/AH01906|AH01909|AH01873/);
 
 my %anna = (headers => { Authorization => 'Basic ' . encode_base64('anna:secret', '') });
 my $as = sub { my ($host) = @_; return sub { my ($path, %o) = @_; $h->request(host => $host, path => $path, %o) } };
@@ -119,13 +121,27 @@ for my $app ([ static => $site ], [ spa => $staged ], [ container => $shop ], [ 
         is_deeply(\@open, [], "$kind, $rule: with every method");
     }
 }
-my $code = sub { my $name = "site.$base"; my ($path, @o) = @_;
-    my $got = `curl -sS -o /dev/null -w '%{http_version} %{http_code}' --http2-prior-knowledge --connect-to ::127.0.0.1:$port @o http://$name$path`;
-    return $got };
-is($code->('/ip/a.txt'), '2 403', 'HTTP/2: Require ip');
-is($code->('/basic/a.txt'), '2 401', 'HTTP/2: Basic');
-is($code->('/basic/a.txt', '-u anna:secret'), '2 200', 'HTTP/2: with the password');
-is($code->('/ticket/a.txt'), '2 307', "HTTP/2: another's module");
+
+# ---- over HTTP/2, one connection a list ----
+# (status of each path) of a host; -u … as a client with the password. With prefork mod_http2 is not active.
+my $version = $h->{mpm} eq 'prefork' ? '1.1' : '2';
+my $h2 = sub {
+    my ($host, $options, @paths) = @_;
+    my $urls = join ' ', map {"-o /dev/null 'https://$host$_'"} @paths;
+    my $got = `curl -sS --path-as-is --http2 --insecure --connect-to ::127.0.0.1:$tls -w '%{url} %{http_version} %{http_code}\n' $options $urls`;
+    my %status = map { m{^https://[^/]*(.*) \Q$version\E (\d+)$} ? ($1 => $2) : () } split /\n/, $got;
+    return map { $status{$_} // 'none' } @paths;
+};
+for my $app ([ static => "site.$base" ], [ spa => "staged.$base" ], [ container => "shop.$base" ], [ maintenance => "stopped.$base" ]) {
+    my ($kind, $host) = @$app;
+    for my $rule (sort keys %closed) {
+        my @paths = map {s/X/$rule/r} @tricks;
+        is_deeply([ $h2->($host, '', @paths) ], [ ($closed{$rule}[0]) x @paths ], "HTTP/2: $kind, $rule: closed on every path");
+    }
+}
+is_deeply([ map { $h2->("$_.$base", '-u anna:secret', '/basic/a.txt', '/ip/a.txt') } qw(site shop) ], [ 200, 403, 200, 403 ], 'HTTP/2: with the password');
+is_deeply([ $h2->("branch--site.$base", '', '/', '/none', '/a.txt'), $h2->("branch--site.$base", '-u anna:secret', '/') ], [ 401, 401, 401, 200 ],
+    'HTTP/2: Require wisehost-kind');
 is($site->('/basic/a.txt', %anna)->{body}, "text of basic\n", 'Basic: with the password');
 is($shop->('/basic/a.txt', %anna)->{json}{path}, '/basic/a.txt', 'a container too');
 
@@ -153,18 +169,24 @@ is($staged->('/staging/a.txt')->{status}, 200, 'that environment');
 # ---- WiseHostApp and Require in one .htaccess ----
 my @mounted = map {"/mounted$_"} '', '/', '/ip/a.txt', '/none', '/sub', '/sub/', '/./sub/a.txt', '//sub/a.txt', '/sub/../sub/a.txt', '/sub/%61.txt';
 is_deeply([ grep { $shared->($_)->{status} != 401 } @mounted ], [], '.htaccess: Require holds on every path of the application');
+is_deeply([ $h2->('shared.example.test', '', @mounted) ], [ (401) x @mounted ], '.htaccess: over HTTP/2 too');
+is_deeply([ $h2->('shared.example.test', '-u anna:secret', qw(/mounted/sub/a.txt /kind/sub/a.txt /shopdir/x)) ], [ 200, 403, 200 ],
+    '.htaccess: over HTTP/2 with the password');
 is($shared->('/mounted/sub/a.txt', %anna)->{body}, "text of sub\n", 'open with the password');
 is($shared->('/kind/sub/a.txt', %anna)->{status}, 403, '.htaccess: Require wisehost-app of another');
 is($shared->('/shopdir/x', %anna)->{json}{path}, '/x', 'of this one');
 
 # ---- what was in the cache before the rule came ----
-is($site->('/later/a.txt')->{status}, 200, 'a file is open') for 1 .. 2;
-like($h->log_text('notes.log'), qr{/later/a\.txt app=site .*cache=hit}, 'and in the cache');
+is($site->('/later/a.txt')->{status}, 200, 'a file is open');
+ok(try_for(sub { $site->('/later/a.txt'); $h->log_text('notes.log') =~ m{/later/a\.txt app=site .*cache=hit} }, 10), 'and in the cache');
 $h->{vhost} = "$vhost<Location \"/later\">\nRequire valid-user\n</Location>\n";
+$h->{vhosts} = $tls_vhosts->($h->{vhost});
 $h->write_conf;
 $h->signal('USR1');
 wait_for { $site->('/later/a.txt')->{status} == 401 } 15, 'the new rule';
 is_deeply([ grep { $site->('/later/a.txt')->{status} != 401 } 1 .. 20 ], [], 'a rule that came later holds');
+is_deeply([ map { $h2->("site.$base", $_, '/later/a.txt') } '', '-u anna:secret', '-u anna:secret', '' ], [ 401, 200, 200, 401 ],
+    'over HTTP/2 too, also when the file is in the cache again');
 
 # ---- fixups and output filters of other modules ----
 is($site->('/')->{headers}{'x-from'}, 'fixups', 'fixups and headers of other modules');

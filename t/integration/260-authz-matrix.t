@@ -46,7 +46,7 @@ my %call = (
     change_domain => sub { (json => {}) },
     verify_domain => sub { (json => {}) },
     put_environment => sub { (json => { pattern => 'x' }) },
-    (map { $_ => sub { (json => {}) } } qw(cancel_deployment rollback_deployment rollback_app)),
+    (map { $_ => sub { (json => {}) } } qw(rotate_hook replay_delivery approve_deployment cancel_deployment rollback_deployment rollback_app)),
     promote_deployment => sub { (json => { environment => 'qa' }) },
     create_hook => sub { (json => { app => $_[0]{app}, provider => 'github' }) },
     create_app_hook => sub { (json => { provider => 'github' }) },
@@ -58,13 +58,18 @@ my %call = (
     create_release => sub { (json => { job => $_[0]{job}, epoch => 1, manifest => $manifest }) },
     put_object => sub { (body => 'a', type => 'application/octet-stream', query => "?job=$_[0]{job}&epoch=1") },
     put_objects => sub { (body => sha256_hex('a') . " 1\na", type => 'application/octet-stream', query => "?job=$_[0]{job}&epoch=1") },
+    get_job_refs => sub { (query => '?service=git-upload-pack') },
+    fetch_job_source => sub { (body => '0000', type => 'application/x-git-upload-pack-request') },
     commit_release => sub { (json => { job => $_[0]{job}, epoch => 1 }) },
-    deliver_github => sub { (body => '{}') },
+    deliver => sub { (body => '{}') },
+    change_hook => sub { (json => { watch => 'web/**' }) },
 );
+$api->deliver($hook{$_}, 'ping', '{}') for qw(mine yours);
+my %delivery = map { $_ => $api->value("SELECT id FROM hook_deliveries WHERE hook_id = '$hook{$_}{id}'") } qw(mine yours);
 my %object = (
-    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, job => $own_job, worker => 'w3', switch => $switch{mine} },
-    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, job => $foreign_job, worker => $w4->{id}, switch => $switch{yours} },
-    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, job => '0' x 26, worker => 'w9', switch => '0' x 26 },
+    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, delivery => $delivery{mine}, job => $own_job, worker => 'w3', switch => $switch{mine} },
+    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, delivery => $delivery{yours}, job => $foreign_job, worker => $w4->{id}, switch => $switch{yours} },
+    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, delivery => '0' x 26, job => '0' x 26, worker => 'w9', switch => '0' x 26 },
 );
 
 my @ops;
@@ -95,6 +100,10 @@ sub call {
     $path =~ s/\{id\}/$id/;
     $path =~ s/\{sha256\}/$sha/;
     $path =~ s/\{name\}/staging/;
+    $path =~ s/\{provider\}/github/;
+    $path =~ s/\{delivery\}/$object->{delivery}/;
+    $path =~ s/\{job\}/$object->{job}/;
+    $path =~ s/\{epoch\}/1/;
     $path =~ s/\{domain\}/$object->{app}.example/;
     return $api->req($op->{method}, $path . (delete $with{query} // ''), token => $who->[1], %with);
 }
@@ -123,7 +132,9 @@ sub verdict {
 
 my (%seen, @let_in);
 $api->unchanged('everybody who is refused', sub {
+    my $nth = 0;
     for my $op (@ops) {
+        $api->restart if ++$nth % 20 == 0; # so many refusals in a row would be 429: counted anew
         my @which = $op->{'x-object'} eq 'none' ? ('own') : sort keys %object;
         my @wrong;
         for my $who (@callers) {
@@ -131,8 +142,9 @@ $api->unchanged('everybody who is refused', sub {
                 my $want = verdict($op, $who, $which);
                 my $name = join ' ', grep { defined } $who->[0], @$who[ 2 .. $#$who ], $which;
                 if (!defined $want) { push @let_in, [ $op, $who, $which, $name ]; next }
+                # Refused credentials are counted: so many in a row would be 429.
+                $api->restart if ++$seen{$want} % 200 == 0 && $want == 401;
                 my $got = call($op, $who, $object{$which});
-                $seen{$want}++;
                 push @wrong, "$name: wanted $want, got $got->{status} " . ($got->{json}{code} // '')
                     if $got->{status} != $want || ($got->{headers}{'content-type'} // '') ne 'application/problem+json';
             }
@@ -154,6 +166,11 @@ for my $case (sort { ($a->[0]{method} eq 'DELETE') <=> ($b->[0]{method} eq 'DELE
     my ($op, $who, $which, $name) = @$case;
     next if $op->{operationId} eq 'login';
     my %now = %{ $object{$which} };
+    if ($op->{operationId} =~ /^(?:rotate_hook|(?:get|replay)_delivery)$/) { # another delivery each, of a hook of its own
+        my $h = $api->req(POST => '/v1/hooks', token => $root, json => { app => $now{app}, provider => 'github' })->{json};
+        $api->deliver($h, 'ping', '{}');
+        @now{qw(hook delivery)} = ($h->{id}, $api->value("SELECT id FROM hook_deliveries WHERE hook_id = '$h->{id}'"));
+    }
     if ($op->{operationId} eq 'delete_hook') { # each one deletes its own
         $now{hook} = $api->req(POST => '/v1/hooks', token => $root, json => { app => $now{app}, provider => 'github' })->{json}{id};
     }

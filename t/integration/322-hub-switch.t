@@ -162,6 +162,18 @@ is(state_of($stage), 'running', 'and when staging goes on they are not taken fro
 comes_to(switch($stage2, kind => 'promote', environment => 'qa'), 'switched/', 'an environment that showed nothing');
 is(shows('box-env-qa'), $stage2->{id}, 'gets its name');
 
+# A branch's name belongs to its environment, and one transaction moves all names of that: it is never led to
+# containers that are being stopped.
+my $main = done($box, ref => 'main');
+is(shows('box-branch-main'), $main->{id}, "a branch's name shows what its environment does");
+my $dev = done($box, environment => 'staging', ref => 'develop');
+comes_to(switch($dev, kind => 'promote'), 'switched/', 'after a promotion');
+is(shows('box-branch-main'), $dev->{id}, 'it still does: R16 every name of the environment moves');
+is(shows('box-branch-develop'), $dev->{id}, 'as does that of the environment which the promoted one came from');
+comes_to(switch($main), 'switched/', 'a rollback');
+is(shows('box-branch-main'), $main->{id}, 'takes it back with the others');
+is(shows('box-branch-develop'), $dev->{id}, 'and leaves those of other environments');
+
 # ---- the worker is away, the scheduler was ----
 my $last = done($box);
 $s->stop;

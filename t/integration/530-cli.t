@@ -125,6 +125,16 @@ like($got->{err}, qr/goes on serving/, 'says that the former release goes on');
 says({}, [ 'deploy', 'nobody' ], 3, 'deploy of none');
 says({}, [ 'deployments', 'site' ], 0, 'deployments', out => qr/^3\s.*failed.*^2\s.*succeeded.*^1\s/ms);
 is(scalar @{ decode_json($stack->wh('deployments', 'site', '-n', '2', '--json')->{out}) }, 2, 'deployments -n 2');
+# Lists are asked for alike.
+for my $list (qw(deployments environments domains hooks)) {
+    my $want = says({}, [ $list, 'site' ], 0, "$list APP", out => qr/\A[A-Z]+ /)->{out};
+    is($stack->wh($list, 'list', 'site')->{out}, $want, "$list list APP");
+    is($stack->wh($list, '-a', 'site')->{out}, $want, "$list -a APP");
+    is($stack->wh($list, 'list', '--app', 'site')->{out}, $want, "$list list --app APP");
+    is(ref decode_json($stack->wh($list, 'site', '--json')->{out}), 'ARRAY', "$list --json");
+    says({}, [ $list, 'nobody' ], 3, "$list of none: exit code 3");
+}
+says({}, [ $_, 'nonsense' ], 2, "$_ nonsense", err => qr/no command $_ nonsense/) for qw(apps workers);
 says({}, [ 'logs', 'site' ], 0, 'logs of an app', out => qr/nowhere/);
 
 # Rollback and promotion. What an environment shows is not always what was deployed to it.
@@ -156,6 +166,13 @@ my $hook = decode_json($got->{out} || '{}');
 ok($hook->{secret} && $hook->{url}, 'shows URL and secret');
 says({}, ['hooks'], 0, 'hooks', out => qr/\Q$hook->{id}\E/);
 unlike($stack->wh('hooks', '--json')->{out}, qr/\Q$hook->{secret}\E/, 'the secret is never shown again');
+says({}, [ 'hooks', 'create', 'site', '--provider', 'svn' ], 1, 'hooks create: no forge of ours', err => qr/gitlab/);
+says({}, [ 'hooks', 'create', 'site', '--provider', 'gitlab', '--watch', 'web/**,*.md' ], 0, 'hooks create: of another forge', out => qr{/v1/webhooks/gitlab/});
+$got = says({}, [ 'hooks', 'rotate', $hook->{id}, '--json' ], 0, 'hooks rotate');
+isnt(decode_json($got->{out})->{secret}, $hook->{secret}, 'with another secret');
+says({}, [ 'hooks', 'deliveries', $hook->{id} ], 0, 'hooks deliveries', out => qr/VERDICT/);
+says({}, [ 'hooks', 'replay', $hook->{id}, '0' x 26 ], 3, 'hooks replay: no such delivery');
+says({}, [ 'approve', '0' x 26 ], 3, 'approve: no such deployment');
 says({}, [ 'hooks', 'delete', $hook->{id} ], 0, 'hooks delete');
 says({}, [ 'hooks', 'delete', $hook->{id} ], 3, 'once');
 

@@ -73,6 +73,25 @@ for my $point (qw(switch.committed routes.written routes.committed switch.comple
     through($point, sub { return 1 if $once++; wait_for { !$stack->proc('scheduler')->runs } 5, 'its end'; $stack->start_scheduler; return 1 });
 }
 
+# A rollback writes the route table first, then commits: whatever comes between, all names end up alike, and so do
+# table and database.
+my ($branch) = map { $_->[0] } $stack->db->rows("SELECT label FROM names WHERE kind = 'branch'");
+for my $point (qw(routes.written routes.committed rollback.committed)) {
+    my ($old, $new) = ("word$n", 'word' . ($n - 1));
+    arm($point);
+    my $asked = $stack->api(POST => '/v1/apps/site/rollback', {});
+    is($asked->{status}, 202, "$point: a rollback is asked for") or diag explain $asked;
+    wait_for { !-e $fault && !$stack->proc('scheduler')->runs } 10, "the scheduler's end";
+    like(word('/'), qr/^(?:$old|$new)$/, "$point: old or new while it is down");
+    $stack->start_scheduler;
+    ok(try_for(sub { ($stack->api(GET => "/v1/switches/$asked->{json}{id}")->{json}{outcome} // '') eq 'switched' }, 15),
+        "$point: it is carried out after all");
+    is(join(' ', map { $whole{ $stack->get($_)->{body} } // '' } 'site', $branch), "$new $new", "$point: every name shows it");
+    is($stack->api(POST => '/v1/apps/site/rollback', {})->{status}, 202, "$point: and back");
+    ok(try_for(sub { word('/') eq $old }, 10), "$point: it goes back") or diag word('/');
+}
+is(($stack->as_wisehost('--verify-routes', "$state/routes"))[0], 0, 'the route table is sound');
+
 # ---- what is left, and what is needed --------------------------------------------------------------
 sub files { my ($dir) = @_; my @all; find({ no_chdir => 1, wanted => sub { push @all, $_ if -f } }, "$state/$dir"); return @all }
 sub age { find({ no_chdir => 1, wanted => sub { utime time - 200_000, time - 200_000, $_ } }, map {"$state/$_"} qw(objects releases uploads)); return }

@@ -29,8 +29,10 @@ unit_tests = \
 	t/unit/test_fsm \
 	t/unit/test_gc \
 	t/unit/test_giturl \
+	t/unit/test_hash \
 	t/unit/test_headers \
 	t/unit/test_hook \
+	t/unit/test_push \
 	t/unit/test_host \
 	t/unit/test_hub \
 	t/unit/test_hub_auth \
@@ -162,6 +164,8 @@ t_unit_test_gc_SOURCES = t/unit/test_gc.c $(unit_common)
 t_unit_test_gc_LDADD = $(unit_libs)
 t_unit_test_giturl_SOURCES = t/unit/test_giturl.c $(unit_common)
 t_unit_test_giturl_LDADD = $(unit_libs)
+t_unit_test_push_SOURCES = t/unit/test_push.c $(unit_common)
+t_unit_test_push_LDADD = $(unit_libs)
 t_unit_test_hook_SOURCES = t/unit/test_hook.c $(unit_common)
 t_unit_test_hook_LDADD = $(unit_libs)
 t_unit_test_host_SOURCES = t/unit/test_host.c $(unit_common)
@@ -206,6 +210,8 @@ t_unit_test_switch_SOURCES = t/unit/test_switch.c $(unit_common)
 t_unit_test_switch_LDADD = $(unit_libs)
 t_unit_test_asset_SOURCES = t/unit/test_asset.c $(unit_common)
 t_unit_test_asset_LDADD = $(unit_libs)
+t_unit_test_hash_SOURCES = t/unit/test_hash.c $(unit_common)
+t_unit_test_hash_LDADD = $(unit_libs)
 t_unit_test_headers_SOURCES = t/unit/test_headers.c $(unit_common)
 t_unit_test_headers_LDADD = $(unit_libs)
 t_unit_test_negotiate_SOURCES = t/unit/test_negotiate.c $(unit_common)

@@ -110,6 +110,9 @@ static void test_not_worth(void **state)
             wh_compress((wh_coding_e)c, WH_COMPRESS_TIERS, text(p, 4096), 4096, &out, &n),
             APR_NOTFOUND);
     }
+    assert_true(wh_compress_hopeless(4096, 0));
+    assert_false(wh_compress_hopeless(4095, 0)); /* brotli knows words that gzip does not */
+    assert_false(wh_compress_hopeless(WH_COMPRESS_MAX, 1));
 }
 
 #define A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -178,7 +181,7 @@ int main(void)
         UNIT("what is compressed: by type, and neither too small nor too large", test_wanted),
         UNIT("few files get the best there is, and there is an end", test_tiers),
         UNIT("it comes back as it was, and the same bytes come out again", test_round),
-        UNIT("what would not get a tenth smaller is left", test_not_worth),
+        UNIT("what would not get a tenth smaller is left, and not tried thrice", test_not_worth),
         UNIT("what is known is kept, what is damaged is passed over", test_cache),
     };
     return UNIT_RUN(tests);

@@ -191,8 +191,9 @@ static const char *config_of(apr_pool_t *p, const char *const *env, const char *
 static void test_gitenv(void **state)
 {
     apr_pool_t *p = *state;
-    wh_source_opts_t opts = {.mark = "WISEHOST_AGENT=x", .ca_file = "/ca.pem"};
-    const char *const *env = wh_gitenv_make(p, &opts, 1, "host:443:192.0.2.1");
+    wh_source_opts_t opts = {
+        .mark = "WISEHOST_AGENT=x", .ca_file = "/ca.pem", .url = "https://host/x", .bearer = "no"};
+    const char *const *env = wh_gitenv_make(p, &opts, "host:443:192.0.2.1");
 
     assert_string_equal(value_of(env, "GIT_ALLOW_PROTOCOL"), "https");
     assert_string_equal(value_of(env, "GIT_CONFIG_NOSYSTEM"), "1");
@@ -208,9 +209,21 @@ static void test_gitenv(void **state)
     assert_string_equal(config_of(p, env, "http.curloptResolve"), "host:443:192.0.2.1");
     assert_string_equal(config_of(p, env, "http.sslCAInfo"), "/ca.pem");
     assert_null(value_of(env, "http_proxy"));
-    env = wh_gitenv_make(p, &opts, 0, "");
+    assert_null(config_of(p, env, "http.extraHeader")); /* a stranger never gets the token */
+    opts.url = "/srv/x";
+    env = wh_gitenv_make(p, &opts, "");
     assert_string_equal(value_of(env, "GIT_ALLOW_PROTOCOL"), "file");
     assert_null(config_of(p, env, "http.curloptResolve"));
+    assert_null(config_of(p, env, "http.extraHeader"));
+    opts = (wh_source_opts_t){.url = "hub:", .hub_url = "http://127.0.0.1:1/v1", .bearer = "a.b.c"};
+    env = wh_gitenv_make(p, &opts, "");
+    assert_string_equal(value_of(env, "GIT_ALLOW_PROTOCOL"), "http");
+    assert_string_equal(config_of(p, env, "http.extraHeader"), "Authorization: Bearer a.b.c");
+    opts.hub_url = "https://h/v1";
+    opts.bearer = NULL;
+    env = wh_gitenv_make(p, &opts, "");
+    assert_string_equal(value_of(env, "GIT_ALLOW_PROTOCOL"), "https");
+    assert_null(config_of(p, env, "http.extraHeader"));
 }
 
 static void test_join(void **state)

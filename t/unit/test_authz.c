@@ -39,7 +39,7 @@ static void test_kinds(void **state)
 {
     const struct {
         wh_actor_kind_e kind;
-        wh_action_e may[5];
+        wh_action_e may[6];
         int n;
     } cases[] = {
         {WH_ACTOR_CONTROL, {WH_ACT_WORKER_REGISTER, WH_ACT_STATS}, 2},
@@ -50,8 +50,8 @@ static void test_kinds(void **state)
          4},
         {WH_ACTOR_WORKER,
          {WH_ACT_WORKER_CONNECT, WH_ACT_AGENT_RELEASE, WH_ACT_AGENT_OBJECT, WH_ACT_AGENT_COMMIT,
-          WH_ACT_TRAEFIK_WORKER},
-         5},
+          WH_ACT_AGENT_SOURCE, WH_ACT_TRAEFIK_WORKER},
+         6},
         {WH_ACTOR_PROXY, {WH_ACT_TRAEFIK_PROXY}, 1},
         {WH_ACTOR_HOOK, {WH_ACT_HOOK_DELIVER}, 1},
     };

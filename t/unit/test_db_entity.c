@@ -5,6 +5,7 @@
 #include "whdb/wh_db_hook.h"
 #include "whdb/wh_db_environment.h"
 #include "whdb/wh_db_gc.h"
+#include "whdb/wh_db_job.h"
 #include "whdb/wh_db_switch.h"
 
 /* DB_T(3), DB_T(4) in SQL */
@@ -154,6 +155,100 @@ static void test_apps(void **state)
     assert_string_equal(got->id, db_id(t, 'a', 9));
 }
 
+/* d is accepted already. What was not taken may come again under the same id. */
+static void check_log(db_t *t, wh_delivery_t *d)
+{
+    apr_array_header_t *list;
+    wh_delivery_t *got;
+    wh_db_hook_t *h;
+
+    d->verdict = "ignored";
+    d->reason = "tag";
+    d->deployment_id = "";
+    d->before = "c1";
+    d->sha = "c2";
+    for (int i = 3; i < 5; i++) {
+        d->id = db_id(t, 'l', i);
+        d->delivery_id = "third";
+        assert_ok(wh_db_delivery_insert(t->dbc, t->p, d, &t->err), &t->err);
+    }
+    assert_int_equal(wh_db_delivery_find(t->dbc, t->p, "h1", "third", &got, &t->err), APR_NOTFOUND);
+    d->sha = "c1";
+    assert_ok(wh_db_delivery_after(t->dbc, t->p, d, DB_T(1), &got, &t->err), &t->err);
+    assert_string_equal(got->id, db_id(t, 'l', 4));
+    assert_string_equal(got->sha, "c2");
+    assert_int_equal(wh_db_delivery_after(t->dbc, t->p, d, DB_T(31), &got, &t->err), APR_NOTFOUND);
+    assert_ok(wh_db_delivery_list(t->dbc, t->p, "h1", "~", 3, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 3);
+    got = APR_ARRAY_IDX(list, 2, wh_delivery_t *);
+    assert_string_equal(got->id, db_id(t, 'l', 2));
+    assert_ok(wh_db_delivery_list(t->dbc, t->p, "h1", got->id, 3, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 1);
+    assert_ok(wh_db_delivery_get(t->dbc, t->p, "h1", got->id, &got, &t->err), &t->err);
+    assert_int_equal(wh_db_delivery_get(t->dbc, t->p, "h2", got->id, &got, &t->err), APR_NOTFOUND);
+    assert_ok(wh_db_delivery_prune(t->dbc, t->p, "h1", DB_T(21), &t->err), &t->err);
+    assert_ok(wh_db_delivery_list(t->dbc, t->p, "h1", "~", 9, &list, &t->err), &t->err);
+    assert_int_equal(list->nelts, 3);
+
+    assert_ok(wh_db_hook_get(t->dbc, t->p, "h1", &h, &t->err), &t->err);
+    assert_ok(wh_db_hook_rotate(t->dbc, t->p, &h->row, DB_T(99), &t->err), &t->err);
+    assert_int_equal(wh_db_hook_rotate(t->dbc, t->p, &h->row, DB_T(99), &t->err), APR_NOTFOUND);
+    assert_ok(wh_db_hook_watch(t->dbc, t->p, "h1", "web/**", &t->err), &t->err);
+    assert_ok(wh_db_hook_touch(t->dbc, t->p, "h1", DB_T(35), &t->err), &t->err);
+    assert_int_equal(wh_db_hook_touch(t->dbc, t->p, "h9", DB_T(35), &t->err), APR_NOTFOUND);
+    assert_ok(wh_db_hook_get(t->dbc, t->p, "h1", &h, &t->err), &t->err);
+    assert_int_equal(h->row.secret_n, 1);
+    assert_true(h->row.previous_until == DB_T(99) && h->row.last_delivery_at == DB_T(35));
+    assert_string_equal(h->row.watch, "web/**");
+}
+
+static void test_held(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *a = db_app(t, 1, WH_KIND_STATIC);
+    wh_db_deployment_new_t new = {.id = "dx",
+                                  .job_id = "jx",
+                                  .app_id = a->id,
+                                  .environment = "preview-x",
+                                  .trigger = WH_TRIGGER_PUSH,
+                                  .commit_sha = "",
+                                  .commit_ref = "pull/7",
+                                  .commit_message = "",
+                                  .commit_author = "",
+                                  .snapshot = wh_model_snapshot_text(t->p, a),
+                                  .untrusted = 1,
+                                  .now = DB_T(5)};
+    wh_deployment_t *d;
+    wh_job_t *job;
+    apr_int64_t number;
+
+    for (int i = 0; i < 3; i++) {
+        new.id = db_id(t, 'd', i);
+        new.job_id = db_id(t, 'j', i);
+        assert_ok(wh_dbc_begin(t->dbc, t->p, &t->err), &t->err);
+        assert_ok(wh_db_deployment_create(t->dbc, t->p, &new, &number, &t->err), &t->err);
+        assert_ok(wh_dbc_commit(t->dbc, &t->err), &t->err);
+    }
+    assert_ok(wh_db_deployment_newest(t->dbc, t->p, a->id, "preview-x", &d, &t->err), &t->err);
+    assert_string_equal(d->id, new.id);
+    assert_int_equal(wh_db_deployment_newest(t->dbc, t->p, a->id, "production", &d, &t->err),
+                     APR_NOTFOUND);
+    assert_string_equal(d->cause_code, "awaiting_approval");
+    assert_true(d->untrusted && d->approved_at == 0);
+    assert_ok(wh_db_job_get(t->dbc, t->p, new.job_id, &job, &t->err), &t->err);
+    assert_true(job->not_before > DB_T(1000000));
+    assert_ok(wh_db_deployment_approve(t->dbc, t->p, d->id, DB_T(7), &t->err), &t->err);
+    assert_int_equal(wh_db_deployment_approve(t->dbc, t->p, d->id, DB_T(7), &t->err), APR_NOTFOUND);
+    assert_ok(wh_db_job_get(t->dbc, t->p, new.job_id, &job, &t->err), &t->err);
+    assert_true(job->not_before == 0);
+    assert_ok(wh_db_deployment_drop_held(t->dbc, t->p, a->id, "preview-x", DB_T(8), &t->err),
+              &t->err);
+    assert_ok(wh_db_job_get(t->dbc, t->p, new.job_id, &job, &t->err), &t->err);
+    assert_true(job->cancel_at == 0); /* approved: it is not held any more */
+    assert_ok(wh_db_job_get(t->dbc, t->p, db_id(t, 'j', 0), &job, &t->err), &t->err);
+    assert_true(job->cancel_at == DB_T(8) && job->not_before == 0);
+}
+
 static void test_hooks(void **state)
 {
     db_t *t = *state;
@@ -161,9 +256,17 @@ static void test_hooks(void **state)
     wh_app_t *b = db_app(t, 2, WH_KIND_STATIC);
     const char *dep = db_deployment(t, a, 1);
     wh_hookrow_t h = {.id = "h1", .app_id = a->id, .provider = "github", .created_at = DB_T(1)};
-    wh_delivery_t d = {.hook_id = "h1",
+    wh_delivery_t d = {.id = db_id(t, 'l', 1),
+                       .hook_id = "h1",
                        .delivery_id = "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+                       .event = "push",
+                       .ref = "refs/heads/main",
+                       .before = "b0",
+                       .sha = "c1",
+                       .verdict = "accepted",
                        .body_sha256 = db_hash(t, 'a'),
+                       .headers = "{}",
+                       .payload = "{}",
                        .deployment_id = dep,
                        .received_at = DB_T(20)};
     wh_delivery_t *found;
@@ -187,11 +290,13 @@ static void test_hooks(void **state)
     assert_int_equal(wh_db_delivery_find(t->dbc, t->p, "h1", d.delivery_id, &found, &t->err),
                      APR_NOTFOUND);
     assert_ok(wh_db_delivery_insert(t->dbc, t->p, &d, &t->err), &t->err);
+    d.id = db_id(t, 'l', 9);
     assert_code(wh_db_delivery_insert(t->dbc, t->p, &d, &t->err), &t->err, "conflict");
     assert_ok(wh_db_delivery_find(t->dbc, t->p, "h1", d.delivery_id, &found, &t->err), &t->err);
     assert_string_equal(found->deployment_id, dep);
     assert_int_equal(wh_db_delivery_find(t->dbc, t->p, "h2", d.delivery_id, &found, &t->err),
                      APR_NOTFOUND);
+    d.id = db_id(t, 'l', 2);
     d.delivery_id = "second";
     d.received_at = DB_T(30);
     assert_ok(wh_db_delivery_insert(t->dbc, t->p, &d, &t->err), &t->err);
@@ -203,6 +308,7 @@ static void test_hooks(void **state)
         wh_db_delivery_find_by_body(t->dbc, t->p, "h1", d.body_sha256, DB_T(31), &found, &t->err),
         APR_NOTFOUND);
 
+    check_log(t, &d);
     assert_ok(wh_db_hook_delete(t->dbc, t->p, "h1", DB_T(40), &t->err), &t->err);
     assert_int_equal(wh_db_hook_delete(t->dbc, t->p, "h1", DB_T(40), &t->err), APR_NOTFOUND);
     assert_int_equal(wh_db_hook_get(t->dbc, t->p, "h1", &got, &t->err), APR_NOTFOUND);
@@ -441,6 +547,7 @@ int main(void)
         DB_CASE("a one-time token is used once, for its purpose, in its time", test_onetime),
         DB_CASE("apps: list, change, observe, delete", test_apps),
         DB_CASE("hooks and deliveries", test_hooks),
+        DB_CASE("what waits for approval", test_held),
         DB_CASE("switches: those that wait for a start hold up no others", test_switches_open),
         DB_CASE("switches: an app has so many at a time", test_switches_many),
         DB_CASE("switches: what was done long ago goes", test_switches_kept),

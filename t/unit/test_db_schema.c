@@ -83,7 +83,7 @@ static void run_file(db_t *t, const char *text)
 static void go_back_to_3(db_t *t)
 {
     static const char *const tables[] = {
-        "deployment_env", "env_vars",
+        "deployment_env", "env_vars", "hook_deliveries",
         "switches",  "domains", "environments", "deliveries",     "hooks",
         "instances", "names",   "jobs",         "deployments",    "releases",
         "apps",      "workers", "counters",     "onetime_tokens", "tokens"};
@@ -111,6 +111,11 @@ static void go_back_to_3(db_t *t)
               " VALUES ('d', 'a', 1, 'completed', 'succeeded', 'push', '{}', 1)");
     db_sql(t, "INSERT INTO jobs (id, kind, app_id, deployment_id, worker_id, status, created_at)"
               " VALUES ('j', 'deploy', 'a', 'd', 7, 'succeeded', 1)");
+    db_sql(t, "INSERT INTO hooks (id, app_id, provider, created_at) VALUES ('h', 'a', 'github', 1)");
+    db_sql(t, apr_psprintf(t->p,
+                           "INSERT INTO deliveries (hook_id, delivery_id, body_sha256, deployment_id,"
+                           " received_at) VALUES ('h', 'x', '%s', 'd', 3)",
+                           db_hash(t, 'b')));
 }
 
 static void test_older(void **state)
@@ -125,6 +130,10 @@ static void test_older(void **state)
     assert_string_equal(db_value(t, "SELECT max_jobs FROM workers WHERE id = 7"), "9");
     assert_string_equal(db_value(t, "SELECT trigger_kind FROM deployments WHERE id = 'd'"), "push");
     assert_string_equal(db_value(t, "SELECT place_labels FROM jobs WHERE worker_id = 7"), "{}");
+    assert_string_equal(db_value(t, "SELECT provider FROM hooks WHERE id = 'h'"), "github");
+    assert_string_equal(db_value(t, "SELECT deployment_id FROM hook_deliveries"
+                                    " WHERE hook_id = 'h' AND delivery_id = 'x'"),
+                        "d");
 }
 
 /* A migration that fails changes nothing at all: not even its mark is left. */

@@ -58,6 +58,17 @@ static void test_good(void **state)
     }
 }
 
+static void test_pushed(void **state)
+{
+    static const char *const bad[] = {"hub", "hub:x", "hub:/", "HUB:", " hub:", "hub: "};
+    wh_err_t err = WH_ERR_INIT;
+
+    assert_ok(wh_giturl_check(*state, WH_GITURL_PUSHED, NULL, &err), &err);
+    assert_int_equal(wh_giturl_kind(WH_GITURL_PUSHED), WH_GITURL_HUB);
+    for (size_t i = 0; i < WH_ARRAY_LEN(bad); i++)
+        assert_code(wh_giturl_check(*state, bad[i], NULL, &err), &err, "repository_refused");
+}
+
 static void test_local(void **state)
 {
     apr_pool_t *p = *state;
@@ -102,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT("XI1 hostile repository addresses", test_hostile),
         UNIT("XI1 addresses that people have", test_good),
+        UNIT("what was pushed to the server itself has one address", test_pushed),
         UNIT("XI1 local repositories lie below their root, or nowhere", test_local),
         UNIT("XI6 directories in a repository", test_subdirs),
     };

@@ -78,10 +78,14 @@ static void test_hook_secret(void **state)
 
     wh_keys_derive(root, &keys);
     wh_sign_hmac(keys.webhook, 32, "hook:01abc", 10, mac);
-    assert_string_equal(wh_keys_hook_secret(*state, &keys, "01abc"),
+    assert_string_equal(wh_keys_hook_secret(*state, &keys, "01abc", 0),
                         wh_sign_hex(*state, mac, sizeof(mac)));
-    assert_string_not_equal(wh_keys_hook_secret(*state, &keys, "01abc"),
-                            wh_keys_hook_secret(*state, &keys, "01abd"));
+    assert_string_not_equal(wh_keys_hook_secret(*state, &keys, "01abc", 0),
+                            wh_keys_hook_secret(*state, &keys, "01abd", 0));
+    assert_string_not_equal(wh_keys_hook_secret(*state, &keys, "01abc", 0),
+                            wh_keys_hook_secret(*state, &keys, "01abc", 1));
+    assert_string_not_equal(wh_keys_hook_secret(*state, &keys, "01abc", 2),
+                            wh_keys_hook_secret(*state, &keys, "01abc", 1));
 }
 
 static void test_root(void **state)

@@ -399,7 +399,7 @@ static void test_deployments(void **state)
         "\"number\":3,\"status\":\"completed\",\"conclusion\":\"failed\",\"phase\":\"done\","
         "\"cause\":{\"code\":\"not_listening\",\"detail\":\"nothing listened on port 8080 within "
         "60 s\"},\"trigger\":\"push\",\"commit\":{\"sha\":null,\"ref\":\"main\",\"message\":null,"
-        "\"author\":null,\"at\":null},\"worker\":\"w1\",\"release\":null,\"url\":null,\"urls\":[],\"serving\":\"none\",\"environments\":[],\"retained\":false,\"source\":null,"
+        "\"author\":null,\"at\":null},\"worker\":\"w1\",\"release\":null,\"url\":null,\"urls\":[],\"serving\":\"none\",\"environments\":[],\"retained\":false,\"source\":null,\"approval\":null,"
         "\"timings\":{\"clone_ms\":12},\"created_at\":\"2026-01-01T00:00:00.000000Z\","
         "\"started_at\":null,\"finished_at\":null}");
     d.timings = "not json";
@@ -515,16 +515,25 @@ static void test_hooks_and_logins(void **state)
     apr_pool_t *p = *state;
     wh_hookrow_t hook = {.id = "h", .app_id = "a", .provider = "github", .created_at = 1};
     wh_err_t err = WH_ERR_INIT;
+    wh_model_hook_new_t got;
     const char *a, *b;
 
-    assert_ok(wh_model_hook_decode(p, load(p, "{\"app\":\"blog\",\"provider\":\"github\"}"), 1, &a,
-                                   &b, &err), &err);
-    assert_string_equal(a, "blog");
-    assert_ok(wh_model_hook_decode(p, load(p, "{\"provider\":\"github\"}"), 0, &a, &b, &err), &err);
+    assert_ok(wh_model_hook_decode(p, load(p, "{\"app\":\"blog\",\"provider\":\"codeberg\"}"), 1, &got,
+                                   &err), &err);
+    assert_string_equal(got.app, "blog");
+    assert_string_equal(got.provider, "codeberg");
+    assert_ok(wh_model_hook_decode(p, load(p, "{\"provider\":\"github\",\"watch\":\"a/**\\nb\"}"), 0,
+                                   &got, &err), &err);
+    hook.watch = got.watch;
     assert_code(wh_model_hook_decode(p, load(p, "{\"app\":\"blog\",\"provider\":\"github\"}"), 0,
-                                     &a, &b, &err), &err, "unknown_field");
-    assert_code(wh_model_hook_decode(p, load(p, "{\"provider\":\"svn\"}"), 0, &a, &b, &err), &err,
+                                     &got, &err), &err, "unknown_field");
+    assert_code(wh_model_hook_decode(p, load(p, "{\"provider\":\"svn\"}"), 0, &got, &err), &err,
                 "invalid_value");
+    assert_code(wh_model_hook_decode(p, load(p, "{\"provider\":\"github\",\"watch\":\"/a\"}"), 0, &got,
+                                     &err), &err, "watch_invalid");
+    assert_int_equal(json_array_size(json_object_get(
+                         wh_json_own(p, wh_model_hook_json(p, &hook, "blog", "u", NULL)), "watch")),
+                     2);
     assert_null(json_object_get(wh_json_own(p, wh_model_hook_json(p, &hook, "blog", "u", NULL)),
                                 "secret"));
     assert_non_null(json_object_get(wh_json_own(p, wh_model_hook_json(p, &hook, "blog", "u", "s")),

@@ -2,6 +2,8 @@
 #include "libwh/wh_route.h"
 #include "libwh/wh_site.h"
 
+static const wh_hash_key_t key = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
+
 static wh_site_t *site_of(apr_pool_t *p, const char *const *paths, const char *rules)
 {
     wh_manifest_entry_t *entries = apr_pcalloc(p, 64 * sizeof(*entries));
@@ -16,9 +18,45 @@ static wh_site_t *site_of(apr_pool_t *p, const char *const *paths, const char *r
         memset(entries[n].sha256, 'a', 64);
     }
     assert_ok(wh_manifest_make(p, entries, n, NULL, &m, &err), &err);
-    site = wh_site_make(p, m);
+    site = wh_site_make(p, m, &key);
     site->redirects = rules ? wh_redirects_parse(p, rules, strlen(rules), NULL, NULL) : NULL;
     return site;
+}
+
+/* Paths that a site chose so that they meet in a table whose hash it knows (FNV-1a, as it was): the
+ * longest run of taken places, which is what a look-up may have to walk, stays short. */
+static void test_chosen(void **state)
+{
+    enum { PATHS = 2000, MASK = 4095 };
+    apr_pool_t *p = *state;
+    wh_manifest_entry_t *entries = apr_pcalloc(p, PATHS * sizeof(*entries));
+    wh_manifest_t *m = NULL;
+    wh_err_t err = WH_ERR_INIT;
+    wh_site_t *site;
+    int run = 0, longest = 0;
+
+    for (int n = 0, i = 0; n < PATHS; i++) {
+        char path[16];
+        apr_uint32_t h = 2166136261u;
+
+        apr_snprintf(path, sizeof(path), "%x", (unsigned)i);
+        for (const char *c = path; *c; c++)
+            h = (h ^ (unsigned char)*c) * 16777619u;
+        if ((h & MASK) != 0)
+            continue;
+        entries[n].path = apr_pstrdup(p, path);
+        memset(entries[n++].sha256, 'a', 64);
+    }
+    assert_ok(wh_manifest_make(p, entries, PATHS, NULL, &m, &err), &err);
+    site = wh_site_make(p, m, &key);
+    assert_int_equal(site->mask, MASK);
+    for (int i = 0; i <= MASK; i++) {
+        run = site->index[i] != 0 ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    assert_in_range(longest, 1, 100);
+    for (int n = 0; n < PATHS; n++)
+        assert_non_null(wh_site_find(site, m->entries[n].path));
 }
 
 /* "200 about.html", "301 /about", "404". */
@@ -181,6 +219,7 @@ static void test_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("no site chooses paths that are slow to find", test_chosen),
         UNIT("F300 files, directories, hidden names, the nearest 404.html", test_paths),
         UNIT("clean URLs have one form", test_clean),
         UNIT("F301 XG12 fallbacks for page routes, when asked", test_fallbacks),

@@ -79,6 +79,7 @@ sub dump_all {
     my ($self, @only) = @_;
     my %volatile = (
         workers => 'id, public_id, name, key_hash, admin_state, address, zone, labels, cpu_millis, memory_bytes, revoked_at, rotate_at, drain_at',
+        hooks   => 'id, app_id, provider, secret_n, previous_until, watch, created_at, deleted_at',
         tokens  => 'id, name, hash, scopes, apps, created_at, expires_at, revoked_at',
     );
     return join '', map {

@@ -57,12 +57,15 @@ sub _open {
     my ($c, $o) = @_;
     $c->{sock} = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $o->{port}, Timeout => 10)
         or return _fail($c, "no connection: $!");
+    $c->{nth} = 0;
     return $c->{sock};
 }
 
 sub _ask {
     my ($c) = @_;
     $c->{got} = '';
+    $c->{nth}++;
+    $c->{at} = time;
     syswrite $c->{sock}, "GET $c->{path} HTTP/1.1\r\nHost: $c->{host}\r\n\r\n" or _fail($c, "not sent: $!");
     return;
 }
@@ -92,7 +95,7 @@ sub _take {
     my ($c, $o) = @_;
     my $n = sysread $c->{sock}, $c->{got}, 65536, length $c->{got};
     if (!$n) {
-        _fail($c, 'cut off: ' . substr $c->{got}, 0, 100);
+        _fail($c, sprintf 'cut off: request %d of its connection, %.3f s after it: %s', $c->{nth}, time - $c->{at}, substr $c->{got}, 0, 100);
         $c->{path} = '/';
         _open($c, $o) and _ask($c);
         return;

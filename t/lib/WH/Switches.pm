@@ -17,9 +17,10 @@ our @EXPORT_OK = qw(run_switches);
 my $src = $WH::Stack::src;
 
 # A thread for each connection from the first moment on: where threads are scarce, and where a child is one too many, the
-# MPM closes connections that wait for their next request, whatever is deployed.
+# MPM closes connections that wait for their next request, whatever is deployed; and so it does where the whole machine
+# stood still for longer than KeepAliveTimeout.
 my $mpm = "StartServers 4\nServerLimit 8\nThreadsPerChild 100\nThreadLimit 100\nMaxRequestWorkers 800\nMinSpareThreads 100\n"
-    . "MaxSpareThreads 800\n";
+    . "MaxSpareThreads 800\nKeepAliveTimeout 600\n";
 
 sub _site {
     my ($version) = @_;
