@@ -193,6 +193,7 @@ static void register_hooks(apr_pool_t *p)
 
     wh_mod_access_register(p);
     wh_mod_git_auth_register(p);
+    wh_mod_keep_register();
     wh_mod_status_register();
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(wh_mod_check_config, NULL, NULL, APR_HOOK_MIDDLE);

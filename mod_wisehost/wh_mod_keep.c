@@ -13,6 +13,7 @@
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
 #include <ap_mpm.h>
+#include <util_filter.h>
 #include <scoreboard.h>
 
 #include "mod_wisehost/wh_mod_counters.h"
@@ -24,7 +25,7 @@
 /* As much as httpd reads at once; a longer header is read by the connection's own thread. */
 #define PEEK 8000
 /* Requests of one connection that are answered before others have their turn. */
-#define IN_TURN 64
+#define IN_TURN 16
 
 typedef enum wh_keep_state_e {
     WH_KEEP_AWAY = 0, /* the MPM's */
@@ -74,11 +75,37 @@ static __thread int within;
 
 /* ---- what one thread does with a connection that it has ------------------------ */
 
+static ap_filter_rec_t *peek_filter;
+
+/* httpd looks for a next request by one byte of it, and the core filter then keeps that byte apart:
+ * nobody could see any more whether the header is whole. The look is made wider, and cut here. */
+static apr_status_t peek(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode,
+                         apr_read_type_e block, apr_off_t n)
+{
+    apr_bucket *b;
+    apr_status_t rv;
+
+    if (mode != AP_MODE_SPECULATIVE || block != APR_NONBLOCK_READ || n >= PEEK) {
+        return ap_get_brigade(f->next, bb, mode, block, n);
+    }
+    rv = ap_get_brigade(f->next, bb, mode, block, PEEK);
+    if (rv == APR_SUCCESS && apr_brigade_partition(bb, n, &b) == APR_SUCCESS) {
+        while (b != APR_BRIGADE_SENTINEL(bb)) {
+            apr_bucket *next = APR_BUCKET_NEXT(b);
+
+            apr_bucket_delete(b);
+            b = next;
+        }
+    }
+    return rv;
+}
+
 static wh_keep_t *make_keep(conn_rec *c)
 {
     wh_keep_t *k = apr_pcalloc(c->pool, sizeof(*k));
 
     k->c = c;
+    (void)ap_add_input_filter_handle(peek_filter, NULL, NULL, c);
     ap_set_module_config(c->conn_config, &wisehost_module, k);
     return k;
 }
@@ -381,6 +408,11 @@ static int park(wh_keep_t *k)
 }
 
 /* ---- hooks and what the rest of the module says ------------------------ */
+
+void wh_mod_keep_register(void)
+{
+    peek_filter = ap_register_input_filter("WISEHOST_PEEK", peek, NULL, AP_FTYPE_CONNECTION);
+}
 
 void wh_mod_keep_child_init(apr_pool_t *pchild, server_rec *s)
 {

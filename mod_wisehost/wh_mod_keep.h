@@ -27,6 +27,9 @@
 /* Larger answers might wait for the client (httpd blocks from FlushMaxThreshold, 64 KiB, on). */
 #define WH_MOD_KEEP_ANSWER 49152
 
+/* Registers a filter of connections. register_hooks only. */
+void wh_mod_keep_register(void);
+
 /* Makes what the threads of this child share. Without an asynchronous MPM or with WiseHostParked 0:
  * nothing, and every connection stays with the MPM. Single thread, child_init. */
 void wh_mod_keep_child_init(apr_pool_t *pchild, server_rec *s);
