@@ -45,6 +45,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_app.c \
 	mod_wisehost/wh_h_deployment.c \
 	mod_wisehost/wh_h_domain.c \
+	mod_wisehost/wh_h_env.c \
 	mod_wisehost/wh_h_environment.c \
 	mod_wisehost/wh_h_git.c \
 	mod_wisehost/wh_h_health.c \

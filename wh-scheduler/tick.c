@@ -17,6 +17,7 @@
 #include "wh-scheduler/desired.h"
 #include "wh-scheduler/domains.h"
 #include "wh-scheduler/drain.h"
+#include "wh-scheduler/envs.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/gone.h"
 #include "wh-scheduler/health.h"
@@ -328,6 +329,7 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
         rv = wh_recover_unfinished(core, p, now, err);
     }
     rv = rv == APR_SUCCESS ? wh_desired_send(core, p, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_envs_look(core, p, mono, err) : rv;
     rv = rv == APR_SUCCESS ? wh_retire_look(core, p, mono, now, err) : rv;
     return rv == APR_SUCCESS ? tend(core, p, mono, err) : rv;
 }
