@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	docs/daemons.md \
 	docs/deploying.md \
 	docs/directives.md \
+	docs/env.md \
 	docs/git-push.md \
 	docs/install.md \
 	docs/names.md \

@@ -56,6 +56,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_model_app.c \
 	libwh/wh_model_build.c \
 	libwh/wh_model_deployment.c \
+	libwh/wh_model_env.c \
 	libwh/wh_model_hook.c \
 	libwh/wh_model_place.c \
 	libwh/wh_model_snapshot.c \

@@ -336,3 +336,27 @@ const char *wh_host_url_of(apr_pool_t *p, const char *scheme, const char *host, 
         return apr_pstrcat(p, scheme, "://", host, "/", NULL);
     return apr_psprintf(p, "%s://%s:%d/", scheme, host, port);
 }
+
+const char *wh_host_site(apr_pool_t *p, const char *scheme, const char *base, int port)
+{
+    const char *url = wh_host_url_of(p, scheme, base, port);
+
+    return apr_pstrmemdup(p, url, strlen(url) - 1);
+}
+
+const char *wh_host_site_url(apr_pool_t *p, const char *site, const char *label)
+{
+    const char *rest = strstr(site, "://");
+
+    return rest == NULL ? "" : apr_pstrcat(p, apr_pstrmemdup(p, site, (size_t)(rest + 3 - site)),
+                                           label, ".", rest + 3, NULL);
+}
+
+const char *wh_host_site_host(apr_pool_t *p, const char *site, const char *label)
+{
+    const char *rest = strstr(site, "://");
+
+    return rest == NULL ? "" : apr_pstrcat(p, label, ".",
+                                           apr_pstrmemdup(p, rest + 3, strcspn(rest + 3, ":")),
+                                           NULL);
+}

@@ -70,4 +70,10 @@ const char *wh_host_url(apr_pool_t *p, const char *scheme, const char *label, co
 /* The same of a whole host name. */
 const char *wh_host_url_of(apr_pool_t *p, const char *scheme, const char *host, int port);
 
+/* What all names of a server have in common: "https://apps.example.com" or "http://localhost:8080". */
+const char *wh_host_site(apr_pool_t *p, const char *scheme, const char *base, int port);
+/* The URL of a label there, without a slash at its end, and its host; "" for a site "". */
+const char *wh_host_site_url(apr_pool_t *p, const char *site, const char *label);
+const char *wh_host_site_host(apr_pool_t *p, const char *site, const char *label);
+
 #endif

@@ -19,6 +19,7 @@
 #include <apr_time.h>
 #include <jansson.h>
 
+#include "libwh/wh_env.h"
 #include "libwh/wh_err.h"
 
 /* ---- Enumerations: wh_kind_e {WH_KIND_STATIC, ...} and so on, see wh_model.def ---- */
@@ -439,6 +440,24 @@ typedef struct wh_model_hook_new_t {
 } wh_model_hook_new_t;
 apr_status_t wh_model_hook_decode(apr_pool_t *p, json_t *body, int need_app,
                                   wh_model_hook_new_t *out, wh_err_t *err) WH_MUST_CHECK;
+
+/* ---- env vars (wh_env.h) ---- */
+
+/* What a body says of one: value NULL = it keeps its own; -1 = the mark stays. */
+typedef struct wh_model_env_change_t {
+    const char *name, *value;
+    int secret, build, remove;
+} wh_model_env_change_t;
+
+/* Body {environment?, variables[{name, value?, secret?, build?, remove?}]} of PUT and PATCH
+ * …/env; *scope "" where none is named. Codes: those of wh_json.h, of wh_env_name_check,
+ * environment_invalid, invalid_value (a name twice). */
+apr_status_t wh_model_env_decode(apr_pool_t *p, json_t *body, const char **scope,
+                                 apr_array_header_t **changes, wh_err_t *err) WH_MUST_CHECK;
+
+/* {name, environment|null, secret, build, value|null, created_at, updated_at}; value NULL = not
+ * shown. */
+json_t *wh_model_env_json(const wh_env_var_t *v, const char *value);
 
 /* Body {token, name?} of POST /v1/login; name is "admin" when absent, ≤ 100 bytes. */
 apr_status_t wh_model_login_decode(apr_pool_t *p, json_t *body, const char **token,

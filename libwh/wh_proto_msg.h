@@ -91,6 +91,7 @@ typedef struct wh_msg_job_t {
     const char *commit_sha, *commit_ref; /* "" = null */
     const char *image_of; /* a deployment whose image is started, without a build; "" = none */
     apr_int64_t clone_s, build_s, start_s, check_s; /* deadlines, 1-86400 */
+    apr_array_header_t *env; /* wh_env_pair_t, with values in the clear; NULL = none */
 } wh_msg_job_t;
 
 typedef struct wh_msg_job_ack_t {

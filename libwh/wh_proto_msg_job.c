@@ -8,6 +8,20 @@
 
 #define DEADLINE_MAX 86400
 
+static json_t *env_json(const apr_array_header_t *env)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < env->nelts; i++) {
+        const wh_env_pair_t *e = &APR_ARRAY_IDX(env, i, wh_env_pair_t);
+
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b}", "name", e->name, "value",
+                                                    e->value, "secret", e->secret, "build",
+                                                    e->build));
+    }
+    return list;
+}
+
 json_t *wh_proto_msg_job_encode(const wh_msg_job_t *m)
 {
     json_t *json =
@@ -25,6 +39,8 @@ json_t *wh_proto_msg_job_encode(const wh_msg_job_t *m)
 
     if (json != NULL && m->image_of != NULL && *m->image_of != '\0')
         json_object_set_new(json, "image_of", json_string(m->image_of));
+    if (json != NULL && m->env != NULL && m->env->nelts > 0)
+        json_object_set_new(json, "env", env_json(m->env));
     return json;
 }
 
@@ -57,8 +73,30 @@ static apr_status_t deadlines(const wh_json_at_t *at, wh_msg_job_t *m, wh_err_t 
     return wh_json_int(&part, "check_s", WH_JSON_REQ(1, DEADLINE_MAX), &m->check_s, err);
 }
 
+/* The grammar of the name is the system's own; a value is any text. */
+static apr_status_t env_item(const wh_json_at_t *at, void *element, wh_err_t *err)
+{
+    const wh_json_rule_t value = {.flags = WH_JSON_F_REQUIRED | WH_JSON_F_ANY,
+                                  .max = WH_ENV_VALUE_MAX};
+    wh_env_pair_t *e = element;
+
+    if (!json_is_object(at->obj))
+        return wh_err_field(err, at->pointer, "bad_payload", "a variable is an object");
+    TRY(wh_json_str(at, "name", WH_JSON_REQ(1, WH_ENV_NAME_MAX), &e->name, err));
+    TRY(wh_json_str(at, "value", &value, &e->value, err));
+    TRY(wh_json_bool(at, "secret", 0, &e->secret, err));
+    TRY(wh_json_bool(at, "build", 0, &e->build, err));
+    if (strchr(e->name, '=') != NULL)
+        return wh_proto_msg_int_refuse(at, "name", err, "this is no name of a variable");
+    return APR_SUCCESS;
+}
+
 static apr_status_t job(apr_pool_t *p, const wh_json_at_t *at, wh_msg_job_t *m, wh_err_t *err)
 {
+    static const wh_proto_msg_int_array_t env = {.key = "env",
+                                                 .max = 3 * WH_ENV_VARS_MAX + 32,
+                                                 .size = sizeof(wh_env_pair_t),
+                                                 .item = env_item};
     wh_msg_ref_t ref = {0};
     const char *kind = NULL;
 
@@ -82,6 +120,7 @@ static apr_status_t job(apr_pool_t *p, const wh_json_at_t *at, wh_msg_job_t *m, 
         TRY(wh_proto_msg_int_id(at, "image_of", &m->image_of, err));
     if (m->kind != WH_JOB_KIND_DEPLOY)
         return APR_SUCCESS;
+    TRY(wh_proto_msg_int_array(p, at, &env, &m->env, err));
     return wh_model_snapshot_decode(p, json_object_get(at->obj, "snapshot"), &m->snapshot, err);
 }
 

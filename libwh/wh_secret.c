@@ -75,7 +75,7 @@ static int key_of(const wh_secret_ring_t *ring, apr_int64_t id, unsigned char ou
 {
     if (id < 1)
         return -1;
-    if (ring->root != NULL && id <= ring->id)
+    if (ring->root != NULL)
         wh_keys_env(ring->root, id, out);
     else if (ring->root == NULL && id == ring->keys->env_seal_id)
         memcpy(out, ring->keys->env_seal, WH_KEY_LEN);

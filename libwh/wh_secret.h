@@ -37,7 +37,7 @@ int wh_secret_decrypt(const unsigned char key[WH_KEY_LEN],
 /* The keys at hand. */
 typedef struct wh_secret_ring_t {
     apr_int64_t id;            /* of the one that seals */
-    const unsigned char *root; /* opens every number up to id; NULL = only what keys has */
+    const unsigned char *root; /* opens every number; NULL = only what keys has */
     const wh_keys_t *keys;     /* the module's; NULL with a root */
 } wh_secret_ring_t;
 

@@ -45,6 +45,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_app.c \
 	mod_wisehost/wh_h_deployment.c \
 	mod_wisehost/wh_h_domain.c \
+	mod_wisehost/wh_h_env.c \
 	mod_wisehost/wh_h_environment.c \
 	mod_wisehost/wh_h_git.c \
 	mod_wisehost/wh_h_health.c \
@@ -71,6 +72,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_mod_git.c \
 	mod_wisehost/wh_mod_git.h \
 	mod_wisehost/wh_mod_git_auth.c \
+	mod_wisehost/wh_mod_git_env.c \
 	mod_wisehost/wh_mod_git_repo.c \
 	mod_wisehost/wh_mod_git_run.c \
 	mod_wisehost/wh_mod_object.c \

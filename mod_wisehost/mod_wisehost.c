@@ -92,6 +92,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     wh_mod_proxy_child_init(pchild, s);
     wh_mod_rate_child_init(pchild);
     wh_mod_git_child_init(s);
+    wh_h_git_child_init(pchild);
     wh_h_traefik_child_init(pchild, s);
 }
 

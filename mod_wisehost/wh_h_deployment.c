@@ -3,6 +3,7 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_branch.h"
+#include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sys.h"
@@ -125,6 +126,15 @@ static apr_status_t place(wh_call_t *c, wh_app_t *app, const wh_h_deploy_t *what
     return rv;
 }
 
+/* Of what its names will be made. */
+static const char *site(wh_call_t *c)
+{
+    const server_rec *s = c->r->server;
+    const char *base = wh_mod_conf_base_domain(s);
+
+    return base ? wh_host_site(c->p, wh_mod_conf_app_scheme(s), base, wh_mod_conf_url_port(s)) : "";
+}
+
 apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h_deploy_t *what,
                                     const char **id)
 {
@@ -141,6 +151,7 @@ apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h
                                 .commit_at = what->at,
                                 .untrusted = what->untrusted,
                                 .env_public = what->untrusted,
+                                .site = site(c),
                                 .now = c->now};
     apr_int64_t number;
     wh_app_t *app;

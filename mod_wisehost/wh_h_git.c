@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include <apr_strings.h>
+#include <apr_thread_mutex.h>
 
 #include "libwh/wh_id.h"
 #include "libwh/wh_sys.h"
 
 #define FETCH_S 1800
+#define KEPT_US (60 * APR_USEC_PER_SEC)
 
 static wh_git_serve_t serve_of(wh_call_t *c, const wh_git_repo_t *repo)
 {
@@ -89,6 +91,9 @@ apr_status_t wh_h_git_push(wh_call_t *c)
     rv = wh_mod_git_serve(c, &what);
     if (new_id != NULL && !what.push->made) {
         wh_mod_git_repo_remove(c->p, s, &repo);
+    } else if (!rv && what.push->post) {
+        wh_mod_git_end_answer(c);
+        wh_mod_git_repo_tidy(c->p, s, &repo);
     }
     return rv;
 }
@@ -97,7 +102,8 @@ apr_status_t wh_h_git_push(wh_call_t *c)
 
 /* The dispatcher let this worker in because the job is its own and under way: it gets the
  * repository of that job's app, to read, and what is lent to that job's deployment. */
-static apr_status_t serve_agent(wh_call_t *c, const char *path_info, const char *query)
+static apr_status_t serve_agent(wh_call_t *c, const char *path_info, const char *query,
+                                wh_git_kept_t *keep)
 {
     wh_git_repo_t repo = wh_mod_git_repo(c->p, c->r->server, c->job->app_id);
     wh_git_serve_t what = serve_of(c, &repo);
@@ -108,19 +114,86 @@ static apr_status_t serve_agent(wh_call_t *c, const char *path_info, const char 
     what.path_info = path_info;
     what.query = query;
     what.any_commit = 1;
+    what.keep = keep;
     what.alternates = wh_mod_git_repo_lent(c->p, &repo, c->job->deployment_id);
     return wh_mod_git_serve(c, &what);
 }
 
+/* What git can do, in version 2 of its protocol, names no ref: it is the same for every repository
+ * here, and asked before each fetch. So it is asked of git once in a while only, by each child. */
+static struct {
+    apr_thread_mutex_t *mutex;
+    apr_time_t at;
+    wh_git_kept_t kept;
+} abilities;
+
+void wh_h_git_child_init(apr_pool_t *pchild)
+{
+    abilities.at = 0;
+    if (apr_thread_mutex_create(&abilities.mutex, APR_THREAD_MUTEX_DEFAULT, pchild) !=
+        APR_SUCCESS) {
+        abilities.mutex = NULL;
+    }
+}
+
+static int recall(wh_git_kept_t *out)
+{
+    int known = 0;
+
+    if (abilities.mutex != NULL && apr_thread_mutex_lock(abilities.mutex) == APR_SUCCESS) {
+        known = apr_time_now() - abilities.at < KEPT_US;
+        if (known) {
+            *out = abilities.kept;
+        }
+        apr_thread_mutex_unlock(abilities.mutex);
+    }
+    return known;
+}
+
+static void remember(const wh_git_kept_t *kept)
+{
+    if (abilities.mutex != NULL && kept->n > 0 && kept->n <= sizeof(kept->data) &&
+        apr_thread_mutex_lock(abilities.mutex) == APR_SUCCESS) {
+        abilities.kept = *kept;
+        abilities.at = apr_time_now();
+        apr_thread_mutex_unlock(abilities.mutex);
+    }
+}
+
+static apr_status_t agent_abilities(wh_call_t *c)
+{
+    wh_git_kept_t *kept = apr_pcalloc(c->p, sizeof(*kept));
+    apr_status_t rv;
+
+    if (recall(kept)) {
+        ap_set_content_type(c->r, "application/x-git-upload-pack-advertisement");
+        apr_table_setn(c->r->headers_out, "Cache-Control", "no-store");
+        ap_rwrite(kept->data, (int)kept->n, c->r);
+        c->rc = OK;
+        return APR_SUCCESS;
+    }
+    kept->n = 0;
+    rv = serve_agent(c, "/info/refs", "service=git-upload-pack", kept);
+    if (!rv && c->r->status == HTTP_OK) {
+        remember(kept);
+    }
+    return rv;
+}
+
 apr_status_t wh_h_agent_refs(wh_call_t *c)
 {
+    const char *protocol = apr_table_get(c->r->headers_in, "Git-Protocol");
+
     if (strcmp(apr_table_get(c->query, "service"), "git-upload-pack") != 0) {
         return wh_err_set(&c->err, 403, "forbidden", "An agent reads, and nothing else.");
     }
-    return serve_agent(c, "/info/refs", "service=git-upload-pack");
+    if (protocol != NULL && strcmp(protocol, "version=2") == 0) {
+        return agent_abilities(c);
+    }
+    return serve_agent(c, "/info/refs", "service=git-upload-pack", NULL);
 }
 
 apr_status_t wh_h_agent_source(wh_call_t *c)
 {
-    return serve_agent(c, "/git-upload-pack", NULL);
+    return serve_agent(c, "/git-upload-pack", NULL, NULL);
 }

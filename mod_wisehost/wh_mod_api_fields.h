@@ -6,6 +6,7 @@
 #define WH_MOD_API_FIELDS_H
 
 #include "libwh/wh_domain.h"
+#include "libwh/wh_env.h"
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_manifest.h"
@@ -179,6 +180,50 @@ static const wh_mod_field_t environment_fields[] = {
      .max = WH_HOST_BRANCH_MAX,
      .doc = "branches: * stands for anything within a segment, ** for segments"},
     NUMBER("position", 0, 1000000, "the lowest that matches takes the branch; 0 unless named"),
+    END};
+
+static const wh_mod_field_t variable_fields[] = {
+    {.name = "name",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = WH_ENV_NAME_MAX,
+     .doc = "letters, digits and _, no digit first; not WISEHOST_… nor PORT"},
+    TEXT("value", 0, WH_ENV_VALUE_MAX, "absent or null: it keeps the one that it has"),
+    SWITCH("secret", "the value is never shown again; so it is unless said otherwise"),
+    SWITCH("build", "a build may ask for it, too"),
+    SWITCH("remove", "it goes"),
+    END};
+
+static const wh_mod_field_t env_fields[] = {
+    TEXT("environment", 1, WH_HOST_ENV_MAX, "only there; preview = all previews; absent = everywhere"),
+    {.name = "variables",
+     .type = WH_FIELD_LIST,
+     .required = 1,
+     .min = 0,
+     .max = WH_ENV_VARS_MAX,
+     .fields = variable_fields},
+    END};
+
+static const wh_mod_field_t env_list_fields[] = {
+    {.name = "environment",
+     .type = WH_FIELD_STRING,
+     .min = 1,
+     .max = WH_HOST_ENV_MAX,
+     .doc = "what a deployment there gets; absent = all that there are"},
+    END};
+
+static const wh_mod_field_t env_delete_fields[] = {
+    {.name = "environment",
+     .type = WH_FIELD_STRING,
+     .min = 1,
+     .max = WH_HOST_ENV_MAX,
+     .doc = "of this environment; absent = those of the app"},
+    {.name = "name",
+     .type = WH_FIELD_STRING,
+     .min = 1,
+     .max = WH_ENV_NAME_MAX,
+     .doc = "only this one"},
     END};
 
 static const wh_mod_field_t domain_create_fields[] = {

@@ -142,7 +142,7 @@ static const char *parse_git_size(apr_pool_t *p, const char *arg, int *out)
 
 static const char *parse_git_timeout(apr_pool_t *p, const char *arg, int *out)
 {
-    return parse_range(p, arg, 10, 86400, "number of seconds", out);
+    return parse_range(p, arg, 1, 86400, "number of seconds", out);
 }
 
 static const char *parse_git_max(apr_pool_t *p, const char *arg, int *out)

@@ -60,6 +60,9 @@ apr_status_t wh_mod_git_repo_empty(apr_pool_t *p, const server_rec *s, wh_git_re
  * convenience. */
 void wh_mod_git_repo_head(apr_pool_t *p, const server_rec *s, const wh_git_repo_t *repo,
                           const char *branch);
+/* Lets git pack what has become much, which it decides itself; it goes on by itself when it does.
+ */
+void wh_mod_git_repo_tidy(apr_pool_t *p, const server_rec *s, const wh_git_repo_t *repo);
 /* Takes it away with all that is in it; what is not there is gone already. */
 void wh_mod_git_repo_remove(apr_pool_t *p, const server_rec *s, const wh_git_repo_t *repo);
 
@@ -76,9 +79,23 @@ void wh_mod_git_repo_unlend(apr_pool_t *p, const wh_git_repo_t *repo, const char
 /* The directory lent to a deployment, NULL when none is. */
 const char *wh_mod_git_repo_lent(apr_pool_t *p, const wh_git_repo_t *repo, const char *deployment);
 
+/* ---- git itself: wh_mod_git_env.c -------------------------------------------------------------
+ */
+
+/* The environment of every git that runs on a repository. In p, NULL-terminated; more (may be NULL)
+ * is added. */
+const char *const *wh_mod_git_env(apr_pool_t *p, const server_rec *s, const wh_git_repo_t *repo,
+                                  const char *const *more);
+/* Path of one of git's own programs. */
+const char *wh_mod_git_program(apr_pool_t *p, const server_rec *s, const char *name);
+
 /* ---- http-backend: wh_mod_git_run.c ---------------------------------------------------------- */
 
-typedef struct wh_git_run_t wh_git_run_t;
+/* A short answer; n is more than there is room for when it was a long one. */
+typedef struct wh_git_kept_t {
+    apr_size_t n;
+    char data[4096];
+} wh_git_kept_t;
 
 typedef struct wh_git_serve_t {
     const wh_git_repo_t *repo;
@@ -89,24 +106,24 @@ typedef struct wh_git_serve_t {
     int any_commit;         /* any commit may be asked for, not only what a branch names */
     apr_off_t body_max;     /* bytes */
     apr_time_t until;
-    struct wh_push_t *push; /* speaks with the hook; NULL = nobody does */
+    struct wh_push_t *push;     /* speaks with the hook; NULL = nobody does */
+    struct wh_git_kept_t *keep; /* a copy of the answer, NULL = none */
 } wh_git_serve_t;
 
 /* Runs it between the request's body and its answer. Sets c->rc. Errors before an answer began:
  * git_failed, too_large, timeout. */
 apr_status_t wh_mod_git_serve(wh_call_t *c, const wh_git_serve_t *what) WH_MUST_CHECK;
 
-/* The environment of every git that runs on a repository. In p, NULL-terminated; more (may be NULL)
- * is added. */
-const char *const *wh_mod_git_env(apr_pool_t *p, const server_rec *s, const wh_git_repo_t *repo,
-                                  const char *const *more);
-/* Path of one of git's own programs. */
-const char *wh_mod_git_program(apr_pool_t *p, const server_rec *s, const char *name);
+/* Sends the answer's end now: what follows is nothing that its reader waits for. */
+void wh_mod_git_end_answer(wh_call_t *c);
 
 /* Sets the number of pushes and clones that may run in this child; child_init. */
 void wh_mod_git_child_init(server_rec *s);
 
 /* ---- handlers: wh_h_git.c -------------------------------------------------------------------- */
+
+/* Makes this child's memory of what git can do; child_init. */
+void wh_h_git_child_init(apr_pool_t *pchild);
 
 apr_status_t wh_h_git_refs(wh_call_t *c);
 apr_status_t wh_h_git_fetch(wh_call_t *c);

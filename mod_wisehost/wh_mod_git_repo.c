@@ -197,6 +197,25 @@ void wh_mod_git_repo_head(apr_pool_t *p, const server_rec *s, const wh_git_repo_
     }
 }
 
+void wh_mod_git_repo_tidy(apr_pool_t *p, const server_rec *s, const wh_git_repo_t *repo)
+{
+    const char *argv[] = {wh_mod_git_program(p, s, "git"),
+                          apr_pstrcat(p, "--git-dir=", repo->path, NULL),
+                          "gc",
+                          "--auto",
+                          "--quiet",
+                          NULL};
+    wh_mod_spawn_opts_t opts = {.argv = argv, .env = wh_mod_git_env(p, s, repo, NULL)};
+    wh_err_t err = WH_ERR_INIT;
+    const char *said = "";
+    int status = -1;
+
+    if (wh_mod_spawn_run(p, &opts, INIT_US, &status, &said, &err) || status != 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "WH0248: git gc of %s: %s %s", repo->name,
+                     err.text, wh_text_log_escape(p, said, strlen(said), 200));
+    }
+}
+
 /* ---- lock ------------------------------------------------------------------------------------ */
 
 int wh_mod_git_repo_lock(const wh_git_repo_t *repo, apr_pool_t *p, int *fd)

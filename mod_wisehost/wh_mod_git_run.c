@@ -26,6 +26,7 @@
 #define PIECE_BYTES ((apr_size_t)32 * 1024)
 #define HEAD_MAX 8192
 #define SAID_MAX 2000
+#define WIND_UP_US (5 * APR_USEC_PER_SEC)
 #define END_US (5 * APR_USEC_PER_SEC)
 #define LOOK_MS 1000                    /* at the latest: the deadline, a client that went */
 #define LATE_US (10 * APR_USEC_PER_SEC) /* what a push has to say good-bye */
@@ -69,86 +70,11 @@ static void leave(const wh_call_t *c)
     }
 }
 
-/* ---- environment ----------------------------------------------------------------------------- */
-
-const char *wh_mod_git_program(apr_pool_t *p, const server_rec *s, const char *name)
-{
-    return apr_pstrcat(p, wh_mod_conf_git_exec_path(s), "/", name, NULL);
-}
-
-/* Configuration by environment: what a file in a repository says is overruled, and no other file is
- * read. */
-static const char *const settings[][2] = {
-    {"core.hooksPath", WH_GIT_HOOKS_DIR},
-    {"core.fsmonitor", "false"},
-    {"core.askPass", ""},
-    {"core.attributesFile", "/dev/null"},
-    {"core.sharedRepository", "group"},
-    {"core.packedGitLimit", "256m"},
-    {"core.bigFileThreshold", "16m"},
-    {"credential.helper", ""},
-    {"protocol.allow", "never"},
-    {"http.getanyfile", "false"},
-    {"http.uploadpack", "true"},
-    {"pack.threads", "1"},
-    {"pack.windowMemory", "64m"},
-    {"receive.advertisePushOptions", "true"},
-    {"receive.shallowUpdate", "true"}, /* who builds elsewhere has a shallow clone, mostly */
-    {"receive.fsckObjects", "true"},
-    /* Old and harmless, and in the history of many. */
-    {"receive.fsck.badTimezone", "ignore"},
-    {"receive.fsck.missingSpaceBeforeDate", "ignore"},
-    {"receive.fsck.zeroPaddedFilemode", "ignore"},
-};
+/* ---- environment of a request --------------------------------------------------------------- */
 
 static void add(apr_pool_t *p, apr_array_header_t *env, const char *name, const char *value)
 {
     APR_ARRAY_PUSH(env, const char *) = apr_pstrcat(p, name, "=", value, NULL);
-}
-
-static void add_setting(apr_pool_t *p, apr_array_header_t *env, int *n, const char *key,
-                        const char *value)
-{
-    APR_ARRAY_PUSH(env, const char *) = apr_psprintf(p, "GIT_CONFIG_KEY_%d=%s", *n, key);
-    APR_ARRAY_PUSH(env, const char *) = apr_psprintf(p, "GIT_CONFIG_VALUE_%d=%s", *n, value);
-    (*n)++;
-}
-
-/* more: "NAME=value", or "key.name value" for a setting. */
-const char *const *wh_mod_git_env(apr_pool_t *p, const server_rec *s, const wh_git_repo_t *repo,
-                                  const char *const *more)
-{
-    apr_array_header_t *env = apr_array_make(p, 80, sizeof(const char *));
-    int n = 0;
-
-    (void)s;
-    add(p, env, "PATH", "/usr/bin:/bin");
-    add(p, env, "HOME", "/nonexistent");
-    add(p, env, "LC_ALL", "C");
-    add(p, env, "GIT_CONFIG_NOSYSTEM", "1");
-    add(p, env, "GIT_CONFIG_SYSTEM", "/dev/null");
-    add(p, env, "GIT_CONFIG_GLOBAL", "/dev/null");
-    add(p, env, "GIT_ATTR_NOSYSTEM", "1");
-    add(p, env, "GIT_TERMINAL_PROMPT", "0");
-    add(p, env, "GIT_ASKPASS", "/bin/false");
-    add(p, env, "GIT_NO_REPLACE_OBJECTS", "1");
-    for (apr_size_t i = 0; i < WH_ARRAY_LEN(settings); i++) {
-        add_setting(p, env, &n, settings[i][0], settings[i][1]);
-    }
-    add_setting(p, env, &n, "safe.directory", repo->path);
-    for (; more != NULL && *more != NULL; more++) {
-        const char *space = strchr(*more, ' ');
-
-        if (space != NULL && memchr(*more, '=', (apr_size_t)(space - *more)) == NULL) {
-            add_setting(p, env, &n, apr_pstrmemdup(p, *more, (apr_size_t)(space - *more)),
-                        space + 1);
-        } else {
-            APR_ARRAY_PUSH(env, const char *) = *more;
-        }
-    }
-    add(p, env, "GIT_CONFIG_COUNT", apr_itoa(p, n));
-    APR_ARRAY_PUSH(env, const char *) = NULL;
-    return (const char *const *)env->elts;
 }
 
 /* Of the headers three, each held to what git sends. NULL when one is not. */
@@ -326,8 +252,16 @@ static void answer(pump_t *pump, const char *data, apr_size_t n)
 {
     request_rec *r = pump->c->r;
 
+    wh_git_kept_t *keep = pump->what->keep;
+
     if (n == 0 || pump->client_gone) {
         return;
+    }
+    if (keep != NULL) {
+        if (keep->n + n <= sizeof(keep->data)) {
+            memcpy(keep->data + keep->n, data, n);
+        }
+        keep->n += n;
     }
     if (apr_brigade_write(pump->out, NULL, NULL, data, n) != APR_SUCCESS ||
         ap_fflush(r->output_filters, pump->out) != APR_SUCCESS || r->connection->aborted) {
@@ -504,10 +438,24 @@ static void log_said(pump_t *pump)
     }
 }
 
+/* Nobody listens any more: git is let go to its own end, which takes away what it began, rather
+ * than shot in the middle of that. The hook was told to refuse. */
+static void wind_up(pump_t *pump)
+{
+    apr_time_t until = apr_time_now() + WIND_UP_US;
+
+    pump->client_gone = pump->body_ended = 1;
+    pump->at_piece = pump->n_piece;
+    wh_mod_spawn_close(&pump->proc->in);
+    while (apr_time_now() < until && turn(pump)) {
+    }
+}
+
 static apr_status_t run(pump_t *pump)
 {
     request_rec *r = pump->c->r;
     apr_time_t end = END_US;
+    int gone;
 
     while (!pump->failed && !pump->client_gone && turn(pump)) {
         if (time_over(pump, apr_time_now())) {
@@ -516,6 +464,11 @@ static apr_status_t run(pump_t *pump)
     }
     if (pump->what->push != NULL) {
         wh_mod_push_over(pump->what->push);
+    }
+    if (pump->failed || pump->client_gone) {
+        gone = pump->client_gone;
+        wind_up(pump);
+        pump->client_gone = gone;
     }
     wh_mod_spawn_end(pump->proc, pump->failed || pump->client_gone ? 0 : end);
     log_said(pump);
@@ -571,6 +524,19 @@ static apr_status_t serve(wh_call_t *c, const wh_git_serve_t *what)
     }
     return run(pump);
 }
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual" /* APR's ring macros */
+void wh_mod_git_end_answer(wh_call_t *c)
+{
+    apr_bucket_alloc_t *alloc = c->r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = apr_brigade_create(c->p, alloc);
+
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(alloc));
+    (void)ap_pass_brigade(c->r->output_filters, bb);
+}
+#pragma GCC diagnostic pop
 
 apr_status_t wh_mod_git_serve(wh_call_t *c, const wh_git_serve_t *what)
 {

@@ -510,7 +510,7 @@ int wh_mod_push_wait(const wh_push_t *push)
         return -1;
     }
     if (age < 2 * APR_USEC_PER_SEC) {
-        return 10;
+        return 5;
     }
     return age < 15 * APR_USEC_PER_SEC ? 50 : 250;
 }
@@ -588,4 +588,8 @@ void wh_mod_push_over(wh_push_t *push)
         }
     }
     unlock(push);
+    if (push->state != WH_PUSH_IDLE) {
+        put(push, "done 1\n", 7);
+        become(push, WH_PUSH_IDLE);
+    }
 }

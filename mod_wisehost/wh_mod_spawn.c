@@ -7,12 +7,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <apr_strings.h>
 
-#define CHILD_FD 10 /* above what it ends up with, so that no copy hides another */
+#define CHILD_FD 10
 #define PAUSE_FIRST_US 100
 #define PAUSE_US 5000
 #define TERM_US (3 * APR_USEC_PER_SEC) /* git takes what it began away when it is told to end */
@@ -20,58 +21,72 @@
 
 enum { END_IN, END_OUT, END_ERR, END_TALK, ENDS };
 
-/* ---- the child's side: after fork in a process with threads only system calls ---------------- */
+/* ---- the child's side -------------------------------------------------------------------------
+ */
 
-static void limit(int what, rlim_t most)
+static int all_signals_plain(posix_spawnattr_t *attr)
+{
+    sigset_t all, none;
+
+    sigfillset(&all);
+    sigemptyset(&none);
+    return posix_spawnattr_setsigdefault(attr, &all) || posix_spawnattr_setsigmask(attr, &none) ||
+           posix_spawnattr_setpgroup(attr, 0) ||
+           posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+                                              POSIX_SPAWN_SETPGROUP);
+}
+
+/* 0 … n - 1, everything above closed, and a place that nobody cares for. */
+static int all_places(posix_spawn_file_actions_t *acts, const int theirs[ENDS], int n)
+{
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < n; i++) {
+        rc = posix_spawn_file_actions_adddup2(acts, theirs[i], i);
+    }
+    rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(acts, n);
+    return rc ? rc : posix_spawn_file_actions_addchdir_np(acts, "/");
+}
+
+static void limit(pid_t pid, __rlimit_resource_t what, rlim_t most)
 {
     struct rlimit now;
 
-    if (getrlimit(what, &now) == 0 && (now.rlim_max == RLIM_INFINITY || now.rlim_max > most)) {
+    if (prlimit(pid, what, NULL, &now) == 0 &&
+        (now.rlim_max == RLIM_INFINITY || now.rlim_max > most)) {
         now.rlim_cur = now.rlim_max = most;
-        (void)setrlimit(what, &now);
+        (void)prlimit(pid, what, &now, NULL);
     }
 }
 
-static void reset_signals(void)
+/* No fork: the memory of an httpd child is large, and its threads go on. An errno, 0 = it runs. */
+static int start(const wh_mod_spawn_opts_t *opts, const int theirs[ENDS], pid_t *pid)
 {
-    struct sigaction plain = {.sa_handler = SIG_DFL};
-    sigset_t none;
+    posix_spawn_file_actions_t acts;
+    posix_spawnattr_t attr;
+    int rc;
 
-    for (int sig = 1; sig < NSIG; sig++) {
-        (void)sigaction(sig, &plain, NULL); /* fails for those that nobody may change */
+    if (posix_spawn_file_actions_init(&acts) != 0) {
+        return ENOMEM;
     }
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void become(const wh_mod_spawn_opts_t *opts, const int theirs[ENDS])
-{
-    int fd[ENDS];
-    int n = opts->talk ? ENDS : END_TALK;
-
-    (void)setpgid(0, 0);
-    for (int i = 0; i < n; i++) {
-        fd[i] = fcntl(theirs[i], F_DUPFD, CHILD_FD);
-        if (fd[i] < 0) {
-            _exit(126);
+    if (posix_spawnattr_init(&attr) != 0) {
+        posix_spawn_file_actions_destroy(&acts);
+        return ENOMEM;
+    }
+    rc = all_signals_plain(&attr);
+    rc = rc ? rc : all_places(&acts, theirs, opts->talk ? ENDS : END_TALK);
+    rc = rc ? rc
+            : posix_spawn(pid, opts->argv[0], &acts, &attr, (char *const *)(uintptr_t)opts->argv,
+                          (char *const *)(uintptr_t)opts->env);
+    posix_spawnattr_destroy(&attr);
+    posix_spawn_file_actions_destroy(&acts);
+    if (rc == 0) {
+        limit(*pid, RLIMIT_CORE, 0);
+        if (opts->file_max > 0) {
+            limit(*pid, RLIMIT_FSIZE, (rlim_t)opts->file_max);
         }
     }
-    for (int i = 0; i < n; i++) {
-        if (dup2(fd[i], i) < 0) {
-            _exit(126);
-        }
-    }
-    if (close_range((unsigned)n, ~0U, 0) != 0 || chdir("/") != 0) {
-        _exit(126);
-    }
-    limit(RLIMIT_CORE, 0);
-    if (opts->file_max > 0) {
-        limit(RLIMIT_FSIZE, (rlim_t)opts->file_max);
-    }
-    reset_signals();
-    (void)execve(opts->argv[0], (char *const *)(uintptr_t)opts->argv,
-                 (char *const *)(uintptr_t)opts->env);
-    _exit(127);
+    return rc;
 }
 
 /* ---- our side -------------------------------------------------------------------------------- */
@@ -89,6 +104,18 @@ static void close_all(int ends[ENDS])
     for (int i = 0; i < ENDS; i++) {
         wh_mod_spawn_close(&ends[i]);
     }
+}
+
+/* Above what it ends up with, so that no copy hides another. */
+static int lift(int *fd)
+{
+    int high = fcntl(*fd, F_DUPFD_CLOEXEC, CHILD_FD);
+
+    if (high >= 0) {
+        close(*fd);
+        *fd = high;
+    }
+    return high < 0;
 }
 
 /* ours[] and theirs[] are pairs; -1 stays where there is none. */
@@ -114,7 +141,7 @@ static int make_ends(int talk, int ours[ENDS], int theirs[ENDS])
         theirs[END_TALK] = pair[1];
     }
     for (int i = 0; i < ENDS; i++) {
-        if (ours[i] >= 0 && fcntl(ours[i], F_SETFL, O_NONBLOCK) != 0) {
+        if (ours[i] >= 0 && (fcntl(ours[i], F_SETFL, O_NONBLOCK) != 0 || lift(&theirs[i]) != 0)) {
             return -1;
         }
     }
@@ -131,24 +158,17 @@ apr_status_t wh_mod_spawn(apr_pool_t *p, const wh_mod_spawn_opts_t *opts, wh_mod
                           wh_err_t *err)
 {
     int ours[ENDS], theirs[ENDS];
-    pid_t pid = -1;
+    pid_t pid = 0;
+    int rc = 0;
 
     *out = (wh_mod_spawn_t){.pid = 0, .in = -1, .out = -1, .err = -1, .talk = -1};
-    if (make_ends(opts->talk, ours, theirs) == 0) {
-        pid = fork();
-    }
-    if (pid == 0) {
-        become(opts, theirs);
-    }
+    rc = make_ends(opts->talk, ours, theirs) == 0 ? start(opts, theirs, &pid) : errno;
     close_all(theirs);
-    if (pid < 0) {
-        int why = errno;
-
+    if (rc != 0) {
         close_all(ours);
-        return wh_err_wrap(err, APR_FROM_OS_ERROR(why), 500, "git_failed",
+        return wh_err_wrap(err, APR_FROM_OS_ERROR(rc), 500, "git_failed",
                            "git could not be started");
     }
-    (void)setpgid(pid, pid); /* whoever comes first */
     out->pid = pid;
     out->in = ours[END_IN];
     out->out = ours[END_OUT];

@@ -45,7 +45,7 @@ static apr_status_t check_onbuild(wh_work_t *work, const char *name, const wh_en
         wh_err_t why = WH_ERR_INIT;
 
         if (wh_dockerfile_check(work->p, line, strlen(line), &seen, &why) != APR_SUCCESS ||
-            seen.images->nelts > 0 || seen.stage > 0)
+            seen.images->nelts > 0 || seen.stage > 0 || seen.secrets->nelts > 0)
             return wh_err_set(err, 422, "build_failed",
                               "the image %.200s makes builds on it (ONBUILD) do what is not "
                               "allowed here: %.120s",

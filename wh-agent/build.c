@@ -15,6 +15,7 @@
 #include "wh-agent/layers.h"
 #include "wh-agent/made.h"
 #include "wh-agent/release.h"
+#include "wh-agent/vars.h"
 
 #define DOCKERFILE_MAX WH_MIB
 #define FILES_MAX 200000
@@ -179,6 +180,8 @@ static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source, wh_do
 
 typedef struct stream_t {
     wh_work_t *work;
+    const wh_vars_build_t *before; /* goes in front of the tree */
+    size_t before_at;
     int fd;
     wh_mono_t deadline;
     apr_int64_t bytes, bytes_max;
@@ -188,8 +191,15 @@ typedef struct stream_t {
 static apr_ssize_t read_tar(void *baton, char *buf, size_t n)
 {
     stream_t *s = baton;
+    size_t first = s->before->n - s->before_at;
     ssize_t got;
 
+    if (first > 0) {
+        first = first < n ? first : n;
+        memcpy(buf, s->before->tar + s->before_at, first);
+        s->before_at += first;
+        return (apr_ssize_t)first;
+    }
     for (;;) {
         struct pollfd pfd[2] = {{.fd = s->fd, .events = POLLIN},
                                 {.fd = s->work->cancel->fd, .events = POLLIN}};
@@ -326,10 +336,14 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
 {
     const wh_msg_job_t *job = work->job;
     words_t *words = apr_pcalloc(work->p, sizeof(*words));
-    stream_t stream = {
-        .work = work, .deadline = source->opts.deadline, .bytes_max = 2 * source->opts.max_bytes};
+    wh_vars_build_t secrets = {.n = 0};
+    stream_t stream = {.work = work,
+                       .before = &secrets,
+                       .deadline = source->opts.deadline,
+                       .bytes_max = 2 * source->opts.max_bytes};
     wh_engine_build_t build = {.dockerfile = job->snapshot.build_dockerfile,
                                .tag = wh_made_tag(work->p, job->app, job->deployment),
+                               .secrets = "",
                                .labels = image_labels(work),
                                .memory_bytes = work->conf->build_memory_bytes,
                                .cpu_weight = work->conf->build_cpu_weight,
@@ -349,6 +363,10 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     wh_layers_init(work->p, build.layers);
     if (rv == APR_SUCCESS)
         rv = wh_base_check(work, engine, &dockerfile, build.deadline, err);
+    if (rv == APR_SUCCESS)
+        rv = wh_vars_build(work, engine, &dockerfile, &secrets, err);
+    if (rv == APR_SUCCESS)
+        build.secrets = secrets.param;
     /* What was refused is never built, whatever words of the tenant's the refusal repeats. */
     if (rv != APR_SUCCESS)
         return outcome(&stream, job->build_s, rv, err);
@@ -364,6 +382,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         wh_logs_say(work->logs, "the engine stumbled, not the build; again: %s", err->text);
         wh_err_clear(err);
         stream.bytes = 0;
+        stream.before_at = 0;
         rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
     }
     if (rv != APR_SUCCESS)

@@ -71,6 +71,7 @@ static apr_status_t clone(wh_work_t *work, wh_source_t **source, wh_msg_job_resu
                                        .message = (*source)->message,
                                        .author = (*source)->author,
                                        .at = (*source)->at};
+    work->commit = &result->commit;
     wh_logs_say(work->logs, "commit %s: %s", wh_text_short_sha(work->p, (*source)->sha),
                 wh_text_first_line(work->p, (*source)->message));
     return APR_SUCCESS;
@@ -277,6 +278,7 @@ void wh_deploy_run(wh_work_t *work, wh_msg_job_result_t *result)
     }
     if (rv == APR_SUCCESS)
         return;
+    wh_mask_buf(work->mask, err.text, sizeof(err.text));
     result->cause_code = apr_pstrdup(work->p, err.code);
     result->cause_detail = apr_pstrdup(work->p, err.text);
     result->instances = NULL;

@@ -58,6 +58,51 @@ static int has_mount(const char *s)
     return 0;
 }
 
+/* ---- build secrets ---- */
+
+/* "key=value" or "key" of a mount; 0 = it is none that a secret may have. Quotes, variables and
+ * escapes are none, so that no parser reads it in another way. */
+static int secret_option(const char *word, size_t n, const char **id, size_t *id_n)
+{
+    static const char *const plain[] = {"type=secret", "required", "required=true",
+                                        "required=false"};
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(plain); i++)
+        if (n == strlen(plain[i]) && memcmp(word, plain[i], n) == 0)
+            return 1;
+    for (size_t i = 0; i < n; i++)
+        if (!apr_isalnum(word[i]) && strchr("_=/.-", word[i]) == NULL)
+            return 0;
+    if (n > 3 && memcmp(word, "id=", 3) == 0 && *id == NULL) {
+        *id = word + 3;
+        *id_n = n - 3;
+        return memchr(*id, '=', *id_n) == NULL && memchr(*id, '/', *id_n) == NULL;
+    }
+    return n > 8 && memcmp(word, "target=/", 8) == 0 && memchr(word + 8, '=', n - 8) == NULL;
+}
+
+/* The id of "--mount=type=secret,id=…", NULL for any other mount. */
+static const char *secret_id(apr_pool_t *p, const char *word)
+{
+    const char *at = word + 8, *id = NULL;
+    size_t id_n = 0;
+    int typed = 0;
+
+    if (strncmp(word, "--mount=", 8) != 0 || strstr(word, "..") != NULL)
+        return NULL;
+    for (;;) {
+        size_t n = strcspn(at, ",");
+
+        typed |= n == 11 && memcmp(at, "type=secret", 11) == 0;
+        if (!secret_option(at, n, &id, &id_n))
+            return NULL;
+        if (at[n] == '\0')
+            break;
+        at += n + 1;
+    }
+    return typed && id != NULL ? apr_pstrmemdup(p, id, id_n) : NULL;
+}
+
 /* ---- images ---- */
 
 /* One word, from where blanks end; *s is moved past it. "" at the end. In p. */
@@ -187,19 +232,38 @@ static void take_args(apr_pool_t *p, wh_dockerfile_t *seen, const char *rest)
     }
 }
 
+/* The flags of a RUN that are mounts of secrets, one after the other right behind it. What is left
+ * of the line. */
+static const char *take_secrets(apr_pool_t *p, wh_dockerfile_t *seen, const char *rest)
+{
+    for (;;) {
+        const char *from = rest, *word = next_word(p, &rest), *id = secret_id(p, word);
+
+        if (id == NULL)
+            return from;
+        APR_ARRAY_PUSH(seen->secrets, const char *) = id;
+    }
+}
+
 /* ---- lines ---- */
 
 static apr_status_t check_line(apr_pool_t *p, wh_dockerfile_t *seen, const line_t *line,
                                wh_err_t *err)
 {
     const char *s = skip_blanks(line->text), *rest;
+    int onbuild = 0;
 
-    while ((rest = after_word(s, "ONBUILD")) != NULL)
+    while ((rest = after_word(s, "ONBUILD")) != NULL) {
         s = skip_blanks(rest);
-    seen->runs |= after_word(s, "RUN") != NULL;
-    if (has_mount(s))
+        onbuild = 1;
+    }
+    rest = after_word(s, "RUN");
+    seen->runs |= rest != NULL;
+    if (has_mount(rest != NULL && !onbuild ? take_secrets(p, seen, rest) : s))
         return wh_err_set(err, 422, "build_failed",
-                          "line %d of the Dockerfile: --mount is not allowed here", line->number);
+                          "line %d of the Dockerfile: of mounts only --mount=type=secret,id=NAME is"
+                          " allowed, right behind RUN",
+                          line->number);
     if ((rest = after_word(s, "FROM")) != NULL)
         return take_from(p, seen, rest, line->number, err);
     if ((rest = after_word(s, "COPY")) != NULL)
@@ -289,6 +353,7 @@ apr_status_t wh_dockerfile_check(apr_pool_t *p, const char *text, size_t n, wh_d
     apr_status_t rv = APR_SUCCESS;
 
     *seen = (wh_dockerfile_t){.images = apr_array_make(p, 4, sizeof(const char *)),
+                              .secrets = apr_array_make(p, 2, sizeof(const char *)),
                               .stages = apr_array_make(p, 4, sizeof(const char *)),
                               .args = apr_array_make(p, 4, sizeof(const char *))};
     for (int number = 1; rv == APR_SUCCESS && text < end; number++) {

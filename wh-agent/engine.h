@@ -42,6 +42,7 @@ typedef struct wh_engine_spec_t {
     apr_int64_t port; /* inside; also in the environment as PORT; 0 = no network at all */
     apr_int64_t memory_bytes, cpu_millis, pids;
     const apr_array_header_t *labels; /* wh_engine_label_t */
+    const apr_array_header_t *env;    /* wh_env_pair_t, besides PORT; NULL = none */
 } wh_engine_spec_t;
 
 /* What the engine says a container is. */
@@ -101,6 +102,7 @@ typedef struct wh_engine_build_t {
     const apr_array_header_t *labels;
     apr_int64_t memory_bytes, cpu_weight;
     const char *pid_ns; /* the steps' process namespace: a path; "" = a new one each */
+    const char *secrets; /* Podman's own parameter: a JSON array of "id=…,src=…"; "" = none */
     wh_engine_read_fn *read;
     void *read_baton;
     wh_engine_text_fn *text;

@@ -133,10 +133,11 @@ static const char *build_path(apr_pool_t *p, const docker_t *d, const wh_engine_
     return apr_psprintf(
         p,
         "/build?dockerfile=%s&t=%s&labels=%s&rm=1&forcerm=1&memory=%" APR_INT64_T_FMT
-        "&memswap=%" APR_INT64_T_FMT "&cpushares=%" APR_INT64_T_FMT "&nsoptions=%s%s",
+        "&memswap=%" APR_INT64_T_FMT "&cpushares=%" APR_INT64_T_FMT "&nsoptions=%s%s%s%s",
         wh_engine_http_escape(p, build->dockerfile), wh_engine_http_escape(p, build->tag),
         wh_engine_http_escape(p, wh_json_text(p, labels, NULL)), build->memory_bytes,
-        build->memory_bytes, build->cpu_weight, namespaces(p, build), cpu_limit(p, d, left_us));
+        build->memory_bytes, build->cpu_weight, namespaces(p, build), cpu_limit(p, d, left_us),
+        build->secrets[0] != '\0' ? "&secrets=" : "", wh_engine_http_escape(p, build->secrets));
 }
 
 static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_build_t *build,

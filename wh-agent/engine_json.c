@@ -67,16 +67,28 @@ static json_t *json_hold(const wh_engine_spec_t *spec)
         "NetworkMode", "none", "ReadonlyRootfs", 1, "RestartPolicy", "Name", "no");
 }
 
+/* PORT is what was checked and published, whatever else there is. */
+static json_t *json_env(const wh_engine_spec_t *spec)
+{
+    json_t *list = json_pack("[o]", json_sprintf("PORT=%" APR_INT64_T_FMT, spec->port));
+
+    for (int i = 0; spec->env != NULL && i < spec->env->nelts; i++) {
+        const wh_env_pair_t *e = &APR_ARRAY_IDX(spec->env, i, wh_env_pair_t);
+
+        json_array_append_new(list, json_sprintf("%s=%s", e->name, e->value));
+    }
+    return list;
+}
+
 json_t *wh_engine_json_spec(const wh_engine_spec_t *spec)
 {
-    char port_key[32], env[32];
+    char port_key[32];
 
     if (spec->port == 0)
         return json_hold(spec);
     (void)apr_snprintf(port_key, sizeof(port_key), "%" APR_INT64_T_FMT "/tcp", spec->port);
-    (void)apr_snprintf(env, sizeof(env), "PORT=%" APR_INT64_T_FMT, spec->port);
-    return json_pack("{s:s, s:[s], s:o, s:{s:{}}, s:o}", "Image", spec->image, "Env", env, "Labels",
-                     wh_engine_json_labels(spec->labels), "ExposedPorts", port_key, "HostConfig",
+    return json_pack("{s:s, s:o, s:o, s:{s:{}}, s:o}", "Image", spec->image, "Env", json_env(spec),
+                     "Labels", wh_engine_json_labels(spec->labels), "ExposedPorts", port_key, "HostConfig",
                      json_host_config(spec, port_key));
 }
 

@@ -91,6 +91,7 @@ static apr_status_t build_image(wh_work_t *work, wh_engine_t *e, const char *tag
                                .memory_bytes = 64 * WH_MIB,
                                .cpu_weight = work->conf->build_cpu_weight,
                                .pid_ns = "",
+                               .secrets = "",
                                .read = read_tar,
                                .read_baton = &tar,
                                .text = wh_engine_no_text,

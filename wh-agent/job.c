@@ -5,9 +5,11 @@
 #include "libwh/wh_json.h"
 #include "libwh/wh_log.h"
 #include "wh-agent/deploy.h"
+#include "wh-agent/hush.h"
 #include "wh-agent/job.h"
 #include "wh-agent/pool.h"
 #include "wh-agent/thread.h"
+#include "wh-agent/vars.h"
 
 #define STOPS_MAX                                                                                  \
     16 /* beside the deployments: stopping is short and must not queue behind a build */
@@ -314,7 +316,12 @@ static void run_job(void *data)
             apr_pool_destroy(letter);
         return; /* the hub fails it by its deadline */
     }
+    work.mask = wh_vars_mask(p, &task->msg);
+    wh_logs_mask(task->logs, work.mask);
+    wh_hush_begin(work.mask);
     work_for(task, &work, &result);
+    wh_hush_begin(NULL);
+    wh_logs_mask(task->logs, NULL);
     payload = encode_result(&result);
     if (payload == NULL ||
         wh_results_store(o->conf->state_dir, p, &ref, payload, &err) != APR_SUCCESS)

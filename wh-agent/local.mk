@@ -32,6 +32,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/house.c wh-agent/house.h \
 	wh-agent/huburl.c wh-agent/huburl.h \
 	wh-agent/hold.c wh-agent/hold.h \
+	wh-agent/hush.c wh-agent/hush.h \
 	wh-agent/identity.c wh-agent/identity.h \
 	wh-agent/jail.c wh-agent/jail.h \
 	wh-agent/job.c wh-agent/job.h \
@@ -66,6 +67,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/thread.c wh-agent/thread.h \
 	wh-agent/variants.c wh-agent/variants.h \
 	wh-agent/wanted.c wh-agent/wanted.h \
+	wh-agent/vars.c wh-agent/vars.h \
 	wh-agent/work.h
 
 # The one program of a hold's image, as bytes: no flags but its own, for it has no C library.

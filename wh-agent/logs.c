@@ -26,6 +26,7 @@ struct wh_logs_t {
     wh_bucket_t bucket;
     line_t *first, *last; /* not acknowledged, by number */
     line_t *next;         /* not yet handed out; NULL = all were */
+    const wh_mask_t *mask; /* under the lock */
     apr_int64_t bytes;
     apr_int64_t seq;
     apr_int64_t dropped;
@@ -101,7 +102,31 @@ static int keep(wh_logs_t *logs, wh_stream_e stream, const char *text, size_t n)
     return 1;
 }
 
-void wh_logs_add(wh_logs_t *logs, wh_stream_e stream, const char *text, size_t n)
+/* Under the lock. Masked after cleaning, which may bring together what was apart, and before the
+ * cut, which may leave half of a secret. */
+static const char *clean_line(wh_logs_t *logs, wh_mask_state_t *state, const char *text, size_t n)
+{
+    size_t cap = logs->mask != NULL ? 3 * n + WH_MSG_LINE_BYTES : WH_MSG_LINE_BYTES;
+    const char *clean = wh_text_clean_line(logs->scratch, text, n, cap);
+
+    if (logs->mask == NULL)
+        return clean;
+    clean = wh_mask_text(logs->scratch, logs->mask, state, clean, strlen(clean), &n);
+    return n > WH_MSG_LINE_BYTES ? wh_text_clean_line(logs->scratch, clean, n, WH_MSG_LINE_BYTES)
+                                 : clean;
+}
+
+void wh_logs_mask(wh_logs_t *logs, const wh_mask_t *mask)
+{
+    if (logs == NULL)
+        return;
+    apr_thread_mutex_lock(logs->lock);
+    logs->mask = mask;
+    apr_thread_mutex_unlock(logs->lock);
+}
+
+static void add(wh_logs_t *logs, wh_stream_e stream, wh_mask_state_t *state, const char *text,
+                size_t n)
 {
     const char *clean;
     int kept;
@@ -109,7 +134,7 @@ void wh_logs_add(wh_logs_t *logs, wh_stream_e stream, const char *text, size_t n
     if (logs == NULL)
         return;
     apr_thread_mutex_lock(logs->lock);
-    clean = wh_text_clean_line(logs->scratch, text, n, WH_MSG_LINE_BYTES);
+    clean = clean_line(logs, state, text, n);
     kept = keep(logs, stream, clean, strlen(clean));
     if (!kept)
         logs->dropped++;
@@ -117,6 +142,11 @@ void wh_logs_add(wh_logs_t *logs, wh_stream_e stream, const char *text, size_t n
     apr_thread_mutex_unlock(logs->lock);
     if (kept && logs->wake != NULL)
         logs->wake(logs->wake_baton);
+}
+
+void wh_logs_add(wh_logs_t *logs, wh_stream_e stream, const char *text, size_t n)
+{
+    add(logs, stream, NULL, text, n);
 }
 
 void wh_logs_say(wh_logs_t *logs, const char *fmt, ...)
@@ -143,13 +173,13 @@ void wh_logs_feed(wh_logs_t *logs, wh_stream_e stream, wh_logs_half_t *half, con
         }
         half->after_cr = c == '\r';
         if (c == '\n' || c == '\r') {
-            wh_logs_add(logs, stream, half->buf, half->n);
+            add(logs, stream, &half->mask, half->buf, half->n);
             half->n = 0;
         } else if (half->n < sizeof(half->buf)) {
             half->buf[half->n++] = c;
         } else {
             /* A line without end: one line of full size, then the next begins. */
-            wh_logs_add(logs, stream, half->buf, half->n);
+            add(logs, stream, &half->mask, half->buf, half->n);
             half->buf[0] = c;
             half->n = 1;
         }
@@ -159,7 +189,7 @@ void wh_logs_feed(wh_logs_t *logs, wh_stream_e stream, wh_logs_half_t *half, con
 void wh_logs_flush(wh_logs_t *logs, wh_stream_e stream, wh_logs_half_t *half)
 {
     if (half->n > 0)
-        wh_logs_add(logs, stream, half->buf, half->n);
+        add(logs, stream, &half->mask, half->buf, half->n);
     half->n = 0;
     half->after_cr = 0;
 }

@@ -12,6 +12,7 @@
 #include "libwh/wh_bucket.h"
 #include "libwh/wh_clock.h"
 #include "libwh/wh_err.h"
+#include "libwh/wh_mask.h"
 #include "libwh/wh_proto_msg.h"
 
 #define WH_LOGS_KEPT_MAX (2 * WH_MIB) /* of lines that the hub has not acknowledged */
@@ -33,6 +34,10 @@ typedef struct wh_logs_opts_t {
 apr_status_t wh_logs_make(apr_pool_t *p, const wh_logs_opts_t *opts, wh_logs_t **logs,
                           wh_err_t *err) WH_MUST_CHECK;
 
+/* From now on what the mask hides is hidden in every line (NULL: nothing is). It must live until it
+ * is taken away again. Any thread. */
+void wh_logs_mask(wh_logs_t *logs, const wh_mask_t *mask);
+
 /* One line of any bytes; it is cleaned and cut to 8 KiB here (F5-F7, F92, F93). Any thread. */
 void wh_logs_add(wh_logs_t *logs, wh_stream_e stream, const char *text, size_t n);
 
@@ -44,6 +49,7 @@ void wh_logs_say(wh_logs_t *logs, const char *fmt, ...) WH_PRINTF(2, 3);
 typedef struct wh_logs_half_t {
     size_t n;
     int after_cr;
+    wh_mask_state_t mask; /* a secret may go on in the next line */
     char buf[WH_MSG_LINE_BYTES];
 } wh_logs_half_t;
 void wh_logs_feed(wh_logs_t *logs, wh_stream_e stream, wh_logs_half_t *half, const char *buf,

@@ -15,6 +15,7 @@
 #include "libwh/wh_log.h"
 #include "libwh/wh_sys.h"
 #include "wh-agent/agent.h"
+#include "wh-agent/hush.h"
 #include "wh-agent/fsutil.h"
 #include "wh-agent/thread.h"
 
@@ -170,7 +171,7 @@ int main(int argc, char **argv)
     umask(077);
     /* Threads come and go: with one arena what they freed can be given back. */
     mallopt(M_ARENA_MAX, 1);
-    wh_log_set_sink(wh_log_stderr,
+    wh_log_set_sink(wh_hush_log,
                     getenv("JOURNAL_STREAM") != NULL ? NULL : (void *)(uintptr_t)wh_sys_clock());
     if (apr_initialize() != APR_SUCCESS || apr_pool_create(&agent.p, NULL) != APR_SUCCESS)
         return EX_SOFTWARE;

@@ -9,6 +9,7 @@
 #include "wh-agent/engine_json.h"
 #include "wh-agent/probe.h"
 #include "wh-agent/run.h"
+#include "wh-agent/vars.h"
 
 #define PORT_TRIES 50
 #define START_TRIES 3
@@ -74,6 +75,7 @@ void wh_run_spec(const wh_work_t *work, const char *image, apr_int64_t port, wh_
         .cpu_millis = snap->cpu_millis,
         .pids = snap->pids,
         .labels = labels,
+        .env = wh_vars_run(work),
     };
 }
 

@@ -2,6 +2,7 @@
 #ifndef WH_AGENT_WORK_H
 #define WH_AGENT_WORK_H
 
+#include "libwh/wh_mask.h"
 #include "libwh/wh_proto_msg.h"
 #include "wh-agent/cancel.h"
 #include "wh-agent/conf.h"
@@ -28,6 +29,8 @@ struct wh_work_t {
     const wh_msg_job_t *job;
     wh_work_phase_fn *phase;
     void *phase_baton;
+    const wh_msg_commit_t *commit; /* once it is known; NULL before */
+    const wh_mask_t *mask; /* of this job's secrets; NULL = there are none */
     int settled; /* whether the engine said of each build of this job that it is over */
 };
 

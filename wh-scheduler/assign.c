@@ -9,6 +9,7 @@
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_plan.h"
+#include "wh-scheduler/envs.h"
 #include "wh-scheduler/finish.h"
 
 /* How many of the queue are looked at in one go: several plans are made of one look. */
@@ -35,11 +36,18 @@ static apr_status_t unsendable(wh_core_t *core, apr_pool_t *p, const wh_job_t *j
     return wh_finish_unstarted(core, p, &ref, &how, wh_clock_now(core->clock), err);
 }
 
-/* The frame of a job: snapshot is the deployment's text. */
+/* What a frame has of the deployment. */
+typedef struct frame_t {
+    const char *snapshot;
+    wh_envs_of_t env;
+} frame_t;
+
+/* The frame of a job. */
 static apr_status_t send_job(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, const wh_job_t *job,
-                             wh_msg_job_t *m, const char *snapshot, wh_err_t *err)
+                             wh_msg_job_t *m, const frame_t *frame, wh_err_t *err)
 {
     const wh_settings_t *s = core->settings;
+    size_t bytes = FRAME_REST;
     apr_status_t rv = APR_SUCCESS;
 
     m->job = job->id;
@@ -52,14 +60,15 @@ static apr_status_t send_job(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, co
     m->start_s = s->start_s;
     m->check_s = s->check_s;
     if (job->kind == WH_JOB_KIND_DEPLOY) {
-        rv = wh_model_snapshot_parse(p, snapshot, &m->snapshot, err);
+        bytes += strlen(frame->snapshot);
+        rv = wh_model_snapshot_parse(p, frame->snapshot, &m->snapshot, err);
+        rv = rv == APR_SUCCESS ? wh_envs_add(core, p, &frame->env, m, &bytes, err) : rv;
     }
     if (rv != APR_SUCCESS) {
-        return unsendable(core, p, job, err);
+        return wh_core_may_retry(err) ? rv : unsendable(core, p, job, err);
     }
     wh_core_send(core, peer, WH_MSG_JOB, wh_proto_msg_job_encode(m));
-    wh_offers_sent(&peer->offers,
-                   (job->kind == WH_JOB_KIND_DEPLOY ? strlen(snapshot) : 0) + FRAME_REST);
+    wh_offers_sent(&peer->offers, bytes);
     return APR_SUCCESS;
 }
 
@@ -80,7 +89,8 @@ static apr_status_t send_row(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, co
     m.commit_sha = d->commit_sha;
     m.commit_ref = d->commit_ref;
     m.image_of = d->source_id;
-    return send_job(core, p, peer, job, &m, d->snapshot, err);
+    return send_job(core, p, peer, job, &m,
+                    &(frame_t){.snapshot = d->snapshot, .env = {.site = d->site, .any = 1}}, err);
 }
 
 /* ---- Not more at once than the link takes ---- */
@@ -125,7 +135,10 @@ static apr_status_t send_placed(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
                       .commit_ref = t->commit_ref,
                       .image_of = t->source_id};
 
-    return send_job(core, p, peer, &t->job, &m, t->snapshot, err);
+    return send_job(core, p, peer, &t->job, &m,
+                    &(frame_t){.snapshot = t->snapshot,
+                                  .env = {.site = t->site, .any = t->env_vars > 0}},
+                    err);
 }
 
 /* The next of those that wait, as many as a window holds. What has gone elsewhere, or ended, while

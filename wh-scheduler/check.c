@@ -169,6 +169,7 @@ int wh_check_run(apr_pool_t *p, const wh_settings_t *settings, const char *verif
     store_ok(&c, "/objects", group);
     store_ok(&c, "/releases", group);
     store_ok(&c, "/uploads", group);
+    dir_ok(&c, "/git", group, 02070);
     if (wh_user_become_owner(settings->state_dir, httpd.gid, &err) != APR_SUCCESS) {
         wrong(&c, "%s", err.text);
         return c.wrong;

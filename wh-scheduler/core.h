@@ -113,6 +113,9 @@ typedef struct wh_core_t {
     wh_mono_t collect_at;
     wh_mono_t republish_at, previews_at, domains_at;
     wh_prover_t *prover; /* who looks domains up; NULL = nobody (tests) */
+    unsigned char env_root[32]; /* the root key: opens env vars, whatever number sealed them */
+    apr_int64_t env_key;        /* the number that seals, as of the last look */
+    wh_mono_t env_at;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

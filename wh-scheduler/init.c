@@ -11,6 +11,7 @@
 #include "libwh/wh_keys.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_sign.h"
+#include "whdb/wh_db_env.h"
 #include "whdb/wh_db_schema.h"
 #include "whdb/wh_db_token.h"
 #include "wh-scheduler/publish.h"
@@ -222,6 +223,58 @@ static apr_status_t make_keys(apr_pool_t *p, const wh_init_t *init, const owners
     return rv;
 }
 
+static apr_status_t replace_file(apr_pool_t *p, const char *path, const char *text, wh_err_t *err)
+{
+    const char *fresh = apr_psprintf(p, "%s.%ld", path, (long)getpid());
+    size_t n = strlen(text);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int good;
+
+    if (fd < 0) {
+        return wh_err_wrap(err, errno, 500, "rotate_failed", "%s", fresh);
+    }
+    good = write(fd, text, n) == (ssize_t)n && fsync(fd) == 0;
+    close(fd);
+    if (!good || rename(fresh, path) != 0) {
+        (void)wh_err_wrap(err, errno, 500, "rotate_failed", "%s", path);
+        (void)unlink(fresh);
+        return APR_EGENERAL;
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t wh_init_rotate_file(apr_pool_t *p, const wh_init_t *init, apr_int64_t *id,
+                                 wh_err_t *err)
+{
+    const char *dir = init->settings->keys_dir;
+    const char *path = apr_pstrcat(p, dir, "/module.key", NULL);
+    unsigned char root[WH_KEY_LEN];
+    wh_keys_t keys, own;
+    char hex[65];
+    apr_status_t rv = wh_keys_read_module(p, path, &keys, err);
+
+    rv = rv == APR_SUCCESS ? read_root_text(apr_pstrcat(p, dir, "/root.key", NULL), hex, err) : rv;
+    if (rv == APR_SUCCESS && wh_sign_unhex(hex, 2 * WH_KEY_LEN, root) != 0) {
+        rv = wh_err_set(err, 500, "key_content", "root.key does not hold 64 hex digits");
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    wh_keys_derive(root, &own);
+    if (!wh_sign_equal(own.worker_jwt, keys.worker_jwt, WH_KEY_LEN)) {
+        rv = wh_err_set(err, 500, "key_content", "%s is of another root key", path);
+    } else {
+        *id = keys.env_seal_id + 1;
+        wh_keys_env_derive(root, *id, &own);
+        rv = replace_file(p, path, wh_keys_module_text(p, &own), err);
+    }
+    explicit_bzero(root, sizeof(root));
+    explicit_bzero(&own, sizeof(own));
+    explicit_bzero(&keys, sizeof(keys));
+    explicit_bzero(hex, sizeof(hex));
+    return rv;
+}
+
 /* ---- Database and tokens ---- */
 
 static apr_status_t open_db(apr_pool_t *p, const wh_init_t *init, wh_dbc_t **dbc, int *from,
@@ -273,6 +326,25 @@ apr_status_t wh_init_token(apr_pool_t *p, const wh_init_t *init, const char *pur
 
     rv = rv == APR_SUCCESS ? wh_db_schema_check(dbc, p, err) : rv;
     return rv == APR_SUCCESS ? print_token(p, init, dbc, purpose, out, err) : rv;
+}
+
+apr_status_t wh_init_rotate(apr_pool_t *p, const wh_init_t *init, apr_int64_t id, FILE *out,
+                            wh_err_t *err)
+{
+    wh_dbc_t *dbc;
+    const wh_settings_t *s = init->settings;
+    apr_status_t rv = wh_dbc_open(p, s->db_driver, s->db_params, &dbc, err);
+
+    rv = rv == APR_SUCCESS ? wh_db_schema_check(dbc, p, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_db_env_key_next(dbc, p, id, err) : rv;
+    if (rv == APR_SUCCESS || rv == APR_NOTFOUND) {
+        fprintf(out,
+                "Env vars are sealed with key %" APR_INT64_T_FMT
+                " from now on.\nReload httpd, so that it has it too: apachectl graceful\n",
+                id);
+        rv = APR_SUCCESS;
+    }
+    return rv;
 }
 
 apr_status_t wh_init_migrate(apr_pool_t *p, const wh_init_t *init, FILE *out, wh_err_t *err)

@@ -32,6 +32,15 @@ apr_status_t wh_init_run(apr_pool_t *p, const wh_init_t *init, FILE *out,
 apr_status_t wh_init_token(apr_pool_t *p, const wh_init_t *init, const char *purpose, FILE *out,
                            wh_err_t *err) WH_MUST_CHECK;
 
+/* The next key for env vars: into module.key, durably and at once (wh_init_rotate_file, as whoever
+ * owns that; *id is its number), then into the database (wh_init_rotate, as the scheduler's user),
+ * from where the running scheduler takes it. Cut off between the two it is made good by another
+ * rotation; nothing is lost. */
+apr_status_t wh_init_rotate_file(apr_pool_t *p, const wh_init_t *init, apr_int64_t *id,
+                                 wh_err_t *err) WH_MUST_CHECK;
+apr_status_t wh_init_rotate(apr_pool_t *p, const wh_init_t *init, apr_int64_t id, FILE *out,
+                            wh_err_t *err) WH_MUST_CHECK;
+
 /* Brings the schema up to date and says so on out. */
 apr_status_t wh_init_migrate(apr_pool_t *p, const wh_init_t *init, FILE *out,
                              wh_err_t *err) WH_MUST_CHECK;

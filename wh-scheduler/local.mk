@@ -19,6 +19,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/desired.c wh-scheduler/desired.h \
 	wh-scheduler/domains.c wh-scheduler/domains.h \
 	wh-scheduler/drain.c wh-scheduler/drain.h \
+	wh-scheduler/envs.c wh-scheduler/envs.h \
 	wh-scheduler/finish.c wh-scheduler/finish.h \
 	wh-scheduler/finish_switch.c wh-scheduler/finish_switch.h \
 	wh-scheduler/gc.c wh-scheduler/gc.h wh-scheduler/gc_int.h \

@@ -110,6 +110,16 @@ void wh_mailbox_poke(wh_mailbox_t *box)
     pthread_mutex_unlock(&box->lock);
 }
 
+int wh_mailbox_poked(wh_mailbox_t *box)
+{
+    int poked;
+
+    pthread_mutex_lock(&box->lock);
+    poked = box->poked;
+    pthread_mutex_unlock(&box->lock);
+    return poked;
+}
+
 void wh_mailbox_stop(wh_mailbox_t *box)
 {
     pthread_mutex_lock(&box->lock);

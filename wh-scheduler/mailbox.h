@@ -78,6 +78,8 @@ void wh_mailbox_post_free(wh_post_t *post);
  * (or NULL) is the last. */
 wh_work_t *wh_mailbox_take(wh_mailbox_t *box, apr_interval_time_t timeout, int *poked,
                            int *stopped);
+/* 1: the next take will say poked. */
+int wh_mailbox_poked(wh_mailbox_t *box);
 /* The next one, if it is a frame of this type and there; NULL = none. Does not wait. */
 wh_work_t *wh_mailbox_take_frame(wh_mailbox_t *box, wh_msg_e type);
 /* Waits without work, for a database to come back. 1 = a stop came, or it is there already. */

@@ -47,7 +47,8 @@ typedef enum action_e {
     ACTION_DUMP,
     ACTION_REFERENCE,
     ACTION_VERIFY_ROUTES,
-    ACTION_GC
+    ACTION_GC,
+    ACTION_ROTATE_ENV
 } action_e;
 
 typedef struct options_t {
@@ -99,6 +100,7 @@ static void usage(FILE *to)
         "        --replaces         that worker may be there: it gets a new key and keeps its "
         "apps\n"
         "      --gc               remove from the store what nothing needs\n"
+        "      --rotate-env-key   seal env vars with another key; writes keys/module.key anew\n"
         "      --dump-config      print the configuration in force\n"
         "      --reference        print every key with its meaning and default\n"
         "      --verify-routes D  look a route table directory through\n"
@@ -142,6 +144,7 @@ static int parse(int argc, char **argv, options_t *o)
         {"reference", no_argument, NULL, 'r'},
         {"verify-routes", required_argument, NULL, 'y'},
         {"gc", optional_argument, NULL, 'g'},
+        {"rotate-env-key", no_argument, NULL, 'o'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -153,6 +156,7 @@ static int parse(int argc, char **argv, options_t *o)
         {'i', ACTION_INIT},        {'k', ACTION_CHECK},           {'m', ACTION_MIGRATE},
         {'a', ACTION_ADMIN_TOKEN}, {'e', ACTION_ENROLMENT_TOKEN}, {'d', ACTION_DUMP},
         {'r', ACTION_REFERENCE},   {'y', ACTION_VERIFY_ROUTES},   {'g', ACTION_GC},
+        {'o', ACTION_ROTATE_ENV},
     };
     int c;
 
@@ -224,6 +228,7 @@ static int act(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
                       .rand = wh_sys_rand(),
                       .httpd_user = o->httpd_user != NULL ? o->httpd_user : s->httpd_user};
     wh_user_t httpd = {0};
+    apr_int64_t env_key = 0;
     apr_status_t rv;
 
     if (o->action == ACTION_CHECK) {
@@ -239,8 +244,13 @@ static int act(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
         return wh_init_run(p, &init, stdout, &err) == APR_SUCCESS ? 0 : fail(&err, EX_CONFIG);
     }
     rv = geteuid() == 0 ? wh_user_find(s->httpd_user, &httpd, &err) : APR_SUCCESS;
+    rv = rv == APR_SUCCESS && o->action == ACTION_ROTATE_ENV
+             ? wh_init_rotate_file(p, &init, &env_key, &err)
+             : rv;
     rv = rv == APR_SUCCESS ? wh_user_become_owner(s->state_dir, httpd.gid, &err) : rv;
-    if (rv == APR_SUCCESS) {
+    if (rv == APR_SUCCESS && o->action == ACTION_ROTATE_ENV) {
+        rv = wh_init_rotate(p, &init, env_key, stdout, &err);
+    } else if (rv == APR_SUCCESS) {
         rv = o->action == ACTION_MIGRATE
                  ? wh_init_migrate(p, &init, stdout, &err)
                  : wh_init_token(p, &init, o->action == ACTION_ADMIN_TOKEN ? "admin" : "enrolment",
@@ -303,7 +313,7 @@ static int verify_routes(apr_pool_t *p, const char *dir)
 /* ---- Running ---- */
 
 static apr_status_t read_keys(apr_pool_t *p, const wh_settings_t *s, wh_hub_opt_t *opt,
-                              wh_err_t *err)
+                              unsigned char env_root[WH_KEY_LEN], wh_err_t *err)
 {
     unsigned char root[WH_KEY_LEN];
     wh_keys_t keys;
@@ -314,6 +324,7 @@ static apr_status_t read_keys(apr_pool_t *p, const wh_settings_t *s, wh_hub_opt_
         wh_keys_derive(root, &keys);
         memcpy(opt->assertion_key, keys.hub_assertion, sizeof(opt->assertion_key));
         memcpy(opt->worker_jwt, keys.worker_jwt, sizeof(opt->worker_jwt));
+        memcpy(env_root, root, WH_KEY_LEN);
         explicit_bzero(&keys, sizeof(keys));
     }
     explicit_bzero(root, sizeof(root));
@@ -448,7 +459,7 @@ static int run(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
     limit_files(s);
     if (wh_user_find(s->httpd_user, &httpd, &err) != APR_SUCCESS ||
         wh_user_become_owner(s->state_dir, httpd.gid, &err) != APR_SUCCESS ||
-        read_keys(p, s, &opt, &err) != APR_SUCCESS) {
+        read_keys(p, s, &opt, core.env_root, &err) != APR_SUCCESS) {
         return fail(&err, EX_CONFIG);
     }
     opt.httpd_uid = httpd.uid;

@@ -17,6 +17,7 @@
 #include "wh-scheduler/desired.h"
 #include "wh-scheduler/domains.h"
 #include "wh-scheduler/drain.h"
+#include "wh-scheduler/envs.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/gone.h"
 #include "wh-scheduler/health.h"
@@ -255,14 +256,13 @@ static apr_status_t withdrawn(wh_core_t *core, apr_pool_t *p, int poked, wh_mono
     return rv;
 }
 
-/* What owners changed about how their apps are served. *more: this was not all. */
+/* What owners changed about how their apps are served. *more is set when this was not all. */
 static apr_status_t republish(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t mono, int *more,
                               wh_err_t *err)
 {
     apr_array_header_t *list;
     apr_status_t rv;
 
-    *more = 0;
     if (!due(&core->republish_at, mono, REPUBLISH_US) && !poked) {
         return APR_SUCCESS;
     }
@@ -274,9 +274,26 @@ static apr_status_t republish(wh_core_t *core, apr_pool_t *p, int poked, wh_mono
         rv = rv == APR_SUCCESS ? wh_db_app_republished(core->dbc, p, one, err) : rv;
         rv = wh_core_only(core, rv, one->app_id, err);
     }
-    *more = rv == APR_SUCCESS && list->nelts == LIST_LIMIT;
-    core->republish_at = rv == APR_SUCCESS && !*more ? core->republish_at : mono;
+    *more |= rv == APR_SUCCESS && list->nelts == LIST_LIMIT;
+    core->republish_at = rv == APR_SUCCESS ? core->republish_at : mono;
     return rv;
+}
+
+/* Somebody waits for these. */
+static apr_status_t awaited(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t mono,
+                            apr_time_t now, int *more, wh_err_t *err)
+{
+    apr_status_t rv = wh_switch_look(core, p, now, err);
+
+    return rv == APR_SUCCESS ? republish(core, p, poked, mono, more, err) : rv;
+}
+
+/* And for these, who asked while a tick was under way: on PostgreSQL the rest of it are twenty and
+ * more statements. The next tick comes all the same. */
+static apr_status_t asked(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_time_t now, int *more,
+                          wh_err_t *err)
+{
+    return wh_mailbox_poked(core->box) ? awaited(core, p, 1, mono, now, more, err) : APR_SUCCESS;
 }
 
 /* What may wait for the plan. Where it made work, or the plan was cut short, plan_again stands: the
@@ -316,18 +333,20 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     int more = 0;
 
     wh_hub_msg_notes(core, p, wh_clock_now(core->clock));
-    /* Before all else: somebody waits for these. */
-    rv = rv == APR_SUCCESS ? wh_switch_look(core, p, now, err) : rv;
-    rv = rv == APR_SUCCESS ? republish(core, p, poked, mono, &more, err) : rv;
+    rv = rv == APR_SUCCESS ? awaited(core, p, poked, mono, now, &more, err) : rv;
     rv = rv == APR_SUCCESS ? withdrawn(core, p, poked, mono, now, err) : rv;
+    rv = rv == APR_SUCCESS ? asked(core, p, mono, now, &more, err) : rv;
     rv = rv == APR_SUCCESS ? plan(core, p, err) : rv;
     core->plan_again |= more;
     rv = rv == APR_SUCCESS ? wh_beats_write(core, p, err) : rv;
+    rv = rv == APR_SUCCESS ? asked(core, p, mono, now, &more, err) : rv;
     rv = rv == APR_SUCCESS ? changed(core, p, poked, mono, now, err) : rv;
+    rv = rv == APR_SUCCESS ? asked(core, p, mono, now, &more, err) : rv;
     if (rv == APR_SUCCESS && core->unfinished) {
         rv = wh_recover_unfinished(core, p, now, err);
     }
     rv = rv == APR_SUCCESS ? wh_desired_send(core, p, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_envs_look(core, p, mono, err) : rv;
     rv = rv == APR_SUCCESS ? wh_retire_look(core, p, mono, now, err) : rv;
     return rv == APR_SUCCESS ? tend(core, p, mono, err) : rv;
 }

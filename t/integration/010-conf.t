@@ -52,6 +52,14 @@ WiseHostKeyFile \@DIR\@/state/keys/module.key
 WiseHostControlSecretFile \@DIR\@/state/keys/control.secret
 WiseHostProxyTargets 16
 WiseHostAllowApps blog shop
+WiseHostGitCreate Off
+WiseHostGitStrict On
+WiseHostGitMaxSize 64
+WiseHostGitTimeout 600
+WiseHostGitMax 4
+WiseHostGitExecPath /usr/lib/git-core/
+WiseHostGitUser anna read,deploy
+WiseHostGitUser * "read deploy" blog shop
 <Location "/blog">
     WiseHostApp blog
 </Location>
@@ -77,6 +85,12 @@ for my $case (
     ['WiseHostStateDir ""',              qr/WiseHostStateDir takes one argument/],
     ['WiseHostHubSocket /' . 'x' x 120,  qr/WiseHostHubSocket: the path of a unix socket has at most 107 bytes/],
     ['WiseHostAllowApps Blog',           qr/WiseHostAllowApps: "Blog" is not the slug/],
+    ['WiseHostGitMaxSize 0',             qr/WiseHostGitMaxSize: "0" is not a size in MiB between 1 and 65536/],
+    ['WiseHostGitTimeout 0',             qr/WiseHostGitTimeout: "0" is not a number of seconds between 1 and 86400/],
+    ['WiseHostGitMax 0',                 qr/WiseHostGitMax: "0" is not a number of requests between 1 and 1000/],
+    ['WiseHostGitUser anna',             qr/WiseHostGitUser takes a user, scopes and perhaps slugs/],
+    ['WiseHostGitUser anna push',        qr/WiseHostGitUser: "push": scopes are words among/],
+    ['WiseHostGitUser anna read Blog',   qr/WiseHostGitUser: "Blog" is not the slug/],
     ['WiseHostApp blog',                 qr/WiseHostApp: goes into <VirtualHost>, <Location>, <Directory> or \.htaccess/],
     ["<Location /x>\nWiseHostApp a--b\n</Location>",          qr/WiseHostApp: "a--b" is not the slug/],
     ["<LocationMatch ^/x>\nWiseHostApp blog\n</LocationMatch>", qr/one plain path, not a pattern/],
@@ -106,6 +120,11 @@ configtest('API without mod_dbd', "WiseHostBaseDomain $base\n" . vhost('WiseHost
 configtest('API without DBDParams', "WiseHostBaseDomain $base\n" . vhost('WiseHostAPI On'), 1, qr/WH0111: .*DBDParams/);
 configtest('two API hosts with a database each', "WiseHostBaseDomain $base\n" . vhost("WiseHostAPI On\n$db")
     . vhost("WiseHostAPI On\n$db") =~ s/api\./api2./r, 1, qr/WH0110: .*one database/);
+
+configtest('git with the API', $db . "WiseHostBaseDomain $base\n" . vhost("WiseHostAPI On\nWiseHostGit On"), 0);
+configtest('git without the API', $db . "WiseHostBaseDomain $base\n" . vhost('WiseHostGit On'), 1, qr/WH0114: WiseHostGit in .* needs WiseHostAPI On/);
+configtest('git without git', $db . "WiseHostBaseDomain $base\nWiseHostGitExecPath /nonexistent\n" . vhost("WiseHostAPI On\nWiseHostGit On"),
+    1, qr{WH0115: .*/nonexistent/git-http-backend: install git, or say WiseHostGitExecPath});
 
 # ---- the API's name and the cookies ----
 for my $name ("api.$base", $base, "API.Apps.Example.Test", "a.b.$base") {

@@ -45,6 +45,7 @@ my %call = (
     create_domain => sub { (json => { host => 'localhost' }) }, # nothing that would be taken
     change_domain => sub { (json => {}) },
     verify_domain => sub { (json => {}) },
+    (map { $_ => sub { (json => { variables => [] }) } } qw(put_env change_env)),
     put_environment => sub { (json => { pattern => 'x' }) },
     (map { $_ => sub { (json => {}) } } qw(rotate_hook replay_delivery approve_deployment cancel_deployment rollback_deployment rollback_app)),
     promote_deployment => sub { (json => { environment => 'qa' }) },

@@ -38,6 +38,25 @@ static void test_refused(void **state)
         "FROM a\nONBUILD RUN --mount=target=/m ls\n",
         "FROM a\nRUN x=`true`\nRUN --mount=target=/m ls\n",
         "FROM a\nRUN --mount=target=/m \\",
+        "FROM a\nRUN --mount=type=secret ls",
+        "FROM a\nRUN --mount=id=A ls",
+        "FROM a\nRUN --mount=type=secret,id= ls",
+        "FROM a\nRUN --mount=type=secret,id=A,id=B ls",
+        "FROM a\nRUN --mount=type=secret,id=A,source=/etc/shadow ls",
+        "FROM a\nRUN --mount=type=secret,id=A,src=/etc/shadow ls",
+        "FROM a\nRUN --mount=type=secret,id=A,from=b ls",
+        "FROM a\nRUN --mount=type=secret,id=A,target=x ls",
+        "FROM a\nRUN --mount=type=secret,id=A,target=/../x ls",
+        "FROM a\nRUN --mount=type=secret,id=A,type=bind ls",
+        "FROM a\nRUN --mount=type=bind,id=A,type=secret ls",
+        "FROM a\nRUN --mount=type=secret,id=$A ls",
+        "FROM a\nRUN --mount=\"type=secret,id=A\" ls",
+        "FROM a\nRUN --mount=type=secret,id=A,uid=0 ls",
+        "FROM a\nRUN --mount=type=secret,id=A --mount=type=bind,target=/m ls",
+        "FROM a\nRUN --network=none --mount=type=secret,id=A ls",
+        "FROM a\nRUN ls --mount=type=secret,id=A",
+        "FROM a\nCOPY --mount=type=secret,id=A a b",
+        "FROM a\nONBUILD RUN --mount=type=secret,id=A ls",
         "FROM a\nADD http://127.0.0.1:5432/ /x\n",
         "FROM a\nadd https://169.254.169.254/ /x\n",
         "FROM a\n  ADD --chown=1:1 http://a/ /x\n",
@@ -133,6 +152,30 @@ static void test_images(void **state)
             fail_msg("not refused: %s", unknown[i]);
 }
 
+static void test_secrets(void **state)
+{
+    static const char *const cases[][2] = {
+        {"FROM a\nRUN ls\n", ""},
+        {"FROM a\nRUN --mount=type=secret,id=A ls\n", "A "},
+        {"FROM a\nrun --mount=id=A_1,type=secret,required=true,target=/root/.npmrc ls\n", "A_1 "},
+        {"FROM a\nRUN --mount=type=secret,id=A \\\n  --mount=type=secret,id=B,required ls\n", "A B "},
+        {"FROM a\nRUN --mount=type=secret,id=A a\nRUN --mount=type=secret,id=B b\n", "A B "},
+    };
+    apr_pool_t *p = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        wh_dockerfile_t seen;
+        wh_err_t err = WH_ERR_INIT;
+        const char *got = "";
+
+        assert_ok(wh_dockerfile_check(p, cases[i][0], strlen(cases[i][0]), &seen, &err), &err);
+        for (int n = 0; n < seen.secrets->nelts; n++)
+            got = apr_pstrcat(p, got, APR_ARRAY_IDX(seen.secrets, n, const char *), " ", NULL);
+        assert_string_equal(got, cases[i][1]);
+        assert_true(seen.runs);
+    }
+}
+
 static void test_foreign(void **state)
 {
     static const char *const foreign[] = {
@@ -171,6 +214,7 @@ static void test_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("F286 R17 a step may ask for a build secret, and for no other mount", test_secrets),
         UNIT("XJ1 names that engines preprocess on the host", test_names),
         UNIT("XJ1 XJ8 what reaches for the host is refused", test_refused),
         UNIT("XJ1 what people write is taken", test_taken),

@@ -45,6 +45,11 @@ static void test_spec(void **state)
         wh_json_text(p, body, NULL),
         "\"PortBindings\":{\"8080/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"20001\"}]}"));
     assert_non_null(strstr(wh_json_text(p, body, NULL), "\"Env\":[\"PORT=8080\"]"));
+    spec.env = apr_array_make(p, 1, sizeof(wh_env_pair_t));
+    APR_ARRAY_PUSH((apr_array_header_t *)(uintptr_t)spec.env, wh_env_pair_t) =
+        (wh_env_pair_t){.name = "A", .value = "b\n\"c\" $d %s"};
+    assert_non_null(strstr(wh_json_text(p, wh_json_own(p, wh_engine_json_spec(&spec)), NULL),
+                           "\"Env\":[\"PORT=8080\",\"A=b\\n\\\"c\\\" $d %s\"]"));
     assert_non_null(strstr(wh_json_text(p, body, NULL), "\"Name\":\"no\",\"MaximumRetryCount\":0"));
     /* D3: what must never be asked has no place to be asked in. */
     for (const char *const *key =

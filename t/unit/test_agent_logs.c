@@ -177,9 +177,73 @@ static void test_endless_line(void **state)
         assert_true(strlen(line_at(lines, i)->text) <= 8192);
 }
 
+static void test_mask(void **state)
+{
+    static const char secret[] = "topsecretvalue";
+    static const char text[] =
+        "a topsecretvalue\nb tops\x1b[1mecretv\x1b[0malue\ndG9wc2VjcmV0\ndmFsdWU=\n";
+    apr_pool_t *p = *state;
+    const wh_mask_t *mask = wh_mask_make(p, (const char *const[]){secret}, 1);
+
+    for (size_t step = 1; step < sizeof(text); step++) {
+        wh_logs_t *logs = make(p);
+        wh_logs_half_t *half = apr_pcalloc(p, sizeof(*half));
+        apr_array_header_t *lines;
+        apr_int64_t dropped;
+
+        wh_logs_mask(logs, mask);
+        for (size_t at = 0; at < sizeof(text) - 1; at += step) {
+            size_t n = sizeof(text) - 1 - at;
+
+            wh_logs_feed(logs, WH_STREAM_OUT, half, text + at, n < step ? n : step);
+        }
+        wh_logs_say(logs, "said: %s", secret);
+        wh_logs_mask(logs, NULL);
+        wh_logs_say(logs, "%s", secret);
+        lines = wh_logs_take(logs, p, &dropped);
+        assert_int_equal(lines->nelts, 6);
+        assert_string_equal(line_at(lines, 0)->text, "a ***");
+        assert_string_equal(line_at(lines, 1)->text, "b ***");
+        assert_string_equal(line_at(lines, 2)->text, "***");
+        assert_string_equal(line_at(lines, 3)->text,
+                            "***U="); /* the end is not the secret's alone */
+        assert_string_equal(line_at(lines, 4)->text, "said: ***");
+        assert_string_equal(line_at(lines, 5)->text, secret);
+    }
+}
+
+/* A secret across the cut of a line of 8 KiB, behind bytes that grow when they are cleaned. */
+static void test_mask_long(void **state)
+{
+    apr_pool_t *p = *state;
+    wh_logs_t *logs = make(p);
+    wh_logs_half_t *half = apr_pcalloc(p, sizeof(*half));
+    const wh_mask_t *mask = wh_mask_make(p, (const char *const[]){"topsecretvalue"}, 1);
+    char *big = apr_palloc(p, 10000);
+    apr_array_header_t *lines;
+    apr_int64_t dropped;
+
+    wh_logs_mask(logs, mask);
+    for (size_t at = 0; at < 9000; at++)
+        big[at] = (char)(at % 100 == 0 ? 0xff : 'a');
+    memcpy(big + 8000, "topsecretvalue", 14);
+    memcpy(big + 8185, "topsecretvalue", 14);
+    wh_logs_feed(logs, WH_STREAM_OUT, half, big, 9000);
+    wh_logs_flush(logs, WH_STREAM_OUT, half);
+    lines = wh_logs_take(logs, p, &dropped);
+    assert_int_equal(lines->nelts, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_true(strlen(line_at(lines, i)->text) <= 8192);
+        assert_null(strstr(line_at(lines, i)->text, "topsec"));
+        assert_null(strstr(line_at(lines, i)->text, "tvalue"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("XB5 R17 a job's secrets are masked, whatever the pieces and the colours", test_mask),
+        UNIT("XB5 and where a line is cut", test_mask_long),
         UNIT("F104 lines are numbered, cleaned and timed", test_order),
         UNIT("F104 what is not acknowledged is handed out again", test_again),
         UNIT("F66 F67 256 KiB/s with a burst of 1 MiB, and the rest counted", test_rate),

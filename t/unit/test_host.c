@@ -175,6 +175,13 @@ static void test_labels(void **state)
     a = wh_host_label_deployment(p, slug, "x", 40);
     assert_int_equal(strlen(a), 63);
     assert_true(wh_host_domain_ok(a));
+    assert_string_equal(wh_host_site(p, "https", "a.example", 443), "https://a.example");
+    assert_string_equal(wh_host_site(p, "http", "localhost", 8080), "http://localhost:8080");
+    assert_string_equal(wh_host_site_url(p, "http://localhost:8080", "blog"),
+                        "http://blog.localhost:8080");
+    assert_string_equal(wh_host_site_host(p, "http://localhost:8080", "blog"), "blog.localhost");
+    assert_string_equal(wh_host_site_url(p, "", "blog"), "");
+    assert_string_equal(wh_host_site_host(p, "", "blog"), "");
     assert_string_equal(wh_host_url(p, "http", "blog", "localhost", 8080),
                         "http://blog.localhost:8080/");
     assert_string_equal(wh_host_url(p, "https", "blog", "a.example", 443),

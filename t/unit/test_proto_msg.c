@@ -95,6 +95,14 @@ static void test_job(void **state)
 
     ROUND_TRIP(job, JOB_HEAD SNAPSHOT ",\"commit\":{\"sha\":\"" SHA "\",\"ref\":null}," DEADLINES
                              "}");
+    ROUND_TRIP(job, JOB_HEAD SNAPSHOT ",\"commit\":{\"sha\":null,\"ref\":\"main\"}," DEADLINES
+                                      ",\"env\":[{\"name\":\"A\",\"value\":\"\",\"secret\":true,"
+                                      "\"build\":false},{\"name\":\"B\",\"value\":\"x\\ny\","
+                                      "\"secret\":false,\"build\":true}]}");
+    REFUSED(job, JOB_HEAD SNAPSHOT "," DEADLINES ",\"env\":[{\"name\":\"A\"}]}", "/env/0/value");
+    REFUSED(job, JOB_HEAD SNAPSHOT "," DEADLINES ",\"env\":[{\"name\":\"A=\",\"value\":\"\"}]}",
+            "/env/0/name");
+    REFUSED(job, JOB_HEAD SNAPSHOT "," DEADLINES ",\"env\":[7]}", "/env/0");
     ROUND_TRIP(ref, "{" REF "}");
     ROUND_TRIP(job_ack, "{" REF ",\"accepted\":true,\"reason\":null}");
     ROUND_TRIP(job_ack, "{" REF ",\"accepted\":false,\"reason\":\"no_engine\"}");

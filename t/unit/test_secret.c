@@ -108,7 +108,7 @@ static void test_bound(void **state)
     for (size_t i = 0; i < WH_ARRAY_LEN(other); i++)
         assert_string_equal(try_open(p, &ring, 3, &other[i], sealed), "secret_broken");
     assert_string_equal(try_open(p, &ring, 2, &ab, sealed), "secret_broken");
-    assert_string_equal(try_open(p, &ring, 4, &ab, sealed), "secret_key");
+    assert_string_equal(try_open(p, &ring, 4, &ab, sealed), "secret_broken");
     assert_string_equal(try_open(p, &ring, 0, &ab, sealed), "secret_key");
     for (const char *const *bad = (const char *const[]){"", "A", "!!", "AAAA", NULL}; *bad; bad++)
         assert_string_equal(try_open(p, &ring, 3, &ab, *bad), "secret_broken");

@@ -6,6 +6,7 @@
 #include "whdb/wh_db_fleet.h"
 #include "whdb/wh_db_worker.h"
 #include "wh-scheduler/hub_msg.h"
+#include "wh-scheduler/tick.h"
 
 #define HOUR 3600
 #define DAY 86400
@@ -475,6 +476,23 @@ static void test_full(void **state)
     sched_end(s);
 }
 
+/* What is asked for while a tick is under way does not wait for its end and the next one. */
+static void test_asked(void **state)
+{
+    db_t *t = *state;
+    sched_t *s = sched_case(t);
+
+    sched_tick(s);
+    db_sql(t, "UPDATE apps SET republish = 7");
+    assert_ok(wh_tick_run(&s->core, t->p, 0, &t->err), &t->err);
+    assert_string_equal(db_value(t, "SELECT republish FROM apps"), "7"); /* nobody asked yet */
+    wh_mailbox_poke(s->core.box);
+    assert_ok(wh_tick_run(&s->core, t->p, 0, &t->err), &t->err);
+    assert_string_equal(db_value(t, "SELECT republish FROM apps"), "0");
+    assert_true(wh_mailbox_poked(s->core.box)); /* and the next tick comes all the same */
+    sched_end(s);
+}
+
 int main(void)
 {
     const db_case_t cases[] = {
@@ -499,6 +517,7 @@ int main(void)
         DB_CASE("acks in a row: all of them in one go, or none", test_acks),
         DB_CASE("XE14 stale, repeated and contradicting results", test_result_twice),
         DB_CASE("the grace of a replaced container holds nobody up", test_full),
+        DB_CASE("what is asked for in the middle of a tick", test_asked),
     };
 
     return DB_RUN(cases);

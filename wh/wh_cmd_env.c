@@ -1,0 +1,313 @@
+/* wh env: env vars of an app. Values of secrets come in from a pipe, a file or a prompt: what
+ * stands on a command line is in the shell's history and in everybody's list of processes. */
+#include "config.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "libwh/wh_env.h"
+#include "wh/wh_cmd.h"
+
+static const char *path_of(wh_cli_t *cli, const char *app, const char *name)
+{
+    const char *environment = wh_cli_opts_get(cli, "environment");
+    const char *path = apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app), "/env", NULL);
+    if (environment != NULL)
+        path =
+            apr_pstrcat(cli->p, path, "?environment=", wh_cli_http_escape(cli, environment), NULL);
+    if (name != NULL)
+        path = apr_pstrcat(cli->p, path,
+                           environment != NULL ? "&name=" : "?name=", wh_cli_http_escape(cli, name),
+                           NULL);
+    return path;
+}
+
+/* ---- list ---- */
+
+static const char *shown(const wh_cli_t *cli, const json_t *one)
+{
+    if (json_is_true(json_object_get(one, "secret")))
+        return "(secret)";
+    return json_is_string(json_object_get(one, "value")) ? wh_cli_get(cli, one, "value")
+                                                         : "(not shown)";
+}
+
+static int list(wh_cli_t *cli)
+{
+    static const char *const titles[] = {"NAME", "VALUE", "SET FOR", "BUILD", "CHANGED"};
+    wh_cli_reply_t reply;
+    wh_cli_table_t table;
+    const char *app;
+    if (cli->n_args > 0 && strcmp(cli->args[0], "list") == 0 &&
+        (cli->n_args > 1 || wh_cli_opts_get(cli, "app") != NULL)) {
+        cli->args++;
+        cli->n_args--;
+    }
+    app = wh_cli_opts_app(cli);
+    if (app == NULL)
+        return WH_EXIT_USAGE;
+    int rc = wh_cli_http(cli, "GET", path_of(cli, app, NULL), NULL, NULL, &reply);
+    if (rc != 0)
+        return rc;
+    json_t *one, *items = json_object_get(reply.body, "items");
+    if (cli->json) {
+        wh_cli_json(items);
+        return WH_EXIT_OK;
+    }
+    wh_cli_table_begin(cli, &table, 5, titles);
+    size_t i;
+    json_array_foreach(items, i, one)
+    {
+        const char *scope = wh_cli_get(cli, one, "environment");
+        wh_cli_table_add(&table, wh_cli_get(cli, one, "name"));
+        wh_cli_table_add(&table, shown(cli, one));
+        wh_cli_table_add(&table, *scope != '\0' ? scope : "all");
+        wh_cli_table_add(&table, json_is_true(json_object_get(one, "build")) ? "yes" : "");
+        wh_cli_table_add(&table, wh_cli_when(cli, wh_cli_get(cli, one, "updated_at")));
+    }
+    wh_cli_table_print(&table);
+    return WH_EXIT_OK;
+}
+
+/* ---- values ---- */
+
+/* All of fd, at most max bytes; NULL after it has said why not. */
+static char *read_all(const wh_cli_t *cli, int fd, const char *what, size_t max, size_t *n)
+{
+    char *buf = apr_palloc(cli->p, max + 2);
+    *n = 0;
+    for (;;) {
+        ssize_t got = read(fd, buf + *n, max + 1 - *n);
+        if (got < 0 && errno == EINTR && !wh_cli_interrupted)
+            continue;
+        if (got < 0) {
+            wh_cli_error("%s: %s", what, strerror(errno));
+            return NULL;
+        }
+        *n += (size_t)got;
+        if (got == 0)
+            break;
+        if (*n > max) {
+            wh_cli_error("%s has more than %d bytes", what, (int)max);
+            return NULL;
+        }
+    }
+    buf[*n] = '\0';
+    return buf;
+}
+
+static char *read_file(const wh_cli_t *cli, const char *path, size_t max, size_t *n)
+{
+    int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    char *text = NULL;
+    if (fd < 0)
+        wh_cli_error("%s: %s", wh_cli_clean(cli, path), strerror(errno));
+    else
+        text = read_all(cli, fd, wh_cli_clean(cli, path), max, n);
+    if (fd > STDIN_FILENO)
+        close(fd);
+    return text;
+}
+
+/* One line from the terminal, which does not show it. */
+static char *ask(const wh_cli_t *cli, const char *name, size_t *n)
+{
+    struct termios was, quiet;
+    char *line = apr_palloc(cli->p, 4096);
+    if (tcgetattr(STDIN_FILENO, &was) != 0)
+        return read_all(cli, STDIN_FILENO, "stdin", WH_ENV_VALUE_MAX, n);
+    quiet = was;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    wh_cli_note(cli, "Value of %s: ", wh_cli_clean(cli, name));
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    ssize_t got = read(STDIN_FILENO, line, 4095);
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
+    wh_cli_note(cli, "\n");
+    if (got <= 0) {
+        wh_cli_error("no value was given");
+        return NULL;
+    }
+    *n = (size_t)got;
+    line[*n] = '\0';
+    return line;
+}
+
+/* From --file as it is; else from stdin, without the line end that commands put behind it. */
+static char *value_of(const wh_cli_t *cli, const char *name, size_t *n)
+{
+    const char *file = wh_cli_opts_get(cli, "file");
+    char *value;
+    if (file != NULL)
+        return read_file(cli, file, WH_ENV_VALUE_MAX, n);
+    value = isatty(STDIN_FILENO) ? ask(cli, name, n)
+                                 : read_all(cli, STDIN_FILENO, "stdin", WH_ENV_VALUE_MAX + 2, n);
+    if (value != NULL && *n > 0 && value[*n - 1] == '\n') {
+        value[--*n] = '\0';
+        if (*n > 0 && value[*n - 1] == '\r')
+            value[--*n] = '\0';
+    }
+    return value;
+}
+
+/* ---- set, import ---- */
+
+static json_t *variable(const wh_cli_t *cli, const char *name, const char *value, size_t n)
+{
+    json_t *one = json_pack("{s:s, s:s%, s:b}", "name", name, "value", value, n, "secret",
+                            wh_cli_opts_get(cli, "plain") == NULL);
+    if (one != NULL && wh_cli_opts_get(cli, "build") != NULL)
+        json_object_set_new(one, "build", json_true());
+    return one;
+}
+
+/* Sends the list, which it takes over. */
+static int send_all(wh_cli_t *cli, const char *app, const char *method, json_t *variables)
+{
+    const char *environment = wh_cli_opts_get(cli, "environment");
+    json_t *body = json_pack("{s:o}", "variables", variables);
+    wh_cli_reply_t reply;
+    const char *path = apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app), "/env", NULL);
+    if (environment != NULL)
+        json_object_set_new(body, "environment", json_string(environment));
+    int n = (int)json_array_size(variables);
+    int rc = wh_cli_http(cli, method, path, body, NULL, &reply);
+    json_decref(body);
+    if (rc == 0 && cli->json)
+        wh_cli_json(json_object_get(reply.body, "items"));
+    if (rc == 0)
+        wh_cli_note(cli, "%d set for %s; the next deployment has %s\n", n,
+                    environment != NULL ? environment : "all environments", n == 1 ? "it" : "them");
+    return rc;
+}
+
+static int set(wh_cli_t *cli)
+{
+    const char *arg = cli->args[1], *equal = strchr(arg, '=');
+    const char *name = equal != NULL ? apr_pstrmemdup(cli->p, arg, (size_t)(equal - arg)) : arg;
+    const char *value = equal != NULL ? equal + 1 : NULL;
+    wh_err_t err = WH_ERR_INIT;
+    size_t n = value != NULL ? strlen(value) : 0;
+    if (wh_env_name_check(name, &err) != APR_SUCCESS) {
+        wh_cli_error("%s: %s", wh_cli_clean(cli, name), err.text);
+        return WH_EXIT_USAGE;
+    }
+    if (equal != NULL && wh_cli_opts_get(cli, "plain") == NULL) {
+        wh_cli_error(
+            "a secret does not belong on a command line: `wh env set %s %s` asks for it or "
+            "reads it from a pipe or --file; with --plain it is no secret",
+            wh_cli_clean(cli, cli->args[0]), wh_cli_clean(cli, name));
+        return WH_EXIT_USAGE;
+    }
+    if (value == NULL)
+        value = value_of(cli, name, &n);
+    if (value == NULL)
+        return WH_EXIT_USAGE;
+    if (wh_env_value_check(value, n, &err) != APR_SUCCESS) {
+        wh_cli_error("%s: %s", wh_cli_clean(cli, name), err.text);
+        return WH_EXIT_USAGE;
+    }
+    return send_all(cli, cli->args[0], "PATCH", json_pack("[o]", variable(cli, name, value, n)));
+}
+
+static int import(wh_cli_t *cli)
+{
+    apr_array_header_t *pairs;
+    wh_err_t err = WH_ERR_INIT;
+    size_t n = 0;
+    char *text = read_file(cli, cli->args[1], WH_ENV_FILE_MAX, &n);
+    if (text == NULL)
+        return WH_EXIT_USAGE;
+    if (wh_env_parse(cli->p, text, n, &pairs, &err) != APR_SUCCESS) {
+        wh_cli_error("%s: %s", wh_cli_clean(cli, cli->args[1]), err.text);
+        return WH_EXIT_USAGE;
+    }
+    json_t *variables = json_array();
+    for (int i = 0; i < pairs->nelts; i++) {
+        const wh_env_pair_t *pair = &APR_ARRAY_IDX(pairs, i, wh_env_pair_t);
+        if (pair->cut)
+            wh_cli_note(cli,
+                        "line %d: the value of %s ends before the '#'; quote it if that belongs to "
+                        "it\n",
+                        pair->line, pair->name);
+        json_array_append_new(variables,
+                              variable(cli, pair->name, pair->value, strlen(pair->value)));
+    }
+    return send_all(cli, cli->args[0], wh_cli_opts_get(cli, "replace") != NULL ? "PUT" : "PATCH",
+                    variables);
+}
+
+static int unset(wh_cli_t *cli)
+{
+    const char *environment = wh_cli_opts_get(cli, "environment");
+    for (int i = 1; i < cli->n_args; i++) {
+        wh_cli_reply_t reply;
+        int rc = wh_cli_http(cli, "DELETE", path_of(cli, cli->args[0], cli->args[i]), NULL, NULL,
+                             &reply);
+        if (rc != 0)
+            return rc;
+        wh_cli_note(cli, "%s is no longer set for %s\n", wh_cli_clean(cli, cli->args[i]),
+                    environment != NULL ? environment : "all environments");
+    }
+    return WH_EXIT_OK;
+}
+
+#define ENVIRONMENT(doc)                                                                           \
+    {                                                                                              \
+        "environment", 'e', "NAME", doc                                                            \
+    }
+
+static const wh_cli_option_t list_options[] = {
+    {"app", 'a', "APP", "the app"},
+    ENVIRONMENT("what a deployment there gets"),
+    {NULL, 0, NULL, NULL},
+};
+static const wh_cli_option_t set_options[] = {
+    ENVIRONMENT("only there; preview: all previews"),
+    {"file", 'f', "FILE", "the value is this file, as it is"},
+    {"plain", 0, NULL, "it is no secret: it is shown, and may stand on the command line"},
+    {"build", 0, NULL, "a build may ask for it, too"},
+    {NULL, 0, NULL, NULL},
+};
+static const wh_cli_option_t import_options[] = {
+    ENVIRONMENT("only there; preview: all previews"),
+    {"plain", 0, NULL, "they are no secrets"},
+    {"build", 0, NULL, "a build may ask for them, too"},
+    {"replace", 0, NULL, "what is set there and is not in the file goes"},
+    {NULL, 0, NULL, NULL},
+};
+static const wh_cli_option_t unset_options[] = {
+    ENVIRONMENT("of this environment"),
+    {NULL, 0, NULL, NULL},
+};
+
+const wh_cli_cmd_t wh_cmd_env = {.words = "env",
+                                 .args = "[list] APP",
+                                 .max_args = 2,
+                                 .run = list,
+                                 .options = list_options,
+                                 .doc = "list an app's env vars"};
+const wh_cli_cmd_t wh_cmd_env_set = {.words = "env set",
+                                     .args = "APP NAME[=VALUE]",
+                                     .min_args = 2,
+                                     .max_args = 2,
+                                     .run = set,
+                                     .options = set_options,
+                                     .doc = "set one; its value from a prompt, a pipe or a file"};
+const wh_cli_cmd_t wh_cmd_env_unset = {.words = "env unset",
+                                       .args = "APP NAME...",
+                                       .min_args = 2,
+                                       .max_args = 100,
+                                       .run = unset,
+                                       .options = unset_options,
+                                       .doc = "remove them"};
+const wh_cli_cmd_t wh_cmd_env_import = {.words = "env import",
+                                        .args = "APP FILE",
+                                        .min_args = 2,
+                                        .max_args = 2,
+                                        .run = import,
+                                        .options = import_options,
+                                        .doc = "set what a .env file (- = stdin) has"};
