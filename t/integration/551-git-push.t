@@ -107,15 +107,22 @@ $got = $shallow->push('main');
 is($got->{rc}, 0, 'a shallow clone can be pushed') or diag($got->{said});
 like($stack->get('shallow')->{body}, qr/shallow/, 'and is live');
 
+# A Dockerfile at the top makes a container app, unless the push says otherwise.
+my $box = WH::Push->new(stack => $stack, slug => 'box');
+$box->commit({ Dockerfile => "FROM scratch\n", 'index.html' => "x\n" });
+like($box->push('-ono-deploy', 'main:trunk')->{said}, qr/box is a new app: container, deployed from trunk/, 'a Dockerfile: a container app');
+my $plain = bless { %$box, slug => 'plain' }, 'WH::Push';
+like($plain->push('-okind=static', 'main')->{said}, qr/plain is a new app: static.*plain is live/s, '-o kind=static: a site all the same');
+
 # wh
 like($stack->wh(qw(apps info blog))->{out}, qr{push to\s+\Q$app->{push_url}\E}, 'wh apps info names the push URL');
 is($stack->wh(qw(git-remote blog))->{out}, "$app->{push_url}\n", 'wh git-remote prints it');
 
 # The repository goes with its app.
 my @repos = grep { !/empty/ } glob($stack->dir . '/state/git/*');
-is(scalar @repos, 2, 'a repository each');
+is(scalar @repos, 4, 'a repository each');
 $stack->api(DELETE => '/v1/apps/shallow', undef, headers => { 'If-Match' => '*' });
-is(scalar(grep { !/empty/ } glob($stack->dir . '/state/git/*')), 1, 'it goes with its app');
+is(scalar(grep { !/empty/ } glob($stack->dir . '/state/git/*')), 3, 'it goes with its app');
 
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
 unlike($stack->log_text('httpd-error') . $stack->log_text('agent'), qr/\Q$stack->{token}\E/, 'no token in a log');
