@@ -223,7 +223,10 @@ static apr_status_t take_event(wh_call_t *c, const wh_h_delivery_t *in, const wh
 /* The deployment that an earlier delivery of the same content made. */
 static apr_status_t find_earlier(wh_call_t *c, const wh_h_delivery_t *in, outcome_t *out)
 {
-    const char *hook = c->hook->row.id;
+    const wh_delivery_t like = {.hook_id = c->hook->row.id,
+                                .delivery_id = in->delivery_id,
+                                .body_sha256 = in->same_body_counts ? in->body_sha256 : "",
+                                .received_at = c->now - REPEAT_WINDOW};
     wh_delivery_t *earlier;
     apr_status_t rv;
 
@@ -231,11 +234,7 @@ static apr_status_t find_earlier(wh_call_t *c, const wh_h_delivery_t *in, outcom
     if (!*in->delivery_id || in->replay_of) {
         return APR_SUCCESS;
     }
-    rv = wh_db_delivery_find(c->dbc, c->p, hook, in->delivery_id, &earlier, &c->err);
-    if (rv == APR_NOTFOUND && in->same_body_counts) {
-        rv = wh_db_delivery_find_by_body(c->dbc, c->p, hook, in->body_sha256,
-                                         c->now - REPEAT_WINDOW, &earlier, &c->err);
-    }
+    rv = wh_db_delivery_earlier(c->dbc, c->p, &like, &earlier, &c->err);
     if (!rv) {
         *out = (outcome_t){.duplicate = 1, .deployment = earlier->deployment_id};
     }

@@ -27,7 +27,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_traefik.c whdb/wh_db_traefik.h \
 	whdb/wh_db_worker.c whdb/wh_db_worker.h \
 	whdb/wh_dbc.c whdb/wh_dbc.h whdb/wh_dbc_priv.h \
-	whdb/wh_dbc_err.c whdb/wh_dbc_run.c whdb/wh_dbc_tx.c \
+	whdb/wh_dbc_err.c whdb/wh_dbc_run.c whdb/wh_dbc_tx.c whdb/wh_dbc_turn.c \
 	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def \
 	whdb/wh_sql_env.def \
 	whdb/wh_sql_gc.def \

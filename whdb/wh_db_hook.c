@@ -122,18 +122,13 @@ static apr_status_t first(wh_dbc_t *dbc, apr_pool_t *p, wh_sql_e id, const wh_ar
     return rv;
 }
 
-apr_status_t wh_db_delivery_find(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_id,
-                                 const char *delivery_id, wh_delivery_t **out, wh_err_t *err)
+apr_status_t wh_db_delivery_earlier(wh_dbc_t *dbc, apr_pool_t *p, const wh_delivery_t *d,
+                                    wh_delivery_t **out, wh_err_t *err)
 {
-    return first(dbc, p, WH_SQL_delivery_find, WH_ARGS(WH_S(hook_id), WH_S(delivery_id)), out, err);
-}
-
-apr_status_t wh_db_delivery_find_by_body(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_id,
-                                         const char *body_sha256, apr_time_t since,
-                                         wh_delivery_t **out, wh_err_t *err)
-{
-    return first(dbc, p, WH_SQL_delivery_by_body,
-                 WH_ARGS(WH_S(hook_id), WH_S(body_sha256), WH_I(since)), out, err);
+    return first(dbc, p, WH_SQL_delivery_earlier,
+                 WH_ARGS(WH_S(d->hook_id), WH_S(d->delivery_id), WH_S(d->body_sha256),
+                         WH_I(d->received_at)),
+                 out, err);
 }
 
 apr_status_t wh_db_delivery_get(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_id, const char *id,

@@ -43,15 +43,10 @@ apr_status_t wh_db_hook_watch(wh_dbc_t *dbc, apr_pool_t *p, const char *id, cons
 apr_status_t wh_db_hook_touch(wh_dbc_t *dbc, apr_pool_t *p, const char *id, apr_time_t now,
                               wh_err_t *err) WH_DB_CHECKED;
 
-/* The accepted delivery of this id of the forge's. */
-apr_status_t wh_db_delivery_find(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_id,
-                                 const char *delivery_id, wh_delivery_t **out,
-                                 wh_err_t *err) WH_DB_CHECKED;
-
-/* The newest accepted one of this hook with the same body, received at or after since. */
-apr_status_t wh_db_delivery_find_by_body(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_id,
-                                         const char *body_sha256, apr_time_t since,
-                                         wh_delivery_t **out, wh_err_t *err) WH_DB_CHECKED;
+/* The accepted delivery of d's hook with d's id, or with d's body ("" = with none) and received at
+ * d->received_at or later. */
+apr_status_t wh_db_delivery_earlier(wh_dbc_t *dbc, apr_pool_t *p, const wh_delivery_t *d,
+                                    wh_delivery_t **out, wh_err_t *err) WH_DB_CHECKED;
 
 /* By our own id, of this hook. */
 apr_status_t wh_db_delivery_get(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_id, const char *id,
@@ -68,7 +63,7 @@ apr_status_t wh_db_delivery_list(wh_dbc_t *dbc, apr_pool_t *p, const char *hook_
                                  wh_err_t *err) WH_DB_CHECKED;
 
 /* In the transaction that makes the deployment, after it. conflict: the same delivery was accepted
- * meanwhile; roll back and answer with what wh_db_delivery_find then says. */
+ * meanwhile; roll back and answer with what wh_db_delivery_earlier then says. */
 apr_status_t wh_db_delivery_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_delivery_t *d,
                                    wh_err_t *err) WH_DB_CHECKED;
 

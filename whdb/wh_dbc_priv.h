@@ -23,6 +23,7 @@ struct wh_dbc_t {
     unsigned gone : 1;
     unsigned in_tx : 1;
     unsigned tx_failed : 1;
+    unsigned turn : 1;        /* SQLite: it is this one's turn to write */
     unsigned names_moved : 1; /* the commit bumps the counter of the routes */
 };
 
@@ -65,6 +66,12 @@ apr_status_t wh_dbc_exec(wh_dbc_t *dbc, const char *text, wh_err_t *err) WH_DB_C
  * row in p, NULL for no row or SQL NULL. */
 apr_status_t wh_dbc_exec_value(wh_dbc_t *dbc, apr_pool_t *p, const char *text, const char **value,
                                wh_err_t *err) WH_DB_CHECKED;
+
+/* Waits for this connection's turn among the writers of this process, at most so long; without one
+ * it goes on all the same, for whoever has it may hold it for long. Ended by wh_dbc_turn_end, which
+ * does nothing when there is none. wh_dbc_turn.c */
+void wh_dbc_turn_take(wh_dbc_t *dbc, apr_interval_time_t wait_us);
+void wh_dbc_turn_end(wh_dbc_t *dbc);
 
 /* Non-zero when the database says the same of the transaction as in_tx does. */
 int wh_dbc_state_agrees(const wh_dbc_t *dbc);

@@ -6,9 +6,10 @@
 #include <sqlite3.h>
 #include <libpq-fe.h>
 
-/* How long a writer waits for SQLite's lock, and how it polls. The driver's own poll is 100 ms. */
+/* How long a writer waits for its turn in this process, then for SQLite's lock, and how it polls.
+ * The driver's own poll is 100 ms. */
 #define BUSY_WAIT_US 3000000
-#define BUSY_STEP_MAX_US 20000
+#define BUSY_STEP_MAX_US 5000
 
 static apr_status_t rollback_cleanup(void *data)
 {
@@ -23,7 +24,8 @@ static apr_status_t rollback_cleanup(void *data)
  * give up after 1.6 s; nothing is asleep under the driver's process-wide mutex meanwhile. */
 static int begin_immediate(wh_dbc_t *dbc)
 {
-    apr_interval_time_t waited = 0;
+    /* Whoever's turn did not come has waited already. */
+    apr_interval_time_t waited = dbc->turn ? 0 : BUSY_WAIT_US;
     apr_interval_time_t step = 1000;
 
     for (;;) {
@@ -61,8 +63,12 @@ apr_status_t wh_dbc_begin(wh_dbc_t *dbc, apr_pool_t *p, wh_err_t *err)
     }
     if (dbc->kind == WH_DBC_SQLITE) {
         rv = wh_dbc_unmoved(dbc, err);
+        if (rv == APR_SUCCESS) {
+            wh_dbc_turn_take(dbc, BUSY_WAIT_US);
+        }
         int ret = rv == APR_SUCCESS ? begin_immediate(dbc) : SQLITE_OK;
         if (ret != SQLITE_OK) {
+            wh_dbc_turn_end(dbc);
             rv = wh_dbc_fail(dbc, wh_dbc_classify(dbc, ret), "begin", err);
         }
     } else {
@@ -110,6 +116,7 @@ static void tx_over(wh_dbc_t *dbc)
     dbc->in_tx = 0;
     dbc->tx_failed = 0;
     dbc->names_moved = 0;
+    wh_dbc_turn_end(dbc);
 }
 
 int wh_dbc_state_agrees(const wh_dbc_t *dbc)
@@ -135,6 +142,7 @@ void wh_dbc_rollback(wh_dbc_t *dbc)
     int rows = 0;
 
     if (!dbc->in_tx || dbc->handle == NULL) {
+        wh_dbc_turn_end(dbc);
         return;
     }
     /* Errors are not of interest: SQLite may have rolled back by itself, PostgreSQL may be dead. */

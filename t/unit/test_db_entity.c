@@ -155,6 +155,15 @@ static void test_apps(void **state)
     assert_string_equal(got->id, db_id(t, 'a', 9));
 }
 
+static apr_status_t earlier(db_t *t, const char *hook, const char *id, const char *body,
+                            apr_time_t since, wh_delivery_t **out)
+{
+    wh_delivery_t like = {
+        .hook_id = hook, .delivery_id = id, .body_sha256 = body, .received_at = since};
+
+    return wh_db_delivery_earlier(t->dbc, t->p, &like, out, &t->err);
+}
+
 /* d is accepted already. What was not taken may come again under the same id. */
 static void check_log(db_t *t, wh_delivery_t *d)
 {
@@ -172,7 +181,7 @@ static void check_log(db_t *t, wh_delivery_t *d)
         d->delivery_id = "third";
         assert_ok(wh_db_delivery_insert(t->dbc, t->p, d, &t->err), &t->err);
     }
-    assert_int_equal(wh_db_delivery_find(t->dbc, t->p, "h1", "third", &got, &t->err), APR_NOTFOUND);
+    assert_int_equal(earlier(t, "h1", "third", "", DB_T(0), &got), APR_NOTFOUND);
     d->sha = "c1";
     assert_ok(wh_db_delivery_after(t->dbc, t->p, d, DB_T(1), &got, &t->err), &t->err);
     assert_string_equal(got->id, db_id(t, 'l', 4));
@@ -287,26 +296,22 @@ static void test_hooks(void **state)
     assert_ok(wh_db_hook_list(t->dbc, t->p, b->id, "", 10, &list, &t->err), &t->err);
     assert_int_equal(list->nelts, 1);
 
-    assert_int_equal(wh_db_delivery_find(t->dbc, t->p, "h1", d.delivery_id, &found, &t->err),
+    assert_int_equal(earlier(t, "h1", d.delivery_id, d.body_sha256, DB_T(0), &found),
                      APR_NOTFOUND);
     assert_ok(wh_db_delivery_insert(t->dbc, t->p, &d, &t->err), &t->err);
     d.id = db_id(t, 'l', 9);
     assert_code(wh_db_delivery_insert(t->dbc, t->p, &d, &t->err), &t->err, "conflict");
-    assert_ok(wh_db_delivery_find(t->dbc, t->p, "h1", d.delivery_id, &found, &t->err), &t->err);
+    assert_ok(earlier(t, "h1", d.delivery_id, "", DB_T(99), &found), &t->err);
     assert_string_equal(found->deployment_id, dep);
-    assert_int_equal(wh_db_delivery_find(t->dbc, t->p, "h2", d.delivery_id, &found, &t->err),
+    assert_int_equal(earlier(t, "h2", d.delivery_id, d.body_sha256, DB_T(0), &found),
                      APR_NOTFOUND);
     d.id = db_id(t, 'l', 2);
     d.delivery_id = "second";
     d.received_at = DB_T(30);
     assert_ok(wh_db_delivery_insert(t->dbc, t->p, &d, &t->err), &t->err);
-    assert_ok(
-        wh_db_delivery_find_by_body(t->dbc, t->p, "h1", d.body_sha256, DB_T(20), &found, &t->err),
-        &t->err);
+    assert_ok(earlier(t, "h1", "another", d.body_sha256, DB_T(20), &found), &t->err);
     assert_string_equal(found->delivery_id, "second");
-    assert_int_equal(
-        wh_db_delivery_find_by_body(t->dbc, t->p, "h1", d.body_sha256, DB_T(31), &found, &t->err),
-        APR_NOTFOUND);
+    assert_int_equal(earlier(t, "h1", "another", d.body_sha256, DB_T(31), &found), APR_NOTFOUND);
 
     check_log(t, &d);
     assert_ok(wh_db_hook_delete(t->dbc, t->p, "h1", DB_T(40), &t->err), &t->err);

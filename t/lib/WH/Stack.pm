@@ -56,7 +56,7 @@ sub new {
     chmod 0700, "$dir/agent";
     chown $uid, $gid, "$dir/agent";
     $self->{db} = WH::DB->new(
-        file => "$dir/state/db/wisehost.db", dir => "$dir/pg", own_server => $o{own_server});
+        file => "$dir/state/db/wisehost.db", dir => "$dir/pg", own_server => $o{own_server}, pg_options => $o{pg_options});
     return $self;
 }
 
