@@ -187,7 +187,7 @@ static void test_against_search(void **state)
 
 static void test_buf(void **state)
 {
-    char buf[24] = "cannot take topsecret \xc3\xa4";
+    char buf[32] = "cannot take topsecret \xc3\xa4";
     wh_mask_t *m = mask_of(*state, "topsecret", NULL);
 
     wh_mask_buf(m, buf, sizeof(buf));
