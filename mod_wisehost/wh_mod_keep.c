@@ -34,12 +34,14 @@ typedef enum wh_keep_state_e {
     WH_KEEP_DONE      /* its own thread is to take it away */
 } wh_keep_state_e;
 
-/* One connection. The first four are of the thread that answers, thread is fixed while it is
- * parked, and the rest is guarded by the mutex. */
+/* One connection. The first five are of the thread that answers, plain and thread are fixed while
+ * it is parked, and the rest is guarded by the mutex. */
 typedef struct wh_keep_t {
     conn_rec *c;
     apr_bucket_brigade *bb;
     int quick;            /* the last request was answered from memory */
+    int alone;            /* nothing but the header of this request was read, by any filter */
+    int plain;            /* no filter below ours may hold more than it shows (TLS does) */
     apr_time_t asked;     /* when it came */
     apr_thread_t *thread; /* the MPM's for it, whoever answers */
     apr_time_t last;      /* since when it is waited for */
@@ -88,6 +90,9 @@ static apr_status_t peek(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t
     if (mode != AP_MODE_SPECULATIVE || block != APR_NONBLOCK_READ || n >= PEEK) {
         return ap_get_brigade(f->next, bb, mode, block, n);
     }
+    if (((const wh_keep_t *)f->ctx)->alone) {
+        return APR_SUCCESS; /* an empty one: the pollset will tell, a read would cost more */
+    }
     rv = ap_get_brigade(f->next, bb, mode, block, PEEK);
     if (rv == APR_SUCCESS && apr_brigade_partition(bb, n, &b) == APR_SUCCESS) {
         while (b != APR_BRIGADE_SENTINEL(bb)) {
@@ -105,9 +110,22 @@ static wh_keep_t *make_keep(conn_rec *c)
     wh_keep_t *k = apr_pcalloc(c->pool, sizeof(*k));
 
     k->c = c;
-    (void)ap_add_input_filter_handle(peek_filter, NULL, NULL, c);
+    (void)ap_add_input_filter_handle(peek_filter, k, NULL, c);
     ap_set_module_config(c->conn_config, &wisehost_module, k);
     return k;
+}
+
+static int is_plain(const conn_rec *c)
+{
+    const ap_filter_t *f;
+
+    for (f = c->input_filters; f != NULL; f = f->next) {
+        if (f->frec != peek_filter && strcmp(f->frec->name, "reqtimeout") != 0 &&
+            strcmp(f->frec->name, "core_in") != 0) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 /* What a connection needs that is parked for the first time. */
@@ -117,6 +135,7 @@ static apr_status_t furnish(wh_keep_t *k)
         return APR_SUCCESS;
     }
     k->bb = apr_brigade_create(k->c->pool, k->c->bucket_alloc);
+    k->plain = is_plain(k->c);
     k->pfd.p = k->c->pool;
     k->pfd.desc_type = APR_POLL_SOCKET;
     k->pfd.desc.s = ap_get_conn_socket(k->c);
@@ -137,6 +156,7 @@ static int answer(wh_keep_t *k, apr_thread_t *thread)
     within = 1;
     rc = ap_run_process_connection(c);
     within = 0;
+    k->alone = 0;
     c->current_thread = k->thread;
     if (rc != OK) {
         c->cs->state = CONN_STATE_LINGER; /* what the MPM makes of it */
@@ -179,21 +199,24 @@ static wh_keep_next_e next_of(const wh_keep_t *k)
 static int header_there(wh_keep_t *k)
 {
     const char *text = NULL;
+    const char *end = NULL;
     apr_size_t n = 0;
-    int there = 0;
     apr_status_t rv;
 
     rv = ap_get_brigade(k->c->input_filters, k->bb, AP_MODE_SPECULATIVE, APR_NONBLOCK_READ, PEEK);
     if (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(k->bb)) {
         apr_bucket *b = APR_BRIGADE_FIRST(k->bb);
 
-        there = !APR_BUCKET_IS_METADATA(b) &&
-                apr_bucket_read(b, &text, &n, APR_NONBLOCK_READ) == APR_SUCCESS && n > 5 &&
-                (memcmp(text, "GET ", 4) == 0 || memcmp(text, "HEAD ", 5) == 0) &&
-                memmem(text, n, "\r\n\r\n", 4) != NULL;
+        if (!APR_BUCKET_IS_METADATA(b) &&
+            apr_bucket_read(b, &text, &n, APR_NONBLOCK_READ) == APR_SUCCESS && n > 5 &&
+            (memcmp(text, "GET ", 4) == 0 || memcmp(text, "HEAD ", 5) == 0)) {
+            end = memmem(text, n, "\r\n\r\n", 4);
+        }
+        k->alone = k->plain && end != NULL && end + 4 == text + n &&
+                   APR_BUCKET_NEXT(b) == APR_BRIGADE_SENTINEL(k->bb);
     }
     apr_brigade_cleanup(k->bb);
-    return there;
+    return end != NULL;
 }
 
 /* ---- the party; all of it under its mutex ------------------------ */

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use IO::Socket::INET;
+use IPC::Open2 qw(open2);
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 use WH::Backend;
@@ -28,13 +29,20 @@ LUA
 close $lua;
 chmod 0644, $lua->filename;
 
+my $cert = File::Temp->newdir;
+system(qw(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -batch -subj), "/CN=$base", '-addext', 'basicConstraints=critical,CA:FALSE', '-keyout', "$cert/key",
+    '-out', "$cert/crt") == 0 or die 'openssl';
+my $tls = WH::Httpd::free_port();
+
 sub make {
     my ($parked) = @_;
     my $h = WH::Httpd->new(
-        modules => [qw(proxy proxy_http status lua)],
-        global => "WiseHostParked $parked\nServerLimit 2\nStartServers 1\nThreadsPerChild 64\nMinSpareThreads 1\nMaxSpareThreads 64\nMaxRequestWorkers 64\nExtendedStatus On\n",
+        modules => [qw(proxy proxy_http status lua ssl)],
+        global => "WiseHostParked $parked\nServerLimit 2\nStartServers 1\nThreadsPerChild 64\nMinSpareThreads 1\nMaxSpareThreads 64\nMaxRequestWorkers 64\nExtendedStatus On\nKeepAliveTimeout 60\nListen 127.0.0.1:$tls\n",
         vhost => "LuaHookFixups @{[ $lua->filename ]} busy\n",
-        vhosts => "<VirtualHost *>\nServerName status.example.test\n<Location /server-status>\nSetHandler server-status\n</Location>\n</VirtualHost>\n",
+        vhosts => "<VirtualHost *>\nServerName status.example.test\n<Location /server-status>\nSetHandler server-status\n</Location>\n</VirtualHost>\n"
+            . "<VirtualHost 127.0.0.1:$tls>\nServerName $base\nServerAlias *.$base\nWiseHostEngine On\nWiseHostBaseDomain $base\n"
+            . "SSLEngine On\nSSLCertificateFile $cert/crt\nSSLCertificateKeyFile $cert/key\n</VirtualHost>\n",
     );
     $h->{vhosts} =~ s/\*>/127.0.0.1:@{[ $h->port ]}>/;
     $h->static(test => { 'index.html' => "home\n", 'a.txt' => "a\n" x 100, 'big.bin' => 'b' x 8_000_000, 'mid.bin' => 'm' x 60_000 });
@@ -138,6 +146,24 @@ close $c;    # reset
 $c = hot($h);
 ok(answered($c), 'a client that is gone hurts nobody');
 
+# ---- TLS: what came with a request may lie in its filter, where no socket tells of it ----
+{
+    my $pid = open2(my $from, my $to, qw(openssl s_client -quiet -verify_quiet -noservername -connect), '127.0.0.1:' . $tls);
+    my $before = auto($h)->{KeptRequests};
+    for (1 .. 100) {
+        for (1 .. 10) { send_text($to, text('/a.txt')); answer($from) }
+        last if auto($h)->{KeptRequests} > $before;
+    }
+    cmp_ok(auto($h)->{KeptRequests}, '>', $before, 'a connection with TLS is waited for');
+    for my $turn (1 .. 3) {
+        send_text($to, join '', map { text($_) } qw(/ /a.txt / /none /a.txt));
+        is_deeply([ map { (answer($from))[0] } 1 .. 5 ], [ 200, 200, 200, 404, 200 ], 'five requests at once by TLS');
+    }
+    close $to;
+    kill TERM => $pid;
+    waitpid $pid, 0;
+}
+
 # ---- nobody waits for somebody else ----
 my $b = hot($h);
 my ($one, $two) = (hot($h), hot($h));
@@ -192,7 +218,7 @@ is($load->(40, sub { $_[0] >= 4000 }), 0, '40 connections, more than may be kept
 my $said;
 is($load->(12, sub { if ($_[0] >= 1200 && !$said++) { $h->signal('USR1') } return $_[0] >= 6000 }), 0, 'graceful under load: all answered rightly');
 wait_for { auto($h)->{KeptRequests} > 0 } 10, 'the new child';
-like(auto($h)->{workers}, qr/^[_WKRC.]+$/, 'no thread is left in an odd state');
+wait_for { auto($h)->{workers} =~ /^[_WKR.]+$/ } 20, 'the threads of the child before to end';
 is($h->stop, 0, 'httpd stops');
 is_deeply([ $h->bad_log_lines ], [], 'the error log is clean');
 
