@@ -5,7 +5,8 @@
  * sleeps here, leads, or answers for another place from which it was deposed; the connection is
  * waited for, being answered, or done with. Neither needs the other: that is what makes handing
  * over possible. There are as many sleeping threads as there are connections waited for and not
- * led.
+ * led. Where the thread of a connection is away at another's request, which may take an hour, the
+ * one that answers stands in for it with all but the return to the MPM.
  */
 #include <apr_poll.h>
 #include <apr_ring.h>
@@ -48,6 +49,7 @@ typedef struct wh_keep_t {
     wh_keep_state_e state;
     int unread; /* when done: its own thread is to read, the MPM has nothing to do yet */
     int asleep; /* its thread */
+    int away;   /* its thread answers for another one */
     apr_thread_cond_t *cond;
     apr_pollfd_t pfd;
     APR_RING_ENTRY(wh_keep_t) link;
@@ -219,6 +221,33 @@ static int header_there(wh_keep_t *k)
     return end != NULL;
 }
 
+/* Of k, whose own thread is away, for as long as it takes: true when next says more, false when
+ * nothing is left to do but what its own thread does. */
+static int stand_in(wh_keep_t *k, apr_thread_t *thread, wh_keep_next_e *next)
+{
+    conn_rec *c = k->c;
+
+    if (*next == WH_KEEP_MORE) {
+        (void)answer(k, thread);
+        *next = next_of(k);
+        return 1;
+    }
+    if (c->cs->state == CONN_STATE_SUSPENDED || c->clogging_input_filters ||
+        c->cs->sense != CONN_SENSE_DEFAULT) {
+        return 0;
+    }
+    ap_flush_conn(c);
+    if (c->cs->state == CONN_STATE_WRITE_COMPLETION && c->keepalive == AP_CONN_KEEPALIVE &&
+        !c->aborted) {
+        ap_update_child_status(c->sbh, SERVER_BUSY_KEEPALIVE, NULL);
+        *next = c->data_in_input_filters ? WH_KEEP_MORE : WH_KEEP_STAY;
+        return 1;
+    }
+    ap_shutdown_conn(c, 1); /* the client waits for the end */
+    (void)apr_socket_shutdown(k->pfd.desc.s, APR_SHUTDOWN_WRITE);
+    return 0;
+}
+
 /* ---- the party; all of it under its mutex ------------------------ */
 
 static void lock(void)
@@ -295,7 +324,8 @@ static int stopping(void)
     return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
 }
 
-/* Those that were silent for too long, or all of them, go back to the MPM. */
+/* Those that were silent for too long, or all of them, go back to the MPM; one whose thread is away
+ * when that has come back. */
 static void dismiss(apr_time_t before)
 {
     wh_keep_t *k = APR_RING_FIRST(&party->ring);
@@ -303,10 +333,18 @@ static void dismiss(apr_time_t before)
     while (k != APR_RING_SENTINEL(&party->ring, wh_keep_t, link) && k->last < before) {
         wh_keep_t *next = APR_RING_NEXT(k, link);
 
-        if (k->state == WH_KEEP_WAITING) {
+        if (k->state == WH_KEEP_WAITING && !k->away) {
             done(k, 0);
         }
         k = next;
+    }
+}
+
+static void step_down(wh_keep_t *me)
+{
+    if (party->leader == me) {
+        depose();
+        wake_one();
     }
 }
 
@@ -314,10 +352,12 @@ static void dismiss(apr_time_t before)
 static void turn(wh_keep_t *me, wh_keep_t *k)
 {
     wh_keep_next_e next = WH_KEEP_MORE;
+    int more = 1;
     int left;
 
     party->current = k;
     party->since = apr_time_now();
+    me->away = me != k;
     answering = me;
     unlock();
     for (left = IN_TURN; next == WH_KEEP_MORE && left > 0 && header_there(k); left--) {
@@ -326,7 +366,14 @@ static void turn(wh_keep_t *me, wh_keep_t *k)
         wh_mod_count(WH_COUNT_KEPT);
     }
     lock();
+    while (more && next != WH_KEEP_STAY && k->away) {
+        step_down(me);
+        unlock();
+        more = stand_in(k, me->thread, &next);
+        lock();
+    }
     answering = NULL;
+    me->away = 0;
     if (party->leader == me) {
         party->current = NULL;
     }
@@ -421,7 +468,9 @@ static int park(wh_keep_t *k)
         }
         if (party->deputy == k) {
             party->deputy = NULL;
-            wake_one();
+        }
+        if (party->leader == NULL || party->deputy == NULL) {
+            wake_one(); /* it may have been woken to be that, too */
         }
         k->state = WH_KEEP_AWAY;
         unread = k->unread;
@@ -527,10 +576,7 @@ void wh_mod_keep_slow(void)
         return;
     }
     lock();
-    if (party->leader == me) {
-        depose();
-        wake_one();
-    }
+    step_down(me);
     unlock();
 }
 

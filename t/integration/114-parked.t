@@ -122,6 +122,13 @@ sub answered {
     return $right == 10;
 }
 
+# Its end comes within 5 s.
+sub closed {
+    my ($c) = @_;
+    vec(my $in = '', fileno $c, 1) = 1;
+    return select($in, undef, undef, 5) && sysread($c, my $buf, 1) == 0;
+}
+
 # ---- the same answers ----
 my $c = hot($h);
 pass('a connection that asks for small files quickly is waited for');
@@ -197,6 +204,33 @@ for my $case (
     is((answer($one))[0], 200, "$what: answered at last");
     ok(answered($one), "$what: the connection goes on");
 }
+
+# ---- whose own thread is away ----
+# The leader is the thread of one of these. Stuck at another's request, it must not keep its own connection from anything: a
+# pause and then a request, one that is slow itself, half a header, a body, the end.
+my ($rounds, $left_alone) = (0, 0);
+for my $do (
+    ([ '/a.txt', 200 ]) x 4, [ '/mid.bin', 200 ], [ '/none', 404 ], [ '/a.txt', 200, more => "Content-Length: 2\r\n", later => 'hi' ],
+    [ '/a.txt', 200, more => "Connection: close\r\n" ], [ '/a.txt', 200, half => "GET /a.txt HTTP/1.1\r\nHo", later => "st: test.$base\r\n\r\n" ])
+{
+    my ($path, $status, %o) = @$do;
+    my @c = map { connection($h) } 1 .. 6;
+    for (1 .. 30) { ask($_, '/a.txt') for @c; answer($_) for @c }
+    my $stuck = shift @c;
+    ask($stuck, '/big.bin');
+    for (@c) { ask($_, '/a.txt'); answer($_) }
+    select undef, undef, undef, 0.06;    # longer than any of them is waited for
+    for my $c (@c) {
+        $o{half} ? send_text($c, $o{half}) : ask($c, $path, %o);
+        if ($o{later}) { select undef, undef, undef, 0.02; send_text($c, $o{later}) }
+        my $ok = (answer($c, within => 5))[0] == $status;
+        $ok &&= ($o{more} // '') =~ /close/ ? closed($c) : answered($c);
+        $left_alone++ unless $ok;
+    }
+    answer($stuck);
+    $rounds++;
+}
+is($left_alone, 0, "a slow reader in $rounds rounds: the connection whose thread answers it is answered, too");
 
 # ---- many at once, and a graceful restart under them ----
 my $load = sub {

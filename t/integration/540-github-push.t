@@ -67,6 +67,31 @@ for my $what (sort keys %ignored) {
     is(($got->{json} // {})->{ignored}, $reason, 'ignored with the reason') or diag($got->{body});
 }
 is($count->(), $before, 'and no deployment');
+
+# A request of a fork: made, seen, and not begun before somebody says so.
+$stack->db->value("UPDATE apps SET preview_max = 5 WHERE slug = 'page'");
+my $request = json_decode(WH::Stack::slurp("$WH::Stack::src/t/data/hooks/github/request-open-fork.json"));
+my $fork = sub {
+    my ($action, $commit) = @_;
+    my $p = { %$request, action => $action, pull_request => { %{ $request->{pull_request} }, head => { %{ $request->{pull_request}{head} }, sha => $commit } } };
+    return $deliver->(payload => $p, event => 'pull_request', id => "fork-$action-" . substr $commit, 0, 7);
+};
+my @theirs = map { $repo->commit({ 'index.html' => "theirs $_\n" }, message => "theirs $_") } 1 .. 3;
+$got = $fork->('opened', $theirs[0]);
+is_deeply([ $got->{status}, $got->{json}{approval} ], [ 202, 'needed' ], 'a request of a fork waits for an approval') or diag($got->{body});
+my $held = $got->{json};
+is($stack->deploy('page')->{conclusion}, 'succeeded', 'others go on meanwhile');
+is($stack->api(GET => "/v1/deployments/$held->{id}")->{json}{status}, 'prepare', 'and it still waits');
+$got = $fork->('synchronize', $theirs[1]);
+is($stack->completed($held->{id})->{conclusion}, 'skipped', 'R7 the next push to it supersedes it');
+my $approved = $got->{json}{id};
+is($stack->api(POST => "/v1/deployments/$approved/approve")->{status}, 202, 'that one is approved');
+$done = $stack->completed($approved);
+is($done->{conclusion}, 'succeeded', 'and deployed') or diag(explain $done);
+like($done->{url}, qr{//page-branch-pull-7}, 'under an address of its own') or diag(explain $done);
+$got = $fork->('synchronize', $theirs[2]);
+is($fork->('closed', $theirs[2])->{json}{ignored}, 'request_closed', 'the request is closed');
+is($stack->completed($got->{json}{id})->{conclusion}, 'canceled', 'then what waits is canceled');
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
 is_deeply([ $stack->stop ], [], 'everything ends by SIGTERM');
 done_testing();
