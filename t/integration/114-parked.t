@@ -30,7 +30,8 @@ close $lua;
 chmod 0644, $lua->filename;
 
 my $cert = File::Temp->newdir;
-system(qw(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -batch -subj), "/CN=$base", '-addext', 'basicConstraints=critical,CA:FALSE', '-keyout', "$cert/key",
+system(qw(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -batch -subj), "/CN=$base",
+    '-addext', 'basicConstraints=critical,CA:FALSE', '-keyout', "$cert/key",
     '-out', "$cert/crt") == 0 or die 'openssl';
 my $tls = WH::Httpd::free_port();
 
@@ -38,13 +39,15 @@ sub make {
     my ($parked) = @_;
     my $h = WH::Httpd->new(
         modules => [qw(proxy proxy_http status lua ssl)],
-        global => "WiseHostParked $parked\nServerLimit 2\nStartServers 1\nThreadsPerChild 64\nMinSpareThreads 1\nMaxSpareThreads 64\nMaxRequestWorkers 64\nExtendedStatus On\nKeepAliveTimeout 60\nListen 127.0.0.1:$tls\n",
+        global => "WiseHostParked $parked\nServerLimit 2\nStartServers 1\nThreadsPerChild 64\nMinSpareThreads 1\nMaxSpareThreads 64\nMaxRequestWorkers 64\nExtendedStatus On\nKeepAliveTimeout 60\n"
+            . "Listen 127.0.0.1:$tls\n",
         vhost => "LuaHookFixups @{[ $lua->filename ]} busy\n",
         vhosts => "<VirtualHost *>\nServerName status.example.test\n<Location /server-status>\nSetHandler server-status\n</Location>\n</VirtualHost>\n"
             . "<VirtualHost 127.0.0.1:$tls>\nServerName $base\nServerAlias *.$base\nWiseHostEngine On\nWiseHostBaseDomain $base\n"
             . "SSLEngine On\nSSLCertificateFile $cert/crt\nSSLCertificateKeyFile $cert/key\n</VirtualHost>\n",
     );
     $h->{vhosts} =~ s/\*>/127.0.0.1:@{[ $h->port ]}>/;
+    $h->allow_log(qr{AH01873});    # no session cache
     $h->static(test => { 'index.html' => "home\n", 'a.txt' => "a\n" x 100, 'big.bin' => 'b' x 8_000_000, 'mid.bin' => 'm' x 60_000 });
     return $h;
 }
