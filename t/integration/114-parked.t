@@ -49,6 +49,7 @@ sub make {
     $h->{vhosts} =~ s/\*>/127.0.0.1:@{[ $h->port ]}>/;
     $h->allow_log(qr{AH01873});    # no session cache
     $h->static(test => { 'index.html' => "home\n", 'a.txt' => "a\n" x 100, 'big.bin' => 'b' x 8_000_000, 'mid.bin' => 'm' x 60_000 });
+    $h->allow_log(qr/AH01873/);    # no session cache
     return $h;
 }
 
