@@ -15,6 +15,7 @@
 #include "wh-agent/layers.h"
 #include "wh-agent/made.h"
 #include "wh-agent/release.h"
+#include "wh-agent/tarfile.h"
 #include "wh-agent/vars.h"
 
 #define DOCKERFILE_MAX WH_MIB
@@ -53,12 +54,16 @@ const char *wh_work_network(apr_pool_t *p, const char *app_id)
  * same one each time, so that a build of what was built before is found whole in the cache. */
 static apr_array_header_t *image_labels(const wh_work_t *work)
 {
-    apr_array_header_t *labels = apr_array_make(work->p, 1, sizeof(wh_engine_label_t));
+    apr_array_header_t *labels = apr_array_make(work->p, 2, sizeof(wh_engine_label_t));
 
     APR_ARRAY_PUSH(labels, wh_engine_label_t) =
         (wh_engine_label_t){.key = WH_ENGINE_LABEL_IMAGE,
                             .value = apr_pstrcat(work->p, wh_identity_agent_id(work->identity), ".",
                                                  work->job->app, NULL)};
+    /* A start from the image alone does not see the repository's settings again. */
+    if (work->repo_run != NULL)
+        APR_ARRAY_PUSH(labels, wh_engine_label_t) =
+            (wh_engine_label_t){.key = WH_ENGINE_LABEL_RUN, .value = work->repo_run};
     return labels;
 }
 
@@ -153,11 +158,29 @@ static apr_status_t check_size(wh_work_t *work, const wh_source_t *source, wh_er
                       count.bytes_max / WH_MIB);
 }
 
-static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source, wh_dockerfile_t *seen,
-                               wh_err_t *err)
+/* A made Dockerfile is the only one of its name, and is held to the same rules: what people wrote
+ * stands in it. */
+static apr_status_t check_made(wh_work_t *work, const wh_source_t *source, const char *path,
+                               const char *text, wh_dockerfile_t *seen, wh_err_t *err)
+{
+    wh_lstree_entry_t entry;
+    apr_status_t rv = wh_source_stat(work->p, source, path, &entry, err);
+
+    if (rv == APR_SUCCESS)
+        return wh_err_set(err, 422, "build_failed", "the repository may not have a %s", path);
+    return rv == APR_NOTFOUND ? wh_dockerfile_check(work->p, text, strlen(text), seen, err) : rv;
+}
+
+static const char *name_of(const wh_work_t *work, const wh_recipe_plan_t *plan)
+{
+    return plan->way == WH_RECIPE_MADE ? WH_RECIPE_FILE : work->job->snapshot.build_dockerfile;
+}
+
+static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source,
+                               const wh_recipe_plan_t *plan, wh_dockerfile_t *seen, wh_err_t *err)
 {
     const wh_snapshot_t *snap = &work->job->snapshot;
-    const char *dockerfile = wh_release_join(work->p, snap->repo_root, snap->build_dockerfile);
+    const char *dockerfile = wh_release_join(work->p, snap->repo_root, name_of(work, plan));
     const char *const beside[] = {wh_release_join(work->p, snap->repo_root, ".dockerignore"),
                                   wh_release_join(work->p, snap->repo_root, ".containerignore"),
                                   apr_pstrcat(work->p, dockerfile, ".dockerignore", NULL),
@@ -168,8 +191,10 @@ static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source, wh_do
     if (wh_dockerfile_name_bad(dockerfile))
         return wh_err_set(err, 422, "build_failed", "a Dockerfile may not be called *.in: %s",
                           dockerfile);
-    rv = check_plain(work, source, dockerfile, &entry, err);
-    if (rv == APR_SUCCESS)
+    rv = plan->way == WH_RECIPE_MADE
+             ? check_made(work, source, dockerfile, plan->dockerfile, seen, err)
+             : check_plain(work, source, dockerfile, &entry, err);
+    if (rv == APR_SUCCESS && plan->way != WH_RECIPE_MADE)
         rv = check_dockerfile(work, source, &entry, seen, err);
     for (size_t i = 0; i < WH_ARRAY_LEN(beside) && rv == APR_SUCCESS; i++)
         rv = check_plain(work, source, beside[i], NULL, err);
@@ -182,6 +207,8 @@ typedef struct stream_t {
     wh_work_t *work;
     const wh_vars_build_t *before; /* goes in front of the tree */
     size_t before_at;
+    const char *head; /* and before that */
+    size_t head_n, head_at;
     int fd;
     wh_mono_t deadline;
     apr_int64_t bytes, bytes_max;
@@ -194,6 +221,13 @@ static apr_ssize_t read_tar(void *baton, char *buf, size_t n)
     size_t first = s->before->n - s->before_at;
     ssize_t got;
 
+    if (s->head_at < s->head_n) {
+        size_t take = s->head_n - s->head_at < n ? s->head_n - s->head_at : n;
+
+        memcpy(buf, s->head + s->head_at, take);
+        s->head_at += take;
+        return (apr_ssize_t)take;
+    }
     if (first > 0) {
         first = first < n ? first : n;
         memcpy(buf, s->before->tar + s->before_at, first);
@@ -276,6 +310,8 @@ static apr_status_t stream_and_build(wh_work_t *work, wh_engine_t *engine,
     if (rv != APR_SUCCESS)
         return rv;
     stream->fd = proc.out_fd;
+    stream->bytes = 0;
+    stream->head_at = stream->before_at = 0;
     rv = engine->vt->build(engine, work->p, build, image, err);
     wh_proc_end(work->p, &proc, rv != APR_SUCCESS, &result);
     wh_logs_flush(work->logs, WH_STREAM_OUT, &words->out);
@@ -331,8 +367,15 @@ static int pause_before(const wh_work_t *work, int n, wh_mono_t deadline)
            !wh_cancel_wait(work->cancel, wait);
 }
 
+static apr_int64_t memory_of(const wh_work_t *work)
+{
+    apr_int64_t own = work->job->snapshot.recipe.memory_bytes;
+
+    return own > 0 && own < work->conf->build_memory_bytes ? own : work->conf->build_memory_bytes;
+}
+
 apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_source_t *source,
-                            const char **image, wh_err_t *err)
+                            const wh_recipe_plan_t *plan, const char **image, wh_err_t *err)
 {
     const wh_msg_job_t *job = work->job;
     words_t *words = apr_pcalloc(work->p, sizeof(*words));
@@ -341,11 +384,11 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
                        .before = &secrets,
                        .deadline = source->opts.deadline,
                        .bytes_max = 2 * source->opts.max_bytes};
-    wh_engine_build_t build = {.dockerfile = job->snapshot.build_dockerfile,
+    wh_engine_build_t build = {.dockerfile = name_of(work, plan),
                                .tag = wh_made_tag(work->p, job->app, job->deployment),
                                .secrets = "",
                                .labels = image_labels(work),
-                               .memory_bytes = work->conf->build_memory_bytes,
+                               .memory_bytes = memory_of(work),
                                .cpu_weight = work->conf->build_cpu_weight,
                                .read = read_tar,
                                .read_baton = &stream,
@@ -357,7 +400,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
                                .settled = &work->settled};
     apr_time_t begun = wh_clock_now(work->clock);
     wh_dockerfile_t dockerfile;
-    apr_status_t rv = check_tree(work, source, &dockerfile, err);
+    apr_status_t rv = check_tree(work, source, plan, &dockerfile, err);
 
     words->logs = work->logs;
     wh_layers_init(work->p, build.layers);
@@ -367,13 +410,15 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         rv = wh_vars_build(work, engine, &dockerfile, &secrets, err);
     if (rv == APR_SUCCESS)
         build.secrets = secrets.param;
+    if (rv == APR_SUCCESS && plan->way == WH_RECIPE_MADE)
+        rv = wh_tarfile_make(work->p, WH_RECIPE_FILE, plan->dockerfile, &stream.head,
+                             &stream.head_n, err);
     /* What was refused is never built, whatever words of the tenant's the refusal repeats. */
     if (rv != APR_SUCCESS)
         return outcome(&stream, job->build_s, rv, err);
-    rv = wh_made_note(work->p, work->conf->state_dir,
-                      &(wh_made_t){job->app, job->deployment,
-                                   wh_branch_is_preview(job->environment)},
-                      err);
+    rv = wh_made_note(
+        work->p, work->conf->state_dir,
+        &(wh_made_t){job->app, job->deployment, wh_branch_is_preview(job->environment)}, err);
     if (rv == APR_SUCCESS)
         rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
     for (int n = 1; rv != APR_SUCCESS && n < BUILD_TRIES && stumbled(work, err); n++) {
@@ -381,8 +426,6 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
             break;
         wh_logs_say(work->logs, "the engine stumbled, not the build; again: %s", err->text);
         wh_err_clear(err);
-        stream.bytes = 0;
-        stream.before_at = 0;
         rv = build_once(work, engine, source, &build, dockerfile.runs, image, err);
     }
     if (rv != APR_SUCCESS)

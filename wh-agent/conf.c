@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <apr_strings.h>
 #include "libwh/wh_address.h"
+#include "libwh/wh_dockerfile_gen.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_model.h"
@@ -127,6 +128,13 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .min = 64 * WH_MIB,
      .max = 1024 * WH_GIB,
      .doc = "Memory limit of an image build."},
+    {.name = "runner_images",
+     .type = WH_CONF_STRING,
+     .offset = AT(runner_images),
+     .def = "{}",
+     .max = 4096,
+     .doc = "JSON object of images in place of the catalogue's: a family of docs/build.md, or one of "
+            "its stages (node, node.build, node.run, ...)."},
     {.name = "publish_port_min",
      .type = WH_CONF_INT,
      .offset = AT(publish_port_min),
@@ -230,6 +238,15 @@ static apr_status_t check_hub_url(apr_pool_t *p, wh_agent_conf_t *conf, wh_err_t
     return rv;
 }
 
+static apr_status_t check_images(apr_pool_t *p, const wh_agent_conf_t *conf, wh_err_t *err)
+{
+    wh_err_t why = WH_ERR_INIT;
+
+    if (wh_dockerfile_gen_overrides_check(p, conf->runner_images, &why) != APR_SUCCESS)
+        return wh_err_set(err, 500, "bad_config", "runner_images: %s", why.text);
+    return APR_SUCCESS;
+}
+
 static apr_status_t check_labels(apr_pool_t *p, wh_agent_conf_t *conf, wh_err_t *err)
 {
     json_t *labels;
@@ -286,6 +303,8 @@ apr_status_t wh_agent_conf_load(apr_pool_t *p, const char *path, wh_agent_conf_t
         rv = check_hub_url(p, conf, err);
     if (rv == APR_SUCCESS)
         rv = check_labels(p, conf, err);
+    if (rv == APR_SUCCESS)
+        rv = check_images(p, conf, err);
     if (rv != APR_SUCCESS)
         return rv;
     if (wh_address_of(conf->address) == WH_ADDRESS_BAD ||

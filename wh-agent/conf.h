@@ -18,6 +18,7 @@ typedef struct wh_agent_conf_t {
     const char *address;              /* containers are published here */
     const char *git_program;
     const char *labels; /* JSON object of strings */
+    const char *runner_images; /* likewise, see wh_dockerfile_gen.h */
     const char *zone;
     const char *ca_file; /* "" = the system's */
     const char *log_level;

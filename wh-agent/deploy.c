@@ -7,6 +7,8 @@
 #include "wh-agent/cause.h"
 #include "wh-agent/deploy.h"
 #include "wh-agent/made.h"
+#include "wh-agent/output.h"
+#include "wh-agent/recipe.h"
 #include "wh-agent/release.h"
 #include "wh-agent/run.h"
 
@@ -77,31 +79,7 @@ static apr_status_t clone(wh_work_t *work, wh_source_t **source, wh_msg_job_resu
     return APR_SUCCESS;
 }
 
-/* ---- static ---- */
-
-static apr_status_t deploy_static(wh_work_t *work, wh_source_t *source, wh_msg_job_result_t *result,
-                                  wh_err_t *err)
-{
-    wh_release_done_t done;
-    wh_mono_t begin = wh_clock_mono(work->clock);
-    apr_status_t rv;
-
-    if (work->job->snapshot.build_command[0] != '\0')
-        return wh_err_set(
-            err, 422, "no_engine",
-            work->engine == NULL
-                ? "build commands need a container engine; this worker has none"
-                : "this worker serves static files as they are in the repository; build "
-                  "commands are not run");
-    source->opts.deadline = in_s(work, work->job->build_s);
-    rv = wh_release_publish(work, source, &done, err);
-    result->timings.upload_ms = ms_since(work, begin);
-    if (rv == APR_SUCCESS)
-        result->release = done.id;
-    return rv;
-}
-
-/* ---- container ---- */
+/* ---- images ---- */
 
 static apr_status_t open_engine(wh_work_t *work, const wh_cancel_t *cancel, wh_engine_t **engine,
                                 wh_err_t *err)
@@ -112,6 +90,7 @@ static apr_status_t open_engine(wh_work_t *work, const wh_cancel_t *cancel, wh_e
     if (work->engine == NULL)
         return wh_err_set(err, 422, "no_engine",
                           "containers need a container engine; this worker has none");
+    work->in_engine = 1;
     return work->engine(work->p, &open, engine, err);
 }
 
@@ -134,26 +113,69 @@ static apr_status_t find_image(wh_work_t *work, wh_engine_t *engine, const char 
     if (rv != APR_SUCCESS)
         return rv;
     *id = image.id;
+    rv = wh_recipe_remember(work, wh_engine_label(image.labels, WH_ENGINE_LABEL_RUN), err);
     wh_logs_say(work->logs, "the image of deployment %s is taken up again", job->image_of);
-    return APR_SUCCESS;
+    return rv;
 }
 
 static apr_status_t build_image(wh_work_t *work, wh_engine_t *engine, wh_source_t *source,
-                                wh_msg_job_result_t *result, const char **image, wh_err_t *err)
+                                const wh_recipe_plan_t *plan, wh_msg_job_result_t *result,
+                                const char **image, wh_err_t *err)
 {
     wh_mono_t begin = wh_clock_mono(work->clock);
     apr_status_t rv;
 
     work->phase(work->phase_baton, WH_PHASE_BUILDING, &result->commit);
     source->opts.deadline = in_s(work, work->job->build_s);
-    rv = wh_build_image(work, engine, source, image, err);
+    rv = wh_build_image(work, engine, source, plan, image, err);
     result->timings.build_ms = ms_since(work, begin);
     return rv;
 }
 
+/* ---- static ---- */
+
+/* The image stays in the engine: the next build finds its layers there. */
+static apr_status_t build_files(wh_work_t *work, wh_source_t *source, const wh_recipe_plan_t *plan,
+                                wh_msg_job_result_t *result, wh_output_t **output, wh_err_t *err)
+{
+    wh_output_opts_t opts = {.path = plan->output, .spool_dir = source->opts.dir};
+    wh_engine_t *engine;
+    apr_status_t rv = open_engine(work, work->cancel, &engine, err);
+
+    if (rv == APR_SUCCESS)
+        rv = build_image(work, engine, source, plan, result, &opts.image, err);
+    opts.deadline = source->opts.deadline;
+    return rv == APR_SUCCESS ? wh_output_copy(work, engine, &opts, output, err) : rv;
+}
+
+static apr_status_t deploy_static(wh_work_t *work, wh_source_t *source,
+                                  const wh_recipe_plan_t *plan, wh_msg_job_result_t *result,
+                                  wh_err_t *err)
+{
+    wh_output_t *output = NULL;
+    wh_release_done_t done;
+    wh_mono_t begin;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (plan->way == WH_RECIPE_MADE)
+        rv = build_files(work, source, plan, result, &output, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    begin = wh_clock_mono(work->clock);
+    source->opts.deadline = in_s(work, work->job->build_s);
+    rv = wh_release_publish(work, source, output, &done, err);
+    result->timings.upload_ms = ms_since(work, begin);
+    if (rv == APR_SUCCESS)
+        result->release = done.id;
+    return rv;
+}
+
+/* ---- container ---- */
+
 /* source NULL: nothing was fetched, for there is an image. */
 static apr_status_t deploy_container(wh_work_t *work, wh_source_t *source,
-                                     wh_msg_job_result_t *result, wh_err_t *err)
+                                     const wh_recipe_plan_t *plan, wh_msg_job_result_t *result,
+                                     wh_err_t *err)
 {
     wh_engine_t *engine;
     const char *image = NULL;
@@ -162,7 +184,7 @@ static apr_status_t deploy_container(wh_work_t *work, wh_source_t *source,
 
     if (rv == APR_SUCCESS)
         rv = source == NULL ? find_image(work, engine, &image, err)
-                            : build_image(work, engine, source, result, &image, err);
+                            : build_image(work, engine, source, plan, result, &image, err);
     if (rv != APR_SUCCESS)
         return rv;
     work->phase(work->phase_baton, WH_PHASE_STARTING, source == NULL ? NULL : &result->commit);
@@ -180,15 +202,18 @@ static apr_status_t deploy_container(wh_work_t *work, wh_source_t *source,
 
 static apr_status_t deploy(wh_work_t *work, wh_msg_job_result_t *result, wh_err_t *err)
 {
+    wh_recipe_plan_t plan = {.way = WH_RECIPE_OWN};
     wh_source_t *source = NULL;
-    int again =
-        work->job->image_of[0] != '\0' && work->job->snapshot.kind == WH_KIND_CONTAINER;
+    int again = work->job->image_of[0] != '\0' && work->job->snapshot.kind == WH_KIND_CONTAINER;
     apr_status_t rv = again ? APR_SUCCESS : clone(work, &source, result, err);
 
+    if (rv == APR_SUCCESS && !again)
+        rv = wh_recipe_settle(work, source, &plan, err);
     if (rv != APR_SUCCESS)
         return rv;
-    return work->job->snapshot.kind == WH_KIND_STATIC ? deploy_static(work, source, result, err)
-                                                      : deploy_container(work, source, result, err);
+    return work->job->snapshot.kind == WH_KIND_STATIC
+               ? deploy_static(work, source, &plan, result, err)
+               : deploy_container(work, source, &plan, result, err);
 }
 
 /* ---- stop ---- */
@@ -235,7 +260,7 @@ static const char *undo(wh_work_t *work)
     wh_err_t err = WH_ERR_INIT;
     apr_status_t rv;
 
-    if (work->engine == NULL || work->job->snapshot.kind != WH_KIND_CONTAINER)
+    if (work->engine == NULL || !work->in_engine)
         return "";
     for (;;) {
         rv = undo_once(work, &err);

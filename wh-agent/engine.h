@@ -26,6 +26,7 @@
 #define WH_ENGINE_LABEL_HOLD "wisehost.hold"           /* of containers: a build's, see hold.h */
 #define WH_ENGINE_LABEL_SOURCE "wisehost.source"       /* whose image it runs, where not its own */
 #define WH_ENGINE_LABEL_IMAGE "wisehost.image"         /* of images: "<agent>.<app>" */
+#define WH_ENGINE_LABEL_RUN "wisehost.run"             /* of images: see recipe.h */
 #define WH_ENGINE_LABEL_PUBLISHED "wisehost.published" /* "address:port" on the machine */
 
 typedef struct wh_engine_label_t {
@@ -123,6 +124,16 @@ typedef struct wh_engine_logs_t {
     void *text_baton;
 } wh_engine_logs_t;
 
+/* Bytes of a tar stream; a result other than 0 breaks it off (engine_error). */
+typedef int wh_engine_bytes_fn(void *baton, const char *buf, size_t n);
+
+typedef struct wh_engine_archive_t {
+    const char *id, *path; /* a container, and what of it, absolute */
+    wh_engine_bytes_fn *fn;
+    void *baton;
+    wh_mono_t deadline;
+} wh_engine_archive_t;
+
 typedef struct wh_engine_t wh_engine_t;
 
 typedef struct wh_engine_vt_t {
@@ -151,6 +162,9 @@ typedef struct wh_engine_vt_t {
                                apr_int64_t *exit_status, wh_err_t *err);
     apr_status_t (*logs)(wh_engine_t *e, apr_pool_t *p, const wh_engine_logs_t *what,
                          wh_err_t *err);
+    /* A part of a container's files, running or not; APR_NOTFOUND when there is no such path. */
+    apr_status_t (*archive)(wh_engine_t *e, apr_pool_t *p, const wh_engine_archive_t *what,
+                            wh_err_t *err);
     /* Ask it to end, kill it after grace_s. Fine when it is not running or not there. */
     apr_status_t (*stop)(wh_engine_t *e, apr_pool_t *p, const char *id, int grace_s, wh_err_t *err);
     /* Kill and remove. Fine when it is not there. */

@@ -357,6 +357,32 @@ static apr_status_t docker_logs(wh_engine_t *e, apr_pool_t *p, const wh_engine_l
     return simple(docker_of(e), p, call, "give the container's log", 404, err);
 }
 
+static apr_status_t docker_archive(wh_engine_t *e, apr_pool_t *p, const wh_engine_archive_t *what,
+                                   wh_err_t *err)
+{
+    docker_t *d = docker_of(e);
+    const char *query =
+        apr_pstrcat(p, "/archive?path=", wh_engine_http_escape(p, what->path), NULL);
+    wh_engine_call_t call = {.method = "GET",
+                             .path = container_path(p, what->id, query),
+                             .sink = what->fn,
+                             .sink_baton = what->baton,
+                             .timeout_us = wh_mono_diff(what->deadline, wh_clock_mono(d->clock))};
+    wh_engine_reply_t reply;
+    apr_status_t rv;
+
+    if (call.timeout_us <= 0)
+        return wh_err_set(err, 504, "deadline", "there was no time left to copy the output");
+    rv = call_api(d, p, &call, &reply, err);
+    if (rv == APR_SUCCESS && reply.status == 404) {
+        (void)wh_err_set(err, 404, "engine_error", "there is no %s", what->path);
+        return APR_NOTFOUND;
+    }
+    if (rv == APR_SUCCESS && reply.status != 200)
+        rv = refused(p, "hand out files", &reply, err);
+    return rv;
+}
+
 static apr_status_t docker_stop(wh_engine_t *e, apr_pool_t *p, const char *id, int grace_s,
                                 wh_err_t *err)
 {
@@ -578,6 +604,7 @@ static const wh_engine_vt_t docker_vt = {
     .wait_begin = docker_wait_begin,
     .wait_check = docker_wait_check,
     .logs = docker_logs,
+    .archive = docker_archive,
     .stop = docker_stop,
     .remove = docker_remove,
     .root = docker_root,

@@ -128,7 +128,7 @@ static apr_status_t find_image(wh_work_t *work, wh_engine_t *e, const char **ima
 
 /* ---- the container ---- */
 
-static apr_array_header_t *labels_of(const wh_work_t *work)
+apr_array_header_t *wh_hold_labels(const wh_work_t *work)
 {
     apr_array_header_t *labels = apr_array_make(work->p, 4, sizeof(wh_engine_label_t));
     const wh_engine_label_t all[] = {
@@ -174,7 +174,7 @@ apr_status_t wh_hold_begin(wh_work_t *work, wh_engine_t *e, wh_hold_t *hold, wh_
         .publish_address = "",
         .memory_bytes = MEMORY_BYTES,
         .pids = PIDS,
-        .labels = labels_of(work),
+        .labels = wh_hold_labels(work),
     };
     const char *name;
     apr_status_t rv = e->vt->version(e, work->p, &name, err);

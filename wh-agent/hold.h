@@ -22,6 +22,9 @@ apr_status_t wh_hold_begin(wh_work_t *work, wh_engine_t *engine, wh_hold_t *hold
  * the job's own clearing away then tries again. */
 void wh_hold_end(wh_hold_t *hold);
 
+/* The labels of a container that serves a build, and is nothing that anybody is to keep running. */
+apr_array_header_t *wh_hold_labels(const wh_work_t *work);
+
 /* Whether a container or image is a hold of an agent's. */
 int wh_hold_is(const apr_array_header_t *labels);
 

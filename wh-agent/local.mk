@@ -46,7 +46,10 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/look.c wh-agent/look.h \
 	wh-agent/machine.c wh-agent/machine.h \
 	wh-agent/pass.c wh-agent/pass.h \
+	wh-agent/looktree.c wh-agent/looktree.h \
 	wh-agent/netguard.c wh-agent/netguard.h \
+	wh-agent/output.c wh-agent/output.h \
+	wh-agent/recipe.c wh-agent/recipe.h \
 	wh-agent/pool.c wh-agent/pool.h \
 	wh-agent/probe.c wh-agent/probe.h \
 	wh-agent/proc.c wh-agent/proc.h \
@@ -64,6 +67,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/room.c wh-agent/room.h \
 	wh-agent/run.c wh-agent/run.h \
 	wh-agent/source.c wh-agent/source.h \
+	wh-agent/tarfile.c wh-agent/tarfile.h \
 	wh-agent/thread.c wh-agent/thread.h \
 	wh-agent/variants.c wh-agent/variants.h \
 	wh-agent/wanted.c wh-agent/wanted.h \
@@ -94,13 +98,15 @@ t_tools_wh_agent_job_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la
 
 # Its units; t/unit/local.mk, which comes later, names the common parts.
-agent_units = t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep t/unit/test_agent_made \
+agent_units = t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep t/unit/test_agent_made t/unit/test_agent_output \
 	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state
 agent_unit_libs = wh-agent/libwhagent.la $(unit_libs)
 t_unit_test_agent_cause_SOURCES = t/unit/test_agent_cause.c $(unit_common)
 t_unit_test_agent_cause_LDADD = $(agent_unit_libs)
 t_unit_test_agent_compress_SOURCES = t/unit/test_agent_compress.c $(unit_common)
 t_unit_test_agent_compress_LDADD = $(agent_unit_libs)
+t_unit_test_agent_output_SOURCES = t/unit/test_agent_output.c $(unit_common)
+t_unit_test_agent_output_LDADD = $(agent_unit_libs) $(LIBARCHIVE_LIBS)
 t_unit_test_agent_dockerfile_SOURCES = t/unit/test_agent_dockerfile.c $(unit_common)
 t_unit_test_agent_dockerfile_LDADD = $(agent_unit_libs)
 t_unit_test_agent_engine_SOURCES = t/unit/test_agent_engine.c $(unit_common)

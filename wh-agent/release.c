@@ -63,10 +63,22 @@ static int take_entry(void *baton, const wh_lstree_entry_t *e)
     return 0;
 }
 
+apr_status_t wh_release_read(const wh_release_run_t *r, const wh_source_read_t *what, int *ended,
+                             wh_err_t *err)
+{
+    return r->output != NULL ? wh_output_read(r->output, what, ended, err)
+                             : wh_source_read(r->p, r->source, what, ended, err);
+}
+
 static apr_status_t list(wh_release_run_t *r, const char *dir, wh_err_t *err)
 {
     int ended = 0;
-    apr_status_t rv = wh_source_list(r->p, r->source, dir, take_entry, r, &ended, err);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (r->output != NULL)
+        wh_output_list(r->output, take_entry, r);
+    else
+        rv = wh_source_list(r->p, r->source, dir, take_entry, r, &ended, err);
 
     if (rv != APR_SUCCESS)
         return rv;
@@ -108,12 +120,13 @@ static apr_status_t make_manifest(wh_release_run_t *r, wh_manifest_t **m, wh_err
     return wh_manifest_make(r->p, entries, n, NULL, m, err);
 }
 
-apr_status_t wh_release_publish(wh_work_t *work, const wh_source_t *source, wh_release_done_t *done,
-                                wh_err_t *err)
+apr_status_t wh_release_publish(wh_work_t *work, const wh_source_t *source,
+                                const wh_output_t *output, wh_release_done_t *done, wh_err_t *err)
 {
     const wh_snapshot_t *snap = &work->job->snapshot;
     const char *dir = wh_release_join(work->p, snap->repo_root, snap->build_output);
-    wh_release_run_t r = {.work = work, .p = work->p, .source = source, .spool = -1};
+    wh_release_run_t r = {.work = work, .p = work->p, .source = source, .output = output,
+                          .spool = -1};
     wh_manifest_t *m = NULL;
     apr_status_t rv;
 

@@ -5,6 +5,7 @@
 #ifndef WH_AGENT_RELEASE_H
 #define WH_AGENT_RELEASE_H
 
+#include "wh-agent/output.h"
 #include "wh-agent/work.h"
 
 typedef struct wh_release_done_t {
@@ -14,10 +15,12 @@ typedef struct wh_release_done_t {
     int sent; /* objects */
 } wh_release_done_t;
 
-/* Codes: output_missing, too_many_files, too_large, upload_failed, and those of wh_source_read.
+/* output NULL: the files are those of the repository's tree, else those that a build made.
+ * Codes: output_missing, too_many_files, too_large, upload_failed, and those of wh_source_read.
  * Links, submodules, odd modes and names that no path can have are left out, with a line in the
  * build log. */
-apr_status_t wh_release_publish(wh_work_t *work, const wh_source_t *source, wh_release_done_t *done,
+apr_status_t wh_release_publish(wh_work_t *work, const wh_source_t *source,
+                                const wh_output_t *output, wh_release_done_t *done,
                                 wh_err_t *err) WH_MUST_CHECK;
 
 /* root "site/", output "dist" to "site/dist"; either may be "". In p. Pure. */

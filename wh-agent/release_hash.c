@@ -174,7 +174,7 @@ static void read_all(void *data)
     wh_source_read_t what = {.oids = h->oids, .n = h->n, .fn = take_blob, .baton = h};
     int ended = 0;
 
-    h->rv = wh_source_read(h->r->p, h->r->source, &what, &ended, h->err);
+    h->rv = wh_release_read(h->r, &what, &ended, h->err);
     if (h->rv == APR_SUCCESS && ended)
         h->rv = wh_err_set(h->err, 422, "clone_failed", "git gave something else than a file");
     let_go(h);

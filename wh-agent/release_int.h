@@ -33,6 +33,7 @@ typedef struct wh_release_run_t {
     wh_work_t *work;
     apr_pool_t *p;
     const wh_source_t *source;
+    const wh_output_t *output; /* NULL = the files are the source's */
     apr_array_header_t *files; /* wh_release_file_t */
     apr_int64_t bytes;
     int left_out;
@@ -49,6 +50,10 @@ typedef struct wh_release_run_t {
     size_t batch_n;
     int batch_objects;
 } wh_release_run_t;
+
+/* wh_source_read, of whichever of the two it is. */
+apr_status_t wh_release_read(const wh_release_run_t *r, const wh_source_read_t *what, int *ended,
+                             wh_err_t *err) WH_MUST_CHECK;
 
 /* What is known of the variants of a file, NULL = nothing, or there are none. */
 const wh_variants_entry_t *wh_release_variants(const wh_release_run_t *r,

@@ -71,7 +71,7 @@ static void look(rules_t *u, const wh_release_file_t *f, void (*read)(rules_t *u
     }
     u->max = (size_t)f->size;
     u->text = apr_palloc(u->p, u->max + 1);
-    if (wh_source_read(u->p, u->r->source, &what, &ended, &err) != APR_SUCCESS || ended)
+    if (wh_release_read(u->r, &what, &ended, &err) != APR_SUCCESS || ended)
         return;
     read(u);
     if (u->refused > LINES_MAX)

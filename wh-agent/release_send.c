@@ -147,7 +147,7 @@ static apr_status_t send_from_git(wh_release_run_t *r, const apr_array_header_t 
     rv = apr_pool_create(&s.scratch, r->p);
     if (rv != APR_SUCCESS)
         return wh_err_wrap(err, rv, 500, "internal", "no pool");
-    rv = wh_source_read(r->p, r->source, &what, &ended, err);
+    rv = wh_release_read(r, &what, &ended, err);
     let_go(&s);
     if (rv == APR_SUCCESS && ended) {
         rv = APR_EGENERAL;

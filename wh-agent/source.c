@@ -495,6 +495,21 @@ apr_status_t wh_source_stat(apr_pool_t *p, const wh_source_t *source, const char
     return rv;
 }
 
+apr_status_t wh_source_stats(apr_pool_t *p, const wh_source_t *source, const char *const *paths,
+                             size_t n, wh_lstree_fn *fn, void *baton, wh_err_t *err)
+{
+    const char *head[] = {"ls-tree", "-t", "-z", "-l", "--full-tree", source->sha, "--"};
+    const char **args = apr_pcalloc(p, sizeof(*args) * (WH_ARRAY_LEN(head) + n + 1));
+    wh_lstree_t *ls = apr_palloc(p, sizeof(*ls));
+    git_run_t run = {.args = args, .in_fd = -1, .out = wh_lstree_feed, .baton = ls};
+    int ended = 0;
+
+    memcpy(args, head, sizeof(head));
+    memcpy(args + WH_ARRAY_LEN(head), paths, sizeof(*args) * n);
+    wh_lstree_init(ls, fn, baton);
+    return list_with(p, source, &run, ls, &ended, err);
+}
+
 apr_status_t wh_source_archive(apr_pool_t *p, const wh_source_t *source, const char *subdir,
                                wh_proc_t *proc, wh_err_t *err)
 {

@@ -61,6 +61,11 @@ apr_status_t wh_source_list(apr_pool_t *p, const wh_source_t *source, const char
 apr_status_t wh_source_stat(apr_pool_t *p, const wh_source_t *source, const char *path,
                             wh_lstree_entry_t *entry, wh_err_t *err) WH_MUST_CHECK;
 
+/* The entries of n paths below the top, those that are there; with each the directories on the way
+ * to it. Codes: clone_failed. */
+apr_status_t wh_source_stats(apr_pool_t *p, const wh_source_t *source, const char *const *paths,
+                             size_t n, wh_lstree_fn *fn, void *baton, wh_err_t *err) WH_MUST_CHECK;
+
 /* The contents of n blobs in the order of oids. */
 typedef struct wh_source_read_t {
     const char *const *oids;

@@ -31,6 +31,8 @@ struct wh_work_t {
     void *phase_baton;
     const wh_msg_commit_t *commit; /* once it is known; NULL before */
     const wh_mask_t *mask; /* of this job's secrets; NULL = there are none */
+    int in_engine;        /* something of this job may be in the engine */
+    const char *repo_run; /* JSON, see recipe.h; "" or NULL = as the app has it */
     int settled; /* whether the engine said of each build of this job that it is over */
 };
 

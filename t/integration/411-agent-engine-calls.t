@@ -35,6 +35,16 @@ is(deploy("${head}CMD [\"$b\", \"false\"]\n")->{code}, 'container_exited', 'one 
 is(deploy("FROM nowhere.invalid/x\n")->{code}, 'build_failed', 'an image that cannot be had');
 is(deploy("FROM nowhere.invalid/../../containers/create?x=y\n")->{code}, 'build_failed', 'XJ9 a name that would be a path');
 is(deploy("FROM localhost/a%2f..%2fb\n", dockerfile => 'Dockerfile')->{code}, 'build_failed', 'XJ9 and one with escapes');
+{
+    my $site = $agent->repo('site');
+    $site->commit({ 'index.html' => 'x' });
+    is($agent->run(url => $site->path, output => 'out', build_command => 'exit 3', build => { runner_image => 'nowhere.invalid/x' })->{code},
+        'build_failed', 'files made in an image that cannot be had');
+    $repo->write_file('Dockerfile', "FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /bin/true\n");
+    $agent->podman('build', '-q', '-t', 'localhost/sh', $repo->work);
+    is($agent->run(url => $site->path, output => 'out', build_command => 'exit 0', build => { runner_image => 'localhost/sh' })->{code},
+        'output_missing', 'files copied out of an image');
+}
 is($agent->run(job_kind => 'stop', deployment => $dp[1])->{outcome}, 'succeeded', 'stopped, pruned');
 is($agent->run(job_kind => 'stop', deployment => $dp[2])->{outcome}, 'succeeded', 'stopped, pruned again');
 $agent->reconcile($dp[3]);
@@ -50,12 +60,13 @@ my %allowed = (
     'fetch an image'       => qr{^POST /v1\.41/images/create\?fromImage=$name$},
     'look at an image'     => qr{^GET /v1\.41/images/$name/(?:json|history)$},
     'list'                 => qr{^GET /v1\.41/(?:containers|images)/json\?all=1&filters=%7B%22label%22%3A%5B%22wisehost\.$name$},
-    'remove an image'      => qr{^DELETE /v1\.41/images/$name$},
+    'remove an image'      => qr{^DELETE /v1\.41/images/$name(?:\?noprune=1)?$},
     'a network'            => qr{^(?:GET|DELETE) /v1\.41/networks/wisehost-$name$|^POST /v1\.41/networks/create$},
     'create'               => qr{^POST /v1\.41/containers/create\?name=wisehost-$name$},
     'look at a container'  => qr{^GET /v1\.41/containers/$name/json$},
     'start, stop, wait'    => qr{^POST /v1\.41/containers/$name/(?:start|stop\?t=\d+|wait\?condition=next-exit)$},
     'its last lines'       => qr{^GET /v1\.41/containers/$name/logs\?stdout=1&stderr=1&tail=\d+$},
+    'a directory of it'    => qr{^GET /v1\.41/containers/$name/archive\?path=%2Fapp%2F$name$},
     'remove a container'   => qr{^DELETE /v1\.41/containers/$name\?force=1&v=1$},
 );
 my (%seen, @other);
@@ -75,6 +86,6 @@ $agent->stop;
 # The list is closed in the source, too: these are all the paths there are.
 my $src = do { local (@ARGV, $/) = map { "$FindBin::Bin/../../wh-agent/$_" } qw(engine_docker.c); <> };
 my %paths = map { $_ => 1 } $src =~ m{"(/[a-z_]+(?:/[a-z]+)?)}g;
-is(join(' ', sort keys %paths), join(' ', sort qw(/_ping /build /containers /containers/create /containers/json /events /history /images /images/create /images/json
+is(join(' ', sort keys %paths), join(' ', sort qw(/_ping /archive /build /containers /containers/create /containers/json /events /history /images /images/create /images/json
             /info /json /logs /networks /networks/create /start /stop /version /wait)), 'R33 the source knows no other path');
 done_testing();

@@ -110,7 +110,8 @@ sub payload {
         snapshot => {
             slug => 'hello', kind => $o{kind} // 'static',
             repository => { url => $o{url} // '/', branch => $o{branch} // 'main', root_directory => $o{root} // '' },
-            build => { build_command => $o{build_command}, dockerfile => $o{dockerfile} // 'Dockerfile', output_directory => $o{output} // '' },
+            build => { build_command => $o{build_command}, dockerfile => $o{dockerfile} // 'Dockerfile', output_directory => $o{output} // '',
+                %{ $o{build} // {} } },
             run => { port => $o{run_port} // 8080, health_path => $o{health} // '/', replicas => 1, cpu_millis => 500,
                 memory_bytes => $o{memory} // 64 * 1048576, pids => 32 },
             spa => JSON::PP::false,
@@ -287,6 +288,7 @@ sub _release {
         $text .= " $_->[0] $_->[1]{sha256} $_->[1]{size}\n"
             for map { $e->{variants}{$_} ? [ $_, $e->{variants}{$_} ] : () } qw(br zstd gzip);
     }
+    utf8::encode($text);
     return substr sha256_hex($text), 0, 40;
 }
 
