@@ -125,11 +125,26 @@ static const char *quoted(apr_pool_t *p, const char *s)
     return out;
 }
 
-static const char *run_line(apr_pool_t *p, const char *command)
+/* The variables of a build come as files that are there for this step alone. */
+static const char *run_line(apr_pool_t *p, const wh_dockerfile_gen_t *how, const char *command)
 {
-    return command[0] == '\0'
-               ? ""
-               : apr_pstrcat(p, "RUN [\"/bin/sh\", \"-c\", ", quoted(p, command), "]\n", NULL);
+    const apr_array_header_t *vars = how->vars;
+    const char *mounts = "", *names = "";
+
+    if (command[0] == '\0')
+        return "";
+    for (int i = 0; vars != NULL && i < vars->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(vars, i, const char *);
+
+        mounts = apr_pstrcat(p, mounts, "--mount=type=secret,id=", name, " ", NULL);
+        names = apr_pstrcat(p, names, " ", name, NULL);
+    }
+    if (names[0] != '\0')
+        command =
+            apr_pstrcat(p, ": ", how->vars_mark, "; for v in", names,
+                        "; do export \"$v=$(cat \"/run/secrets/$v\")\"; done\n", command, NULL);
+    return apr_pstrcat(p, "RUN ", mounts, "[\"/bin/sh\", \"-c\", ", quoted(p, command), "]\n",
+                       NULL);
 }
 
 static const char *first_of(const char *asked, const char *preset)
@@ -146,8 +161,8 @@ static const char *install_lines(apr_pool_t *p, const wh_dockerfile_gen_t *how)
     const char *install = first_of(how->install, found->install);
 
     if (install[0] == '\0' || found->files->nelts == 0 || how->install[0] != '\0')
-        return apr_pstrcat(p, "COPY . .\n", run_line(p, install), NULL);
-    return apr_pstrcat(p, "COPY ", files, " ./\n", run_line(p, install), "COPY . .\n", NULL);
+        return apr_pstrcat(p, "COPY . .\n", run_line(p, how, install), NULL);
+    return apr_pstrcat(p, "COPY ", files, " ./\n", run_line(p, how, install), "COPY . .\n", NULL);
 }
 
 static const char *build_stage(apr_pool_t *p, const wh_dockerfile_gen_t *how)
@@ -157,7 +172,7 @@ static const char *build_stage(apr_pool_t *p, const wh_dockerfile_gen_t *how)
     return apr_pstrcat(p, "FROM ", how->image_build, " AS build\nUSER 0:0\nWORKDIR ",
                        WH_DOCKERFILE_GEN_DIR, "\nENV CI=true", found->env[0] != '\0' ? " " : "",
                        found->env, "\n", install_lines(p, how),
-                       run_line(p, first_of(how->build, found->build)), NULL);
+                       run_line(p, how, first_of(how->build, found->build)), NULL);
 }
 
 /* The command that stays is exec'ed by the preset's own, so that it gets the signals. */

@@ -19,6 +19,10 @@ typedef struct wh_dockerfile_gen_t {
     /* What was asked for, "" = as the preset has it. */
     const char *install, *build, *start;
     const char *pre_deploy; /* before each start, in the same container */
+    const apr_array_header_t *vars; /* const char *: names of variables that the build gets, as
+                                     * secrets that no layer keeps; NULL = none */
+    const char *vars_mark; /* hex digits, others for other values: what was built with those is
+                            * not taken from the engine's cache */
     const char *image_build, *image_run;
     apr_int64_t port;
 } wh_dockerfile_gen_t;

@@ -2,10 +2,13 @@
 #include <apr_strings.h>
 #include "libwh/wh_dockerfile_gen.h"
 #include "libwh/wh_json.h"
+#include "libwh/wh_sign.h"
 #include "libwh/wh_text.h"
 #include "wh-agent/looktree.h"
 #include "wh-agent/recipe.h"
 #include "wh-agent/release.h"
+
+#define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
 /* What is decided with. */
 typedef struct recipe_t {
@@ -171,6 +174,36 @@ static void say_dockerfile(wh_work_t *work, const char *text)
     }
 }
 
+/* The names of the variables that are marked for builds. */
+static apr_array_header_t *build_vars(const wh_work_t *work)
+{
+    apr_array_header_t *names = apr_array_make(work->p, 4, sizeof(const char *));
+
+    for (int i = 0; work->job->env != NULL && i < work->job->env->nelts; i++) {
+        const wh_env_pair_t *e = &APR_ARRAY_IDX(work->job->env, i, wh_env_pair_t);
+
+        if (e->build && strspn(e->name, NAME_CHARS) == strlen(e->name))
+            APR_ARRAY_PUSH(names, const char *) = e->name;
+    }
+    return names;
+}
+
+/* Short, so that it says little of a value that somebody could guess. */
+static const char *vars_mark(const wh_work_t *work)
+{
+    const char *all = wh_identity_agent_id(work->identity);
+    unsigned char sum[WH_SHA256_LEN];
+
+    for (int i = 0; work->job->env != NULL && i < work->job->env->nelts; i++) {
+        const wh_env_pair_t *e = &APR_ARRAY_IDX(work->job->env, i, wh_env_pair_t);
+
+        if (e->build)
+            all = apr_pstrcat(work->p, all, "\n", e->name, "=", e->value, NULL);
+    }
+    wh_sign_sha256(all, strlen(all), sum);
+    return wh_sign_hex(work->p, sum, 4);
+}
+
 static apr_status_t make(recipe_t *r, wh_recipe_plan_t *plan, wh_err_t *err)
 {
     const wh_recipe_t *recipe = &r->snap->recipe;
@@ -181,6 +214,8 @@ static apr_status_t make(recipe_t *r, wh_recipe_plan_t *plan, wh_err_t *err)
                                .build = r->snap->build_command,
                                .start = recipe->start,
                                .pre_deploy = recipe->pre_deploy,
+                               .vars = build_vars(work),
+                               .vars_mark = vars_mark(work),
                                .port = r->snap->port};
     const char *output = r->snap->build_output;
     apr_status_t rv =

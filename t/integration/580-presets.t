@@ -98,12 +98,17 @@ sub site {
 }
 {
     my $repo = $agent->repo('again');
-    my %o = (repo => $repo, kind => 'static', output => 'out', build_command => 'echo ran >&2; mkdir out; cp index.html out');
+    my @env = map { { name => $_->[0], value => $_->[1], secret => JSON::PP::true, build => $_->[2] ? JSON::PP::true : JSON::PP::false } }
+        [ TO => "it's \"here\"", 1 ], [ OTHER => 'not for builds', 0 ];
+    my %o = (repo => $repo, kind => 'static', output => 'out', env => \@env, build_command => 'echo ran >&2; mkdir out; echo "$TO$OTHER" > out/index.html');
     my $first = deploy({ 'index.html' => 'one' }, %o);
     is($first->{outcome}, 'succeeded', 'a build') or diag explain $first;
+    my $sha = $agent->manifest->[0]{sha256};
+    is(do { local (@ARGV, $/) = $agent->dir . "/objects/$sha"; <> }, qq(it's "here"\n), 'R17 variables for the build are in its environment, others not');
     my $again = deploy({}, %o);
     unlike(log_of($again), qr/^ran$/m, 'what was built before is not built again: the cache');
-    like(log_of($again), qr/Using cache/, 'it says so') or diag log_of($again);
+    $env[0]{value} = 'else';
+    like(log_of(deploy({}, %o)), qr/^ran$/m, 'but with another value of a variable it is');
 }
 fails(site({ 'index.html' => 'x' }, output => 'dist', build_command => 'true'), 'output_missing', qr{made no /app/dist}, 'XH8 an output directory that is not there');
 # Podman follows such a link within the image, Docker hands the link out; neither leads to the machine.

@@ -125,7 +125,12 @@ static void test_asked(void **state)
                                .build = "make",
                                .start = "exec ./server",
                                .pre_deploy = "./migrate"};
+    apr_array_header_t *vars = apr_array_make(p, 2, sizeof(const char *));
 
+    APR_ARRAY_PUSH(vars, const char *) = "NPM_TOKEN";
+    APR_ARRAY_PUSH(vars, const char *) = "VITE_URL";
+    how.vars = vars;
+    how.vars_mark = "0123abcd";
     settle(p, "node", usual, &found);
     same(p, "asked",
          gen(p, &how, "{\"node\": \"registry.example/n:1\", \"node.run\": \"r@x\"}", ""));

@@ -116,6 +116,7 @@ sub payload {
                 memory_bytes => $o{memory} // 64 * 1048576, pids => 32 },
             spa => JSON::PP::false,
         },
+        $o{env} ? (env => $o{env}) : (),
         commit => { sha => $o{sha}, ref => $null },
         deadlines => { clone_s => $o{clone_s} // 20, build_s => $o{build_s} // 60, start_s => 20, check_s => $o{check_s} // 10 },
     };
