@@ -16,5 +16,6 @@ EXTRA_DIST += \
 	docs/static.md \
 	docs/storage.md \
 	docs/traefik.md \
+	docs/upload.md \
 	docs/webhooks.md \
 	docs/workers.md

@@ -72,6 +72,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_proto_msg_job.c \
 	libwh/wh_proto_msg_link.c \
 	libwh/wh_proto_msg_log.c \
+	libwh/wh_entry.c libwh/wh_entry.h \
 	libwh/wh_push.c libwh/wh_push.h \
 	libwh/wh_redirects.c libwh/wh_redirects.h \
 	libwh/wh_route.c libwh/wh_route.h \

@@ -238,13 +238,15 @@ typedef struct wh_model_deployment_view_t {
 json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
                                  const wh_model_deployment_view_t *view);
 
-/* Body of POST /v1/apps/{slug}/deployments: {environment?, ref? | commit?, placement?}; an absent
- * or empty body (NULL) is fine. Codes: both_ref_and_commit, ref_invalid, commit_invalid, ... */
+/* Body of POST /v1/apps/{slug}/deployments: {environment?, ref? | commit?, uploaded?, placement?};
+ * an absent or empty body (NULL) is fine. Codes: both_ref_and_commit, ref_invalid, commit_invalid,
+ * no_commit, ... */
 typedef struct wh_deploy_request_t {
     const char *environment; /* "production" unless named */
     int environment_named;
     const char *ref;         /* branch, "" unless named */
     const char *commit;      /* sha in lower case, "" unless named */
+    int uploaded;            /* that commit is of an upload */
     int placed;              /* a placement was named: for this deployment it replaces the app's */
     const char *place_worker, *place_zone, *place_labels;
 } wh_deploy_request_t;

@@ -41,7 +41,7 @@ json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
 apr_status_t wh_model_deploy_request_decode(apr_pool_t *p, json_t *body,
                                             wh_deploy_request_t *out, wh_err_t *err)
 {
-    static const char *const names[] = {"environment", "ref", "commit", "placement"};
+    static const char *const names[] = {"environment", "ref", "commit", "uploaded", "placement"};
     const wh_model_int_place_t place = {
         .worker = &out->place_worker, .zone = &out->place_zone, .labels = &out->place_labels};
     wh_json_at_t at;
@@ -66,8 +66,11 @@ apr_status_t wh_model_deploy_request_decode(apr_pool_t *p, json_t *body,
         (rv = wh_model_int_str(&at, "ref", 1, WH_HOST_BRANCH_MAX, "", &out->ref, err)) !=
             APR_SUCCESS ||
         (rv = wh_model_int_str(&at, "commit", 1, 64, "", &out->commit, err)) != APR_SUCCESS ||
+        (rv = wh_json_bool(&at, "uploaded", 0, &out->uploaded, err)) != APR_SUCCESS ||
         (rv = wh_model_int_placement(p, &at, 1, &place, err)) != APR_SUCCESS)
         return rv;
+    if (out->uploaded && !*out->commit)
+        return wh_err_field(err, "/commit", "no_commit", "name the commit of the upload");
     out->placed = wh_json_has(&at, "placement");
     out->environment_named = json_is_string(json_object_get(body, "environment"));
     if (wh_branch_is_preview(out->environment))

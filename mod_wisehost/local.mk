@@ -55,6 +55,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_openapi.c \
 	mod_wisehost/wh_h_push.c \
 	mod_wisehost/wh_h_stats.c \
+	mod_wisehost/wh_h_upload.c \
 	mod_wisehost/wh_h_traefik.c \
 	mod_wisehost/wh_h_switch.c \
 	mod_wisehost/wh_h_delivery.c mod_wisehost/wh_h_delivery.h mod_wisehost/wh_h_webhook.c \
@@ -94,7 +95,8 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 # -isystem: httpd's and APR's own macros do not pass our warnings (-Wcast-qual in APR_RING_SENTINEL).
 mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS) \
 	$(patsubst -I%,-isystem%,$(HTTPD_CFLAGS) $(APR_CFLAGS)) -DWH_VERSION=\"$(VERSION)\" \
-	-DWH_GIT_HOOKS_DIR=\"$(pkglibexecdir)/git-hooks\"
+	-DWH_GIT_HOOKS_DIR=\"$(pkglibexecdir)/git-hooks\" \
+	-DWH_UNPACK_PROGRAM=\"$(pkglibexecdir)/wh-unpack\"
 mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS)
 mod_wisehost_mod_wisehost_la_LIBADD = whdb/libwhdb.la \
 	$(LMDB_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
@@ -102,8 +104,12 @@ mod_wisehost_mod_wisehost_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -sha
 	-export-symbols-regex '^wisehost_module$$'
 
 # The hook of repositories that are pushed to: one program under the two names that git looks for.
-pkglibexec_PROGRAMS = mod_wisehost/wh-git-hook
+pkglibexec_PROGRAMS = mod_wisehost/wh-git-hook mod_wisehost/wh-unpack
 mod_wisehost_wh_git_hook_SOURCES = mod_wisehost/wh_git_hook.c
+# Uploads become commits.
+mod_wisehost_wh_unpack_SOURCES = mod_wisehost/wh_unpack.c mod_wisehost/wh_unpack.h mod_wisehost/wh_unpack_import.c
+mod_wisehost_wh_unpack_CFLAGS = $(AM_CFLAGS) $(LIBARCHIVE_CFLAGS)
+mod_wisehost_wh_unpack_LDADD = libwh/libwh.la $(LIBARCHIVE_LIBS)
 install-exec-hook:
 	$(MKDIR_P) $(DESTDIR)$(pkglibexecdir)/git-hooks
 	for name in pre-receive post-receive; do \

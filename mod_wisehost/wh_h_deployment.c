@@ -3,6 +3,7 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_branch.h"
+#include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
@@ -196,6 +197,7 @@ apr_status_t wh_h_deployment_create(wh_call_t *c)
     what.sha = asked.commit;
     what.ref = asked.ref;
     what.place = asked.placed ? &asked : NULL;
+    what.repo_url = asked.uploaded ? WH_GITURL_PUSHED : NULL;
     rv = wh_mod_call_begin(c);
     if (!rv && *asked.ref && !asked.environment_named) {
         rv = wh_h_environment_of(c, c->app, asked.ref, &what.environment);

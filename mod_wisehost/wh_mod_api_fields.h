@@ -170,6 +170,7 @@ static const wh_mod_field_t deployment_fields[] = {
     TEXT("environment", 1, WH_HOST_ENV_MAX, "production unless named"),
     TEXT("ref", 1, WH_HOST_BRANCH_MAX, "a branch; the app's own unless named"),
     TEXT("commit", 1, 64, "a commit instead of a branch: 40 or 64 hex digits"),
+    SWITCH("uploaded", "the commit is one of an upload, not of the app's own repository"),
     PART("placement", placement_fields), END};
 
 static const wh_mod_field_t environment_fields[] = {

@@ -117,7 +117,12 @@ apr_status_t wh_mod_git_serve(wh_call_t *c, const wh_git_serve_t *what) WH_MUST_
 /* Sends the answer's end now: what follows is nothing that its reader waits for. */
 void wh_mod_git_end_answer(wh_call_t *c);
 
-/* Sets the number of pushes and clones that may run in this child; child_init. */
+/* A place among the pushes, clones and uploads of this child: false when there is none. Agents need
+ * none. Who got one leaves it. */
+int wh_mod_git_enter(const wh_call_t *c);
+void wh_mod_git_leave(const wh_call_t *c);
+
+/* Sets the number of those that may run in this child; child_init. */
 void wh_mod_git_child_init(server_rec *s);
 
 /* ---- handlers: wh_h_git.c -------------------------------------------------------------------- */

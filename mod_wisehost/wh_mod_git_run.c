@@ -51,7 +51,7 @@ void wh_mod_git_child_init(server_rec *s)
 }
 
 /* Agents are not counted: each has its few jobs, and what waits waits for them. */
-static int enter(const wh_call_t *c)
+int wh_mod_git_enter(const wh_call_t *c)
 {
     if (c->actor.kind == WH_ACTOR_WORKER) {
         return 1;
@@ -63,7 +63,7 @@ static int enter(const wh_call_t *c)
     return 1;
 }
 
-static void leave(const wh_call_t *c)
+void wh_mod_git_leave(const wh_call_t *c)
 {
     if (c->actor.kind != WH_ACTOR_WORKER) {
         apr_atomic_dec32(&running);
@@ -542,13 +542,13 @@ apr_status_t wh_mod_git_serve(wh_call_t *c, const wh_git_serve_t *what)
 {
     apr_status_t rv;
 
-    if (!enter(c)) {
+    if (!wh_mod_git_enter(c)) {
         return wh_err_set(&c->err, 503, "busy",
                           "Too many pushes are under way: try again in a moment.");
     }
     wh_mod_db_release(c->r);
     c->dbc = NULL;
     rv = serve(c, what);
-    leave(c);
+    wh_mod_git_leave(c);
     return rv;
 }

@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* What the program says to its caller by its exit code. */
 enum {
@@ -115,6 +116,9 @@ int wh_cli_http(wh_cli_t *cli, const char *method, const char *path, json_t *bod
                 const char *if_match, wh_cli_reply_t *out) __attribute__((warn_unused_result));
 /* Writes what a failed reply means and returns its exit code. */
 int wh_cli_http_fail(const wh_cli_t *cli, const wh_cli_reply_t *reply);
+/* Sends the file, whole and as it is, by POST; it may take as long as it goes on. Same returns. */
+int wh_cli_http_file(wh_cli_t *cli, const char *path, FILE *file, wh_cli_reply_t *out)
+    __attribute__((warn_unused_result));
 /* text as one segment of a path. */
 const char *wh_cli_http_escape(wh_cli_t *cli, const char *text);
 
@@ -135,6 +139,12 @@ int wh_cli_list(wh_cli_t *cli, const char *path, apr_int64_t newest,
 const char *wh_cli_list_path(wh_cli_t *cli, const char *what);
 /* For `wh WHAT [list]`: another word than "list" is refused. Returns 0 or WH_EXIT_USAGE. */
 int wh_cli_list_word(const wh_cli_t *cli) __attribute__((warn_unused_result));
+
+/* --- wh_cli_pack.c --- */
+
+/* The archive at path, or one made of the directory there (without what is called .git), to be
+ * sent. The caller closes *out. Returns 0, or an exit code after it has said what is wrong. */
+int wh_cli_pack(const char *path, FILE **out) __attribute__((warn_unused_result));
 
 /* --- wh_cli_out.c --- */
 

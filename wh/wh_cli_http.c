@@ -106,14 +106,14 @@ static http_t *http_open(wh_cli_t *cli)
     return cli->http = http;
 }
 
-static struct curl_slist *headers_of(wh_cli_t *cli, int has_body, const char *if_match)
+static struct curl_slist *headers_of(wh_cli_t *cli, const char *type, const char *if_match)
 {
     struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json");
     if (cli->token != NULL)
         list = curl_slist_append(list,
                                  apr_pstrcat(cli->p, "Authorization: Bearer ", cli->token, NULL));
-    if (has_body)
-        list = curl_slist_append(list, "Content-Type: application/json");
+    if (type != NULL)
+        list = curl_slist_append(list, apr_pstrcat(cli->p, "Content-Type: ", type, NULL));
     if (if_match != NULL)
         list = curl_slist_append(list, apr_pstrcat(cli->p, "If-Match: ", if_match, NULL));
     return list;
@@ -150,33 +150,46 @@ static int token_ok(const char *token)
     return 1;
 }
 
-void wh_cli_http_try(wh_cli_t *cli, const char *method, const char *path, json_t *body,
-                     const char *if_match, wh_cli_reply_t *out)
+/* The handle, made ready for one request; NULL after *out says why there is none. */
+static http_t *http_begin(wh_cli_t *cli, const char *path, wh_cli_reply_t *out)
 {
     memset(out, 0, sizeof(*out));
     if (cli->url == NULL) {
         out->cause = "no server is known: run `wh login --url URL`, or set WH_URL";
-        return;
+        return NULL;
     }
     if (!token_ok(cli->token)) {
         out->cause = "the token holds characters that no token has";
-        return;
+        return NULL;
     }
     http_t *http = http_open(cli);
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    if (http == NULL || (body != NULL && text == NULL)) {
+    if (http == NULL) {
         out->cause = "out of memory";
-        return;
+        return NULL;
     }
-    struct curl_slist *headers = headers_of(cli, body != NULL, if_match);
     http->p = cli->p;
     http->len = 0;
     http->etag = NULL;
     http->error[0] = '\0';
     curl_easy_setopt(http->curl, CURLOPT_URL, apr_pstrcat(cli->p, cli->url, path, NULL));
-    curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
     /* HTTPGET puts the handle back to a plain request without a body. */
     curl_easy_setopt(http->curl, CURLOPT_HTTPGET, 1L);
+    return http;
+}
+
+void wh_cli_http_try(wh_cli_t *cli, const char *method, const char *path, json_t *body,
+                     const char *if_match, wh_cli_reply_t *out)
+{
+    http_t *http = http_begin(cli, path, out);
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    if (http == NULL || (body != NULL && text == NULL)) {
+        out->cause = out->cause != NULL ? out->cause : "out of memory";
+        free(text);
+        return;
+    }
+    struct curl_slist *headers =
+        headers_of(cli, body != NULL ? "application/json" : NULL, if_match);
+    curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
     if (text != NULL || strcmp(method, "POST") == 0) {
         curl_easy_setopt(http->curl, CURLOPT_POST, 1L);
         curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, text != NULL ? text : "");
@@ -275,10 +288,8 @@ int wh_cli_http_fail(const wh_cli_t *cli, const wh_cli_reply_t *reply)
     return exit_code(reply);
 }
 
-int wh_cli_http(wh_cli_t *cli, const char *method, const char *path, json_t *body,
-                const char *if_match, wh_cli_reply_t *out)
+static int judge(wh_cli_t *cli, const wh_cli_reply_t *out)
 {
-    wh_cli_http_try(cli, method, path, body, if_match, out);
     if (out->status < 200 || out->status > 299)
         return wh_cli_http_fail(cli, out);
     if (out->status != 204 && out->body == NULL) {
@@ -286,6 +297,42 @@ int wh_cli_http(wh_cli_t *cli, const char *method, const char *path, json_t *bod
         return WH_EXIT_FAIL;
     }
     return 0;
+}
+
+int wh_cli_http(wh_cli_t *cli, const char *method, const char *path, json_t *body,
+                const char *if_match, wh_cli_reply_t *out)
+{
+    wh_cli_http_try(cli, method, path, body, if_match, out);
+    return judge(cli, out);
+}
+
+static size_t on_read(char *buf, size_t one, size_t n, void *baton)
+{
+    return fread(buf, one, n, baton);
+}
+
+int wh_cli_http_file(wh_cli_t *cli, const char *path, FILE *file, wh_cli_reply_t *out)
+{
+    http_t *http = http_begin(cli, path, out);
+    long size = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
+    if (http == NULL || size < 0) {
+        out->cause = out->cause != NULL ? out->cause : "the file cannot be read";
+        return wh_cli_http_fail(cli, out);
+    }
+    rewind(file);
+    struct curl_slist *headers = headers_of(cli, "application/octet-stream", NULL);
+    curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(http->curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+    curl_easy_setopt(http->curl, CURLOPT_READFUNCTION, on_read);
+    curl_easy_setopt(http->curl, CURLOPT_READDATA, file);
+    curl_easy_setopt(http->curl, CURLOPT_CUSTOMREQUEST, "POST");
+    curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, 0L);
+    reply_take(cli, http, curl_easy_perform(http->curl), out);
+    curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS);
+    curl_slist_free_all(headers);
+    return judge(cli, out);
 }
 
 const char *wh_cli_http_escape(wh_cli_t *cli, const char *text)

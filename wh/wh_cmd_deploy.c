@@ -25,6 +25,34 @@ static int body_make(const wh_cli_t *cli, json_t *body)
     return wh_cli_worker_placement(cli, body);
 }
 
+/* --upload: the archive first, then the commit that it became. */
+static int upload(wh_cli_t *cli, const char *app, json_t *body)
+{
+    const char *path = wh_cli_opts_get(cli, "upload");
+    wh_cli_reply_t reply;
+    FILE *file;
+    if (path == NULL)
+        return 0;
+    if (json_object_get(body, "ref") != NULL || json_object_get(body, "commit") != NULL) {
+        wh_cli_error("--upload takes the place of --ref and --commit");
+        return WH_EXIT_USAGE;
+    }
+    int rc = wh_cli_pack(path, &file);
+    if (rc != 0)
+        return rc;
+    rc = wh_cli_http_file(
+        cli, apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app), "/uploads", NULL), file,
+        &reply);
+    fclose(file);
+    if (rc != 0)
+        return rc;
+    wh_cli_note(cli, "%s files uploaded, %s bytes\n", wh_cli_get(cli, reply.body, "files"),
+                wh_cli_get(cli, reply.body, "bytes"));
+    json_object_set(body, "commit", json_object_get(reply.body, "commit"));
+    json_object_set_new(body, "uploaded", json_true());
+    return 0;
+}
+
 /* The last lines of the log: with --quiet they were not seen before. */
 static void tail_say(wh_cli_t *cli, const char *id)
 {
@@ -118,6 +146,7 @@ static int run(wh_cli_t *cli)
         return WH_EXIT_USAGE;
     json_t *body = json_object();
     int rc = body_make(cli, body);
+    rc = rc != 0 ? rc : upload(cli, app, body);
     if (rc == 0)
         rc = wh_cli_http(
             cli, "POST",
@@ -145,6 +174,7 @@ static const wh_cli_option_t options[] = {
     {"timeout", 0, "SECONDS", "with --wait: do not wait longer (exit code 124)"},
     {"ref", 0, "BRANCH", "another branch or tag than the app's"},
     {"commit", 0, "SHA", "this very commit"},
+    {"upload", 'u', "PATH", "this directory, or this tar, tar.gz, tar.zst or zip"},
     {"environment", 'e', "ENV", "the environment (production)"},
     WH_CLI_PLACEMENT,
     {NULL, 0, NULL, NULL},

@@ -42,6 +42,7 @@ my %call = (
     change_app => sub { (json => { name => 'x' }, headers => { 'If-Match' => '"999"' }) },
     delete_app => sub { (headers => { 'If-Match' => '"999"' }) },
     create_deployment => sub { (json => {}) },
+    create_upload => sub { (body => 'x', type => 'application/octet-stream') },
     create_domain => sub { (json => { host => 'localhost' }) }, # nothing that would be taken
     change_domain => sub { (json => {}) },
     verify_domain => sub { (json => {}) },

@@ -25,6 +25,7 @@ unit_tests = \
 	t/unit/test_drain \
 	t/unit/test_domain \
 	t/unit/test_env \
+	t/unit/test_entry \
 	t/unit/test_err \
 	t/unit/test_fsm \
 	t/unit/test_gc \
@@ -93,6 +94,8 @@ t_unit_test_conf_SOURCES = t/unit/test_conf.c $(unit_common)
 t_unit_test_conf_LDADD = $(unit_libs)
 t_unit_test_domain_SOURCES = t/unit/test_domain.c $(unit_common)
 t_unit_test_domain_LDADD = $(unit_libs)
+t_unit_test_entry_SOURCES = t/unit/test_entry.c $(unit_common)
+t_unit_test_entry_LDADD = $(unit_libs)
 t_unit_test_err_SOURCES = t/unit/test_err.c $(unit_common)
 t_unit_test_err_LDADD = $(unit_libs)
 t_unit_test_id_SOURCES = t/unit/test_id.c $(unit_common)

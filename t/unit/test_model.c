@@ -422,6 +422,9 @@ static void test_deploy_requests(void **state)
         {"{\"environment\":\"a/b\"}", "environment_invalid"},
         {"{\"ref\":\"main\",\"commit\":\"9fceb02d0ae598e95dc970b74767f19372d61af8\"}",
          "both_ref_and_commit"},
+        {"{\"uploaded\":true}", "no_commit"},
+        {"{\"uploaded\":true,\"ref\":\"main\"}", "no_commit"},
+        {"{\"uploaded\":1}", "wrong_type"},
     };
     wh_err_t err = WH_ERR_INIT;
     wh_deploy_request_t r;
