@@ -17,5 +17,6 @@ EXTRA_DIST += \
 	docs/storage.md \
 	docs/traefik.md \
 	docs/upload.md \
+	docs/sync.md \
 	docs/webhooks.md \
 	docs/workers.md

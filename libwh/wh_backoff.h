@@ -17,6 +17,10 @@ typedef struct wh_backoff_t {
  * wh_rand_jitter. */
 apr_interval_time_t wh_backoff_next(wh_backoff_t *backoff, uint32_t random);
 
+/* The same with bounds of the caller's, who counts the failures; most is at most two hours. */
+apr_interval_time_t wh_backoff_wait(apr_interval_time_t first, apr_interval_time_t most,
+                                    unsigned attempt, uint32_t random);
+
 /* It worked: start over. */
 void wh_backoff_reset(wh_backoff_t *backoff);
 

@@ -176,16 +176,18 @@ void wh_hook_plan(apr_pool_t *p, const wh_hook_event_t *event, const wh_hook_wan
         return;
     case WH_HOOK_PUSH:
         plan->reason = of_push(p, event, want, plan);
-        return;
+        break;
     case WH_HOOK_REQUEST_OPEN:
     case WH_HOOK_REQUEST_SYNC:
         plan->reason = of_request(p, event, want, plan);
-        return;
+        break;
     case WH_HOOK_OTHER:
     case WH_HOOK_KINDS:
     default:
         plan->reason = "unknown_event";
     }
+    if (!plan->reason && want->manual)
+        plan->reason = "sync_manual";
 }
 
 apr_status_t wh_hook_watch_parse(apr_pool_t *p, const char *text, apr_array_header_t **out,

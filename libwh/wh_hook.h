@@ -132,6 +132,7 @@ typedef struct wh_hook_want_t {
     const apr_array_header_t *rules; /* wh_branch_rule_t */
     int previews; /* 1 = branches and requests that nothing else takes have one */
     const apr_array_header_t *watch; /* const char *: patterns of paths; NULL or empty = all */
+    int manual; /* 1 = nothing is deployed that nobody asked for by hand */
 } wh_hook_want_t;
 
 typedef struct wh_hook_plan_t {
@@ -144,7 +145,8 @@ typedef struct wh_hook_plan_t {
 
 /* Reasons: ping, unknown_event, tag, branch_delete, other_branch, empty_commit, no_change,
  * skip_requested, unwatched, previews_off, has_environment (a request whose branch is deployed by
- * its pushes), fork_not_fetchable, request_closed. Texts are in p or static. */
+ * its pushes), fork_not_fetchable, request_closed,
+ * sync_manual. Texts are in p or static. */
 void wh_hook_plan(apr_pool_t *p, const wh_hook_event_t *event, const wh_hook_want_t *want,
                   wh_hook_plan_t *plan);
 

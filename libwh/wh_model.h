@@ -76,6 +76,9 @@ int wh_model_job_terminal(wh_job_status_e status);
 #define WH_APP_PREVIOUS_MAX 2592000
 #define WH_APP_PREVIEWS_MAX 1000 /* at one time */
 #define WH_APP_PREVIEW_TTL_DEFAULT 604800
+#define WH_APP_SYNC_EVERY_DEFAULT 60
+#define WH_APP_SYNC_EVERY_MIN 30
+#define WH_APP_SYNC_EVERY_MAX 86400
 #define WH_APP_PREVIEW_TTL_MIN 3600
 #define WH_APP_PREVIEW_TTL_MAX 31536000
 
@@ -128,6 +131,8 @@ typedef struct wh_app_t {
     wh_serve_t serve;
     apr_int64_t preview_max;   /* branches that no environment takes get a preview, 0 = none does */
     apr_int64_t preview_ttl_s; /* after its last deployment */
+    wh_sync_kind_e sync_kind;  /* where new commits come from */
+    apr_int64_t sync_every_s;  /* SYNC_POLLING: how often its branch is looked at */
     wh_desired_e desired;
     wh_observed_e observed;
     const char *reason;

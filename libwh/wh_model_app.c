@@ -118,6 +118,7 @@ static void defaults(wh_app_t *app)
         .place_labels = "{}",
         .serve = serve_defaults,
         .preview_ttl_s = WH_APP_PREVIEW_TTL_DEFAULT,
+        .sync_every_s = WH_APP_SYNC_EVERY_DEFAULT,
         .desired = WH_DESIRED_RUNNING,
         .observed = WH_OBSERVED_UNKNOWN,
         .reason = "",
@@ -220,11 +221,44 @@ static apr_status_t previews(const wh_json_at_t *at, wh_app_t *app, wh_err_t *er
                             WH_APP_PREVIEW_TTL_DEFAULT, &app->preview_ttl_s, err);
 }
 
+static apr_status_t sync_part(const wh_json_at_t *at, wh_app_t *app, wh_err_t *err)
+{
+    static const char *const names[] = {"type", "every_seconds"};
+    const char *kind = wh_model_sync_kind_text(app->sync_kind);
+    wh_json_at_t part;
+
+    if (json_is_null(json_object_get(at->obj, "sync"))) {
+        app->sync_kind = WH_SYNC_WEBHOOK;
+        app->sync_every_s = WH_APP_SYNC_EVERY_DEFAULT;
+        return APR_SUCCESS;
+    }
+    TRY(wh_json_obj(at, "sync", 0, &part, err));
+    if (!part.obj)
+        return APR_SUCCESS;
+    TRY(wh_json_only(&part, names, WH_ARRAY_LEN(names), err));
+    TRY(wh_model_int_str(&part, "type", 1, 16, "webhook", &kind, err));
+    if (!wh_model_sync_kind_of(kind, &app->sync_kind))
+        return wh_model_int_bad(&part, "type", err,
+                                "a sync type is \"webhook\", \"polling\" or \"manual\"");
+    return wh_model_int_num(&part, "every_seconds",
+                            WH_JSON_OPT(WH_APP_SYNC_EVERY_MIN, WH_APP_SYNC_EVERY_MAX),
+                            WH_APP_SYNC_EVERY_DEFAULT, &app->sync_every_s, err);
+}
+
+/* Nobody else can be asked about what was pushed to this server itself. */
+static apr_status_t sync_ok(const wh_app_t *app, wh_err_t *err)
+{
+    if (app->sync_kind == WH_SYNC_POLLING && wh_giturl_kind(app->repo_url) == WH_GITURL_HUB)
+        return wh_err_field(err, "/sync/type", "invalid_value",
+                            "what is pushed to this server itself is not polled");
+    return APR_SUCCESS;
+}
+
 apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app_opt_t *opt,
                                  wh_app_t *app, wh_err_t *err)
 {
     static const char *const names[] = {"slug",      "name", "kind",  "repository", "build",  "run",
-                                        "placement", "spa",  "serve", "previews",   "desired"};
+                                        "placement", "spa",  "serve", "previews",   "desired", "sync"};
     wh_json_at_t at = wh_json_root(wh_json_own(p, json_incref(body)));
     wh_model_int_parts_t parts = {
         .url = &app->repo_url,
@@ -256,6 +290,7 @@ apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app
     TRY(settings(&at, app, err));
     TRY(serve(&at, &app->serve, err));
     TRY(previews(&at, app, err));
+    TRY(sync_part(&at, app, err));
     TRY(wh_model_int_parts(&at, 1, &parts, err));
     TRY(wh_model_int_placement(p, &at, 1, &place, err));
     if (!*app->repo_url)
@@ -264,7 +299,7 @@ apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app
     /* A patch that leaves the address alone is not judged by today's rule for addresses. */
     if (!opt->patch || json_object_get(json_object_get(body, "repository"), "url"))
         TRY(wh_giturl_check(p, app->repo_url, opt->local_repo_root, err));
-    return APR_SUCCESS;
+    return sync_ok(app, err);
 }
 
 static json_t *serve_json(const wh_serve_t *s)
@@ -281,7 +316,8 @@ json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_he
     (void)p;
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:o,"
-        " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:o, s:b, s:o, s:{s:I, s:I}, s:s, s:s, s:o, s:o, s:o, s:o}",
+        " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:o, s:b, s:o, s:{s:I, s:I}, s:{s:s, s:I}, s:s, s:s, s:o, s:o, s:o,"
+        " s:o}",
         "id", app->id, "slug", app->slug, "name", app->name, "kind",
         wh_model_kind_text(app->kind), "repository", "url", app->repo_url, "branch",
         app->repo_branch, "root_directory", app->repo_root, "build",
@@ -293,7 +329,9 @@ json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_he
         (json_int_t)app->run_memory_bytes, "pids", (json_int_t)app->run_pids, "placement",
         wh_model_int_placement_json(app->place_worker, app->place_zone, app->place_labels), "spa",
         app->spa, "serve", serve_json(&app->serve), "previews", "max",
-        (json_int_t)app->preview_max, "ttl_seconds", (json_int_t)app->preview_ttl_s, "desired", wh_model_desired_text(app->desired), "observed",
+        (json_int_t)app->preview_max, "ttl_seconds", (json_int_t)app->preview_ttl_s, "sync", "type",
+        wh_model_sync_kind_text(app->sync_kind), "every_seconds", (json_int_t)app->sync_every_s,
+        "desired", wh_model_desired_text(app->desired), "observed",
         wh_model_observed_text(app->observed), "reason", wh_model_int_text(app->reason), "urls",
         wh_model_int_strings(urls), "created_at", wh_model_int_time(app->created_at),
         "updated_at", wh_model_int_time(app->updated_at));

@@ -7,6 +7,7 @@
 #include "libwh/wh_json.h"
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_app.h"
+#include "whdb/wh_db_sync.h"
 #include "whdb/wh_db_name.h"
 #include "whdb/wh_db_worker.h"
 
@@ -212,6 +213,26 @@ static int served_otherwise(const wh_app_t *a, const wh_app_t *b)
            s->previous_s != t->previous_s;
 }
 
+/* What is looked up, or how often: the next look need not wait. */
+static int followed_otherwise(const wh_app_t *a, const wh_app_t *b)
+{
+    return a->sync_kind != b->sync_kind || a->sync_every_s != b->sync_every_s ||
+           strcmp(a->repo_url, b->repo_url) || strcmp(a->repo_branch, b->repo_branch);
+}
+
+static apr_status_t after_patch(wh_call_t *c, const wh_app_t *app)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (served_otherwise(app, c->app)) {
+        rv = wh_db_app_republish(c->dbc, c->p, app->id, &c->err);
+    }
+    if (!rv && followed_otherwise(app, c->app)) {
+        rv = wh_db_sync_again(c->dbc, c->p, app->id, &c->err);
+    }
+    return rv;
+}
+
 apr_status_t wh_h_app_patch(wh_call_t *c)
 {
     wh_model_app_opt_t opt = {.patch = 1,
@@ -223,14 +244,13 @@ apr_status_t wh_h_app_patch(wh_call_t *c)
     rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv : placement_ok(c, &app);
     rv = rv ? rv : moved(c, wh_db_app_update(c->dbc, c->p, &app, c->now, &c->err));
-    if (!rv && served_otherwise(&app, c->app)) {
-        rv = wh_db_app_republish(c->dbc, c->p, app.id, &c->err);
-    }
+    rv = rv ? rv : after_patch(c, &app);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
         return rv;
     }
-    if (app.desired != c->app->desired || served_otherwise(&app, c->app)) {
+    if (app.desired != c->app->desired || served_otherwise(&app, c->app) ||
+        followed_otherwise(&app, c->app)) {
         wh_mod_poke(c->r);
     }
     return reply_app(c, 200, &app);

@@ -6,6 +6,7 @@
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
+#include "libwh/wh_sync.h"
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_environment.h"
@@ -245,7 +246,7 @@ static apr_status_t find_earlier(wh_call_t *c, const wh_h_delivery_t *in, outcom
     return rv;
 }
 
-static apr_status_t want_of(wh_call_t *c, wh_hook_want_t *want)
+static apr_status_t want_of(wh_call_t *c, const wh_h_delivery_t *in, wh_hook_want_t *want)
 {
     apr_array_header_t *rules, *watch;
     apr_status_t rv = wh_db_environment_list(c->dbc, c->p, c->app->id, &rules, &c->err);
@@ -257,7 +258,9 @@ static apr_status_t want_of(wh_call_t *c, wh_hook_want_t *want)
     *want = (wh_hook_want_t){.branch = c->app->repo_branch,
                              .rules = rules,
                              .previews = c->app->preview_max > 0,
-                             .watch = watch};
+                             .watch = watch,
+                             .manual = !in->replay_of &&
+                                       !wh_sync_takes_hooks(c->app->sync_kind)};
     return APR_SUCCESS;
 }
 
@@ -293,7 +296,7 @@ static apr_status_t take_in(wh_call_t *c, const wh_h_delivery_t *in, outcome_t *
         wh_dbc_rollback(c->dbc);
         return APR_SUCCESS;
     }
-    rv = rv ? rv : want_of(c, &want);
+    rv = rv ? rv : want_of(c, in, &want);
     for (int i = 0; !rv && i < in->events->nelts; i++) {
         rv = take_event(c, in, &want, i, out);
     }

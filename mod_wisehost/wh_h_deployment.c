@@ -8,9 +8,9 @@
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sys.h"
-#include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_name.h"
+#include "whdb/wh_db_trigger.h"
 #include "whdb/wh_db_worker.h"
 
 /* ---- documents ------------------------------------------------------------------------------ */
@@ -101,32 +101,6 @@ apr_status_t wh_h_deployment_reply(wh_call_t *c, int status, const char *id)
 
 /* ---- making one ----------------------------------------------------------------------------- */
 
-/* Where it may run, and the row of the worker that is named. A worker may have been removed since
- * the app was placed on it. */
-static apr_status_t place(wh_call_t *c, wh_app_t *app, const wh_h_deploy_t *what,
-                          wh_db_deployment_new_t *d)
-{
-    wh_worker_t *w;
-    apr_status_t rv;
-
-    if (what->place) {
-        app->place_worker = what->place->place_worker;
-        app->place_zone = what->place->place_zone;
-        app->place_labels = what->place->place_labels;
-    }
-    d->place_zone = app->place_zone;
-    d->place_labels = app->place_labels;
-    if (!*app->place_worker) {
-        return APR_SUCCESS;
-    }
-    rv = wh_db_worker_find(c->dbc, c->p, app->place_worker, &w, &c->err);
-    if (rv == APR_NOTFOUND) {
-        return wh_mod_call_no_worker(c, "/placement/worker", app->place_worker);
-    }
-    d->worker_id = rv ? 0 : w->id;
-    return rv;
-}
-
 /* Of what its names will be made. */
 static const char *site(wh_call_t *c)
 {
@@ -140,46 +114,24 @@ apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h
                                     const char **id)
 {
     const wh_rand_t *rnd = wh_sys_rand();
-    wh_db_deployment_new_t d = {.id = wh_id_make(c->p, c->now, rnd),
-                                .job_id = wh_id_make(c->p, c->now, rnd),
-                                .app_id = app_id,
-                                .environment = what->environment,
-                                .trigger = what->trigger,
-                                .commit_sha = what->sha,
-                                .commit_ref = what->ref,
-                                .commit_message = what->message,
-                                .commit_author = what->author,
-                                .commit_at = what->at,
-                                .untrusted = what->untrusted,
-                                .env_public = what->untrusted,
-                                .site = site(c),
-                                .now = c->now};
-    apr_int64_t number;
-    wh_app_t *app;
-    /* Read again inside the transaction: the snapshot is of what the app is now, not of what it was
-     * when the request was looked at (F227). */
-    apr_status_t rv = wh_db_app_by_id(c->dbc, c->p, app_id, &app, &c->err);
+    wh_db_trigger_t new = {.id = wh_id_make(c->p, c->now, rnd),
+                           .job_id = wh_id_make(c->p, c->now, rnd),
+                           .app_id = app_id,
+                           .environment = what->environment,
+                           .trigger = what->trigger,
+                           .sha = what->sha,
+                           .ref = what->ref,
+                           .message = what->message,
+                           .author = what->author,
+                           .at = what->at,
+                           .untrusted = what->untrusted,
+                           .repo_url = what->repo_url,
+                           .place = what->place,
+                           .site = site(c),
+                           .now = c->now};
 
-    if (!rv && app->deleted_at) {
-        rv = wh_err_set(&c->err, 404, "not_found", "The app was deleted.");
-    }
-    rv = rv ? rv : place(c, app, what, &d);
-    if (rv) {
-        return rv;
-    }
-    if (what->repo_url) {
-        app->repo_url = what->repo_url;
-    }
-    d.snapshot = wh_model_snapshot_text(c->p, app);
-    if (!d.id || !d.job_id || !d.snapshot) {
-        return wh_err_set(&c->err, 503, "no_random",
-                          "This server has no random numbers or no memory.");
-    }
-    if (!*d.commit_ref && !*d.commit_sha) {
-        d.commit_ref = app->repo_branch;
-    }
-    *id = d.id;
-    return wh_db_deployment_create(c->dbc, c->p, &d, &number, &c->err);
+    *id = new.id;
+    return wh_db_trigger(c->dbc, c->p, &new, &c->err);
 }
 
 /* F214: from the request to a record and a job that waits. */

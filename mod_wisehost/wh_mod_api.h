@@ -231,6 +231,8 @@ apr_status_t wh_h_deployment_cancel(wh_call_t *c);
 apr_status_t wh_h_deployment_approve(wh_call_t *c);
 apr_status_t wh_h_upload(wh_call_t *c);
 apr_status_t wh_h_log_get(wh_call_t *c);
+apr_status_t wh_h_sync_get(wh_call_t *c);
+apr_status_t wh_h_sync_ask(wh_call_t *c);
 apr_status_t wh_h_switch_to(wh_call_t *c);
 apr_status_t wh_h_switch_app(wh_call_t *c);
 apr_status_t wh_h_switch_promote(wh_call_t *c);

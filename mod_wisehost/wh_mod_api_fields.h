@@ -128,6 +128,12 @@ static const wh_mod_field_t previews_fields[] = {
            "of a preview, after its last deployment"),
     END};
 
+static const wh_mod_field_t sync_fields[] = {
+    TEXT("type", 1, 16, "webhook, polling or manual"),
+    NUMBER("every_seconds", WH_APP_SYNC_EVERY_MIN, WH_APP_SYNC_EVERY_MAX,
+           "how often polling looks at the branch"),
+    END};
+
 static const wh_mod_field_t app_create_fields[] = {
     {.name = "slug",
      .type = WH_FIELD_STRING,
@@ -149,6 +155,7 @@ static const wh_mod_field_t app_create_fields[] = {
     SWITCH("spa", "answer unknown paths with index.html"),
     PART("serve", serve_fields),
     PART("previews", previews_fields),
+    PART("sync", sync_fields),
     TEXT("desired", 1, 16, "running or stopped"),
     END};
 
@@ -163,6 +170,7 @@ static const wh_mod_field_t app_patch_fields[] = {
     SWITCH("spa", "answer unknown paths with index.html"),
     PART("serve", serve_fields),
     PART("previews", previews_fields),
+    PART("sync", sync_fields),
     TEXT("desired", 1, 16, "running or stopped"),
     END};
 

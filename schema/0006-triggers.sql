@@ -94,3 +94,41 @@ INSERT INTO hook_deliveries (id, hook_id, delivery_id, verdict, deployment_id, b
 -- Of somebody else's repository: its job waits till it was approved.
 ALTER TABLE deployments ADD COLUMN untrusted BIGINT NOT NULL DEFAULT 0 CHECK (untrusted IN (0, 1));
 ALTER TABLE deployments ADD COLUMN approved_at BIGINT NOT NULL DEFAULT 0;
+
+-- ---- sync ----
+-- Where new commits come from; the words are the code's (libwh/wh_model.def).
+ALTER TABLE apps ADD COLUMN sync_kind TEXT NOT NULL DEFAULT 'webhook' CHECK (length(sync_kind) > 0);
+ALTER TABLE apps ADD COLUMN sync_every_s BIGINT NOT NULL DEFAULT 60 CHECK (sync_every_s BETWEEN 30 AND 86400);
+
+-- How it stands between an app and its repository: success = the commit was resolved and its deployment made
+-- (what becomes of that stands at the deployment). Written by one function; version counts its writes.
+CREATE TABLE syncs (
+  app_id       TEXT   NOT NULL PRIMARY KEY REFERENCES apps (id),
+  status       TEXT   NOT NULL DEFAULT 'unknown' CHECK (status IN ('unknown', 'syncing', 'success', 'failed')),
+  cause_code   TEXT   NOT NULL DEFAULT '',
+  cause_detail TEXT   NOT NULL DEFAULT '',
+  trigger_kind TEXT   NOT NULL DEFAULT '',
+  commit_sha   TEXT   NOT NULL DEFAULT '',
+  commit_ref   TEXT   NOT NULL DEFAULT '',
+  failures     BIGINT NOT NULL DEFAULT 0 CHECK (failures >= 0),
+  next_at      BIGINT NOT NULL DEFAULT 0,
+  asked_at     BIGINT NOT NULL DEFAULT 0,
+  synced_at    BIGINT NOT NULL DEFAULT 0,
+  version      BIGINT NOT NULL DEFAULT 0 CHECK (version >= 0),
+  updated_at   BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX syncs_due ON syncs (next_at);
+
+-- One for each write of a status, numbered by it: at least the last hundred.
+CREATE TABLE sync_events (
+  app_id        TEXT   NOT NULL REFERENCES apps (id),
+  version       BIGINT NOT NULL,
+  status        TEXT   NOT NULL,
+  cause_code    TEXT   NOT NULL DEFAULT '',
+  cause_detail  TEXT   NOT NULL DEFAULT '',
+  trigger_kind  TEXT   NOT NULL DEFAULT '',
+  commit_sha    TEXT   NOT NULL DEFAULT '',
+  deployment_id TEXT   NOT NULL DEFAULT '',
+  at            BIGINT NOT NULL,
+  PRIMARY KEY (app_id, version)
+);

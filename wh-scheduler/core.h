@@ -24,6 +24,7 @@
 #include "wh-scheduler/logseg.h"
 #include "wh-scheduler/mailbox.h"
 #include "wh-scheduler/offers.h"
+#include "wh-scheduler/poller.h"
 #include "wh-scheduler/prover.h"
 #include "wh-scheduler/publish.h"
 #include "wh-scheduler/say.h"
@@ -111,11 +112,12 @@ typedef struct wh_core_t {
     apr_proc_t *collector; /* that runs, in a pool of its own */
     apr_pool_t *collector_pool;
     wh_mono_t collect_at;
-    wh_mono_t republish_at, previews_at, domains_at;
+    wh_mono_t republish_at, previews_at, domains_at, syncs_at;
     wh_prover_t *prover; /* who looks domains up; NULL = nobody (tests) */
     unsigned char env_root[32]; /* the root key: opens env vars, whatever number sealed them */
     apr_int64_t env_key;        /* the number that seals, as of the last look */
     wh_mono_t env_at;
+    wh_poller_t *poller; /* who looks branches up; NULL = nobody (tests) */
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

@@ -43,6 +43,9 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/previews.c wh-scheduler/previews.h \
 	wh-scheduler/init.c wh-scheduler/init.h \
 	wh-scheduler/lock.c wh-scheduler/lock.h \
+	wh-scheduler/lsremote.c wh-scheduler/lsremote.h \
+	wh-scheduler/poller.c wh-scheduler/poller.h \
+	wh-scheduler/syncs.c wh-scheduler/syncs.h \
 	wh-scheduler/lograte.c wh-scheduler/lograte.h \
 	wh-scheduler/logseg.c wh-scheduler/logseg.h \
 	wh-scheduler/mailbox.c wh-scheduler/mailbox.h \

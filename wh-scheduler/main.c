@@ -394,6 +394,37 @@ static apr_status_t start_prover(apr_pool_t *p, wh_core_t *core, wh_err_t *err)
     return wh_prover_start(p, &opt, &core->prover, err);
 }
 
+static apr_status_t start_poller(apr_pool_t *p, wh_core_t *core, wh_err_t *err)
+{
+    const wh_settings_t *s = core->settings;
+    const wh_poller_opt_t opt = {.look = {.git = s->git_program,
+                                          .local_root = s->local_repo_root,
+                                          .ca_file = s->ca_file,
+                                          .private_ok = s->git_private,
+                                          .deadline_ms = 60000},
+                                 .wake = answered,
+                                 .baton = core->box};
+
+    return wh_poller_start(p, &opt, &core->poller, err);
+}
+
+/* Who asks other machines, each in threads of its own. */
+static apr_status_t start_askers(apr_pool_t *p, wh_core_t *core, wh_err_t *err)
+{
+    apr_status_t rv = start_prover(p, core, err);
+
+    if (rv == APR_SUCCESS && (rv = start_poller(p, core, err)) != APR_SUCCESS) {
+        wh_prover_stop(core->prover);
+    }
+    return rv;
+}
+
+static void stop_askers(wh_core_t *core)
+{
+    wh_poller_stop(core->poller);
+    wh_prover_stop(core->prover);
+}
+
 static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hub_opt_t *opt)
 {
     turn_t *t = apr_pcalloc(p, sizeof(*t));
@@ -415,12 +446,12 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
     core->box = wh_hub_mailbox(hub);
     wh_core_intake(core);
     core->started = wh_clock_mono(core->clock);
-    if (start_prover(p, core, &err) != APR_SUCCESS) {
+    if (start_askers(p, core, &err) != APR_SUCCESS) {
         wh_hub_destroy(hub);
         return fail(&err, EX_CONFIG);
     }
     if (wh_dbthread_start(p, core, &thread, &err) != APR_SUCCESS) {
-        wh_prover_stop(core->prover);
+        stop_askers(core);
         wh_hub_destroy(hub);
         return fail(&err, EX_UNAVAILABLE);
     }
@@ -432,7 +463,7 @@ static int serve(apr_pool_t *p, const options_t *o, wh_core_t *core, const wh_hu
     wh_hub_drain(hub);
     wh_mailbox_stop(core->box);
     deposed = wh_dbthread_join(thread);
-    wh_prover_stop(core->prover);
+    stop_askers(core);
     wh_hub_destroy(hub);
     wh_log(WH_LOG_INFO, NULL, "stopped");
     return deposed ? EX_TEMPFAIL : 0;

@@ -27,6 +27,7 @@
 #include "wh-scheduler/retire.h"
 #include "wh-scheduler/routes.h"
 #include "wh-scheduler/switch.h"
+#include "wh-scheduler/syncs.h"
 #include "wh-scheduler/times.h"
 
 #define CANCELS_US APR_INT64_C(5000000) /* a cancel that was not answered is said again */
@@ -37,6 +38,7 @@
 #define REPUBLISH_US APR_INT64_C(5000000)
 #define PREVIEWS_US APR_INT64_C(5000000)
 #define DOMAINS_US APR_INT64_C(5000000)
+#define SYNCS_US APR_INT64_C(1000000)
 #define TEND_US APR_INT64_C(60000000)
 #define CHECK_US APR_INT64_C(3600000000)
 #define LIST_LIMIT 100
@@ -318,6 +320,10 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
     if (rv == APR_SUCCESS && core->prover != NULL &&
         (due(&core->domains_at, mono, DOMAINS_US) || poked)) {
         rv = wh_domains_look(core, p, now, err);
+    }
+    if (rv == APR_SUCCESS && core->poller != NULL &&
+        (due(&core->syncs_at, mono, SYNCS_US) || poked)) {
+        rv = wh_syncs_look(core, p, now, err);
     }
     if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
         rv = wh_health_check(core, p, now, err);

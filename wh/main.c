@@ -31,6 +31,7 @@ const wh_cli_cmd_t *const wh_cli_commands[] = {
     &wh_cmd_env_set,
     &wh_cmd_env_unset,
     &wh_cmd_env_import,
+    &wh_cmd_sync,
     &wh_cmd_environments,
     &wh_cmd_environments_set,
     &wh_cmd_environments_unset,

@@ -37,6 +37,22 @@ static void others_say(wh_cli_t *cli, const char *path, const char *what, const 
                    wh_cli_get(cli, one, m[1]));
 }
 
+/* "success (synced), 1a2b3c4", and why when it failed. */
+static void sync_say(wh_cli_t *cli, const char *path)
+{
+    wh_cli_reply_t reply;
+    wh_cli_http_try(cli, "GET", apr_pstrcat(cli->p, path, "/sync", NULL), NULL, NULL, &reply);
+    if (reply.status != 200)
+        return;
+    const char *sha = wh_cli_get(cli, reply.body, "commit");
+    const char *why = wh_cli_get(cli, reply.body, "cause.detail");
+    wh_cli_out(WH_CLI_APP_LINE, "synced",
+               apr_psprintf(cli->p, "%s (%s)%s%.7s", wh_cli_get(cli, reply.body, "status"),
+                            wh_cli_get(cli, reply.body, "app_status"), *sha ? ", " : "", sha));
+    if (*why != '\0')
+        wh_cli_out(WH_CLI_APP_LINE, "", why);
+}
+
 static int run(wh_cli_t *cli)
 {
     wh_cli_reply_t reply;
@@ -59,6 +75,7 @@ static int run(wh_cli_t *cli)
     if (*labels != '\0')
         wh_cli_out(WH_CLI_APP_LINE, "labels", labels);
     wh_cli_app_lines(cli, reply.body);
+    sync_say(cli, path);
     size_t i;
     json_t *url;
     json_array_foreach(json_object_get(reply.body, "urls"), i, url) if (json_is_string(url))

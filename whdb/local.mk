@@ -22,6 +22,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_release.c whdb/wh_db_release.h \
 	whdb/wh_db_schema.c whdb/wh_db_schema.h whdb/wh_schema_files.h \
 	whdb/wh_db_time.c whdb/wh_db_time.h \
+	whdb/wh_db_sync.c whdb/wh_db_sync.h whdb/wh_db_trigger.c whdb/wh_db_trigger.h \
 	whdb/wh_db_switch.c whdb/wh_db_switch.h \
 	whdb/wh_db_token.c whdb/wh_db_token.h \
 	whdb/wh_db_traefik.c whdb/wh_db_traefik.h \
@@ -31,7 +32,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def \
 	whdb/wh_sql_env.def \
 	whdb/wh_sql_gc.def \
-	whdb/wh_sql_hook.def \
+	whdb/wh_sql_hook.def whdb/wh_sql_sync.def \
 	whdb/wh_sql_names.def \
 	whdb/wh_sql_traefik.def \
 	whdb/wh_sql_switch.def

@@ -42,6 +42,8 @@ static wh_app_t *app_at(apr_pool_t *p, const wh_rows_t *rows, int i)
     a->serve.previous_s = wh_dbc_int(&r);
     a->preview_max = wh_dbc_int(&r);
     a->preview_ttl_s = wh_dbc_int(&r);
+    (void)wh_model_sync_kind_of(wh_dbc_text(&r), &a->sync_kind);
+    a->sync_every_s = wh_dbc_int(&r);
     (void)wh_model_desired_of(wh_dbc_text(&r), &a->desired);
     (void)wh_model_observed_of(wh_dbc_text(&r), &a->observed);
     a->reason = wh_dbc_text(&r);
@@ -75,7 +77,8 @@ static const char *labels_of(const wh_app_t *a)
 #define SERVE_ARGS(a)                                                                              \
     WH_I(a->serve.clean_urls != 0), WH_I(a->serve.sticky != 0), WH_I(a->serve.maintenance != 0),   \
         WH_I(a->serve.timeout_s), WH_I(a->serve.hold_s), WH_I(a->serve.grace_s),                   \
-        WH_I(a->serve.previous_s), WH_I(a->preview_max), WH_I(a->preview_ttl_s)
+        WH_I(a->serve.previous_s), WH_I(a->preview_max), WH_I(a->preview_ttl_s),              \
+        WH_S(wh_model_sync_kind_text(a->sync_kind)), WH_I(a->sync_every_s)
 
 apr_status_t wh_db_app_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *a, wh_err_t *err)
 {

@@ -48,7 +48,7 @@ my %call = (
     verify_domain => sub { (json => {}) },
     (map { $_ => sub { (json => { variables => [] }) } } qw(put_env change_env)),
     put_environment => sub { (json => { pattern => 'x' }) },
-    (map { $_ => sub { (json => {}) } } qw(rotate_hook replay_delivery approve_deployment cancel_deployment rollback_deployment rollback_app)),
+    (map { $_ => sub { (json => {}) } } qw(rotate_hook replay_delivery approve_deployment cancel_deployment rollback_deployment rollback_app sync_app)),
     promote_deployment => sub { (json => { environment => 'qa' }) },
     create_hook => sub { (json => { app => $_[0]{app}, provider => 'github' }) },
     create_app_hook => sub { (json => { provider => 'github' }) },

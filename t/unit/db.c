@@ -250,6 +250,7 @@ wh_app_t *db_app(db_t *t, int n, wh_kind_e kind)
     a->run_pids = 256;
     a->serve = (wh_serve_t){.hold_s = 10, .grace_s = 30, .previous_s = 86400};
     a->preview_ttl_s = 604800;
+    a->sync_every_s = 60;
     a->desired = WH_DESIRED_RUNNING;
     a->observed = WH_OBSERVED_UNKNOWN;
     a->reason = "";

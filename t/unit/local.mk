@@ -71,6 +71,7 @@ unit_tests = \
 	t/unit/test_site \
 	t/unit/test_stats \
 	t/unit/test_switch \
+	t/unit/test_sync \
 	t/unit/test_text \
 	t/unit/test_tick \
 	t/unit/test_time \
@@ -225,6 +226,8 @@ t_unit_test_site_SOURCES = t/unit/test_site.c $(unit_common)
 t_unit_test_site_LDADD = $(unit_libs)
 
 # Pieces of the scheduler.
+t_unit_test_sync_SOURCES = t/unit/test_sync.c $(unit_common)
+t_unit_test_sync_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 t_unit_test_hub_auth_SOURCES = t/unit/test_hub_auth.c $(unit_common)
 t_unit_test_hub_auth_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 t_unit_test_idmap_SOURCES = t/unit/test_idmap.c $(unit_common)

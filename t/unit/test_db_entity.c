@@ -112,6 +112,8 @@ static void test_apps(void **state)
     a->serve = (wh_serve_t){1, 1, 1, 5, 6, 7, 8};
     a->preview_max = 9;
     a->preview_ttl_s = 3600;
+    a->sync_kind = WH_SYNC_POLLING;
+    a->sync_every_s = 90;
     assert_ok(wh_db_app_update(t->dbc, t->p, a, DB_T(5), &t->err), &t->err);
     assert_ok(wh_db_app_set_observed(t->dbc, t->p, a->id, WH_OBSERVED_STOPPED, "worker_offline",
                                      DB_T(6), &t->err),
@@ -129,6 +131,8 @@ static void test_apps(void **state)
     assert_int_equal(got->serve.previous_s, 8);
     assert_int_equal(got->preview_max, 9);
     assert_int_equal(got->preview_ttl_s, 3600);
+    assert_int_equal(got->sync_kind, WH_SYNC_POLLING);
+    assert_int_equal(got->sync_every_s, 90);
     assert_int_equal(got->desired, WH_DESIRED_STOPPED);
     assert_int_equal(got->observed, WH_OBSERVED_STOPPED);
     assert_string_equal(got->reason, "worker_offline");

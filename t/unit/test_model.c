@@ -74,6 +74,8 @@ static void test_app_defaults(void **state)
     assert_int_equal(app.serve.previous_s, 86400);
     assert_int_equal(app.preview_max, 0);
     assert_int_equal(app.preview_ttl_s, 604800);
+    assert_int_equal(app.sync_kind, WH_SYNC_WEBHOOK);
+    assert_int_equal(app.sync_every_s, 60);
     assert_int_equal(app.desired, WH_DESIRED_RUNNING);
     assert_int_equal(app.observed, WH_OBSERVED_UNKNOWN);
     assert_int_equal(app.version, 1);
@@ -88,7 +90,7 @@ static void test_app_defaults(void **state)
     "worker\":\"w1\",\"labels\":{\"disk\":\"ssd\"}},\"spa\":true,\"serve\":{\"clean_urls\":true,\"" \
     "sticky\":true,\"maintenance\":true,\"timeout_seconds\":5,\"hold_seconds\":0,\""             \
     "grace_seconds\":60,\"previous_assets_seconds\":7},\"previews\":{\"max\":3,\"ttl_seconds\":"  \
-    "3600},\"desired\":\"stopped\"}"
+    "3600},\"sync\":{\"type\":\"polling\",\"every_seconds\":30},\"desired\":\"stopped\"}"
 
 static void test_app_full(void **state)
 {
@@ -120,7 +122,7 @@ static void test_app_full(void **state)
         "\"ssd\"}},\"spa\":true,\"serve\":{\"clean_urls\":true,\"sticky\":true,\"maintenance\":true,"
         "\"timeout_seconds\":5,\"hold_seconds\":0,\"grace_seconds\":60,"
         "\"previous_assets_seconds\":7},\"previews\":{\"max\":3,\"ttl_seconds\":3600},"
-        "\"desired\":\"stopped\",\"observed\":\"unknown\","
+        "\"sync\":{\"type\":\"polling\",\"every_seconds\":30},\"desired\":\"stopped\",\"observed\":\"unknown\","
         "\"reason\":null,\"urls\":[\"http://shop.localhost:8080/\"],\"created_at\":"
         "\"2026-01-01T00:00:00.000001Z\",\"updated_at\":\"2026-01-01T00:00:00.000001Z\"}");
     /* What a deployment keeps is read back the same, from text and from the wire. */
@@ -201,6 +203,11 @@ static void test_app_refused(void **state)
         {NEW ",\"previews\":{\"max\":1001}}", "out_of_range", "/previews/max"},
         {NEW ",\"previews\":{\"ttl_seconds\":3599}}", "out_of_range", "/previews/ttl_seconds"},
         {NEW ",\"previews\":{\"enabled\":true}}", "unknown_field", "/previews/enabled"},
+        {NEW ",\"sync\":{\"type\":\"cron\"}}", "invalid_value", "/sync/type"},
+        {NEW ",\"sync\":{\"every_seconds\":29}}", "out_of_range", "/sync/every_seconds"},
+        {NEW ",\"sync\":{\"every\":60}}", "unknown_field", "/sync/every"},
+        {"{\"slug\":\"blog\",\"kind\":\"static\",\"repository\":{\"url\":\"hub:\"},"
+         "\"sync\":{\"type\":\"polling\"}}", "invalid_value", "/sync/type"},
         {NEW ",\"desired\":\"paused\"}", "invalid_value", "/desired"},
         {"{\"slug\":\"blog\",\"kind\":\"static\",\"repository\":{\"url\":\"ext::sh -c id\"}}",
          "repository_refused", "/repository/url"},

@@ -92,7 +92,7 @@ sub configure {
     $self->_write('httpd.conf', $conf . ($self->{httpd_extra} // ''));
     $self->_write('scheduler.conf', _keys({
         state_dir => "$dir/state", db_driver => $db->driver, db_params => $db->params,
-        base_domain => 'localhost', httpd_user => 'www-data', %{ $self->{scheduler_conf} // {} },
+        base_domain => 'localhost', httpd_user => 'www-data', local_repo_root => "$dir/repos", %{ $self->{scheduler_conf} // {} },
     }), 'wisehost');
     $self->_write('agent.conf', _keys({
         state_dir => "$dir/agent", server_url => $self->url, name => 'test-worker',
