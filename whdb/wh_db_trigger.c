@@ -102,6 +102,7 @@ apr_status_t wh_db_trigger(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_trigger_t *
                                 .env_public = what->untrusted,
                                 .now = what->now};
     apr_int64_t number;
+    int own = 1; /* of the repository that the app follows */
     wh_app_t *app;
     /* Read again inside the transaction: the snapshot is of what the app is now, not of what it was
      * when the request was looked at (F227). */
@@ -116,6 +117,7 @@ apr_status_t wh_db_trigger(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_trigger_t *
         return rv;
     }
     if (what->repo_url) {
+        own = !strcmp(app->repo_url, what->repo_url);
         app->repo_url = what->repo_url;
     }
     d.snapshot = wh_model_snapshot_text(p, app);
@@ -126,5 +128,5 @@ apr_status_t wh_db_trigger(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_trigger_t *
         d.commit_ref = app->repo_branch;
     }
     rv = wh_db_deployment_create(dbc, p, &d, &number, err);
-    return rv ? rv : told(dbc, p, app, what, err);
+    return rv || !own ? rv : told(dbc, p, app, what, err);
 }
