@@ -47,8 +47,8 @@ static int draw(const wh_route_t *route, const unsigned char *resting, apr_uint3
 int wh_upstream_order(const wh_route_t *route, const wh_upstream_state_t *states, apr_time_t now,
                       apr_uint32_t turn, int stuck, int order[WH_ROUTE_UPSTREAMS_MAX])
 {
-    unsigned char resting[WH_ROUTE_UPSTREAMS_MAX] = {
-        0}; /* gcc under ASan does not see the loop fill it */
+    /* gcc under ASan does not see the loop fill it */
+    unsigned char resting[WH_ROUTE_UPSTREAMS_MAX] = {0};
     int n = route->n_upstreams;
     int filled = 0;
     int first;
