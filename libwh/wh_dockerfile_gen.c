@@ -4,6 +4,7 @@
 
 #include "libwh/wh_dockerfile_gen.h"
 #include "libwh/wh_json.h"
+#include "libwh/wh_sign.h"
 
 #define USER_ID "10001:10001"
 #define CODE "settings_invalid"
@@ -123,6 +124,22 @@ static const char *quoted(apr_pool_t *p, const char *s)
     *to++ = '"';
     *to = '\0';
     return out;
+}
+
+const char *wh_dockerfile_gen_mark(apr_pool_t *p, const unsigned char key[32],
+                                   const apr_array_header_t *env)
+{
+    const char *all = "build variables";
+    unsigned char sum[WH_SHA256_LEN];
+
+    for (int i = 0; env != NULL && i < env->nelts; i++) {
+        const wh_env_pair_t *e = &APR_ARRAY_IDX(env, i, wh_env_pair_t);
+
+        if (e->build)
+            all = apr_pstrcat(p, all, "\n", e->name, "=", e->value, NULL);
+    }
+    wh_sign_hmac(key, 32, all, strlen(all), sum);
+    return wh_sign_hex(p, sum, 4);
 }
 
 /* The variables of a build come as files that are there for this step alone. */

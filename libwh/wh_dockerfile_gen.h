@@ -8,6 +8,7 @@
 #ifndef WH_DOCKERFILE_GEN_H
 #define WH_DOCKERFILE_GEN_H
 
+#include "libwh/wh_env.h"
 #include "libwh/wh_preset.h"
 
 #define WH_DOCKERFILE_GEN_DIR "/app"
@@ -40,6 +41,11 @@ apr_status_t wh_dockerfile_gen_images(apr_pool_t *p, const char *overrides, cons
 /* The administrator's object: known keys, names of images. Codes: invalid_value. */
 apr_status_t wh_dockerfile_gen_overrides_check(apr_pool_t *p, const char *overrides,
                                                wh_err_t *err) WH_MUST_CHECK;
+
+/* vars_mark of env (wh_env_pair_t, NULL = none). It stands in the log and in the image, so it is
+ * made with a key that the agent alone has: nobody tries guesses at a value on it. */
+const char *wh_dockerfile_gen_mark(apr_pool_t *p, const unsigned char key[32],
+                                   const apr_array_header_t *env);
 
 /* *text in p. Codes: build_failed when nothing says how the server is started. */
 apr_status_t wh_dockerfile_gen(apr_pool_t *p, const wh_dockerfile_gen_t *how, const char **text,

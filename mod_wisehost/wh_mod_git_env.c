@@ -67,6 +67,7 @@ const char *const *wh_mod_git_env(apr_pool_t *p, const server_rec *s, const wh_g
     add(p, env, "GIT_TERMINAL_PROMPT", "0");
     add(p, env, "GIT_ASKPASS", "/bin/false");
     add(p, env, "GIT_NO_REPLACE_OBJECTS", "1");
+    add(p, env, "GIT_ALLOC_LIMIT", "1g"); /* an object is as large as it says it is */
     for (apr_size_t i = 0; i < WH_ARRAY_LEN(settings); i++) {
         add_setting(p, env, &n, settings[i][0], settings[i][1]);
     }

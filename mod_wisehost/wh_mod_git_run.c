@@ -31,6 +31,7 @@
 #define LOOK_MS 1000                    /* at the latest: the deadline, a client that went */
 #define LATE_US (10 * APR_USEC_PER_SEC) /* what a push has to say good-bye */
 #define FILE_SLACK ((apr_int64_t)16 << 20)
+#define MEMORY_MAX ((apr_int64_t)1 << 30) /* a few MiB of zlib unfold to any number of them */
 
 /* ---- how many -------------------------------------------------------------------------------- */
 
@@ -497,6 +498,7 @@ static apr_status_t serve(wh_call_t *c, const wh_git_serve_t *what)
     wh_mod_spawn_opts_t opts = {.argv = argv,
                                 .env = request_env(c, what),
                                 .file_max = (apr_int64_t)what->body_max + FILE_SLACK,
+                                .memory_max = MEMORY_MAX,
                                 .talk = what->push != NULL};
     pump_t *pump = apr_pcalloc(c->p, sizeof(*pump));
     apr_status_t rv;

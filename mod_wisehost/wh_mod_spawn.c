@@ -85,6 +85,9 @@ static int start(const wh_mod_spawn_opts_t *opts, const int theirs[ENDS], pid_t 
         if (opts->file_max > 0) {
             limit(*pid, RLIMIT_FSIZE, (rlim_t)opts->file_max);
         }
+        if (opts->memory_max > 0) {
+            limit(*pid, RLIMIT_DATA, (rlim_t)opts->memory_max);
+        }
     }
     return rc;
 }

@@ -19,6 +19,7 @@ typedef struct wh_mod_spawn_opts_t {
     const char *const *argv; /* argv[0] is the path of the program; ends with NULL */
     const char *const *env;  /* "NAME=value"; ends with NULL */
     apr_int64_t file_max;    /* bytes: no file it writes may grow larger; 0 = as httpd */
+    apr_int64_t memory_max;  /* bytes that each of its processes may have; 0 = as httpd */
     int talk;                /* descriptor 3 is one end of a socket pair */
 } wh_mod_spawn_opts_t;
 

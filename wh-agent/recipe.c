@@ -188,20 +188,15 @@ static apr_array_header_t *build_vars(const wh_work_t *work)
     return names;
 }
 
-/* Short, so that it says little of a value that somebody could guess. */
 static const char *vars_mark(const wh_work_t *work)
 {
-    const char *all = wh_identity_agent_id(work->identity);
-    unsigned char sum[WH_SHA256_LEN];
+    unsigned char key[32];
+    const char *mark;
 
-    for (int i = 0; work->job->env != NULL && i < work->job->env->nelts; i++) {
-        const wh_env_pair_t *e = &APR_ARRAY_IDX(work->job->env, i, wh_env_pair_t);
-
-        if (e->build)
-            all = apr_pstrcat(work->p, all, "\n", e->name, "=", e->value, NULL);
-    }
-    wh_sign_sha256(all, strlen(all), sum);
-    return wh_sign_hex(work->p, sum, 4);
+    wh_identity_mac_key(work->identity, key);
+    mark = wh_dockerfile_gen_mark(work->p, key, work->job->env);
+    wh_sign_wipe(key, sizeof(key));
+    return mark;
 }
 
 static apr_status_t make(recipe_t *r, wh_recipe_plan_t *plan, wh_err_t *err)

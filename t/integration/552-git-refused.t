@@ -5,7 +5,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Digest::SHA qw(sha256_hex);
+use Compress::Zlib qw(compress);
+use Digest::SHA qw(sha1 sha256_hex);
+use IO::Socket::INET;
 use MIME::Base64 qw(encode_base64);
 use POSIX ();
 use Test::More;
@@ -235,6 +237,34 @@ my $half = $stack->request(method => 'POST', path => '/git/blog.git/git-receive-
     headers => { %auth, 'Content-Type' => 'application/x-git-receive-pack-request' });
 cmp_ok($half->{status}, '>=', 200, 'garbage is answered');
 is_deeply([ objects($repo) ], [ (objects($repo))[0], '' ], 'and leaves nothing');
+
+# A pack of a few bytes whose commit says that it has three gigabytes: git would make room for them.
+sub packed_commit {
+    my ($size) = @_;
+    my @bytes = (1 << 4 | $size & 15);
+    for ($size >>= 4; $size > 0; $size >>= 7) { $bytes[-1] |= 0x80; push @bytes, $size & 0x7f }
+    my $pack = 'PACK' . pack('NNC*', 2, 1, @bytes) . compress("\0" x 1000);
+    return $pack . sha1($pack);
+}
+my $order = '0' x 40 . ' ' . '1' x 40 . " refs/heads/bomb\0report-status side-band-64k";
+my $send = sprintf('%04x%s0000', 4 + length $order, $order) . packed_commit(3 << 30);
+my %type = ('Content-Type' => 'application/x-git-receive-pack-request');
+my $bomb = $stack->request(method => 'POST', path => '/git/blog.git/git-receive-pack', body => $send, headers => { %auth, %type });
+like($bomb->{body}, qr/attempting to allocate 3221225473 over limit|Out of memory/, 'XI7 an object of three gigabytes gets no room');
+is_deeply([ objects($repo) ], [ (objects($repo))[0], '' ], 'and leaves nothing');
+my $slow = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $stack->port, Proto => 'tcp') or die "connect: $!";
+print {$slow} join "\r\n", 'POST /git/blog.git/git-receive-pack HTTP/1.1', 'Host: 127.0.0.1:' . $stack->port, 'Content-Length: 1000',
+    (map {"$_: $type{$_}"} keys %type), (map {"$_: $auth{$_}"} keys %auth), '', '0';
+my $proc = sub { open my $fh, '<', "/proc/$_[0]/$_[1]" or return ''; local $/; return <$fh> // '' };
+my $data = '';
+wait_for {
+    my ($pid) = grep { $proc->($_, 'environ') =~ m{GIT_PROJECT_ROOT=\Q$state\E\0} } split /\s+/, `pgrep -u www-data git`;
+    ($data) = $proc->($pid, 'limits') =~ /Max data size\s+(\d+)/ if defined $pid;
+    defined $data && $data ne '';
+} 10, 'git waits for the rest of a body, and all that it takes is bounded (XI7)';
+is($data, 1 << 30, 'by a gigabyte');
+close $slow;
+wait_for { !grep { $proc->($_, 'environ') =~ m{\Q$state\E/} } split /\s+/, `pgrep -u www-data git` } 20, 'git ends when its client goes in the middle';
 
 # Agents: their own jobs, to read.
 my $job = $stack->db->value('SELECT id FROM jobs LIMIT 1');

@@ -1,6 +1,7 @@
 /* What a build made, as a tar stream that somebody hostile wrote. */
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <archive.h>
 #include <archive_entry.h>
@@ -255,6 +256,14 @@ static void test_sparse(void **state)
     close(fd);
 }
 
+/* A libarchive that writes out what a head promises is ended, and does not fill the memory. */
+static void bound(void)
+{
+    const struct rlimit most = {.rlim_cur = 512 << 20, .rlim_max = 512 << 20};
+
+    (void)setrlimit(RLIMIT_FSIZE, &most);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,5 +274,6 @@ int main(void)
         UNIT("XH5 200,001 entries", test_many),
         UNIT("XH4 XH6 a sparse file of two gigabytes", test_sparse),
     };
+    bound();
     return UNIT_RUN(tests);
 }

@@ -231,6 +231,27 @@ static void test_no_start(void **state)
     assert_non_null(strstr(err.text, "start command"));
 }
 
+/* The same for the same values, and of no use to who has not the key. */
+static void test_mark(void **state)
+{
+    static const unsigned char ours[32] = {1}, other[32] = {2};
+    apr_pool_t *p = *state;
+    apr_array_header_t *env = apr_array_make(p, 2, sizeof(wh_env_pair_t));
+    wh_env_pair_t *pin = &APR_ARRAY_PUSH(env, wh_env_pair_t);
+    const char *was;
+
+    *pin = (wh_env_pair_t){.name = "PIN", .value = "1234", .build = 1};
+    was = wh_dockerfile_gen_mark(p, ours, env);
+    assert_int_equal(strlen(was), 8);
+    assert_string_equal(wh_dockerfile_gen_mark(p, ours, env), was);
+    assert_string_not_equal(wh_dockerfile_gen_mark(p, other, env), was);
+    pin->value = "1235";
+    assert_string_not_equal(wh_dockerfile_gen_mark(p, ours, env), was);
+    pin->build = 0;
+    assert_string_equal(wh_dockerfile_gen_mark(p, ours, env),
+                        wh_dockerfile_gen_mark(p, ours, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +259,7 @@ int main(void)
         UNIT("F187 F239 commands and images that were asked for", test_asked),
         UNIT("XB7 a command is one word of one line, whatever it holds", test_hostile),
         UNIT("XJ10 what is no name of an image is refused", test_images),
+        UNIT("XB5 the mark of the values of a build is no way to try guesses at them", test_mark),
         UNIT("a server that nobody can start says so", test_no_start),
     };
     return UNIT_RUN(tests);
