@@ -5,6 +5,7 @@
 #ifndef WH_MOD_API_FIELDS_H
 #define WH_MOD_API_FIELDS_H
 
+#include "libwh/wh_dockerfile_gen.h"
 #include "libwh/wh_domain.h"
 #include "libwh/wh_env.h"
 #include "libwh/wh_giturl.h"
@@ -87,7 +88,14 @@ static const wh_mod_field_t repository_fields[] = {
     TEXT("root_directory", 0, WH_APP_PATH_MAX, "directory of the app inside the repository"), END};
 
 static const wh_mod_field_t build_fields[] = {
+    TEXT("preset", 0, 32, "how it is built: a preset, auto or dockerfile"),
+    TEXT("install_command", 0, WH_APP_COMMAND_MAX, "brings what the build needs"),
     TEXT("build_command", 0, WH_APP_COMMAND_MAX, "runs inside the build container"),
+    TEXT("start_command", 0, WH_APP_COMMAND_MAX, "what runs in the container"),
+    TEXT("pre_deploy_command", 0, WH_APP_COMMAND_MAX, "runs before each start"),
+    TEXT("runner_image", 0, WH_DOCKERFILE_GEN_IMAGE_MAX, "what it is built in and runs in"),
+    NUMBER("timeout_seconds", WH_APP_BUILD_MIN, WH_APP_BUILD_MAX, "of a build"),
+    NUMBER("memory_bytes", WH_APP_BUILD_MEMORY_MIN, WH_APP_MEMORY_MAX, "limit of a build"),
     TEXT("dockerfile", 1, WH_APP_PATH_MAX, "below root_directory"),
     TEXT("output_directory", 0, WH_APP_PATH_MAX, "what a static app publishes"), END};
 

@@ -250,6 +250,8 @@ static void hint_say(const wh_cli_t *cli, long status, const char *code)
         wh_cli_error("`%s` lists what there is",
                      strcmp(words, "hooks delete") == 0         ? "wh hooks"
                      : strncmp(words, "workers ", 8) == 0       ? "wh workers"
+                     : strcmp(words, "env unset") == 0          ? "wh env list APP"
+                     : strcmp(words, "hooks replay") == 0       ? "wh hooks deliveries HOOK"
                      : strncmp(words, "domains ", 8) == 0       ? "wh domains APP"
                      : strncmp(words, "environments ", 13) == 0 ? "wh environments APP"
                                                                 : "wh apps");

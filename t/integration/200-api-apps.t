@@ -72,6 +72,17 @@ is($res->{status}, 200, 'PATCH changes what it names') or diag $res->{body};
 is_deeply([ $res->{json}{name}, $res->{json}{run}{port}, $res->{json}{build}{build_command}, $res->{json}{run}{pids} ],
     [ 'B', 3000, 'make', 256 ], 'and nothing else');
 isnt($res->{headers}{etag}, $etag, 'the ETag moves');
+my %recipe = (preset => 'node', install_command => 'npm ci', start_command => "node a\nnode b", pre_deploy_command => 'node m',
+    runner_image => 'registry.example/node:22', timeout_seconds => 600, memory_bytes => 1 << 30);
+my $built = $api->req(PATCH => '/v1/apps/blog', token => $token, headers => { 'If-Match' => '*' }, json => { build => \%recipe });
+is($built->{status}, 200, 'F286 the settings of a build are taken') or diag $built->{body};
+is_deeply({ map { $_ => $built->{json}{build}{$_} } keys %recipe }, \%recipe, 'F286 and answered');
+$built = $api->req(PATCH => '/v1/apps/blog', token => $token, headers => { 'If-Match' => '*' },
+    json => { build => { map { $_ => undef } keys %recipe } });
+is_deeply([ $built->{status}, map { $built->{json}{build}{$_} } sort keys %recipe ], [ 200, (undef) x keys %recipe ],
+    'F286 null takes them back') or diag $built->{body};
+$api->is_problem($api->req(PATCH => '/v1/apps/blog', token => $token, headers => { 'If-Match' => '*' },
+    json => { build => { preset => 'nothing' } }), 400, undef, 'F286 a preset that is not there');
 $api->is_problem($api->req(PATCH => '/v1/apps/blog', token => $token, json => { name => 'C' }, headers => { 'If-Match' => $etag }),
     412, 'precondition_failed', 'the former one no longer does');
 is($api->req(GET => '/v1/apps/blog', token => $token)->{json}{name}, 'B', 'and changed nothing');

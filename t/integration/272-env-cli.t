@@ -41,7 +41,9 @@ like($res->{out}, qr/^MODE +fast +production/m, 'with values that are no secrets
 unlike($stack->wh(qw(env blog -e staging))->{out}, qr/MODE/, 'wh env APP -e: what an environment gets');
 is(scalar @{ JSON::PP::decode_json($stack->wh(qw(env blog --json))->{out}) }, 4, '--json');
 is($stack->wh(qw(env unset blog PEM NO_END))->{rc}, 0, 'wh env unset');
-is($stack->wh(qw(env unset blog PEM))->{rc}, 3, 'what is not there is said');
+my $gone = $stack->wh(qw(env unset blog PEM));
+is($gone->{rc}, 3, 'what is not there is said');
+like($gone->{err}, qr/`wh env list APP` lists/, 'and where to look');
 is(vars(), 'API_KEY=- production/MODE=fast', 'they are gone');
 
 # ---- .env ---------------------------------------------------------------------------------------------------

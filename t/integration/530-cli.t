@@ -65,6 +65,9 @@ is(decode_json($got->{out})->{slug}, 'site', 'create --json');
 says({}, [ 'apps', 'create', 'site', '--repo', $repo->path ], 5, 'the same again: exit code 5');
 says({}, ['apps'], 0, 'list', out => qr/^site\s+static/m);
 is(ref decode_json($stack->wh('apps', 'list', '--json')->{out}), 'ARRAY', 'list --json');
+says({}, [ 'apps', 'set', 'site', '--preset', 'static' ], 0, 'F286 a preset is chosen');
+says({}, [ 'apps', 'set', 'site', '--preset', 'nothing' ], 1, 'F286 one that is not there', err => qr{/build/preset: there is no preset});
+says({}, [ 'apps', 'set', 'site', '--preset=' ], 0, 'F286 and told from the files again');
 says({}, [ 'apps', 'info', 'site' ], 0, 'info', out => qr/\Q@{[ $repo->path ]}\E/);
 says({}, [ 'apps', 'info', '-a', 'nobody' ], 3, 'info of none: exit code 3', err => qr/`wh apps` lists/);
 says({ WH_URL => $stack->url =~ s/127\.0\.0\.1/site.localhost/r }, ['apps'], 3, 'not the address of the API', err => qr/wh doctor/);
@@ -171,7 +174,7 @@ says({}, [ 'hooks', 'create', 'site', '--provider', 'gitlab', '--watch', 'web/**
 $got = says({}, [ 'hooks', 'rotate', $hook->{id}, '--json' ], 0, 'hooks rotate');
 isnt(decode_json($got->{out})->{secret}, $hook->{secret}, 'with another secret');
 says({}, [ 'hooks', 'deliveries', $hook->{id} ], 0, 'hooks deliveries', out => qr/VERDICT/);
-says({}, [ 'hooks', 'replay', $hook->{id}, '0' x 26 ], 3, 'hooks replay: no such delivery');
+says({}, [ 'hooks', 'replay', $hook->{id}, '0' x 26 ], 3, 'hooks replay: no such delivery', err => qr/`wh hooks deliveries HOOK` lists/);
 says({}, [ 'approve', '0' x 26 ], 3, 'approve: no such deployment');
 says({}, [ 'hooks', 'delete', $hook->{id} ], 0, 'hooks delete');
 says({}, [ 'hooks', 'delete', $hook->{id} ], 3, 'once');
