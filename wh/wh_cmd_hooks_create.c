@@ -39,8 +39,11 @@ static int run(wh_cli_t *cli)
     }
     wh_cli_out("id      %s\nurl     %s\nsecret  %s\n", wh_cli_get(cli, reply.body, "id"),
                wh_cli_get(cli, reply.body, "url"), wh_cli_get(cli, reply.body, "secret"));
-    wh_cli_note(cli, "Give both to the forge (content type application/json, push and pull request "
-                     "events).\nThe secret is not shown again. Step by step: docs/webhooks.md\n");
+    wh_cli_note(cli, "%s\nThe secret is not shown again. Step by step: docs/webhooks.md\n",
+                provider != NULL && strcmp(provider, "generic") == 0
+                    ? "A POST to it with \"Authorization: Bearer\" and the secret deploys."
+                    : "Give both to the forge (content type application/json, push and pull request "
+                      "events).");
     return WH_EXIT_OK;
 }
 

@@ -171,6 +171,7 @@ says({}, ['hooks'], 0, 'hooks', out => qr/\Q$hook->{id}\E/);
 unlike($stack->wh('hooks', '--json')->{out}, qr/\Q$hook->{secret}\E/, 'the secret is never shown again');
 says({}, [ 'hooks', 'create', 'site', '--provider', 'svn' ], 1, 'hooks create: no forge of ours', err => qr/gitlab/);
 says({}, [ 'hooks', 'create', 'site', '--provider', 'gitlab', '--watch', 'web/**,*.md' ], 0, 'hooks create: of another forge', out => qr{/v1/webhooks/gitlab/});
+says({}, [ 'hooks', 'create', 'site', '--provider', 'generic' ], 0, 'hooks create: of no forge', err => qr/Authorization: Bearer/);
 $got = says({}, [ 'hooks', 'rotate', $hook->{id}, '--json' ], 0, 'hooks rotate');
 isnt(decode_json($got->{out})->{secret}, $hook->{secret}, 'with another secret');
 says({}, [ 'hooks', 'deliveries', $hook->{id} ], 0, 'hooks deliveries', out => qr/VERDICT/);
