@@ -149,6 +149,15 @@ static apr_status_t choose_static(recipe_t *r, wh_recipe_way_e *way, wh_err_t *e
         *way = WH_RECIPE_AS_IS;
     else if (!detect(r, WH_PRESET_FILES) && commands && !detect(r, WH_PRESET_ANY))
         choose(r, "static");
+    /* Nobody means to publish the source of a server. */
+    if (recipe->preset[0] == '\0' && !commands && r->snap->build_output[0] == '\0' &&
+        r->found.preset == NULL && detect(r, WH_PRESET_SERVER))
+        return wh_err_set(
+            err, 422, "settings_invalid",
+            "this is a %s program (%s), and a static app would publish its source: make "
+            "a container app of it (wh apps create --kind container; git push -o "
+            "kind=container), or choose the preset \"static\"",
+            r->found.preset->title, r->found.reason);
     if (!commands && (r->found.preset == NULL || strcmp(r->found.preset->family, "plain") == 0))
         *way = WH_RECIPE_AS_IS;
     if (*way == WH_RECIPE_AS_IS || r->work->engine != NULL)

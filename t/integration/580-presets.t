@@ -124,6 +124,8 @@ fails(site({ 'index.html' => 'x' }, output => 'dist', build_command => 'true'), 
 }
 
 # --- as they are ---
+fails(site({ 'go.mod' => "module example.org/x\n", 'main.go' => "package main\nfunc main() {}\n" }), 'settings_invalid', qr/a Go program .*publish its source.*kind=container/,
+    'a program that came as a site');
 {
     my $got = site({ 'index.html' => 'x', 'dist/index.html' => 'y', 'package.json' => '{"scripts":{"build":"x"},"devDependencies":{"vite":"5"}}' }, output => 'dist');
     is($got->{outcome}, 'succeeded', 'an output directory that is in the repository is served as it is') or diag explain $got;
