@@ -101,8 +101,8 @@ typedef struct headers_t {
 
 static int proves(const char *name)
 {
-    static const char *const words[] = {"authorization", "cookie",   "token", "signature",
-                                        "secret",        "password", "key"};
+    static const char *const words[] = {"auth",   "cookie",   "token", "signature",
+                                        "secret", "password", "key"};
     size_t i;
 
     for (i = 0; i < WH_ARRAY_LEN(words); i++) {

@@ -90,14 +90,14 @@ for my $p (qw(github gitea codeberg forgejo gitlab bitbucket azure generic)) {
     is($api->req(PATCH => "/v1/hooks/$hook->{id}", token => $token, json => { watch => 'api/**' })->{json}{watch}[0], 'api/**', 'they are changed');
     $api->is_problem($api->req(PATCH => "/v1/hooks/$hook->{id}", token => $token, json => { watch => '/api' }), 400, 'watch_invalid', 'to patterns alone');
     (my $other = payload('github', 'push')) =~ s/9fceb02d/0fceb02d/g;
-    my $res = deliver($hook, 'push', $other, headers => { 'X-GitHub-Delivery' => 'unwatched-1', Cookie => 'secret=1' });
+    my $res = deliver($hook, 'push', $other, headers => { 'X-GitHub-Delivery' => 'unwatched-1', Cookie => 'secret=1', 'X-Auth' => 'proof' });
     is_deeply([ $res->{status}, $res->{json} ], [ 200, { ignored => 'unwatched' } ], 'R7 a push that changes none of them');
     my @rows = @{ rows($hook) };
     is_deeply([ map { $_->{verdict} } @rows ], [ qw(ignored accepted) ], 'both are in the log, the newest first');
     is_deeply([ @{ $rows[0] }{qw(delivery event ref reason deployment)} ], [ qw(unwatched-1 push refs/heads/main unwatched), undef ], 'with what became of them');
     my $one = $api->req(GET => "/v1/hooks/$hook->{id}/deliveries/$rows[0]{id}", token => $token)->{json};
     is($one->{headers}{'x-github-event'}, 'push', 'one is shown with its headers');
-    is_deeply([ @{ $one->{headers} }{qw(x-hub-signature-256 cookie)} ], [ ('(hidden)') x 2 ], 'but for what proves something');
+    is_deeply([ @{ $one->{headers} }{qw(x-hub-signature-256 cookie x-auth)} ], [ ('(hidden)') x 3 ], 'but for what proves something');
     is_deeply($one->{payload}{paths}, [ 'web/index.html', 'web/index.html', 'README.md' ], 'and what was read of it');
     unlike($api->db->dump_all('hook_deliveries'), qr/$hook->{secret}/, 'no secret is in the log');
     $res = $api->req(POST => "/v1/hooks/$hook->{id}/deliveries/$rows[0]{id}/replay", token => $token);
