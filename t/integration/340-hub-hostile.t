@@ -341,9 +341,12 @@ chmod 0600, "$dir/conf/hub.key";
 
 # ---- guessing: last, for it shuts this address out for a while ----
 my $guess = worker('tls');
-my @status = map { try_in($guess, bearer => sha256_hex("guess $_"))->{status} } 1 .. 40;
-is($status[0], 401, 'a wrong key: 401');
-my $late = try_in($guess, bearer => sha256_hex('again'));
+is(try_in($guess, bearer => sha256_hex('guess'))->{status}, 401, 'a wrong key: 401');
+my $late;
+for my $n (1 .. 200) {    # on a slow machine some are given back meanwhile
+    $late = try_in($guess, bearer => sha256_hex("guess $n"));
+    last if $late->{status} == 429;
+}
 is($late->{status}, 429, 'who guesses on is told to come later: 429');
 like($late->{head}, qr/^retry-after: [1-9]/mi, 'and when');
 ok(up($guess), 'a right credential is not shut out');
