@@ -15,6 +15,8 @@ my $build  = $schema->{properties}{build}{properties};
 
 my ($names) = slurp('libwh/wh_model_build.c') =~ /names\[\] = \{(.*?)\};/s;
 is(join(' ', sort keys %$build), join(' ', sort $names =~ /"(\w+)"/g), 'build has the names of the code');
+my ($fields) = slurp('mod_wisehost/wh_mod_api_fields.h') =~ /build_fields\[\] = \{(.*?)\};/s;
+is(join(' ', sort keys %$build), join(' ', sort $fields =~ /\("(\w+)",/g), 'and those of the API');
 my ($run) = slurp('libwh/wh_model_build.c') =~ /run_names\[\] = \{(.*?)\};/s;
 is(join(' ', sort keys %{ $schema->{properties}{run}{properties} }), join(' ', sort $run =~ /"(\w+)"/g), 'run has the names of the code');
 my @presets = slurp('libwh/wh_preset.def') =~ /WH_PRESET\("([^"]+)"/g;

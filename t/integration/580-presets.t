@@ -16,12 +16,13 @@ my $image = busybox_image($agent);
 my $http  = HTTP::Tiny->new(timeout => 5);
 my %conf  = (runner_images => JSON::PP->new->canonical->encode({ map { $_ => $image } qw(node python plain hugo php go ruby rust) }));
 my $n     = 0;
+my $last;    # repository
 $agent->start_server;
 
 # deploy({path => text}, …payload…): a repository and an app of its own each time, unless it is given
 sub deploy {
     my ($files, %o) = @_;
-    my $repo = delete $o{repo} // $agent->repo('r' . ++$n);
+    my $repo = $last = delete $o{repo} // $agent->repo('r' . ++$n);
     $repo->commit($files) if $files;
     return $agent->run(app => sprintf('01hz%018dpres', $n), kind => 'container', url => $repo->path, conf => {%conf}, %o);
 }
@@ -39,7 +40,8 @@ sub gone { $agent->podman(qw(rm --all --force --time 0)); return }
 # --- a server ---
 my $serve = 'mkdir -p /tmp/w && cp who page /tmp/w && exec httpd -f -p $PORT -h /tmp/w';
 {
-    my $got = deploy({ 'package.json' => '{"scripts": {"start": "x"}}', 'wisehost.json' => '{"run": {"port": 3000}}' },
+    my $id  = '01hz00000000000000000000p1';
+    my $got = deploy({ 'package.json' => '{"scripts": {"start": "x"}}', 'wisehost.json' => '{"run": {"port": 3000}}' }, deployment => $id,
         build => { install_command => "mkdir bin\nid -u > who", build_command => 'echo "made \'here\'" > page', start_command => $serve,
             pre_deploy_command => 'test "$PORT" = 3000 && echo pre-deploy as $(id -u)' });
     is($got->{outcome}, 'succeeded', 'F286 F216 a container without a Dockerfile is built, started and answers') or diag explain $got;
@@ -56,6 +58,11 @@ my $serve = 'mkdir -p /tmp/w && cp who page /tmp/w && exec httpd -f -p $PORT -h 
     like($agent->podman('logs', $i->{container}), qr/^pre-deploy as 10001$/m, 'F216 the pre-deploy command ran in it first');
     my $label = $agent->podman('image', 'inspect', '--format', '{{index .Labels "wisehost.run"}}', $c->{Image});
     like($label, qr/"port":3000/, 'the image remembers the repository\'s port');
+    gone();
+    $got = deploy(undef, repo => $last, image_of => $id);
+    is($got->{outcome}, 'succeeded', 'F228 a rollback starts it from the image alone') or diag explain $got;
+    ($i) = @{ $got->{result}{instances} };
+    is($http->get("http://127.0.0.1:$i->{port}/page")->{content}, "made 'here'\n", 'F228 at the port that the repository had named');
     gone();
 }
 fails(deploy({ 'index.html' => 'x' }, build => { preset => 'static', start_command => 'exec httpd -f -p $PORT', pre_deploy_command => 'exit 9' }),

@@ -117,6 +117,7 @@ sub payload {
             spa => JSON::PP::false,
         },
         $o{env} ? (env => $o{env}) : (),
+        $o{image_of} ? (image_of => $o{image_of}) : (),
         commit => { sha => $o{sha}, ref => $null },
         deadlines => { clone_s => $o{clone_s} // 20, build_s => $o{build_s} // 60, start_s => 20, check_s => $o{check_s} // 10 },
     };
