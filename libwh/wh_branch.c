@@ -115,7 +115,7 @@ const char *wh_branch_environment(apr_pool_t *p, const char *branch, const char 
 {
     if (strcmp(branch, own) == 0)
         return WH_BRANCH_PRODUCTION;
-    for (int i = 0; i < rules->nelts; i++) {
+    for (int i = 0; rules && i < rules->nelts; i++) {
         const wh_branch_rule_t *rule = &APR_ARRAY_IDX(rules, i, wh_branch_rule_t);
 
         if (wh_branch_match(rule->pattern, branch))

@@ -36,8 +36,8 @@ int wh_branch_is_preview(const char *environment);
 const char *wh_branch_preview(apr_pool_t *p, const char *branch);
 
 /* Where a branch goes: own (the app's branch) to production; else to the first of the rules
- * (wh_branch_rule_t, in their order) that matches; else, if the app has previews, to the preview of
- * the branch; else NULL. */
+ * (wh_branch_rule_t, in their order; NULL = none) that matches; else, if the app has previews, to
+ * the preview of the branch; else NULL. */
 const char *wh_branch_environment(apr_pool_t *p, const char *branch, const char *own,
                                   const apr_array_header_t *rules, int previews);
 

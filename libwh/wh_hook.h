@@ -129,7 +129,7 @@ int wh_hook_delivery_ok(const char *id);
 /* What an app wants of its hook. */
 typedef struct wh_hook_want_t {
     const char *branch;              /* the app's own */
-    const apr_array_header_t *rules; /* wh_branch_rule_t */
+    const apr_array_header_t *rules; /* wh_branch_rule_t; NULL = none */
     int previews; /* 1 = branches and requests that nothing else takes have one */
     const apr_array_header_t *watch; /* const char *: patterns of paths; NULL or empty = all */
     int manual; /* 1 = nothing is deployed that nobody asked for by hand */
