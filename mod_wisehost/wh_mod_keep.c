@@ -17,6 +17,7 @@
 #include <util_filter.h>
 #include <scoreboard.h>
 
+#include "libwh/wh_types.h"
 #include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_keep.h"
 
@@ -117,17 +118,20 @@ static wh_keep_t *make_keep(conn_rec *c)
     return k;
 }
 
+/* Only filters that are known to pass on all that they read: the core's own, those of
+ * mod_reqtimeout and mod_logio. */
 static int is_plain(const conn_rec *c)
 {
+    static const char *const passing[] = {"wisehost_peek", "reqtimeout", "log_input_output",
+                                          "core_in"};
     const ap_filter_t *f;
+    size_t i = 0;
 
-    for (f = c->input_filters; f != NULL; f = f->next) {
-        if (f->frec != peek_filter && strcmp(f->frec->name, "reqtimeout") != 0 &&
-            strcmp(f->frec->name, "core_in") != 0) {
-            return 0;
+    for (f = c->input_filters; f != NULL && i < WH_ARRAY_LEN(passing); f = f->next) {
+        for (i = 0; i < WH_ARRAY_LEN(passing) && strcmp(f->frec->name, passing[i]) != 0; i++) {
         }
     }
-    return 1;
+    return i < WH_ARRAY_LEN(passing);
 }
 
 /* What a connection needs that is parked for the first time. */
@@ -593,6 +597,11 @@ void wh_mod_keep_judge(const request_rec *r)
     if (answering != NULL && (apr_table_get(r->headers_in, "Content-Length") != NULL ||
                               apr_table_get(r->headers_in, "Transfer-Encoding") != NULL ||
                               apr_table_get(r->headers_in, "Upgrade") != NULL)) {
+        wh_keep_t *k = ap_get_module_config(r->connection->conn_config, &wisehost_module);
+
+        if (k != NULL) {
+            k->alone = 0; /* what is read of a body may bring the next request along */
+        }
         wh_mod_keep_slow();
     }
 }

@@ -236,6 +236,20 @@ for my $do (
 }
 is($left_alone, 0, "a slow reader in $rounds rounds: the connection whose thread answers it is answered, too");
 
+# ---- a body, and behind it in the same packet the next request ----
+my $handed = 0;
+for (1 .. 20) {
+    $c = hot($h);
+    my $before = auto($h)->{KeptHandovers};
+    answered($c);    # busy again: the look at the counter took its time
+    ask($c, '/a.txt', more => "Content-Length: 5\r\n");
+    $handed++ if try_for { auto($h)->{KeptHandovers} > $before } 0.5;
+    send_text($c, 'hello' . text('/'));
+    is_deeply([ map { (answer($c))[1] } 1, 2 ], [ "a\n" x 100, "home\n" ], 'the request behind a late body is answered, too');
+    last if $handed >= 3;
+}
+cmp_ok($handed, '>=', 3, 'by who had led');
+
 # ---- many at once, and a graceful restart under them ----
 my $load = sub {
     my ($n, $till) = @_;
