@@ -1,5 +1,6 @@
 #include <string.h>
 #include "libwh/wh_id.h"
+#include "libwh/wh_sign.h"
 
 static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -35,6 +36,21 @@ const char *wh_id_make(apr_pool_t *p, apr_time_t now, const wh_rand_t *rnd)
     digits(out, 2, high >> 56);
     out[WH_ID_LEN] = '\0';
     return out;
+}
+
+static apr_status_t fill_digest(void *baton, void *buf, size_t n)
+{
+    memcpy(buf, baton, n); /* 10 of its 32 bytes */
+    return APR_SUCCESS;
+}
+
+const char *wh_id_of(apr_pool_t *p, apr_time_t at, const char *text)
+{
+    unsigned char digest[WH_SHA256_LEN];
+    wh_rand_t rnd = {.fill = fill_digest, .baton = digest};
+
+    wh_sign_sha256(text, strlen(text), digest);
+    return wh_id_make(p, at, &rnd);
 }
 
 int wh_id_ok(const char *s)

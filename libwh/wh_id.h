@@ -10,6 +10,10 @@
 /* A new id in p, or NULL when there are no random numbers. A time before 1970 counts as 0. */
 const char *wh_id_make(apr_pool_t *p, apr_time_t now, const wh_rand_t *rnd);
 
+/* The id that follows from this time and text: the same for the same, so that what is written again
+ * after a crash bears the same one. In p. */
+const char *wh_id_of(apr_pool_t *p, apr_time_t at, const char *text);
+
 /* True for 26 characters of the lower-case alphabet that fit into 128 bits. NULL is false. */
 int wh_id_ok(const char *s);
 

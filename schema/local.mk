@@ -5,7 +5,9 @@ schema_files = \
 	schema/0003-hooks.sql \
 	schema/0004-workers.sql \
 	schema/0005-serving.sql \
-	schema/0006-triggers.sql
+	schema/0006-triggers.sql \
+	schema/0007-forges.sql \
+	schema/0008-observe.sql
 
 schema/wh_schema_files.c: $(schema_files) schema/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) schema && (for f in $(schema_files); do \

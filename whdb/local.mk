@@ -13,6 +13,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_gc.c whdb/wh_db_gc.h \
 	whdb/wh_db_env.c whdb/wh_db_env.h \
 	whdb/wh_db_environment.c whdb/wh_db_environment.h \
+	whdb/wh_db_event.c whdb/wh_db_event.h \
 	whdb/wh_db_hook.c whdb/wh_db_hook.h \
 	whdb/wh_db_instance.c whdb/wh_db_instance.h \
 	whdb/wh_db_job.c whdb/wh_db_job.h \
@@ -30,7 +31,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_dbc.c whdb/wh_dbc.h whdb/wh_dbc_priv.h \
 	whdb/wh_dbc_err.c whdb/wh_dbc_run.c whdb/wh_dbc_tx.c whdb/wh_dbc_turn.c \
 	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def \
-	whdb/wh_sql_env.def \
+	whdb/wh_sql_env.def whdb/wh_sql_event.def \
 	whdb/wh_sql_gc.def \
 	whdb/wh_sql_hook.def whdb/wh_sql_sync.def \
 	whdb/wh_sql_names.def \

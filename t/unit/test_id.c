@@ -23,6 +23,16 @@ static void test_known(void **state)
                         10);
 }
 
+static void test_of_text(void **state)
+{
+    const char *id = wh_id_of(*state, INT64_C(1469918176385000), "this");
+
+    assert_true(wh_id_ok(id));
+    assert_memory_equal(id, "01aryz6s41", 10);
+    assert_string_equal(id, wh_id_of(*state, INT64_C(1469918176385000), "this"));
+    assert_string_not_equal(id, wh_id_of(*state, INT64_C(1469918176385000), "that"));
+}
+
 static void test_order(void **state)
 {
     wh_rand_fake_t fake;
@@ -67,6 +77,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("an id is a ULID in lower case", test_known),
+        UNIT("an id follows from a text", test_of_text),
         UNIT("ids sort by time of making", test_order),
         UNIT("what is no id is refused", test_refused),
     };

@@ -1,0 +1,1 @@
+-- Wisehost schema 7: forges.

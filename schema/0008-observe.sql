@@ -1,0 +1,79 @@
+-- Wisehost schema 8: seeing everything: events, alerts, usage.
+
+-- ---- events ----
+-- What happened that somebody may want to be told of: the outbox of notifications. Written in
+-- the transaction of what it tells, so that it is told of if and only if it is so.
+CREATE TABLE notification_event (
+  id         TEXT   NOT NULL PRIMARY KEY,
+  user_id    TEXT   NOT NULL DEFAULT '',
+  app_id     TEXT   NOT NULL DEFAULT '',
+  kind       TEXT   NOT NULL CHECK (length(kind) > 0),
+  payload    TEXT   NOT NULL,
+  created_at BIGINT NOT NULL
+);
+CREATE INDEX notification_event_age ON notification_event (created_at, id);
+
+-- ---- alerts ----
+-- The kinds and their units are the code's (libwh/wh_alert.def). app_id '' = every app that has no rule of this
+-- kind of its own. Thresholds in thousandths of the unit. revision = the number of its last write, of the counter
+-- alert_rules: who has read up to it knows every rule. A deleted one stays as a mark.
+CREATE TABLE alert_rules (
+  id           TEXT   NOT NULL PRIMARY KEY,
+  user_id      TEXT   NOT NULL DEFAULT '',
+  app_id       TEXT   NOT NULL DEFAULT '',
+  kind         TEXT   NOT NULL CHECK (length(kind) > 0),
+  unit         TEXT   NOT NULL DEFAULT '',
+  threshold    BIGINT NOT NULL DEFAULT 0 CHECK (threshold >= 0),
+  sustain_s    BIGINT NOT NULL DEFAULT 0 CHECK (sustain_s BETWEEN 0 AND 86400),
+  severity     TEXT   NOT NULL DEFAULT 'warning' CHECK (length(severity) > 0),
+  enabled      BIGINT NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+  revision     BIGINT NOT NULL DEFAULT 0 CHECK (revision >= 0),
+  created_at   BIGINT NOT NULL,
+  updated_at   BIGINT NOT NULL,
+  deleted_at   BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX alert_rules_revision ON alert_rules (revision);
+CREATE INDEX alert_rules_app ON alert_rules (app_id, kind) WHERE deleted_at = 0;
+INSERT INTO counters (name, value) VALUES ('alert_rules', 3);
+-- When the rules were evaluated last, microseconds.
+INSERT INTO counters (name, value) VALUES ('alert_tick', 0);
+INSERT INTO alert_rules (id, kind, sustain_s, severity, revision, created_at, updated_at) VALUES
+  ('00000000000000000000000001', 'offline', 300, 'critical', 1, 0, 0),
+  ('00000000000000000000000002', 'crashloop', 0, 'critical', 2, 0, 0),
+  ('00000000000000000000000003', 'deployment_failed', 0, 'warning', 3, 0, 0);
+
+-- What lies between the edges: a rule and app that is not at rest. since = from when on it has been on the other
+-- side of its threshold; missing_since = from when on nothing is known of it.
+CREATE TABLE alert_states (
+  rule_id       TEXT   NOT NULL REFERENCES alert_rules (id),
+  app_id        TEXT   NOT NULL REFERENCES apps (id),
+  since         BIGINT NOT NULL DEFAULT 0,
+  missing_since BIGINT NOT NULL DEFAULT 0,
+  value         BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (rule_id, app_id)
+);
+
+CREATE TABLE alerts (
+  id              TEXT   NOT NULL PRIMARY KEY,
+  user_id         TEXT   NOT NULL DEFAULT '',
+  app_id          TEXT   NOT NULL REFERENCES apps (id),
+  rule_id         TEXT   NOT NULL REFERENCES alert_rules (id),
+  kind            TEXT   NOT NULL CHECK (length(kind) > 0),
+  severity        TEXT   NOT NULL,
+  source_type     TEXT   NOT NULL,
+  source_id       TEXT   NOT NULL,
+  title           TEXT   NOT NULL,
+  message         TEXT   NOT NULL DEFAULT '',
+  value           BIGINT NOT NULL DEFAULT 0,
+  threshold       BIGINT NOT NULL DEFAULT 0,
+  unit            TEXT   NOT NULL DEFAULT '',
+  status          TEXT   NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'acknowledged', 'resolved')),
+  reason          TEXT   NOT NULL DEFAULT '',
+  fired_at        BIGINT NOT NULL,
+  acknowledged_at BIGINT NOT NULL DEFAULT 0,
+  acknowledged_by TEXT   NOT NULL DEFAULT '',
+  resolved_at     BIGINT NOT NULL DEFAULT 0
+);
+-- One active alert a user and source (F154): kept by the database, not by a check.
+CREATE UNIQUE INDEX alerts_active ON alerts (user_id, source_type, source_id) WHERE status <> 'resolved';
+CREATE INDEX alerts_app ON alerts (app_id, id);
