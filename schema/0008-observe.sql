@@ -8,6 +8,8 @@ CREATE TABLE notification_event (
   user_id    TEXT   NOT NULL DEFAULT '',
   app_id     TEXT   NOT NULL DEFAULT '',
   kind       TEXT   NOT NULL CHECK (length(kind) > 0),
+  -- 1 = the other edge: what it tells of has ended.
+  ended      BIGINT NOT NULL DEFAULT 0 CHECK (ended IN (0, 1)),
   payload    TEXT   NOT NULL,
   created_at BIGINT NOT NULL
 );

@@ -18,7 +18,8 @@ apr_status_t wh_db_event_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_event_
     }
     rv = wh_dbc_query(dbc, p, WH_SQL_event_insert,
                       WH_ARGS(WH_S(event->id), WH_S(event->user_id), WH_S(event->app_id),
-                              WH_S(event->kind), WH_S(payload), WH_I(event->at)),
+                              WH_S(event->kind), WH_I(event->ended), WH_S(payload),
+                              WH_I(event->at)),
                       NULL, err);
     free(payload);
     return rv;

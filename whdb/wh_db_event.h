@@ -13,7 +13,8 @@ typedef struct wh_db_event_t {
     const char *user_id; /* "" = the installation */
     const char *app_id;  /* "" = of no app */
     const char *kind;    /* "app.cpu", "deployment.failed" */
-    json_t *payload;     /* borrowed */
+    int ended;           /* the other edge: what it tells of is over */
+    json_t *payload;     /* borrowed: {"app":{"id","slug"}, …} */
     apr_time_t at;
 } wh_db_event_t;
 
