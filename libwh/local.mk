@@ -15,6 +15,7 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_conf.c libwh/wh_conf.h \
 	libwh/wh_err.c libwh/wh_err.h \
 	libwh/wh_fault.c libwh/wh_fault.h \
+	libwh/wh_httpurl.c libwh/wh_httpurl.h \
 	libwh/wh_id.c libwh/wh_id.h \
 	libwh/wh_idn.c libwh/wh_idn.h \
 	libwh/wh_idmap.c libwh/wh_idmap.h \

@@ -21,6 +21,7 @@
 #include "wh-scheduler/applog.h"
 #include "wh-scheduler/claims.h"
 #include "wh-scheduler/decline.h"
+#include "wh-scheduler/httpout.h"
 #include "wh-scheduler/logseg.h"
 #include "wh-scheduler/mailbox.h"
 #include "wh-scheduler/offers.h"
@@ -118,6 +119,7 @@ typedef struct wh_core_t {
     apr_int64_t env_key;        /* the number that seals, as of the last look */
     wh_mono_t env_at;
     wh_poller_t *poller; /* who looks branches up; NULL = nobody (tests) */
+    wh_httpout_t *http;  /* who sends HTTP to others; NULL = nobody (tests) */
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

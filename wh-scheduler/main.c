@@ -408,12 +408,30 @@ static apr_status_t start_poller(apr_pool_t *p, wh_core_t *core, wh_err_t *err)
     return wh_poller_start(p, &opt, &core->poller, err);
 }
 
+static apr_status_t start_http(apr_pool_t *p, wh_core_t *core, wh_err_t *err)
+{
+    const wh_httpout_opt_t opt = {.ca_file = core->settings->ca_file,
+                                  .private_ok = core->settings->http_private,
+                                  .wake = answered,
+                                  .baton = core->box};
+
+    return wh_httpout_start(p, &opt, &core->http, err);
+}
+
 /* Who asks other machines, each in threads of its own. */
 static apr_status_t start_askers(apr_pool_t *p, wh_core_t *core, wh_err_t *err)
 {
     apr_status_t rv = start_prover(p, core, err);
 
-    if (rv == APR_SUCCESS && (rv = start_poller(p, core, err)) != APR_SUCCESS) {
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if ((rv = start_poller(p, core, err)) != APR_SUCCESS) {
+        wh_prover_stop(core->prover);
+        return rv;
+    }
+    if ((rv = start_http(p, core, err)) != APR_SUCCESS) {
+        wh_poller_stop(core->poller);
         wh_prover_stop(core->prover);
     }
     return rv;
@@ -421,6 +439,7 @@ static apr_status_t start_askers(apr_pool_t *p, wh_core_t *core, wh_err_t *err)
 
 static void stop_askers(wh_core_t *core)
 {
+    wh_httpout_stop(core->http);
     wh_poller_stop(core->poller);
     wh_prover_stop(core->prover);
 }

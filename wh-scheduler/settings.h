@@ -23,6 +23,7 @@ typedef struct wh_settings_t {
     const char *local_repo_root; /* empty = no local repository is polled */
     const char *ca_file;         /* empty = the system's */
     int git_private;
+    int http_private;
     const char *log_level;
     apr_int64_t clone_s, build_s, start_s, check_s;
     const char *job_on_worker_loss; /* reassign or hold */

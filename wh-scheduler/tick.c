@@ -220,6 +220,28 @@ static apr_status_t tend(wh_core_t *core, apr_pool_t *p, wh_mono_t now, wh_err_t
     return rv;
 }
 
+/* What others answered; each in its own callback. */
+static apr_status_t answered(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
+{
+    apr_status_t rv = APR_SUCCESS;
+    wh_httpout_req_t *answer;
+    apr_pool_t *scratch;
+
+    apr_pool_create(&scratch, p);
+    while (rv == APR_SUCCESS && core->http != NULL &&
+           (answer = wh_httpout_answer(core->http)) != NULL) {
+        apr_pool_clear(scratch);
+        rv = wh_core_only(core, answer->done(core, scratch, answer, now, err), answer->what, err);
+        if (rv == APR_SUCCESS) {
+            apr_pool_destroy(answer->pool);
+        } else {
+            wh_httpout_again(core->http, answer);
+        }
+    }
+    apr_pool_destroy(scratch);
+    return rv;
+}
+
 /* ---- All of it ---- */
 
 static apr_status_t plan(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
@@ -325,6 +347,7 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
         (due(&core->syncs_at, mono, SYNCS_US) || poked)) {
         rv = wh_syncs_look(core, p, now, err);
     }
+    rv = rv == APR_SUCCESS ? answered(core, p, now, err) : rv;
     if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
         rv = wh_health_check(core, p, now, err);
     }

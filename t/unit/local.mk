@@ -35,6 +35,8 @@ unit_tests = \
 	t/unit/test_hook \
 	t/unit/test_push \
 	t/unit/test_host \
+	t/unit/test_httpout \
+	t/unit/test_httpurl \
 	t/unit/test_hub \
 	t/unit/test_hub_auth \
 	t/unit/test_id \
@@ -99,6 +101,8 @@ t_unit_test_entry_SOURCES = t/unit/test_entry.c $(unit_common)
 t_unit_test_entry_LDADD = $(unit_libs)
 t_unit_test_err_SOURCES = t/unit/test_err.c $(unit_common)
 t_unit_test_err_LDADD = $(unit_libs)
+t_unit_test_httpurl_SOURCES = t/unit/test_httpurl.c $(unit_common)
+t_unit_test_httpurl_LDADD = $(unit_libs)
 t_unit_test_id_SOURCES = t/unit/test_id.c $(unit_common)
 t_unit_test_id_LDADD = $(unit_libs)
 t_unit_test_json_SOURCES = t/unit/test_json.c $(unit_common)
@@ -228,6 +232,8 @@ t_unit_test_site_LDADD = $(unit_libs)
 # Pieces of the scheduler.
 t_unit_test_sync_SOURCES = t/unit/test_sync.c $(unit_common)
 t_unit_test_sync_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
+t_unit_test_httpout_SOURCES = t/unit/test_httpout.c $(unit_common)
+t_unit_test_httpout_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 t_unit_test_hub_auth_SOURCES = t/unit/test_hub_auth.c $(unit_common)
 t_unit_test_hub_auth_LDADD = wh-scheduler/libsched.la $(CMOCKA_LIBS)
 t_unit_test_idmap_SOURCES = t/unit/test_idmap.c $(unit_common)
