@@ -42,6 +42,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_commit.c libwh/wh_commit.h \
 	libwh/wh_drain.c libwh/wh_drain.h \
 	libwh/wh_env.c libwh/wh_env.h libwh/wh_mask.c libwh/wh_mask.h \
+	libwh/wh_event.c libwh/wh_event.h libwh/wh_event.def \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_gc.c libwh/wh_gc.h \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
@@ -74,6 +75,9 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_proto_msg_job.c \
 	libwh/wh_proto_msg_link.c \
 	libwh/wh_proto_msg_log.c \
+	libwh/wh_notify.c libwh/wh_notify.h \
+	libwh/wh_stdhook.c libwh/wh_stdhook.h \
+	libwh/wh_target.c libwh/wh_target.h libwh/wh_target.def \
 	libwh/wh_entry.c libwh/wh_entry.h \
 	libwh/wh_push.c libwh/wh_push.h \
 	libwh/wh_redirects.c libwh/wh_redirects.h \

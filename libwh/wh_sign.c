@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <apr_strings.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -265,6 +266,36 @@ int wh_sign_unb64url(apr_pool_t *p, const char *s, size_t n, unsigned char **out
     *out = buf;
     *outlen = len;
     return 0;
+}
+
+char *wh_sign_b64(apr_pool_t *p, const void *buf, size_t n)
+{
+    char *out = wh_sign_b64url(p, buf, n);
+    size_t len = 0;
+
+    for (; out[len] != '\0'; len++)
+        out[len] = out[len] == '-' ? '+' : out[len] == '_' ? '/' : out[len];
+    for (; len % 4 != 0; len++)
+        out[len] = '=';
+    out[len] = '\0';
+    return out;
+}
+
+int wh_sign_unb64(apr_pool_t *p, const char *s, size_t n, unsigned char **out, size_t *outlen)
+{
+    char *copy;
+
+    if (n % 4 != 0)
+        return -1;
+    copy = apr_pstrmemdup(p, s, n);
+    for (int pad = 0; pad < 2 && n > 0 && copy[n - 1] == '='; pad++)
+        n--;
+    for (size_t i = 0; i < n; i++) {
+        if (copy[i] == '-' || copy[i] == '_')
+            return -1;
+        copy[i] = copy[i] == '+' ? '-' : copy[i] == '/' ? '_' : copy[i];
+    }
+    return wh_sign_unb64url(p, copy, n, out, outlen);
 }
 
 char *wh_sign_sha256_hex(apr_pool_t *p, const void *data, size_t n)

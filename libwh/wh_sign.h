@@ -54,6 +54,11 @@ char *wh_sign_b64url(apr_pool_t *p, const void *buf, size_t n);
 int wh_sign_unb64url(apr_pool_t *p, const char *s, size_t n, unsigned char **out,
                      size_t *outlen) WH_MUST_CHECK;
 
+/* The same with the other alphabet and with padding (RFC 4648 §4). */
+char *wh_sign_b64(apr_pool_t *p, const void *buf, size_t n);
+int wh_sign_unb64(apr_pool_t *p, const char *s, size_t n, unsigned char **out,
+                  size_t *outlen) WH_MUST_CHECK;
+
 /* hex SHA-256 of a text: the form in which tokens and keys are stored. In p. */
 char *wh_sign_sha256_hex(apr_pool_t *p, const void *data, size_t n);
 

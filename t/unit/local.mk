@@ -50,6 +50,7 @@ unit_tests = \
 	t/unit/test_logseg \
 	t/unit/test_lru \
 	t/unit/test_memo \
+	t/unit/test_notify \
 	t/unit/test_manifest \
 	t/unit/test_mask \
 	t/unit/test_model \
@@ -113,6 +114,8 @@ t_unit_test_keys_SOURCES = t/unit/test_keys.c $(unit_common)
 t_unit_test_keys_LDADD = $(unit_libs)
 t_unit_test_log_SOURCES = t/unit/test_log.c $(unit_common)
 t_unit_test_log_LDADD = $(unit_libs)
+t_unit_test_notify_SOURCES = t/unit/test_notify.c $(unit_common)
+t_unit_test_notify_LDADD = $(unit_libs)
 t_unit_test_sign_SOURCES = t/unit/test_sign.c $(unit_common)
 t_unit_test_sign_LDADD = $(unit_libs)
 t_unit_test_text_SOURCES = t/unit/test_text.c $(unit_common)
