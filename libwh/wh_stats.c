@@ -18,6 +18,7 @@ struct part_t {
     char deployment[WH_ID_LEN + 1];
     apr_int64_t cpu, memory, limit;
     apr_int64_t total[TOTALS], base[TOTALS], rate[TOTALS];
+    int rated;         /* rate was measured, over base_at and the report behind it */
     wh_mono_t base_at; /* when base was read */
     wh_mono_t at;
     apr_time_t updated_at;
@@ -142,6 +143,7 @@ static void measure(part_t *part, int known, wh_mono_t mono)
         part->rate[i] = known ? rate_of(part->total[i], part->base[i], over) : 0;
         part->base[i] = part->total[i];
     }
+    part->rated = known;
     part->base_at = mono;
 }
 
@@ -198,6 +200,7 @@ int wh_stats_get(const wh_stats_t *stats, const char *app, wh_mono_t mono, wh_st
         add(&out->disk_bytes, part->total[WRITE]);
         out->updated_at = part->updated_at > out->updated_at ? part->updated_at : out->updated_at;
         out->parts++;
+        out->rated += part->rated;
     }
     return out->parts > 0;
 }

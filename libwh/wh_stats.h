@@ -26,6 +26,7 @@ typedef struct wh_stats_live_t {
     apr_int64_t net_bytes, disk_bytes; /* totals of both ways, since the containers began */
     apr_time_t updated_at;             /* of the newest part */
     int parts;
+    int rated; /* parts of which there were two reports: only they have rates */
 } wh_stats_live_t;
 
 /* At most max parts. Everything is freed with p. */

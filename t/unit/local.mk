@@ -2,6 +2,7 @@
 # unit_tests, and its _SOURCES.
 unit_tests = \
 	t/unit/test_address \
+	t/unit/test_alert \
 	t/unit/test_applog \
 	t/unit/test_asset \
 	t/unit/test_assertion \
@@ -215,6 +216,8 @@ t_unit_test_sched_place_SOURCES = t/unit/test_sched_place.c t/unit/sched_world.h
 t_unit_test_sched_place_LDADD = $(unit_libs)
 t_unit_test_seq_SOURCES = t/unit/test_seq.c $(unit_common)
 t_unit_test_seq_LDADD = $(unit_libs)
+t_unit_test_alert_SOURCES = t/unit/test_alert.c $(unit_common)
+t_unit_test_alert_LDADD = $(unit_libs)
 t_unit_test_stats_SOURCES = t/unit/test_stats.c $(unit_common)
 t_unit_test_stats_LDADD = $(unit_libs)
 t_unit_test_switch_SOURCES = t/unit/test_switch.c $(unit_common)
