@@ -129,7 +129,7 @@ sub write_sites {
     squeeze($root);
     for my $n (0 .. $#sites) {
         my $host = host($n + 1);
-        push @items, { host => $host, kind => 'static', slug => "s$n", release => write_release($state, "$root/$host", keys %{ $sites[$n] }) };
+        push @items, { host => $host, kind => 'static', slug => "s$n", app_id => sprintf('01%024d', $n), release => write_release($state, "$root/$host", keys %{ $sites[$n] }) };
     }
     return @items;
 }
@@ -199,7 +199,7 @@ CONF
 # httpd with mod_wisehost on a state directory and a route table of its own. more => directives of the server.
 sub ours {
     my (%o) = @_;
-    my $h = WH::Httpd->new(modules => [qw(mime dir reqtimeout dbd proxy proxy_http)], mpm => 'event');
+    my $h = WH::Httpd->new(modules => [qw(mime dir reqtimeout dbd proxy proxy_http), $o{status} ? 'status' : ()], mpm => 'event');
     $h->{conf} = httpd_common($h->dir, %o) . <<"CONF";
 WiseHostStateDir @{[ $h->state ]}
 @{[ $o{more} // '' ]}

@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	docs/env.md \
 	docs/git-push.md \
 	docs/install.md \
+	docs/metrics.md \
 	docs/names.md \
 	docs/performance.md \
 	docs/protocol.md \

@@ -27,6 +27,8 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_keep.c \
 	mod_wisehost/wh_mod_keep.h \
 	mod_wisehost/wh_mod_lru.h \
+	mod_wisehost/wh_mod_meter.c \
+	mod_wisehost/wh_mod_meter.h \
 	mod_wisehost/wh_mod_page.c \
 	mod_wisehost/wh_mod_problem.c \
 	mod_wisehost/wh_mod_proxy.c \
@@ -54,6 +56,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_login.c \
 	mod_wisehost/wh_h_openapi.c \
 	mod_wisehost/wh_h_push.c \
+	mod_wisehost/wh_h_requests.c \
 	mod_wisehost/wh_h_stats.c \
 	mod_wisehost/wh_h_upload.c \
 	mod_wisehost/wh_h_traefik.c \

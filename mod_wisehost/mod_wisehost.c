@@ -25,6 +25,7 @@
 #include "mod_wisehost/wh_mod_data.h"
 #include "mod_wisehost/wh_mod_git.h"
 #include "mod_wisehost/wh_mod_keep.h"
+#include "mod_wisehost/wh_mod_meter.h"
 #include "mod_wisehost/wh_mod_rate.h"
 
 static void log_sink(void *baton, int level, const char *tag, const char *line)
@@ -72,6 +73,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         return rc;
     }
     wh_mod_counters_post_config(s);
+    wh_mod_meter_post_config(s);
     wh_mod_proxy_post_config(pconf, s);
     wh_mod_type_post_config();
     wh_mod_send_post_config();
@@ -196,6 +198,7 @@ static void register_hooks(apr_pool_t *p)
     wh_mod_git_auth_register(p);
     wh_mod_keep_register();
     wh_mod_status_register();
+    wh_mod_meter_register();
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(wh_mod_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(test_config, NULL, NULL, APR_HOOK_MIDDLE);

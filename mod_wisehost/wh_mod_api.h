@@ -229,6 +229,7 @@ apr_status_t wh_h_deployment_create(wh_call_t *c);
 apr_status_t wh_h_deployment_get(wh_call_t *c);
 apr_status_t wh_h_deployment_cancel(wh_call_t *c);
 apr_status_t wh_h_deployment_approve(wh_call_t *c);
+apr_status_t wh_h_requests_get(wh_call_t *c);
 apr_status_t wh_h_upload(wh_call_t *c);
 apr_status_t wh_h_log_get(wh_call_t *c);
 apr_status_t wh_h_sync_get(wh_call_t *c);

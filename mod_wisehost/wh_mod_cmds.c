@@ -145,6 +145,11 @@ static const char *parse_git_timeout(apr_pool_t *p, const char *arg, int *out)
     return parse_range(p, arg, 1, 86400, "number of seconds", out);
 }
 
+static const char *parse_metrics_apps(apr_pool_t *p, const char *arg, int *out)
+{
+    return parse_range(p, arg, 1, 16384, "number of applications", out);
+}
+
 static const char *parse_git_max(apr_pool_t *p, const char *arg, int *out)
 {
     return parse_range(p, arg, 1, 1000, "number of requests", out);

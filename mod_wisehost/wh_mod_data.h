@@ -37,6 +37,9 @@ typedef struct wh_mod_req_t {
     const char *request_id;       /* of what goes to an application */
     unsigned flags;               /* those of the route, and what directives say: for the handler */
     const char *cache_control;    /* of directives: "" = none is sent, NULL = not given */
+    signed char cached;             /* a small file: 1 = found in memory, -1 = read, 0 = neither */
+    unsigned short upstream_errors; /* attempts at upstreams that came to nothing */
+    unsigned short retries;
     const struct wh_actor_t *actor; /* WH_PLACE_GIT: whom our provider let in, or NULL */
 } wh_mod_req_t;
 

@@ -287,6 +287,7 @@ static int try_upstream(request_rec *r, wh_mod_req_t *req, const wh_choice_t *ch
     wh_slot_t *slot = choice->slots[i];
     apr_time_t begun_at = r->request_time;
     apr_uint64_t begun;
+    int failed;
     int rc;
 
     memset(at, 0, sizeof(*at));
@@ -305,7 +306,9 @@ static int try_upstream(request_rec *r, wh_mod_req_t *req, const wh_choice_t *ch
     } else if (rc == HTTP_SERVICE_UNAVAILABLE) {
         wh_mod_upstream_refused(slot, apr_time_now(), i == choice->probe);
     }
-    wh_mod_upstream_end(slot, begun, rc != OK && rc != DONE && !at->gone);
+    failed = rc != OK && rc != DONE && !at->gone;
+    req->upstream_errors += failed != 0;
+    wh_mod_upstream_end(slot, begun, failed);
     return rc;
 }
 
@@ -464,6 +467,7 @@ int wh_mod_proxy_handler(request_rec *r, wh_mod_req_t *req)
         return wh_mod_app_handler(r, req);
     }
     if (trip.retries > 0) {
+        req->retries = (unsigned short)trip.retries;
         apr_table_setn(r->notes, "wh-retries", apr_itoa(r->pool, trip.retries));
     }
     if (trip.gone) {

@@ -110,10 +110,12 @@ static int fail(request_rec *r, const char *tag, const wh_mod_req_t *req, const 
 static apr_status_t small_bucket(request_rec *r, const rep_t *rep, apr_bucket **out, wh_err_t *err)
 {
     wh_mod_content_t *content = wh_mod_cache_find(rep->sha256);
+    wh_mod_req_t *req = wh_mod_data_get(r);
     const core_dir_config *core;
     apr_status_t rv;
+    int hit = content != NULL;
 
-    if (content == NULL) {
+    if (!hit) {
         wh_mod_keep_slow(); /* the disk */
         core = ap_get_core_module_config(r->per_dir_config);
         rv = wh_mod_release_content(rep->sha256, rep->size, core->enable_mmap != ENABLE_MMAP_OFF,
@@ -127,6 +129,9 @@ static apr_status_t small_bucket(request_rec *r, const rep_t *rep, apr_bucket **
     } else {
         apr_table_setn(r->notes, "wh-cache", "hit");
         wh_mod_count(WH_COUNT_CACHE_HIT);
+    }
+    if (req != NULL) {
+        req->cached = hit ? 1 : -1;
     }
     wh_mod_keep_quick(r, rep->size);
     *out = wh_mod_content_bucket(content, r->connection->bucket_alloc);

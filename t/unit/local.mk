@@ -73,6 +73,7 @@ unit_tests = \
 	t/unit/test_seq \
 	t/unit/test_sign \
 	t/unit/test_site \
+	t/unit/test_meter \
 	t/unit/test_stats \
 	t/unit/test_switch \
 	t/unit/test_sync \
@@ -218,6 +219,8 @@ t_unit_test_seq_SOURCES = t/unit/test_seq.c $(unit_common)
 t_unit_test_seq_LDADD = $(unit_libs)
 t_unit_test_alert_SOURCES = t/unit/test_alert.c $(unit_common)
 t_unit_test_alert_LDADD = $(unit_libs)
+t_unit_test_meter_SOURCES = t/unit/test_meter.c $(unit_common)
+t_unit_test_meter_LDADD = $(unit_libs)
 t_unit_test_stats_SOURCES = t/unit/test_stats.c $(unit_common)
 t_unit_test_stats_LDADD = $(unit_libs)
 t_unit_test_switch_SOURCES = t/unit/test_switch.c $(unit_common)
