@@ -20,4 +20,5 @@ EXTRA_DIST += \
 	docs/upload.md \
 	docs/sync.md \
 	docs/webhooks.md \
+	docs/github-actions.md \
 	docs/workers.md

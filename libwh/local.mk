@@ -23,6 +23,7 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_jwt.c libwh/wh_jwt.h \
 	libwh/wh_keys.c libwh/wh_keys.h \
 	libwh/wh_log.c libwh/wh_log.h \
+	libwh/wh_oidc.c libwh/wh_oidc.h \
 	libwh/wh_rand.c libwh/wh_rand.h \
 	libwh/wh_recent.c libwh/wh_recent.h \
 	libwh/wh_secret.c libwh/wh_secret.h \
@@ -34,6 +35,7 @@ libwh_libwh_la_SOURCES = \
 
 # The domain: protocol, names, models, states, routes.
 libwh_libwh_la_SOURCES += \
+	libwh/wh_actions.c libwh/wh_actions.h \
 	libwh/wh_address.c libwh/wh_address.h \
 	libwh/wh_alert.c libwh/wh_alert.h libwh/wh_alert.def \
 	libwh/wh_alert_plan.c libwh/wh_alert_plan.h \

@@ -87,7 +87,7 @@ apr_status_t wh_hook_verify(const wh_hook_provider_t *provider, const char *valu
         fits |= wh_sign_equal(want, got, sizeof(want)) && *secrets[i];
     }
     wh_sign_wipe(buf, sizeof(buf));
-    return formed && fits ? APR_SUCCESS : bad_signature(err);
+    return formed && fits && provider->scheme != WH_HOOK_OIDC ? APR_SUCCESS : bad_signature(err);
 }
 
 int wh_hook_delivery_ok(const char *id)
@@ -186,8 +186,8 @@ void wh_hook_plan(apr_pool_t *p, const wh_hook_event_t *event, const wh_hook_wan
     default:
         plan->reason = "unknown_event";
     }
-    if (!plan->reason && want->manual)
-        plan->reason = "sync_manual";
+    if (!plan->reason)
+        plan->reason = want->off;
 }
 
 apr_status_t wh_hook_watch_parse(apr_pool_t *p, const char *text, apr_array_header_t **out,

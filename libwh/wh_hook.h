@@ -27,7 +27,8 @@ typedef enum wh_hook_scheme_e {
     WH_HOOK_SHA256_BARE,  /* the hex alone (F16) */
     WH_HOOK_TOKEN,        /* the secret itself (F17) */
     WH_HOOK_BASIC, /* the password of Basic authentication; the user's name is not looked at */
-    WH_HOOK_BEARER /* the secret, "Bearer " before it or not */
+    WH_HOOK_BEARER, /* the secret, "Bearer " before it or not */
+    WH_HOOK_OIDC    /* a token of somebody else's: wh_oidc.h; wh_hook_verify takes none */
 } wh_hook_scheme_e;
 
 enum {
@@ -132,7 +133,7 @@ typedef struct wh_hook_want_t {
     const apr_array_header_t *rules; /* wh_branch_rule_t; NULL = none */
     int previews; /* 1 = branches and requests that nothing else takes have one */
     const apr_array_header_t *watch; /* const char *: patterns of paths; NULL or empty = all */
-    int manual; /* 1 = nothing is deployed that nobody asked for by hand */
+    const char *off; /* the reason why nothing is deployed that comes by itself; NULL = it is */
 } wh_hook_want_t;
 
 typedef struct wh_hook_plan_t {
@@ -146,7 +147,7 @@ typedef struct wh_hook_plan_t {
 /* Reasons: ping, unknown_event, tag, branch_delete, other_branch, empty_commit, no_change,
  * skip_requested, unwatched, previews_off, has_environment (a request whose branch is deployed by
  * its pushes), fork_not_fetchable, request_closed,
- * sync_manual. Texts are in p or static. */
+ * and what want->off says. Texts are in p or static. */
 void wh_hook_plan(apr_pool_t *p, const wh_hook_event_t *event, const wh_hook_want_t *want,
                   wh_hook_plan_t *plan);
 

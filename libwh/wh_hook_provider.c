@@ -26,8 +26,8 @@ static const wh_hook_shape_t shapes[SHAPES] = {
 };
 
 static const wh_hook_provider_t providers[PROVIDERS] = {
-#define WH_HOOK_PROVIDER(sym, ...)                                                                 \
-    [PROVIDER_##sym] = {.name = #sym, .kind = PROVIDER_##sym, __VA_ARGS__},
+#define WH_HOOK_PROVIDER(sym, text, ...)                                                           \
+    [PROVIDER_##sym] = {.name = (text), .kind = PROVIDER_##sym, __VA_ARGS__},
 #include "libwh/wh_hook_provider.def"
 #undef WH_HOOK_PROVIDER
 };

@@ -54,8 +54,8 @@ static apr_status_t authority(apr_pool_t *p, const char *s, size_t n, wh_httpurl
         end = memchr(s, ':', n);
         name = end != NULL ? (size_t)(end - s) : n;
     }
-    host = s[0] == '[' && name > 2 ? apr_pstrmemdup(p, s + 1, name - 2)
-                                   : apr_pstrmemdup(p, s, name);
+    host =
+        s[0] == '[' && name > 2 ? apr_pstrmemdup(p, s + 1, name - 2) : apr_pstrmemdup(p, s, name);
     for (char *c = host; *c; c++) {
         *c = (char)apr_tolower(*c);
     }

@@ -413,6 +413,7 @@ typedef struct wh_hookrow_t {
     apr_time_t previous_until; /* till then the one before it is taken too */
     const char *watch;         /* patterns of paths, one a line; "" = all */
     apr_time_t last_delivery_at, created_at, deleted_at;
+    const char *token_issuer, *token_rule; /* wh_actions.h; "" = it takes no tokens */
 } wh_hookrow_t;
 
 /* A delivery and what became of it (hook_deliveries). Texts: "" = none. */
@@ -432,7 +433,7 @@ typedef struct wh_delivery_t {
 } wh_delivery_t;
 
 /* {id, app (slug), provider, url, watch[], previous_secret_until, last_delivery_at, created_at,
- * secret?}: secret NULL = not shown. */
+ * secret?, actions?}: secret NULL = not shown. */
 json_t *wh_model_hook_json(apr_pool_t *p, const wh_hookrow_t *hook, const char *app_slug,
                            const char *url, const char *secret);
 
@@ -440,10 +441,11 @@ json_t *wh_model_hook_json(apr_pool_t *p, const wh_hookrow_t *hook, const char *
  * full: with the headers and what was read of the payload. */
 json_t *wh_model_delivery_json(const wh_delivery_t *d, int full);
 
-/* What a body of POST /v1/hooks says: {app, provider, watch?}, or without app below an app
- * (need_app = 0; app is ""). */
+/* What a body of POST /v1/hooks says: {app, provider, watch?, actions?}, or without app below an
+ * app (need_app = 0; app is ""). */
 typedef struct wh_model_hook_new_t {
     const char *app, *provider, *watch;
+    const json_t *actions; /* for wh_actions_rule_decode; NULL = not there */
 } wh_model_hook_new_t;
 apr_status_t wh_model_hook_decode(apr_pool_t *p, json_t *body, int need_app,
                                   wh_model_hook_new_t *out, wh_err_t *err) WH_MUST_CHECK;

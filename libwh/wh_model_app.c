@@ -239,7 +239,8 @@ static apr_status_t sync_part(const wh_json_at_t *at, wh_app_t *app, wh_err_t *e
     TRY(wh_model_int_str(&part, "type", 1, 16, "webhook", &kind, err));
     if (!wh_model_sync_kind_of(kind, &app->sync_kind))
         return wh_model_int_bad(&part, "type", err,
-                                "a sync type is \"webhook\", \"polling\" or \"manual\"");
+                                "a sync type is \"webhook\", \"polling\", \"github-actions\" or "
+                                "\"manual\"");
     return wh_model_int_num(&part, "every_seconds",
                             WH_JSON_OPT(WH_APP_SYNC_EVERY_MIN, WH_APP_SYNC_EVERY_MAX),
                             WH_APP_SYNC_EVERY_DEFAULT, &app->sync_every_s, err);

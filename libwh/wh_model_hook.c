@@ -2,6 +2,7 @@
 #include <string.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_actions.h"
 #include "libwh/wh_hook.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_model.h"
@@ -29,10 +30,14 @@ json_t *wh_model_hook_json(apr_pool_t *p, const wh_hookrow_t *hook, const char *
                              wh_model_int_time(hook->previous_until), "last_delivery_at",
                              wh_model_int_time(hook->last_delivery_at), "created_at",
                              wh_model_int_time(hook->created_at));
+    wh_actions_rule_t rule;
 
-    (void)p;
     if (json && secret)
         (void)json_object_set_new(json, "secret", json_string(secret));
+    if (json && hook->token_rule && *hook->token_rule) {
+        wh_actions_rule_load(p, hook->token_rule, &rule);
+        (void)json_object_set_new(json, "actions", wh_actions_rule_json(&rule));
+    }
     return json;
 }
 
@@ -56,15 +61,15 @@ json_t *wh_model_delivery_json(const wh_delivery_t *d, int full)
 apr_status_t wh_model_hook_decode(apr_pool_t *p, json_t *body, int need_app,
                                   wh_model_hook_new_t *out, wh_err_t *err)
 {
-    static const char *const names[] = {"provider", "watch", "app"};
-    wh_json_at_t at = wh_json_root(wh_json_own(p, json_incref(body)));
+    static const char *const names[] = {"provider", "watch", "actions", "app"};
+    wh_json_at_t at = wh_json_root(wh_json_own(p, json_incref(body))), actions;
     apr_array_header_t *watch;
     apr_status_t rv;
 
     *out = (wh_model_hook_new_t){.app = "", .provider = "", .watch = ""};
     if (!json_is_object(body))
         return wh_err_set(err, 400, "body_not_object", "the body must be a JSON object");
-    if ((rv = wh_json_only(&at, names, need_app ? 3 : 2, err)) != APR_SUCCESS ||
+    if ((rv = wh_json_only(&at, names, need_app ? 4 : 3, err)) != APR_SUCCESS ||
         (rv = wh_json_str(&at, "provider", WH_JSON_REQ(1, 32), &out->provider, err)) !=
             APR_SUCCESS ||
         (rv = wh_json_str(&at, "watch", WH_JSON_RULE(WH_JSON_F_LINES, 0, 8192), &out->watch,
@@ -77,6 +82,11 @@ apr_status_t wh_model_hook_decode(apr_pool_t *p, json_t *body, int need_app,
         return wh_model_int_bad(
             &at, "provider", err,
             apr_pstrcat(p, "a provider is one of ", wh_hook_provider_names(p), NULL));
+    if ((rv = wh_json_obj(&at, "actions", WH_JSON_F_NULL, &actions, err)) != APR_SUCCESS)
+        return rv;
+    out->actions = actions.obj;
+    if (out->actions && wh_hook_provider(out->provider)->scheme != WH_HOOK_OIDC)
+        return wh_model_int_bad(&at, "actions", err, "this provider's deliveries are no tokens");
     return wh_hook_watch_parse(p, out->watch, &watch, err);
 }
 

@@ -86,9 +86,11 @@ int wh_sync_deploys(const wh_sync_t *s, const char *sha, const wh_deployment_t *
     return strcmp(s->commit_sha, sha) != 0;
 }
 
-int wh_sync_takes_hooks(wh_sync_kind_e kind)
+const char *wh_sync_refuses(wh_sync_kind_e kind, int actions)
 {
-    return kind != WH_SYNC_MANUAL;
+    if (kind == WH_SYNC_MANUAL)
+        return "sync_manual";
+    return kind == WH_SYNC_ACTIONS && !actions ? "sync_github_actions" : NULL;
 }
 
 wh_app_sync_e wh_sync_app(const wh_sync_t *s, const wh_deployment_t *newest)

@@ -54,8 +54,9 @@ int wh_sync_overtaken(const wh_sync_t *s, apr_int64_t version);
  * again when somebody asks by hand and its last deployment did not succeed. */
 int wh_sync_deploys(const wh_sync_t *s, const char *sha, const wh_deployment_t *newest);
 
-/* Whether deliveries of hooks count: those of an app with type manual are ignored. */
-int wh_sync_takes_hooks(wh_sync_kind_e kind);
+/* Why a delivery of a hook does not count, NULL = it does: with type manual none do (sync_manual),
+ * with github-actions those of workflow runs alone (sync_github_actions). */
+const char *wh_sync_refuses(wh_sync_kind_e kind, int actions);
 
 /* The other layer. newest as above; of the commit that was dispatched last: syncing while it is
  * under way, synced when it succeeded, out_of_sync else. */

@@ -145,7 +145,8 @@ static apr_status_t deploy(wh_call_t *c, wh_delivery_t *d, const wh_hook_event_t
                            const wh_hook_plan_t *plan)
 {
     wh_h_deploy_t what = {.environment = plan->environment,
-                          .trigger = WH_TRIGGER_PUSH,
+                          .trigger = *c->hook->row.token_issuer ? WH_TRIGGER_ACTIONS
+                                                                : WH_TRIGGER_PUSH,
                           .sha = event->sha,
                           .ref = plan->ref,
                           .message = event->message,
@@ -259,8 +260,9 @@ static apr_status_t want_of(wh_call_t *c, const wh_h_delivery_t *in, wh_hook_wan
                              .rules = rules,
                              .previews = c->app->preview_max > 0,
                              .watch = watch,
-                             .manual = !in->replay_of &&
-                                       !wh_sync_takes_hooks(c->app->sync_kind)};
+                             .off = in->replay_of ? NULL
+                                                  : wh_sync_refuses(c->app->sync_kind,
+                                                                    *c->hook->row.token_issuer)};
     return APR_SUCCESS;
 }
 

@@ -2,11 +2,13 @@
 
 #include <apr_strings.h>
 
+#include "libwh/wh_actions.h"
 #include "libwh/wh_hook.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_hook.h"
+#include "whdb/wh_db_issuer.h"
 
 #define OVERLAP_DEFAULT 86400
 
@@ -16,6 +18,25 @@ static json_t *document(wh_call_t *c, const wh_hookrow_t *hook, const char *slug
     const char *path = apr_psprintf(c->p, "/v1/webhooks/%s/%s", hook->provider, hook->id);
 
     return wh_model_hook_json(c->p, hook, slug, ap_construct_url(c->p, path, c->r), secret);
+}
+
+/* A hook for tokens has no secret: what it wants of them instead. */
+static apr_status_t token_hook(wh_call_t *c, const wh_model_hook_new_t *asked, wh_hookrow_t *hook)
+{
+    wh_actions_rule_t rule;
+    apr_status_t rv = wh_actions_rule_decode(c->p, asked->actions, hook->id, c->app->repo_url,
+                                             &rule, &c->err);
+
+    if (!rv) {
+        hook->token_issuer = rule.issuer;
+        hook->token_rule = wh_actions_rule_text(c->p, &rule);
+    }
+    return rv;
+}
+
+static int takes_tokens(const char *provider)
+{
+    return wh_hook_provider(provider)->scheme == WH_HOOK_OIDC;
 }
 
 /* The secret follows from the hook's id and its number, so it is never stored; it is shown this
@@ -31,16 +52,24 @@ apr_status_t wh_h_hook_create(wh_call_t *c)
 
     hook.provider = asked.provider;
     hook.watch = asked.watch;
+    hook.token_issuer = hook.token_rule = "";
     if (!rv && !hook.id) {
         rv = wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
     }
+    rv = rv || !takes_tokens(hook.provider) ? rv : token_hook(c, &asked, &hook);
     rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv : wh_db_hook_insert(c->dbc, c->p, &hook, &c->err);
+    rv = rv || !*hook.token_issuer
+             ? rv
+             : wh_db_issuer_add(c->dbc, c->p, hook.token_issuer, &c->err);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
         return rv;
     }
-    secret = wh_keys_hook_secret(c->p, wh_mod_keys(), hook.id, 0);
+    if (*hook.token_issuer) {
+        wh_mod_poke(c->r); /* its keys are fetched before the first run asks for them */
+    }
+    secret = *hook.token_issuer ? NULL : wh_keys_hook_secret(c->p, wh_mod_keys(), hook.id, 0);
     wh_mod_req_location(c->r, "/v1/hooks/%s", hook.id);
     return wh_mod_call_reply(c, 201, document(c, &hook, c->app->slug, secret));
 }
@@ -121,8 +150,12 @@ apr_status_t wh_h_hook_rotate(wh_call_t *c)
     apr_int64_t overlap = json_is_integer(asked) ? json_integer_value(asked) : OVERLAP_DEFAULT;
     wh_hookrow_t *hook = &c->hook->row;
     apr_time_t until = overlap ? c->now + apr_time_from_sec(overlap) : 0;
-    apr_status_t rv = wh_mod_call_begin(c);
+    apr_status_t rv;
 
+    if (*hook->token_issuer) {
+        return wh_err_set(&c->err, 409, "no_secret", "A hook for tokens has no secret.");
+    }
+    rv = wh_mod_call_begin(c);
     rv = rv ? rv : wh_db_hook_rotate(c->dbc, c->p, hook, until, &c->err);
     if (rv == APR_NOTFOUND) {
         return wh_err_set(&c->err, 409, "conflict", "Its secret was changed at the same time.");

@@ -6,6 +6,7 @@
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
 #include "libwh/wh_sys.h"
+#include "mod_wisehost/wh_h_actions.h"
 #include "mod_wisehost/wh_h_delivery.h"
 #include "mod_wisehost/wh_mod_rate.h"
 
@@ -89,7 +90,11 @@ apr_status_t wh_h_webhook_signature(wh_call_t *c)
     if (rv) {
         return rv;
     }
-    rv = verify(c, any);
+    rv = any->scheme == WH_HOOK_OIDC ? wh_h_actions_verify(c, header(c, any->signature))
+                                     : verify(c, any);
+    if (rv && c->err.http == 503) {
+        return rv;
+    }
     if (rv || !c->hook || !provider) {
         return refuse(c);
     }
@@ -121,7 +126,8 @@ static apr_status_t read_delivery(wh_call_t *c, const wh_hook_provider_t *provid
                                   wh_hook_decoded_t *what, const char **id)
 {
     const wh_hook_event_t *first;
-    apr_status_t rv = c->raw.len ? wh_mod_req_is_json(c->r, &c->err) : APR_SUCCESS;
+    int body = c->raw.len && provider->scheme != WH_HOOK_OIDC;
+    apr_status_t rv = body ? wh_mod_req_is_json(c->r, &c->err) : APR_SUCCESS;
 
     rv = rv ? rv
             : wh_hook_decode(c->p, provider, header(c, provider->event), c->raw.data, c->raw.len,
@@ -138,6 +144,18 @@ static apr_status_t read_delivery(wh_call_t *c, const wh_hook_provider_t *provid
     return rv;
 }
 
+/* What a token allows. A stranger's is counted like a wrong signature. */
+static apr_status_t allowed(wh_call_t *c, int *own)
+{
+    wh_err_t limit = WH_ERR_INIT;
+    apr_status_t rv = wh_h_actions_allows(c, own);
+
+    if (rv && !*own && wh_mod_rate_failed(c->r, WH_RATE_DELIVERY, c->param[1], &limit)) {
+        c->err = limit;
+    }
+    return rv;
+}
+
 /* F15-F18, F213, F253, R22. */
 apr_status_t wh_h_webhook_deliver(wh_call_t *c)
 {
@@ -145,15 +163,25 @@ apr_status_t wh_h_webhook_deliver(wh_call_t *c)
     wh_hook_decoded_t what = {.event = ""};
     wh_h_delivery_t in = {.delivery_id = "",
                           .same_body_counts = !(provider->flags & WH_HOOK_SAME_BODY)};
-    apr_status_t rv = read_delivery(c, provider, &what, &in.delivery_id);
+    int own = 1; /* of strangers nothing is written down */
+    apr_status_t refused = provider->scheme == WH_HOOK_OIDC ? allowed(c, &own) : APR_SUCCESS, rv;
+    wh_err_t why = c->err;
     json_t *headers = wh_json_own(c->p, wh_hook_headers_json(c->p, c->r->headers_in));
 
+    if (!own) {
+        return refused;
+    }
+    rv = read_delivery(c, provider, &what, &in.delivery_id);
+    if (refused) {
+        rv = refused;
+        c->err = why;
+    }
     in.event = what.event ? what.event : "";
     in.events = what.events;
     in.headers = wh_json_text(c->p, headers, NULL);
     in.body_sha256 = wh_sign_sha256_hex(c->p, c->raw.data, c->raw.len);
     if (rv) {
-        return c->err.http == 422 ? wh_h_delivery_reject(c, &in) : rv;
+        return c->err.http == 422 || refused ? wh_h_delivery_reject(c, &in) : rv;
     }
     return wh_h_delivery_take(c, &in);
 }

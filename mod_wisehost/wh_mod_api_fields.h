@@ -11,6 +11,7 @@
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_manifest.h"
+#include "libwh/wh_oidc.h"
 #include "mod_wisehost/wh_mod_api.h"
 
 #define ID_FIELD(field_name, text)                                                                 \
@@ -137,7 +138,7 @@ static const wh_mod_field_t previews_fields[] = {
     END};
 
 static const wh_mod_field_t sync_fields[] = {
-    TEXT("type", 1, 16, "webhook, polling or manual"),
+    TEXT("type", 1, 16, "webhook, polling, github-actions or manual"),
     NUMBER("every_seconds", WH_APP_SYNC_EVERY_MIN, WH_APP_SYNC_EVERY_MAX,
            "how often polling looks at the branch"),
     END};
@@ -289,7 +290,17 @@ static const wh_mod_field_t promote_fields[] = {{.name = "environment",
 #define WATCH_FIELD                                                                                \
     TEXT("watch", 0, 8192, "patterns of paths, one a line: other pushes start nothing")
 
-static const wh_mod_field_t app_hook_fields[] = {PROVIDER_FIELD, WATCH_FIELD, END};
+static const wh_mod_field_t actions_fields[] = {
+    TEXT("issuer", 1, WH_OIDC_ISSUER_MAX, "who issues the tokens; GitHub unless named"),
+    TEXT("audience", 1, WH_OIDC_AUDIENCE_MAX, "whom they are for; wisehost- and the hook's id"),
+    TEXT("repository", 1, 140, "owner/name; that of the app unless named"),
+    TEXT("repository_id", 1, 20, "its id at GitHub, which no other gets"),
+    TEXT("workflows", 0, 4096, "patterns of workflow files, one a line; all unless named"),
+    TEXT("branches", 0, 4096, "patterns of branches, one a line; all unless named"),
+    END};
+
+static const wh_mod_field_t app_hook_fields[] = {PROVIDER_FIELD, WATCH_FIELD,
+                                                 PART("actions", actions_fields), END};
 
 static const wh_mod_field_t hook_fields[] = {{.name = "app",
                                               .type = WH_FIELD_STRING,
@@ -299,6 +310,7 @@ static const wh_mod_field_t hook_fields[] = {{.name = "app",
                                               .doc = "slug of the app"},
                                              PROVIDER_FIELD,
                                              WATCH_FIELD,
+                                             PART("actions", actions_fields),
                                              END};
 
 static const wh_mod_field_t hook_patch_fields[] = {WATCH_FIELD, END};

@@ -452,8 +452,8 @@ int wh_httpout_room(wh_httpout_t *out)
 void wh_httpout_send(wh_httpout_t *out, wh_httpout_req_t *req)
 {
     call_t *call = call_of(req);
-    apr_status_t rv = wh_httpurl_parse(req->pool, req->url, out->opt.private_ok, &call->url,
-                                       &req->err);
+    apr_status_t rv =
+        wh_httpurl_parse(req->pool, req->url, out->opt.private_ok, &call->url, &req->err);
 
     call->out = out;
     req->timeout_ms = req->timeout_ms > 0 ? req->timeout_ms : WH_HTTPOUT_TIMEOUT_MS;

@@ -42,6 +42,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/prover.c wh-scheduler/prover.h \
 	wh-scheduler/prover_dns.c wh-scheduler/prover_dns.h \
 	wh-scheduler/previews.c wh-scheduler/previews.h \
+	wh-scheduler/issuers.c wh-scheduler/issuers.h \
 	wh-scheduler/init.c wh-scheduler/init.h \
 	wh-scheduler/lock.c wh-scheduler/lock.h \
 	wh-scheduler/lsremote.c wh-scheduler/lsremote.h \

@@ -22,6 +22,7 @@
 #include "wh-scheduler/gone.h"
 #include "wh-scheduler/health.h"
 #include "wh-scheduler/hub_msg.h"
+#include "wh-scheduler/issuers.h"
 #include "wh-scheduler/previews.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/retire.h"
@@ -38,6 +39,7 @@
 #define REPUBLISH_US APR_INT64_C(5000000)
 #define PREVIEWS_US APR_INT64_C(5000000)
 #define DOMAINS_US APR_INT64_C(5000000)
+#define ISSUERS_US APR_INT64_C(5000000)
 #define SYNCS_US APR_INT64_C(1000000)
 #define TEND_US APR_INT64_C(60000000)
 #define CHECK_US APR_INT64_C(3600000000)
@@ -348,6 +350,10 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
         rv = wh_syncs_look(core, p, now, err);
     }
     rv = rv == APR_SUCCESS ? answered(core, p, now, err) : rv;
+    if (rv == APR_SUCCESS && core->http != NULL &&
+        (due(&core->issuers_at, mono, ISSUERS_US) || poked)) {
+        rv = wh_issuers_look(core, p, now, err);
+    }
     if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
         rv = wh_health_check(core, p, now, err);
     }

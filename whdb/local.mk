@@ -16,6 +16,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_event.c whdb/wh_db_event.h \
 	whdb/wh_db_hook.c whdb/wh_db_hook.h \
 	whdb/wh_db_instance.c whdb/wh_db_instance.h \
+	whdb/wh_db_issuer.c whdb/wh_db_issuer.h \
 	whdb/wh_db_job.c whdb/wh_db_job.h \
 	whdb/wh_db_lock.c whdb/wh_db_lock.h \
 	whdb/wh_db_name.c whdb/wh_db_name.h \
@@ -33,6 +34,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def \
 	whdb/wh_sql_env.def whdb/wh_sql_event.def \
 	whdb/wh_sql_gc.def \
+	whdb/wh_sql_issuer.def \
 	whdb/wh_sql_hook.def whdb/wh_sql_sync.def \
 	whdb/wh_sql_names.def \
 	whdb/wh_sql_traefik.def \

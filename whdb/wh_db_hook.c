@@ -15,6 +15,8 @@ static wh_db_hook_t *hook_at(apr_pool_t *p, const wh_rows_t *rows, int i)
     h->row.last_delivery_at = wh_dbc_int(&r);
     h->row.created_at = wh_dbc_int(&r);
     h->row.deleted_at = wh_dbc_int(&r);
+    h->row.token_issuer = wh_dbc_text(&r);
+    h->row.token_rule = wh_dbc_text(&r);
     h->slug = wh_dbc_text(&r);
     return h;
 }
@@ -23,7 +25,7 @@ apr_status_t wh_db_hook_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_hookrow_t 
 {
     return wh_dbc_query(dbc, p, WH_SQL_hook_insert,
                         WH_ARGS(WH_S(h->id), WH_S(h->app_id), WH_S(h->provider), WH_S(h->watch),
-                                WH_I(h->created_at)),
+                                WH_S(h->token_issuer), WH_S(h->token_rule), WH_I(h->created_at)),
                         NULL, err);
 }
 

@@ -43,11 +43,13 @@ static apr_status_t told(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *app,
                          const wh_db_trigger_t *what, wh_err_t *err)
 {
     apr_int64_t every_s = app->sync_kind == WH_SYNC_POLLING ? app->sync_every_s : 0;
+    int carries = what->trigger == WH_TRIGGER_PUSH || what->trigger == WH_TRIGGER_GIT ||
+                  what->trigger == WH_TRIGGER_ACTIONS;
     wh_sync_t s;
     apr_status_t rv;
 
-    if ((what->trigger != WH_TRIGGER_PUSH && what->trigger != WH_TRIGGER_GIT) || what->untrusted ||
-        !*what->sha || strcmp(what->ref, app->repo_branch)) {
+    if (!carries || what->untrusted || !*what->sha ||
+        strcmp(what->ref, app->repo_branch)) {
         return APR_SUCCESS;
     }
     rv = wh_db_sync_get(dbc, p, app->id, &s, err);

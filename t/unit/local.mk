@@ -56,6 +56,7 @@ unit_tests = \
 	t/unit/test_mask \
 	t/unit/test_model \
 	t/unit/test_negotiate \
+	t/unit/test_oidc \
 	t/unit/test_preset \
 	t/unit/test_dockerfile_gen \
 	t/unit/test_proto \
@@ -106,6 +107,8 @@ t_unit_test_err_SOURCES = t/unit/test_err.c $(unit_common)
 t_unit_test_err_LDADD = $(unit_libs)
 t_unit_test_httpurl_SOURCES = t/unit/test_httpurl.c $(unit_common)
 t_unit_test_httpurl_LDADD = $(unit_libs)
+t_unit_test_oidc_SOURCES = t/unit/test_oidc.c $(unit_common)
+t_unit_test_oidc_LDADD = $(unit_libs)
 t_unit_test_id_SOURCES = t/unit/test_id.c $(unit_common)
 t_unit_test_id_LDADD = $(unit_libs)
 t_unit_test_json_SOURCES = t/unit/test_json.c $(unit_common)

@@ -45,8 +45,8 @@ static int get(client_t *c, char *buf, int n)
 static void say(client_t *c, const char *text, size_t n)
 {
     while (n > 0) {
-        ssize_t put = c->ssl != NULL ? SSL_write(c->ssl, text, (int)n)
-                                     : send(c->fd, text, n, MSG_NOSIGNAL);
+        ssize_t put =
+            c->ssl != NULL ? SSL_write(c->ssl, text, (int)n) : send(c->fd, text, n, MSG_NOSIGNAL);
 
         if (put <= 0) {
             return;
@@ -334,10 +334,15 @@ static void test_bytes(void **state)
 
 static void test_where(void **state)
 {
-    static const char *const never[] = {
-        "http://169.254.169.254/latest/", "https://169.254.169.254/", "https://[fe80::1]/",
-        "https://[::ffff:a9fe:a9fe]/",    "https://224.0.0.1/",       "https://0.0.0.0/",
-        "http://8.8.8.8/",                "https://u@127.0.0.1/",     "ftp://127.0.0.1/"};
+    static const char *const never[] = {"http://169.254.169.254/latest/",
+                                        "https://169.254.169.254/",
+                                        "https://[fe80::1]/",
+                                        "https://[::ffff:a9fe:a9fe]/",
+                                        "https://224.0.0.1/",
+                                        "https://0.0.0.0/",
+                                        "http://8.8.8.8/",
+                                        "https://u@127.0.0.1/",
+                                        "ftp://127.0.0.1/"};
     server_t *s = server_start(*state, NULL);
     bell_t bell;
     wh_httpout_t *out = out_start(*state, "", 1, &bell);
