@@ -58,8 +58,8 @@ wh_alert_act_e wh_alert_step(const wh_alert_rule_t *rule, wh_alert_state_t *stat
     if (state->missing_since != 0) {
         resume(rule, state, now);
     }
-    over = reading->value > (wh_alert_class(rule->kind) == WH_ALERT_CLASS_STATE ? 0
-                                                                                : rule->threshold);
+    over =
+        reading->value > (wh_alert_class(rule->kind) == WH_ALERT_CLASS_STATE ? 0 : rule->threshold);
     if (over == (open != 0)) {
         state->since = 0;
         return WH_ALERT_STAY;
@@ -176,9 +176,8 @@ static const char *minutes(apr_pool_t *p, apr_int64_t s)
 const char *wh_alert_message(apr_pool_t *p, const wh_alert_rule_t *rule, apr_int64_t value)
 {
     const kind_t *k = &kinds[rule->kind];
-    const char *held = rule->sustain_s == 0
-                           ? ""
-                           : apr_pstrcat(p, " for ", minutes(p, rule->sustain_s), NULL);
+    const char *held =
+        rule->sustain_s == 0 ? "" : apr_pstrcat(p, " for ", minutes(p, rule->sustain_s), NULL);
 
     if (k->class == WH_ALERT_CLASS_STATE) {
         return apr_psprintf(p, "Its worker has not been heard of%s.", held);
@@ -194,9 +193,10 @@ static apr_status_t decode_kind(const json_t *body, wh_alert_rule_t *rule, wh_er
     const char *text = json_string_value(json_object_get(body, "kind"));
 
     if (text == NULL || !wh_alert_kind_of(text, &rule->kind)) {
-        return wh_err_field(err, "/kind", "kind_unknown",
-                            "a rule is of cpu, memory, network, disk, error_rate, latency, offline, "
-                            "crashloop or deployment_failed");
+        return wh_err_field(
+            err, "/kind", "kind_unknown",
+            "a rule is of cpu, memory, network, disk, error_rate, latency, offline, "
+            "crashloop or deployment_failed");
     }
     rule->sustain_s = kinds[rule->kind].sustain * 60;
     return APR_SUCCESS;
@@ -217,8 +217,9 @@ static apr_status_t decode_threshold(apr_pool_t *p, const json_t *body, int part
     if (value == NULL || json_is_null(value)) {
         return partial || !has_threshold(rule)
                    ? APR_SUCCESS
-                   : wh_err_field(err, "/threshold", "missing_field", "a rule of %s needs one, in %s",
-                                  kinds[rule->kind].name, kinds[rule->kind].words);
+                   : wh_err_field(err, "/threshold", "missing_field",
+                                  "a rule of %s needs one, in %s", kinds[rule->kind].name,
+                                  kinds[rule->kind].words);
     }
     if (!has_threshold(rule)) {
         return wh_err_field(err, "/threshold", "threshold_unasked", "a rule of %s has none",
@@ -306,14 +307,13 @@ static json_t *state_json(apr_pool_t *p, const wh_alert_state_t *s, int open)
 json_t *wh_alert_rule_json(apr_pool_t *p, const wh_alert_rule_t *r, const char *slug,
                            const wh_alert_state_t *state, int open)
 {
-    return json_pack(
-        "{s:s, s:s?, s:s, s:o, s:s?, s:I, s:s, s:b, s:o, s:o, s:o}", "id", r->id, "app", slug,
-        "kind", kinds[r->kind].name, "threshold",
-        has_threshold(r) ? thousandths(r->threshold) : json_null(), "unit",
-        has_threshold(r) ? kinds[r->kind].unit : NULL, "sustain_minutes",
-        (json_int_t)(r->sustain_s / 60), "severity", r->severity, "enabled", r->enabled, "state",
-        state != NULL ? state_json(p, state, open) : json_null(), "created_at",
-        when(p, r->created_at), "updated_at", when(p, r->updated_at));
+    return json_pack("{s:s, s:s?, s:s, s:o, s:s?, s:I, s:s, s:b, s:o, s:o, s:o}", "id", r->id,
+                     "app", slug, "kind", kinds[r->kind].name, "threshold",
+                     has_threshold(r) ? thousandths(r->threshold) : json_null(), "unit",
+                     has_threshold(r) ? kinds[r->kind].unit : NULL, "sustain_minutes",
+                     (json_int_t)(r->sustain_s / 60), "severity", r->severity, "enabled",
+                     r->enabled, "state", state != NULL ? state_json(p, state, open) : json_null(),
+                     "created_at", when(p, r->created_at), "updated_at", when(p, r->updated_at));
 }
 
 /* ---- alerts out ---- */

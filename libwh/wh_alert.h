@@ -100,7 +100,8 @@ const char *wh_alert_number(apr_pool_t *p, apr_int64_t thousandths);
 apr_status_t wh_alert_rule_decode(apr_pool_t *p, const json_t *body, int partial,
                                   wh_alert_rule_t *rule, wh_err_t *err) WH_MUST_CHECK;
 
-/* slug: of its app, NULL = every app. state NULL = not known (it is of every app). New reference. */
+/* slug: of its app, NULL = every app. state NULL = not known (it is of every app). A new
+ * reference. */
 json_t *wh_alert_rule_json(apr_pool_t *p, const wh_alert_rule_t *rule, const char *slug,
                            const wh_alert_state_t *state, int open);
 

@@ -267,8 +267,8 @@ static const wh_alert_reading_t *reading_of(plan_t *plan, wh_alert_kind_e kind)
     wh_alert_reading_t *r = &plan->readings[kind];
 
     if (kind == WH_ALERT_OFFLINE) {
-        *r = (wh_alert_reading_t){.known = !(w->blind && plan->app->away),
-                                  .value = plan->app->away};
+        *r =
+            (wh_alert_reading_t){.known = !(w->blind && plan->app->away), .value = plan->app->away};
         return r;
     }
     for (int i = 0; (plan->asked & (1u << kind)) == 0 && i < w->n_meters; i++) {
@@ -291,8 +291,7 @@ static void change(const plan_t *plan, const char *rule_id, const char *app_id,
 {
     wh_alert_change_t *c = apr_array_push(plan->out->changes);
 
-    *c = (wh_alert_change_t){
-        .rule_id = rule_id, .app_id = app_id, .state = *state, .value = value};
+    *c = (wh_alert_change_t){.rule_id = rule_id, .app_id = app_id, .state = *state, .value = value};
 }
 
 static void look(plan_t *plan, const wh_alert_rule_t *rule)
@@ -407,11 +406,12 @@ static void orphans(const plan_t *plan, apr_hash_t *held)
             continue;
         }
         edge = apr_array_push(plan->out->edges);
-        *edge = (wh_alert_edge_t){
-            .act = WH_ALERT_RESOLVE,
-            .app = app,
-            .open = open,
-            .reason = app == NULL ? "app_deleted" : !app->runs ? "app_stopped" : "rule_removed"};
+        *edge = (wh_alert_edge_t){.act = WH_ALERT_RESOLVE,
+                                  .app = app,
+                                  .open = open,
+                                  .reason = app == NULL  ? "app_deleted"
+                                            : !app->runs ? "app_stopped"
+                                                         : "rule_removed"};
     }
 }
 

@@ -38,6 +38,7 @@
 #define WH_CORE_STOP_AGAIN_US APR_INT64_C(60000000) /* a stop job that failed is tried again */
 
 typedef struct wh_beat_t wh_beat_t; /* beats.c */
+typedef struct wh_alerts_t wh_alerts_t; /* alerts.c */
 
 /* A connected worker. */
 typedef struct wh_peer_t {
@@ -120,6 +121,7 @@ typedef struct wh_core_t {
     wh_mono_t env_at;
     wh_poller_t *poller; /* who looks branches up; NULL = nobody (tests) */
     wh_httpout_t *http;  /* who sends HTTP to others; NULL = nobody (tests) */
+    wh_alerts_t *alerts; /* made with the first look */
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

@@ -6,6 +6,7 @@ noinst_LTLIBRARIES += wh-scheduler/libsched.la
 wh_scheduler_libsched_la_CPPFLAGS = $(AM_CPPFLAGS) $(LWS_CFLAGS) $(LMDB_CFLAGS) $(CURL_CFLAGS) $(CARES_CFLAGS)
 wh_scheduler_libsched_la_CFLAGS = $(AM_CFLAGS)
 wh_scheduler_libsched_la_SOURCES = \
+	wh-scheduler/alerts.c wh-scheduler/alerts.h \
 	wh-scheduler/applog.c wh-scheduler/applog.h \
 	wh-scheduler/applog_file.c wh-scheduler/applog_file.h \
 	wh-scheduler/assign.c wh-scheduler/assign.h \

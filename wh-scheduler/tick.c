@@ -12,6 +12,7 @@
 #include "whdb/wh_db_instance.h"
 #include "whdb/wh_db_job.h"
 #include "whdb/wh_db_name.h"
+#include "wh-scheduler/alerts.h"
 #include "wh-scheduler/assign.h"
 #include "wh-scheduler/beats.h"
 #include "wh-scheduler/desired.h"
@@ -382,6 +383,7 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     }
     rv = rv == APR_SUCCESS ? wh_desired_send(core, p, err) : rv;
     rv = rv == APR_SUCCESS ? wh_envs_look(core, p, mono, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_alerts_look(core, p, mono, now, err) : rv;
     rv = rv == APR_SUCCESS ? wh_retire_look(core, p, mono, now, err) : rv;
     return rv == APR_SUCCESS ? tend(core, p, mono, err) : rv;
 }

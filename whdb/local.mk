@@ -5,6 +5,8 @@ whdb_libwhdb_la_CFLAGS = $(AM_CFLAGS)
 whdb_libwhdb_la_LDFLAGS = $(AM_LDFLAGS)
 whdb_libwhdb_la_LIBADD = libwh/libwh.la $(APR_LIBS) $(APU_LIBS) $(SQLITE_LIBS) $(PQ_LIBS)
 whdb_libwhdb_la_SOURCES = \
+	whdb/wh_db_alert.c whdb/wh_db_alert.h whdb/wh_db_alert_row.h \
+	whdb/wh_db_alert_tick.c whdb/wh_db_alert_tick.h \
 	whdb/wh_db_app.c whdb/wh_db_app.h \
 	whdb/wh_db_deployment.c whdb/wh_db_deployment.h \
 	whdb/wh_db_fleet.c whdb/wh_db_fleet.h \
@@ -32,7 +34,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_dbc.c whdb/wh_dbc.h whdb/wh_dbc_priv.h \
 	whdb/wh_dbc_err.c whdb/wh_dbc_run.c whdb/wh_dbc_tx.c whdb/wh_dbc_turn.c \
 	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def \
-	whdb/wh_sql_env.def whdb/wh_sql_event.def \
+	whdb/wh_sql_alert.def whdb/wh_sql_env.def whdb/wh_sql_event.def \
 	whdb/wh_sql_gc.def \
 	whdb/wh_sql_issuer.def \
 	whdb/wh_sql_hook.def whdb/wh_sql_sync.def \

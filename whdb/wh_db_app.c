@@ -1,4 +1,8 @@
 #include "whdb/wh_db_app.h"
+
+#include <string.h>
+
+#include "whdb/wh_db_alert.h"
 #include "whdb/wh_dbc_priv.h"
 
 static wh_app_t *app_at(apr_pool_t *p, const wh_rows_t *rows, int i)
@@ -197,16 +201,44 @@ apr_status_t wh_db_app_list_stopped(wh_dbc_t *dbc, apr_pool_t *p, apr_array_head
     return APR_SUCCESS;
 }
 
+/* F165: a crash loop is told with the change itself; it is over when the app runs, or was stopped
+ * by somebody (not when its worker is gone: then nobody knows). */
+static apr_status_t crashes(wh_dbc_t *dbc, apr_pool_t *p, const char *id, wh_observed_e observed,
+                            const char *reason, apr_time_t now, wh_err_t *err)
+{
+    wh_db_alert_event_t event = {.kind = WH_ALERT_CRASHLOOP,
+                                 .app_id = id,
+                                 .what = "",
+                                 .title = wh_alert_title(WH_ALERT_CRASHLOOP),
+                                 .message = reason,
+                                 .now = now};
+
+    if (observed == WH_OBSERVED_CRASHLOOP) {
+        return wh_db_alert_happened(dbc, p, &event, err);
+    }
+    if (observed == WH_OBSERVED_RUNNING ||
+        (observed == WH_OBSERVED_STOPPED && strncmp(reason, "worker_", 7) != 0)) {
+        return wh_db_alert_over(dbc, p, &event, err);
+    }
+    return APR_SUCCESS;
+}
+
 apr_status_t wh_db_app_set_observed(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                     wh_observed_e observed, const char *reason, apr_time_t now,
                                     wh_err_t *err)
 {
     const char *text = wh_model_observed_text(observed);
+    int own, changed = 0;
+    apr_status_t rv = wh_dbc_join(dbc, p, &own, err);
 
-    return wh_dbc_query(
-        dbc, p, WH_SQL_app_observed,
-        WH_ARGS(WH_S(text), WH_S(reason), WH_I(now), WH_S(id), WH_S(text), WH_S(reason)), NULL,
-        err);
+    rv = rv == APR_SUCCESS
+             ? wh_dbc_query(dbc, p, WH_SQL_app_observed,
+                            WH_ARGS(WH_S(text), WH_S(reason), WH_I(now), WH_S(id), WH_S(text),
+                                    WH_S(reason)),
+                            &changed, err)
+             : rv;
+    rv = rv == APR_SUCCESS && changed > 0 ? crashes(dbc, p, id, observed, reason, now, err) : rv;
+    return wh_dbc_leave(dbc, own, rv, err);
 }
 
 apr_status_t wh_db_app_list_republish(wh_dbc_t *dbc, apr_pool_t *p, int limit,

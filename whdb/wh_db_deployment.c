@@ -1,11 +1,13 @@
 #include "whdb/wh_db_deployment.h"
 #include "libwh/wh_fsm.h"
+#include "whdb/wh_db_alert.h"
 #include "whdb/wh_db_env.h"
 #include "whdb/wh_db_worker.h"
 #include "whdb/wh_db_environment.h"
 #include "whdb/wh_dbc_priv.h"
 
 #include <string.h>
+#include <apr_strings.h>
 
 #define HELD_DETAIL                                                                                \
     "It is of another repository: somebody who may deploy this app has to approve it."
@@ -400,6 +402,31 @@ apr_status_t wh_db_deployment_finalize(wh_dbc_t *dbc, apr_pool_t *p, const char 
                : rv;
 }
 
+/* F165, F100: told with the end itself; the next one of the environment that succeeds ends it. */
+static apr_status_t alerts(wh_dbc_t *dbc, apr_pool_t *p, const char *id, const wh_db_outcome_t *how,
+                           apr_time_t now, wh_err_t *err)
+{
+    int failed = how->conclusion == WH_CONCLUSION_FAILED;
+    wh_db_alert_event_t event = {.kind = WH_ALERT_DEPLOYMENT_FAILED, .now = now};
+    wh_deployment_t *d;
+    apr_status_t rv;
+
+    if (!failed && how->conclusion != WH_CONCLUSION_SUCCEEDED) {
+        return APR_SUCCESS;
+    }
+    rv = wh_db_deployment_get(dbc, p, id, &d, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    event.app_id = d->app_id;
+    event.what = d->environment;
+    event.title = apr_psprintf(p, "Deployment %" APR_INT64_T_FMT " of %s failed",
+                               (apr_int64_t)d->number, d->environment);
+    event.message = how->cause_detail;
+    return failed ? wh_db_alert_happened(dbc, p, &event, err)
+                  : wh_db_alert_over(dbc, p, &event, err);
+}
+
 apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                        wh_deployment_status_e from, const wh_db_outcome_t *how,
                                        apr_time_t now, wh_err_t *err)
@@ -407,6 +434,8 @@ apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char 
     wh_deployment_event_e event = wh_fsm_deployment_event(how->conclusion);
     wh_deployment_status_e last = from;
     step_t step;
+    apr_status_t rv;
+    int own;
 
     /* What failed with nothing to clean up passes through `fail` in this one write. */
     if (event == WH_DEPLOYMENT_EV_FAILED) {
@@ -417,11 +446,17 @@ apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char 
                           wh_model_deployment_status_text(from),
                           wh_model_conclusion_text(how->conclusion));
     }
-    return wh_dbc_cas(dbc, p, WH_SQL_deployment_complete,
-                      WH_ARGS(step.to, WH_S(wh_model_conclusion_text(how->conclusion)),
-                              WH_SN(how->cause_code), WH_SN(how->cause_detail), WH_I(now), WH_S(id),
-                              WH_S(wh_model_deployment_status_text(from))),
-                      err);
+    rv = wh_dbc_join(dbc, p, &own, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = wh_dbc_cas(dbc, p, WH_SQL_deployment_complete,
+                    WH_ARGS(step.to, WH_S(wh_model_conclusion_text(how->conclusion)),
+                            WH_SN(how->cause_code), WH_SN(how->cause_detail), WH_I(now), WH_S(id),
+                            WH_S(wh_model_deployment_status_text(from))),
+                    err);
+    rv = rv == APR_SUCCESS ? alerts(dbc, p, id, how, now, err) : rv;
+    return wh_dbc_leave(dbc, own, rv, err);
 }
 
 apr_status_t wh_db_deployment_fail(wh_dbc_t *dbc, apr_pool_t *p, const char *id,

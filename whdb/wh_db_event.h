@@ -4,6 +4,7 @@
  * of what it tells, so that neither is there without the other, whatever is killed when. Error
  * rules: wh_dbc.h. */
 
+#include <apr_tables.h>
 #include <jansson.h>
 
 #include "whdb/wh_dbc.h"
@@ -21,5 +22,9 @@ typedef struct wh_db_event_t {
 /* In a transaction only (db_error outside of one). */
 apr_status_t wh_db_event_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_event_t *event,
                                 wh_err_t *err) WH_DB_CHECKED;
+
+/* Many at once (wh_db_event_t), likewise. */
+apr_status_t wh_db_event_insert_all(wh_dbc_t *dbc, apr_pool_t *p, const apr_array_header_t *events,
+                                    wh_err_t *err) WH_DB_CHECKED;
 
 #endif

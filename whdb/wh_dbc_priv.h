@@ -103,6 +103,12 @@ static inline wh_arg_t wh_arg_batch(const char *s)
 #define WH_I(i) wh_arg_int((i), 0)   /* BIGINT */
 #define WH_IN(i) wh_arg_int((i), 1)  /* BIGINT; 0 is stored as SQL NULL */
 
+/* For what is several statements and must be all or nothing, whoever calls: joins the transaction
+ * that is open, or begins one (*own = 1), which leave() ends by rv. Returns rv, or what the commit
+ * says. */
+apr_status_t wh_dbc_join(wh_dbc_t *dbc, apr_pool_t *p, int *own, wh_err_t *err) WH_DB_CHECKED;
+apr_status_t wh_dbc_leave(wh_dbc_t *dbc, int own, apr_status_t rv, wh_err_t *err) WH_DB_CHECKED;
+
 /* The text of a batch (an array of arrays), in p; the reference goes with it. */
 const char *wh_dbc_batch_text(apr_pool_t *p, json_t *batch);
 

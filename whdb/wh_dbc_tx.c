@@ -183,3 +183,20 @@ apr_status_t wh_dbc_commit(wh_dbc_t *dbc, wh_err_t *err)
     tx_over(dbc);
     return APR_SUCCESS;
 }
+
+apr_status_t wh_dbc_join(wh_dbc_t *dbc, apr_pool_t *p, int *own, wh_err_t *err)
+{
+    *own = !wh_dbc_in_transaction(dbc);
+    return *own ? wh_dbc_begin(dbc, p, err) : APR_SUCCESS;
+}
+
+apr_status_t wh_dbc_leave(wh_dbc_t *dbc, int own, apr_status_t rv, wh_err_t *err)
+{
+    if (own && rv == APR_SUCCESS) {
+        return wh_dbc_commit(dbc, err);
+    }
+    if (own) {
+        wh_dbc_rollback(dbc);
+    }
+    return rv;
+}

@@ -3,6 +3,7 @@
 unit_tests = \
 	t/unit/test_address \
 	t/unit/test_alert \
+	t/unit/test_alerts \
 	t/unit/test_applog \
 	t/unit/test_asset \
 	t/unit/test_assertion \
@@ -273,6 +274,9 @@ t_unit_test_life_LDADD = $(unit_sched_libs)
 t_unit_test_intake_SOURCES = t/unit/test_intake.c $(unit_sched)
 t_unit_test_intake_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_intake_LDADD = $(unit_sched_libs)
+t_unit_test_alerts_SOURCES = t/unit/test_alerts.c $(unit_sched)
+t_unit_test_alerts_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_alerts_LDADD = $(unit_sched_libs)
 t_unit_test_tick_SOURCES = t/unit/test_tick.c $(unit_sched)
 t_unit_test_tick_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_tick_LDADD = $(unit_sched_libs)

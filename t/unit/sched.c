@@ -10,6 +10,7 @@
 #include "libwh/wh_sys.h"
 #include "libwh/wh_text.h"
 #include "whdb/wh_db_worker.h"
+#include "wh-scheduler/alerts.h"
 #include "wh-scheduler/gone.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
@@ -105,6 +106,7 @@ void sched_restart(sched_t *s)
     core->plan_again = core->unfinished = core->republish = core->plan_behind = 0;
     core->cancels_at.us = core->health_at.us = core->tend_at.us = core->check_at.us = 0;
     wh_gone_forget(core);
+    wh_alerts_forget(core);
     core->deleted_at.us = core->desired_at.us = core->roster_at.us = 0;
     assert_ok(wh_recover_start(&s->core, s->t->p, s->clock.now, &s->t->err), &s->t->err);
 }

@@ -233,7 +233,7 @@ static void test_plan(void **state)
     add_rule(w, cpu_rule(RULE2, APP2, 2));
     w->now_reads[0] = w->now_reads[1] = over;
     assert_string_equal(tick(w, NOW, 0), "");
-    assert_int_equal(w->plan.looks, 2); /* app 2 has a rule of its own in the place of the one of all */
+    assert_int_equal(w->plan.looks, 2); /* app 2 has one of its own in the place of that of all */
     assert_int_equal(w->reads, 2);
     assert_int_equal(w->plan.changes->nelts, 2);
     assert_string_equal(tick(w, NOW + TICK, 0), "");
