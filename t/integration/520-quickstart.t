@@ -29,6 +29,15 @@ END {
     }
 }
 
+# Under t/run, what was compiled for the other tests is not compiled again; for that the options must be theirs.
+my %ccache;
+if ($ENV{WH_CCACHE}) {
+    open my $fh, '>', "$top/config.site" or die $!;
+    print {$fh} "enable_werror=yes\n";
+    close $fh or die $!;
+    %ccache = (CCACHE_DIR => $ENV{WH_CCACHE}, CCACHE_NOHASHDIR => 1, CONFIG_SITE => "$top/config.site");
+}
+
 # (rc, output) of a command, in a clean environment.
 sub run_cmd {
     my @cmd = @_;
@@ -36,7 +45,8 @@ sub run_cmd {
     my $pid = open(my $out, '-|') // die "fork: $!";
     if ($pid == 0) {
         %ENV = (PATH => $ENV{PATH}, HOME => $top, LC_ALL => 'C.UTF-8', TMPDIR => $ENV{TMPDIR} // '/tmp',
-            WH_URL => 'http://127.0.0.1:1', WH_TOKEN => 'wh_of_another');
+            WH_URL => 'http://127.0.0.1:1', WH_TOKEN => 'wh_of_another', %ccache);
+        $ENV{PATH} = "/usr/lib/ccache:$ENV{PATH}" if %ccache;
         open STDERR, '>&', \*STDOUT;
         chdir $top;
         exec { $cmd[0] } @cmd or POSIX::_exit(127);
