@@ -5,7 +5,8 @@ EXTRA_DIST += conf/quickstart-httpd.conf.in conf/engine.sh \
 	examples/hello-container/index.html examples/hello-container/server.c
 
 # Every directive of the module with its default, commented; what the documents for Traefik look like.
-dist_pkgdata_DATA = conf/wisehost.conf conf/traefik-dynamic.schema.json conf/wisehost.schema.json
+dist_pkgdata_DATA = conf/wisehost.conf conf/traefik-dynamic.schema.json conf/wisehost.schema.json \
+	conf/grafana-wisehost.json conf/prometheus-wisehost.rules.yml conf/prometheus-wisehost.yml
 
 # The units, with the places of this installation in them; who packages them puts them where systemd
 # looks.

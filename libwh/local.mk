@@ -56,6 +56,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_hook_provider.c libwh/wh_hook_provider.def \
 	libwh/wh_host.c libwh/wh_host.h \
 	libwh/wh_lru.c libwh/wh_lru.h \
+	libwh/wh_openmetrics.c libwh/wh_openmetrics.h \
 	libwh/wh_meter.c libwh/wh_meter.def libwh/wh_meter.h \
 	libwh/wh_memo.c libwh/wh_memo.h \
 	libwh/wh_manifest.c libwh/wh_manifest.h \

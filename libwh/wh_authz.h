@@ -34,6 +34,7 @@ typedef enum wh_actor_kind_e {
     WH_ACTOR_PROXY,
     WH_ACTOR_TOKEN,
     WH_ACTOR_HOOK,
+    WH_ACTOR_METRICS, /* the metrics token, or an address that may read them */
     WH_ACTOR_COUNT
 } wh_actor_kind_e;
 

@@ -178,13 +178,12 @@ static void add(apr_int64_t *to, apr_int64_t n)
     *to = *to > APR_INT64_MAX - n ? APR_INT64_MAX : *to + n;
 }
 
-int wh_stats_get(const wh_stats_t *stats, const char *app, wh_mono_t mono, wh_stats_live_t *out)
+static int live_of(const app_t *app, wh_mono_t mono, wh_stats_live_t *out)
 {
-    const app_t *found = (const app_t *)wh_lru_find(stats->apps, app);
     const part_t *part;
 
     memset(out, 0, sizeof(*out));
-    for (part = found ? found->parts : NULL; part; part = part->next) {
+    for (part = app ? app->parts : NULL; part; part = part->next) {
         if (stale(part, mono))
             continue;
         add(&out->cpu_millis, part->cpu);
@@ -203,6 +202,28 @@ int wh_stats_get(const wh_stats_t *stats, const char *app, wh_mono_t mono, wh_st
         out->rated += part->rated;
     }
     return out->parts > 0;
+}
+
+int wh_stats_get(const wh_stats_t *stats, const char *app, wh_mono_t mono, wh_stats_live_t *out)
+{
+    return live_of((const app_t *)wh_lru_find(stats->apps, app), mono, out);
+}
+
+int wh_stats_each(const wh_stats_t *stats, wh_mono_t mono, int max, wh_stats_fn *fn, void *baton)
+{
+    const wh_lru_item_t *item = NULL;
+    wh_stats_live_t live;
+    int n = 0;
+
+    while (n < max && (item = wh_lru_next(stats->apps, item)) != NULL) {
+        const app_t *app = (const app_t *)item;
+
+        if (live_of(app, mono, &live)) {
+            fn(baton, app->id, &live);
+            n++;
+        }
+    }
+    return n;
 }
 
 void wh_stats_delete_app(wh_stats_t *stats, const char *app)

@@ -40,6 +40,11 @@ int wh_stats_put(wh_stats_t *stats, apr_int64_t worker, const wh_msg_app_use_t *
 /* F4, F134: 0 = nothing is known of this app, or it is stale; *out is zeroed then. */
 int wh_stats_get(const wh_stats_t *stats, const char *app, wh_mono_t mono, wh_stats_live_t *out);
 
+typedef void wh_stats_fn(void *baton, const char *app, const wh_stats_live_t *live);
+/* Calls fn for up to max apps that are not stale. Returns how many there were. fn must not change
+ * the table. */
+int wh_stats_each(const wh_stats_t *stats, wh_mono_t mono, int max, wh_stats_fn *fn, void *baton);
+
 /* F135 */
 void wh_stats_delete_app(wh_stats_t *stats, const char *app);
 

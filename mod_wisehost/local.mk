@@ -56,6 +56,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_log.c \
 	mod_wisehost/wh_h_login.c \
 	mod_wisehost/wh_h_openapi.c \
+	mod_wisehost/wh_h_metrics.c \
 	mod_wisehost/wh_h_push.c \
 	mod_wisehost/wh_h_requests.c \
 	mod_wisehost/wh_h_stats.c \

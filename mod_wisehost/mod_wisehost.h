@@ -53,6 +53,7 @@ typedef struct wh_mod_srv_t {
 #include "mod_wisehost/wh_mod_conf.def"
     apr_array_header_t *allow_apps; /* const char *: WiseHostAllowApps; NULL is none */
     apr_array_header_t *git_users;  /* wh_mod_git_user_t; NULL is none */
+    apr_array_header_t *metrics_allow; /* apr_ipsubnet_t *, NULL for loopback; NULL is not given */
 } wh_mod_srv_t;
 
 /* What a <Location>, <Directory> or .htaccess says, and a virtual host for all of its paths. */
@@ -109,6 +110,8 @@ int wh_mod_host_is_api(const char *name);
 const char *wh_mod_control_secret(void);
 /* NULL when WiseHostProxyTokenFile is not given. Compare with wh_sign_equal only. */
 const char *wh_mod_proxy_token(void);
+/* NULL when WiseHostMetricsTokenFile is not given. The same. */
+const char *wh_mod_metrics_token(void);
 
 /* ---- database: wh_mod_db.c --------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@ static const struct {
     {WH_ACTOR_ENROLMENT, "enrolment"}, {WH_ACTOR_WORKER_KEY, "worker_key"},
     {WH_ACTOR_WORKER, "worker"},       {WH_ACTOR_PROXY, "proxy"},
     {WH_ACTOR_TOKEN, "token"},         {WH_ACTOR_HOOK, "hook"},
+    {WH_ACTOR_METRICS, "metrics"},
 };
 
 static const char *const objects[] = {

@@ -17,6 +17,43 @@ int wh_mod_is_loopback(const apr_sockaddr_t *a)
     return a->family == APR_INET && (ntohl(a->sa.sin.sin_addr.s_addr) >> 24) == 127;
 }
 
+/* What somebody in between says that the request is another's. */
+static int forwarded(const request_rec *r)
+{
+    static const char *const names[] = {"Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"};
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(names); i++) {
+        if (apr_table_get(r->headers_in, names[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* With a proxy on this very machine everybody comes from loopback: who was led here is let in by no
+ * address, unless mod_remoteip has found out who it is. */
+int wh_mod_address_metrics(const request_rec *r)
+{
+    const apr_array_header_t *list = wh_mod_conf_srv((server_rec *)r->server)->metrics_allow;
+    int here =
+        wh_mod_is_loopback(r->connection->client_addr) && wh_mod_is_loopback(r->useragent_addr);
+
+    if (forwarded(r)) {
+        return 0;
+    }
+    if (!list) {
+        return here;
+    }
+    for (int i = 0; i < list->nelts; i++) {
+        apr_ipsubnet_t *subnet = APR_ARRAY_IDX(list, i, apr_ipsubnet_t *);
+
+        if (subnet ? apr_ipsubnet_test(subnet, r->useragent_addr) : here) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static apr_status_t refuse(wh_call_t *c, const char *what)
 {
     return wh_err_field(&c->err, "/address", "invalid_value", "%s", what);

@@ -363,5 +363,5 @@ int wh_mod_api_handler(request_rec *r)
 
 int wh_mod_api_path(const char *uri)
 {
-    return !strcmp(uri, "/health") || !strcmp(uri, "/v1") || !strncmp(uri, "/v1/", 4);
+    return !strcmp(uri, "/health") || !strcmp(uri, "/metrics") || !strcmp(uri, "/v1") || !strncmp(uri, "/v1/", 4);
 }

@@ -128,6 +128,9 @@ json_t *wh_mod_call_list(json_t *items, const char *next);
  * 429 after too many of them, 503 when the database cannot tell. wh_mod_auth.c */
 apr_status_t wh_mod_auth(wh_call_t *c) WH_MUST_CHECK;
 
+/* Whether this caller's address may read the metrics (WiseHostMetricsAllow). wh_mod_address.c */
+int wh_mod_address_metrics(const request_rec *r);
+
 /* Counts a refused credential of this caller and gives the answer for it: 401, or 429. */
 apr_status_t wh_mod_auth_refuse(wh_call_t *c) WH_MUST_CHECK;
 
@@ -230,6 +233,7 @@ apr_status_t wh_h_deployment_get(wh_call_t *c);
 apr_status_t wh_h_deployment_cancel(wh_call_t *c);
 apr_status_t wh_h_deployment_approve(wh_call_t *c);
 apr_status_t wh_h_requests_get(wh_call_t *c);
+apr_status_t wh_h_metrics_get(wh_call_t *c);
 apr_status_t wh_h_upload(wh_call_t *c);
 apr_status_t wh_h_log_get(wh_call_t *c);
 apr_status_t wh_h_sync_get(wh_call_t *c);

@@ -155,6 +155,10 @@ static apr_status_t identify(wh_call_t *c, const char *bearer)
         c->actor.kind = WH_ACTOR_PROXY;
         return APR_SUCCESS;
     }
+    if (same_secret(bearer, wh_mod_metrics_token())) {
+        c->actor.kind = WH_ACTOR_METRICS;
+        return APR_SUCCESS;
+    }
     hash = wh_sign_sha256_hex(c->p, bearer, strlen(bearer));
     if (wh_mod_auth_is_token(bearer)) {
         return by_token(c, hash);
@@ -199,6 +203,11 @@ apr_status_t wh_mod_auth(wh_call_t *c)
         return wh_h_webhook_signature(c);
     }
     bearer = wh_mod_req_bearer(c->r);
+    if (!bearer && wh_authz_action_takes(c->route->action, WH_ACTOR_METRICS) &&
+        wh_mod_address_metrics(c->r)) {
+        c->actor.kind = WH_ACTOR_METRICS;
+        return APR_SUCCESS;
+    }
     if (!bearer) {
         (void)!wh_authz_err(WH_DENY_401, &c->err);
         return wh_mod_auth_refuse(c);

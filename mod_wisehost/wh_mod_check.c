@@ -22,6 +22,7 @@ typedef struct wh_secrets_t {
     wh_keys_t keys;
     const char *control;
     const char *proxy;
+    const char *metrics;
 } wh_secrets_t;
 
 /* Set in post_config, before any child exists; read-only afterwards. */
@@ -35,6 +36,11 @@ const wh_keys_t *wh_mod_keys(void)
 const char *wh_mod_control_secret(void)
 {
     return secrets != NULL ? secrets->control : NULL;
+}
+
+const char *wh_mod_metrics_token(void)
+{
+    return secrets != NULL ? secrets->metrics : NULL;
 }
 
 const char *wh_mod_proxy_token(void)
@@ -250,6 +256,10 @@ static int read_secrets(apr_pool_t *p, server_rec *s, wh_secrets_t *out)
     path = wh_mod_conf_proxy_token_file(s);
     if (path != NULL && wh_keys_read_secret(p, path, &out->proxy, &err) != APR_SUCCESS) {
         return report_secret(s, "WiseHostProxyTokenFile", path, &err);
+    }
+    path = wh_mod_conf_metrics_token_file(s);
+    if (path != NULL && wh_keys_read_secret(p, path, &out->metrics, &err) != APR_SUCCESS) {
+        return report_secret(s, "WiseHostMetricsTokenFile", path, &err);
     }
     return OK;
 }

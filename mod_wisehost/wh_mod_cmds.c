@@ -295,6 +295,37 @@ static const char *set_git_user(cmd_parms *cmd, void *dir, int argc, char *const
     return msg;
 }
 
+/* WiseHostMetricsAllow loopback|none|address|network … */
+static const char *set_metrics_allow(cmd_parms *cmd, void *dir, const char *arg)
+{
+    wh_mod_srv_t *conf = wh_mod_conf_srv(cmd->server);
+    const char *msg = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
+    char *network = apr_pstrdup(cmd->pool, arg);
+    char *bits = strchr(network, '/');
+    apr_ipsubnet_t *subnet = NULL;
+
+    (void)dir;
+    if (msg != NULL) {
+        return msg;
+    }
+    if (conf->metrics_allow == NULL) {
+        conf->metrics_allow = apr_array_make(cmd->pool, 4, sizeof(apr_ipsubnet_t *));
+    }
+    if (ap_cstr_casecmp(arg, "none") == 0) {
+        return NULL;
+    }
+    if (bits != NULL) {
+        *bits++ = '\0';
+    }
+    if (ap_cstr_casecmp(arg, "loopback") != 0 &&
+        apr_ipsubnet_create(&subnet, network, bits, cmd->pool) != APR_SUCCESS) {
+        return apr_psprintf(cmd->pool, "%s: \"%s\" is no address and no network", cmd->cmd->name,
+                            ap_escape_logitem(cmd->pool, arg));
+    }
+    APR_ARRAY_PUSH(conf->metrics_allow, apr_ipsubnet_t *) = subnet;
+    return NULL;
+}
+
 static int app_allowed(const wh_mod_srv_t *conf, const char *slug)
 {
     int i;
@@ -386,6 +417,8 @@ const command_rec wh_mod_cmds[] = {
 #include "mod_wisehost/wh_mod_conf.def"
     AP_INIT_ITERATE("WiseHostAllowApps", set_allow_apps, NULL, RSRC_CONF,
                     "applications that a .htaccess file of this server may name"),
+    AP_INIT_ITERATE("WiseHostMetricsAllow", set_metrics_allow, NULL, RSRC_CONF,
+                    "who may read /metrics without a token"),
     AP_INIT_TAKE_ARGV("WiseHostGitUser", set_git_user, NULL, RSRC_CONF,
                       "what a user may push whom another module of httpd let in"),
     AP_INIT_TAKE1("WiseHostApp", set_app, NULL, OR_FILEINFO, "serve this application here"),

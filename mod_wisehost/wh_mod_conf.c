@@ -16,6 +16,7 @@ void *wh_mod_conf_create_srv(apr_pool_t *p, server_rec *s)
 #include "mod_wisehost/wh_mod_conf.def"
     conf->allow_apps = NULL;
     conf->git_users = NULL;
+    conf->metrics_allow = NULL;
     return conf;
 }
 
@@ -30,6 +31,7 @@ void *wh_mod_conf_merge_srv(apr_pool_t *p, void *base_in, void *over_in)
 #include "mod_wisehost/wh_mod_conf.def"
     conf->allow_apps = over->allow_apps != NULL ? over->allow_apps : base->allow_apps;
     conf->git_users = over->git_users != NULL ? over->git_users : base->git_users;
+    conf->metrics_allow = over->metrics_allow != NULL ? over->metrics_allow : base->metrics_allow;
     return conf;
 }
 

@@ -300,6 +300,17 @@ int wh_mod_req_text(request_rec *r, int status, const char *text, apr_size_t len
     return OK;
 }
 
+int wh_mod_req_typed(request_rec *r, const char *type, const char *text, apr_size_t len)
+{
+    common_headers(r);
+    r->status = HTTP_OK;
+    r->status_line = NULL;
+    ap_set_content_type(r, type);
+    ap_set_content_length(r, (apr_off_t)len);
+    ap_rwrite(text, (int)len, r);
+    return OK;
+}
+
 int wh_mod_req_reply(request_rec *r, int status, json_t *body)
 {
     size_t n = 0;

@@ -57,6 +57,9 @@ int wh_mod_req_reply(request_rec *r, int status, json_t *body);
 /* The same with JSON that is text already. */
 int wh_mod_req_text(request_rec *r, int status, const char *text, apr_size_t len);
 
+/* 200 with text of another type, as it is. */
+int wh_mod_req_typed(request_rec *r, const char *type, const char *text, apr_size_t len);
+
 /* Answers with a status and no body (204, 304). */
 int wh_mod_req_empty(request_rec *r, int status);
 

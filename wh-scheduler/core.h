@@ -27,6 +27,7 @@
 #include "wh-scheduler/offers.h"
 #include "wh-scheduler/poller.h"
 #include "wh-scheduler/prover.h"
+#include "wh-scheduler/metrics.h"
 #include "wh-scheduler/publish.h"
 #include "wh-scheduler/say.h"
 #include "wh-scheduler/settings.h"
@@ -122,6 +123,7 @@ typedef struct wh_core_t {
     wh_poller_t *poller; /* who looks branches up; NULL = nobody (tests) */
     wh_httpout_t *http;  /* who sends HTTP to others; NULL = nobody (tests) */
     wh_alerts_t *alerts; /* made with the first look */
+    wh_metrics_t metrics;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

@@ -74,6 +74,7 @@ static int connected(wh_dbthread_t *t)
     if (core->dbc != NULL && !wh_dbc_gone(core->dbc)) {
         return 1;
     }
+    core->metrics.db_lost++;
     wh_log(WH_LOG_ERROR, "WH0480", "the database is gone; waiting for it");
     close_db(core);
     for (;;) {
@@ -97,6 +98,7 @@ static int connected(wh_dbthread_t *t)
             wh_log(WH_LOG_WARN, "WH0482", "database: %s", err.text);
         }
         wh_watchdog_mark(core->dog, wh_clock_mono(core->clock));
+        wh_metrics_look(core, core->pool, wh_clock_mono(core->clock), wh_clock_now(core->clock));
         if (wh_mailbox_pause(core->box, RECONNECT_US)) {
             return 0;
         }
@@ -108,6 +110,7 @@ static void answer(wh_core_t *core, const wh_work_t *work, const wh_err_t *err)
 {
     wh_peer_t *peer = wh_core_peer_of_conn(core, work->conn);
 
+    core->metrics.refused++;
     if (peer != NULL && ++peer->faults > FAULTS_MAX) {
         wh_core_close(core, work->conn, WH_CLOSE_FRAME);
         return;
@@ -132,13 +135,16 @@ static apr_status_t handle_once(wh_core_t *core, const wh_work_t *work, apr_pool
     }
     switch (work->kind) {
     case WH_WORK_CONNECT:
+        core->metrics.connects++;
         return wh_hub_msg_connect(core, p, work->worker, work->conn, in.now, err);
     case WH_WORK_DISCONNECT:
+        core->metrics.disconnects++;
         return wh_hub_msg_disconnect(core, p, work->conn, judge, in.now, err);
     case WH_WORK_ROOM:
         in.peer = wh_core_peer_of_conn(core, work->conn);
         return in.peer != NULL ? wh_assign_go_on(core, p, in.peer, err) : APR_SUCCESS;
     case WH_WORK_FRAME:
+        core->metrics.messages[work->msg.type]++;
         in.peer = wh_core_peer_of_conn(core, work->conn);
         return in.peer != NULL ? wh_hub_msg_handle(&in, err) : APR_SUCCESS;
     }
@@ -171,6 +177,7 @@ static void handle(wh_dbthread_t *t, wh_work_t *work, int judge)
             apr_pool_destroy(p);
             return;
         }
+        core->metrics.put_off++;
         wh_log(WH_LOG_WARN, "WH0484", "worker %" APR_INT64_T_FMT ": message put off: %s",
                work->worker, err.text);
         apr_pool_destroy(p);

@@ -57,6 +57,9 @@ apr_status_t wh_finish_unstarted(wh_core_t *core, apr_pool_t *p, const wh_finish
     }
     rv = end(core, rv, err);
     if (rv == APR_SUCCESS) {
+        if (ref->kind == WH_JOB_KIND_DEPLOY) {
+            wh_metrics_ended(&core->metrics, how->conclusion, 0, now);
+        }
         wh_log(WH_LOG_INFO, NULL, "job %s: %s before it began (%s)", ref->job,
                wh_model_conclusion_text(how->conclusion), how->cause_code);
         core->plan_again = 1;
@@ -99,6 +102,9 @@ apr_status_t wh_finish_give_up(wh_core_t *core, apr_pool_t *p, const wh_finish_r
     rv = end(core, rv, err);
     if (rv != APR_SUCCESS) {
         return rv;
+    }
+    if (ref->kind == WH_JOB_KIND_DEPLOY) {
+        wh_metrics_ended(&core->metrics, how.conclusion, 0, now);
     }
     wh_log(WH_LOG_WARN, "WH0450", "job %s of worker %" APR_INT64_T_FMT " is given up: %s", ref->job,
            ref->worker, code);
@@ -234,6 +240,7 @@ static apr_status_t not_succeeded(wh_core_t *core, apr_pool_t *p, const wh_finis
     }
     rv = end(core, rv, err);
     if (rv == APR_SUCCESS) {
+        wh_metrics_ended(&core->metrics, how.conclusion, 0, now);
         wh_log(WH_LOG_INFO, NULL, "deployment %s: %s, %s", ref->deployment,
                wh_model_conclusion_text(how.conclusion), how.cause_code);
     }

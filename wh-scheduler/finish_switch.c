@@ -172,6 +172,12 @@ static apr_status_t once(switch_t *s, const char *deployment, wh_err_t *err)
     if (rv == APR_SUCCESS) {
         rv = wh_dbc_commit(dbc, err);
         wh_fault("switch.committed");
+        if (rv == APR_SUCCESS && (app->deleted_at > 0 || overtaken)) {
+            wh_metrics_ended(&s->core->metrics,
+                             app->deleted_at > 0 ? app_deleted.conclusion
+                                                 : wh_finish_overtaken.conclusion,
+                             0, s->now);
+        }
         return rv;
     }
     wh_dbc_rollback(dbc);
@@ -264,6 +270,9 @@ static apr_status_t complete(wh_core_t *core, apr_pool_t *p, const wh_deployment
     if (rv == APR_SUCCESS) {
         rv = wh_dbc_commit(core->dbc, err);
         wh_fault("switch.completed");
+        if (rv == APR_SUCCESS) {
+            wh_metrics_ended(&core->metrics, how.conclusion, d->created_at, now);
+        }
         return rv;
     }
     wh_dbc_rollback(core->dbc);

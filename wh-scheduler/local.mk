@@ -51,6 +51,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/syncs.c wh-scheduler/syncs.h \
 	wh-scheduler/lograte.c wh-scheduler/lograte.h \
 	wh-scheduler/logseg.c wh-scheduler/logseg.h \
+	wh-scheduler/metrics.c wh-scheduler/metrics.h \
 	wh-scheduler/mailbox.c wh-scheduler/mailbox.h \
 	wh-scheduler/offers.c wh-scheduler/offers.h \
 	wh-scheduler/publish.c wh-scheduler/publish.h \

@@ -24,6 +24,7 @@
 #include "wh-scheduler/health.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/issuers.h"
+#include "wh-scheduler/metrics.h"
 #include "wh-scheduler/previews.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/retire.h"
@@ -385,5 +386,8 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     rv = rv == APR_SUCCESS ? wh_envs_look(core, p, mono, err) : rv;
     rv = rv == APR_SUCCESS ? wh_alerts_look(core, p, mono, now, err) : rv;
     rv = rv == APR_SUCCESS ? wh_retire_look(core, p, mono, now, err) : rv;
+    if (rv == APR_SUCCESS) {
+        wh_metrics_look(core, p, mono, now);
+    }
     return rv == APR_SUCCESS ? tend(core, p, mono, err) : rv;
 }

@@ -185,5 +185,6 @@ apr_status_t wh_db_fleet_stats(wh_dbc_t *dbc, apr_pool_t *p, wh_db_stats_t *out,
     out->jobs_assigned = wh_dbc_int(&r);
     out->jobs_processing = wh_dbc_int(&r);
     out->apps_running = wh_dbc_int(&r);
+    out->oldest_pending = wh_dbc_int(&r);
     return APR_SUCCESS;
 }

@@ -64,6 +64,7 @@ typedef struct wh_db_stats_t {
     apr_int64_t workers, online, draining;
     apr_int64_t cpu_millis, cpu_used, memory_bytes, memory_used;
     apr_int64_t jobs_pending, jobs_assigned, jobs_processing, apps_running;
+    apr_time_t oldest_pending; /* when the job was made that has waited longest, 0 = none waits */
 } wh_db_stats_t;
 
 apr_status_t wh_db_fleet_stats(wh_dbc_t *dbc, apr_pool_t *p, wh_db_stats_t *out,

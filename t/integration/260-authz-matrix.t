@@ -16,7 +16,13 @@ my $file = File::Temp->new;
 print {$file} "$proxy\n";
 $file->flush;
 chmod 0600, $file->filename;
-my $api = WH::Api->new(global => 'WiseHostProxyTokenFile ' . $file->filename);
+my $metrics = sha256_hex("metrics $$ " . rand);
+my $metrics_file = File::Temp->new;
+print {$metrics_file} "$metrics\n";
+$metrics_file->flush;
+chmod 0600, $metrics_file->filename;
+my $api = WH::Api->new(global => 'WiseHostProxyTokenFile ' . $file->filename . "\nWiseHostMetricsTokenFile " . $metrics_file->filename,
+    conf => 'WiseHostMetricsAllow none');
 my $root = $api->token;
 my $doc = $api->req(GET => '/v1/openapi.json')->{json};
 my ($mine, $yours) = map { $api->app($root, $_) } qw(mine yours);
@@ -88,7 +94,7 @@ for my $op (@ops) {
 
 # kind, credential, scopes and apps of a token
 my @callers = ([ anonymous => undef ], [ garbage => 'garbage' ], [ control => $api->{control} ], [ proxy => $proxy ], [ worker_key => $w1->{key} ],
-    [ worker => $w1->{token} ]);
+    [ worker => $w1->{token} ], [ metrics => $metrics ]);
 for my $scopes ('read', 'deploy', 'write', 'read deploy', 'admin') {
     for my $apps ('*', $mine->{id}) { push @callers, [ token => $api->token($scopes, $apps), $scopes, $apps ] }
 }

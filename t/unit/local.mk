@@ -76,6 +76,7 @@ unit_tests = \
 	t/unit/test_sign \
 	t/unit/test_site \
 	t/unit/test_meter \
+	t/unit/test_openmetrics \
 	t/unit/test_stats \
 	t/unit/test_switch \
 	t/unit/test_sync \
@@ -223,6 +224,8 @@ t_unit_test_seq_SOURCES = t/unit/test_seq.c $(unit_common)
 t_unit_test_seq_LDADD = $(unit_libs)
 t_unit_test_alert_SOURCES = t/unit/test_alert.c $(unit_common)
 t_unit_test_alert_LDADD = $(unit_libs)
+t_unit_test_openmetrics_SOURCES = t/unit/test_openmetrics.c $(unit_common)
+t_unit_test_openmetrics_LDADD = $(unit_libs)
 t_unit_test_meter_SOURCES = t/unit/test_meter.c $(unit_common)
 t_unit_test_meter_LDADD = $(unit_libs)
 t_unit_test_stats_SOURCES = t/unit/test_stats.c $(unit_common)
