@@ -1,6 +1,7 @@
 # docs: its part of the one Makefile
 EXTRA_DIST += \
 	docs/access.md \
+	docs/alerts.md \
 	docs/api.md \
 	docs/build.md \
 	docs/daemons.md \

@@ -64,8 +64,10 @@ wh_alert_act_e wh_alert_step(const wh_alert_rule_t *rule, wh_alert_state_t *stat
         state->since = 0;
         return WH_ALERT_STAY;
     }
-    if (state->since == 0 || state->since > now) { /* the latter: a clock that went back */
+    if (state->since == 0 || state->since > now || /* a clock that went back */
+        (state->open != 0) != (open != 0)) {
         state->since = now;
+        state->open = open != 0;
     }
     if (now - state->since < apr_time_from_sec(rule->sustain_s)) {
         return WH_ALERT_STAY;

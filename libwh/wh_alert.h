@@ -60,6 +60,8 @@ typedef struct wh_alert_rule_t {
 typedef struct wh_alert_state_t {
     apr_time_t since;         /* it has been on the other side since then; gaps do not count */
     apr_time_t missing_since; /* nothing is known since then */
+    int open; /* of since: which edge is counted to; somebody may resolve an alert by hand meanwhile
+               */
 } wh_alert_state_t;
 
 typedef struct wh_alert_reading_t {

@@ -18,6 +18,7 @@ typedef struct own_t {
 
 typedef struct node_t {
     wh_alert_state_t state;
+    int anew;       /* what was counted was against another threshold */
     unsigned round; /* of the plan that looked at it last */
     char pair[PAIR_LEN + 1];
 } node_t;
@@ -83,6 +84,15 @@ static own_t *own_of(const wh_alert_rule_t *rule)
     return own;
 }
 
+static void count_anew(const wh_alert_book_t *book, const char *rule_id)
+{
+    for (apr_hash_index_t *at = apr_hash_first(NULL, book->states); at; at = apr_hash_next(at)) {
+        node_t *node = apr_hash_this_val(at);
+
+        node->anew |= strncmp(node->pair, rule_id, WH_ID_LEN) == 0;
+    }
+}
+
 /* Drops what was changed or deleted; returns how many are left. */
 static int without(wh_alert_book_t *book, const apr_array_header_t *changed)
 {
@@ -98,7 +108,12 @@ static int without(wh_alert_book_t *book, const apr_array_header_t *changed)
         apr_hash_set(ids, r->id, APR_HASH_KEY_STRING, r);
     }
     for (int i = 0; i < book->n_rules; i++) {
-        if (apr_hash_get(ids, book->rules[i]->id, APR_HASH_KEY_STRING) != NULL) {
+        const wh_alert_rule_t *now = apr_hash_get(ids, book->rules[i]->id, APR_HASH_KEY_STRING);
+
+        if (now != NULL) {
+            if (now->threshold != book->rules[i]->rule.threshold) {
+                count_anew(book, now->id);
+            }
             free(book->rules[i]);
         } else {
             book->rules[n++] = book->rules[i];
@@ -204,6 +219,7 @@ int wh_alert_book_put(wh_alert_book_t *book, const char *rule_id, const char *ap
         apr_hash_set(book->states, node->pair, APR_HASH_KEY_STRING, node);
     }
     node->state = *state;
+    node->anew = 0;
     return 1;
 }
 
@@ -306,6 +322,7 @@ static void look(plan_t *plan, const wh_alert_rule_t *rule)
     plan->out->looks++;
     if (node != NULL) {
         node->round = plan->book->round;
+        state.since = node->anew ? 0 : state.since;
     }
     if (open != NULL) {
         open->seen = 1;
@@ -313,7 +330,8 @@ static void look(plan_t *plan, const wh_alert_rule_t *rule)
     if (reading->known || !plan->world->blind) {
         act = wh_alert_step(rule, &state, open != NULL, reading, plan->world->now);
     }
-    if (state.since != before.since || state.missing_since != before.missing_since) {
+    if (state.since != before.since || state.open != before.open ||
+        state.missing_since != before.missing_since) {
         change(plan, rule->id, plan->app->id, &state, reading->value);
     }
     if (act != WH_ALERT_STAY) {

@@ -53,6 +53,9 @@ typedef enum wh_action_e {
     WH_ACT_COUNT
 } wh_action_e;
 
+/* app_id of what is every app's: for tokens of all apps. */
+#define WH_OBJECT_EVERY_APP "*"
+
 typedef struct wh_object_t {
     int exists;            /* 0: it was looked for and is not there */
     const char *app_id;    /* the app it belongs to, for actions on APP */

@@ -17,6 +17,7 @@
 #include "mod_wisehost/mod_wisehost.h"
 #include "mod_wisehost/wh_mod_field.h"
 #include "mod_wisehost/wh_mod_req.h"
+#include "whdb/wh_db_alert.h"
 #include "whdb/wh_db_hook.h"
 #include "whdb/wh_db_job.h"
 
@@ -37,6 +38,8 @@ typedef enum wh_api_object_e {
     WH_OBJ_SWITCH,     /* {id} */
     WH_OBJ_PATH_JOB,   /* the same from the path: {job} and {epoch} */
     WH_OBJ_REPOSITORY, /* {repository}: the slug of an app before ".git" */
+    WH_OBJ_ALERT,      /* {id} */
+    WH_OBJ_ALERT_RULE, /* {id} */
     WH_OBJ_WORKER      /* {id}: a worker's public id or name */
 } wh_api_object_e;
 
@@ -92,6 +95,8 @@ struct wh_call_t {
     wh_db_hook_t *hook;
     wh_db_job_scope_t *job;
     wh_worker_t *worker;
+    wh_alert_t *alert;
+    wh_db_alert_rule_t *alert_rule;
     wh_db_claim_t claim;
     int rc;
     wh_err_t err;
@@ -238,6 +243,17 @@ apr_status_t wh_h_upload(wh_call_t *c);
 apr_status_t wh_h_log_get(wh_call_t *c);
 apr_status_t wh_h_sync_get(wh_call_t *c);
 apr_status_t wh_h_sync_ask(wh_call_t *c);
+apr_status_t wh_h_alert_list(wh_call_t *c);
+apr_status_t wh_h_alert_get(wh_call_t *c);
+apr_status_t wh_h_alert_acknowledge(wh_call_t *c);
+apr_status_t wh_h_alert_resolve(wh_call_t *c);
+apr_status_t wh_h_alert_resolve_source(wh_call_t *c);
+apr_status_t wh_h_alert_rule_list(wh_call_t *c);
+apr_status_t wh_h_alert_rule_list_app(wh_call_t *c);
+apr_status_t wh_h_alert_rule_create(wh_call_t *c);
+apr_status_t wh_h_alert_rule_get(wh_call_t *c);
+apr_status_t wh_h_alert_rule_patch(wh_call_t *c);
+apr_status_t wh_h_alert_rule_delete(wh_call_t *c);
 apr_status_t wh_h_switch_to(wh_call_t *c);
 apr_status_t wh_h_switch_app(wh_call_t *c);
 apr_status_t wh_h_switch_promote(wh_call_t *c);

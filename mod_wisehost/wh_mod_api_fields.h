@@ -49,6 +49,62 @@
 
 static const wh_mod_field_t no_fields[] = {END};
 
+#define RULE_FIELDS                                                                                \
+    {.name = "threshold",                                                                          \
+     .type = WH_FIELD_NUMBER,                                                                      \
+     .nullable = 1,                                                                                \
+     .max = 100000000,                                                                             \
+     .doc = "in the unit of the kind: percent of a core, percent of the memory limit, MB/s, "      \
+            "percent of requests, ms; it fires above it"},                                         \
+        {.name = "sustain_minutes",                                                                \
+         .type = WH_FIELD_INTEGER,                                                                 \
+         .max = WH_ALERT_SUSTAIN_MAX,                                                              \
+         .doc = "so long above before it fires, and so long not above before it resolves"},        \
+        {.name = "severity",                                                                       \
+         .type = WH_FIELD_STRING,                                                                  \
+         .min = 4,                                                                                 \
+         .max = 8,                                                                                 \
+         .doc = "info, warning (default) or critical"},                                            \
+        {.name = "enabled", .type = WH_FIELD_BOOLEAN, .doc = "true unless said"}
+
+static const wh_mod_field_t alert_rule_fields[] = {
+    {.name = "kind",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 3,
+     .max = 32,
+     .doc = "cpu, memory, network, disk, error_rate, latency, offline, crashloop or "
+            "deployment_failed"},
+    RULE_FIELDS,
+    END};
+static const wh_mod_field_t alert_rule_patch_fields[] = {RULE_FIELDS, END};
+
+static const wh_mod_field_t alert_source_members[] = {
+    {.name = "type", .type = WH_FIELD_STRING, .required = 1, .min = 1, .max = 64, .doc = "app.cpu"},
+    {.name = "id", .type = WH_FIELD_STRING, .required = 1, .min = 1, .max = 128},
+    END};
+static const wh_mod_field_t alert_source_fields[] = {
+    {.name = "source", .type = WH_FIELD_OBJECT, .required = 1, .fields = alert_source_members},
+    END};
+
+static const wh_mod_field_t alert_list_fields[] = {
+    {.name = "status",
+     .type = WH_FIELD_STRING,
+     .min = 1,
+     .max = 16,
+     .doc = "open (active or acknowledged), active, acknowledged or resolved"},
+    {.name = "limit",
+     .type = WH_FIELD_INTEGER,
+     .min = 1,
+     .max = WH_API_LIST_MAX,
+     .doc = "entries of one answer"},
+    {.name = "cursor",
+     .type = WH_FIELD_STRING,
+     .min = 1,
+     .max = 64,
+     .doc = "\"next\" of the answer before"},
+    END};
+
 static const wh_mod_field_t page_fields[] = {{.name = "limit",
                                               .type = WH_FIELD_INTEGER,
                                               .min = 1,

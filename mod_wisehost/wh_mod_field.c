@@ -9,6 +9,7 @@
 static const char *const type_names[] = {
     [WH_FIELD_STRING] = "string", [WH_FIELD_INTEGER] = "integer", [WH_FIELD_BOOLEAN] = "boolean",
     [WH_FIELD_OBJECT] = "object", [WH_FIELD_LIST] = "array",      [WH_FIELD_MAP] = "object",
+    [WH_FIELD_NUMBER] = "number",
 };
 
 static const wh_mod_field_t *find(const wh_mod_field_t *fields, const char *name)
@@ -37,6 +38,8 @@ static int type_fits(const wh_mod_field_t *f, const json_t *value)
         return json_is_string(value);
     case WH_FIELD_INTEGER:
         return json_is_integer(value);
+    case WH_FIELD_NUMBER:
+        return json_is_number(value);
     case WH_FIELD_BOOLEAN:
         return json_is_boolean(value);
     case WH_FIELD_LIST:
@@ -74,6 +77,13 @@ static apr_status_t check_integer(const wh_mod_field_t *f, json_int_t n, const c
                             f->min, f->max);
     }
     return APR_SUCCESS;
+}
+
+static apr_status_t check_number(const wh_mod_field_t *f, double n, const char *at, wh_err_t *err)
+{
+    return n >= (double)f->min && n <= (double)f->max
+               ? APR_SUCCESS
+               : check_integer(f, n < (double)f->min ? f->min - 1 : f->max + 1, at, err);
 }
 
 static apr_status_t check_list(apr_pool_t *p, const wh_mod_field_t *f, const json_t *value,
@@ -142,6 +152,8 @@ static apr_status_t check_value(apr_pool_t *p, const wh_mod_field_t *f, const js
         return check_string(f, value, at, err);
     case WH_FIELD_INTEGER:
         return check_integer(f, json_integer_value(value), at, err);
+    case WH_FIELD_NUMBER:
+        return check_number(f, json_number_value(value), at, err);
     case WH_FIELD_LIST:
         return check_list(p, f, value, at, err);
     case WH_FIELD_MAP:
@@ -221,7 +233,7 @@ static apr_status_t check_parameter(const wh_mod_field_t *f, const char *value, 
                    ? bad_parameter(err, f->name, "must be true or false")
                    : APR_SUCCESS;
     }
-    if (f->type == WH_FIELD_INTEGER && query_integer(value, &n)) {
+    if ((f->type == WH_FIELD_INTEGER || f->type == WH_FIELD_NUMBER) && query_integer(value, &n)) {
         return bad_parameter(err, f->name, "must be a whole number");
     }
     if (n < f->min || n > f->max) {
@@ -280,6 +292,7 @@ static json_t *value_schema(const wh_mod_field_t *f)
         schema = json_pack("{s:I, s:I}", "minLength", f->min, "maxLength", f->max);
         break;
     case WH_FIELD_INTEGER:
+    case WH_FIELD_NUMBER:
         schema = json_pack("{s:I, s:I}", "minimum", f->min, "maximum", f->max);
         break;
     case WH_FIELD_OBJECT:

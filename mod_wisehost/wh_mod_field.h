@@ -18,6 +18,7 @@
 typedef enum wh_mod_type_e {
     WH_FIELD_STRING,  /* min, max: bytes */
     WH_FIELD_INTEGER, /* min, max: value */
+    WH_FIELD_NUMBER, /* with a fraction; min, max: value */
     WH_FIELD_BOOLEAN,
     WH_FIELD_OBJECT, /* fields: its members */
     WH_FIELD_LIST,   /* of objects; min, max: items; fields: members of each */

@@ -78,6 +78,29 @@ static apr_status_t job_of_worker(wh_call_t *c, const char *job, apr_int64_t epo
     return wh_db_job_check_processing(c->dbc, c->p, &c->claim, &c->job, &c->err);
 }
 
+static apr_status_t alert_by_id(wh_call_t *c)
+{
+    return wh_id_ok(c->param[0])
+               ? wh_db_alert_get(c->dbc, c->p, c->param[0], &c->alert, &c->err)
+               : APR_NOTFOUND;
+}
+
+static apr_status_t alert_rule_by_id(wh_call_t *c)
+{
+    return wh_id_ok(c->param[0])
+               ? wh_db_alert_rule_get(c->dbc, c->p, c->param[0], &c->alert_rule, &c->err)
+               : APR_NOTFOUND;
+}
+
+/* Whose it is, where that is no app that was looked up. */
+static const char *app_of(const wh_call_t *c)
+{
+    if (c->alert_rule) {
+        return *c->alert_rule->rule.app_id ? c->alert_rule->rule.app_id : WH_OBJECT_EVERY_APP;
+    }
+    return c->alert ? c->alert->app_id : NULL;
+}
+
 static apr_status_t find(wh_call_t *c)
 {
     apr_int64_t epoch;
@@ -106,6 +129,10 @@ static apr_status_t find(wh_call_t *c)
                    : APR_NOTFOUND;
     case WH_OBJ_REPOSITORY:
         return app_by_slug(c, c->param[0]);
+    case WH_OBJ_ALERT:
+        return alert_by_id(c);
+    case WH_OBJ_ALERT_RULE:
+        return alert_rule_by_id(c);
     case WH_OBJ_WORKER:
         return worker_by_id(c);
     case WH_OBJ_NONE:
@@ -129,7 +156,7 @@ apr_status_t wh_mod_object(wh_call_t *c, wh_object_t *object)
     object->exists = rv == APR_SUCCESS;
     wh_err_clear(&c->err);
     if (object->exists) {
-        object->app_id = c->app ? c->app->id : NULL;
+        object->app_id = c->app ? c->app->id : app_of(c);
         object->hook_id = c->hook ? c->hook->row.id : NULL;
         object->worker_id = c->job ? c->claim.worker_id : 0;
     }

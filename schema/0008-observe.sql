@@ -50,6 +50,8 @@ CREATE TABLE alert_states (
   rule_id       TEXT   NOT NULL REFERENCES alert_rules (id),
   app_id        TEXT   NOT NULL REFERENCES apps (id),
   since         BIGINT NOT NULL DEFAULT 0,
+  -- Which edge is counted to: 1 = the one at which the alert resolves.
+  counts_open   BIGINT NOT NULL DEFAULT 0 CHECK (counts_open IN (0, 1)),
   missing_since BIGINT NOT NULL DEFAULT 0,
   value         BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (rule_id, app_id)

@@ -32,7 +32,9 @@ const char *wh_cli_list_path(wh_cli_t *cli, const char *what)
 /* All pages, or the first one with so many. Returns 0 or an exit code. */
 static int fetch(wh_cli_t *cli, const char *path, apr_int64_t newest, json_t *all)
 {
-    const char *query = newest > 0 ? apr_psprintf(cli->p, "?limit=%" APR_INT64_T_FMT, newest) : "";
+    const char *more = strchr(path, '?') != NULL ? "&" : "?";
+    const char *query =
+        newest > 0 ? apr_psprintf(cli->p, "%slimit=%" APR_INT64_T_FMT, more, newest) : "";
     const char *cursor = "";
     int rc;
     do {
@@ -44,7 +46,7 @@ static int fetch(wh_cli_t *cli, const char *path, apr_int64_t newest, json_t *al
         const char *next = newest > 0 ? "" : wh_cli_get(cli, reply.body, "next");
         /* A server that repeats its cursor must not hold us for ever. */
         cursor = strcmp(next, cursor) != 0 ? next : "";
-        query = apr_pstrcat(cli->p, "?cursor=", wh_cli_http_escape(cli, cursor), NULL);
+        query = apr_pstrcat(cli->p, more, "cursor=", wh_cli_http_escape(cli, cursor), NULL);
     } while (*cursor != '\0');
     return 0;
 }

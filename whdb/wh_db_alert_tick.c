@@ -111,6 +111,7 @@ apr_status_t wh_db_alert_states(wh_dbc_t *dbc, apr_pool_t *p, apr_array_header_t
         c->app_id = wh_dbc_text(&r);
         c->state.since = wh_dbc_int(&r);
         c->state.missing_since = wh_dbc_int(&r);
+        c->state.open = (int)wh_dbc_int(&r);
     }
     return APR_SUCCESS;
 }
@@ -146,9 +147,10 @@ apr_status_t wh_db_alert_states_write(wh_dbc_t *dbc, apr_pool_t *p,
         if (c->state.since == 0 && c->state.missing_since == 0) {
             json_array_append_new(drops, json_pack("[s,s]", c->rule_id, c->app_id));
         } else {
-            json_array_append_new(
-                puts, json_pack("[s,s,I,I,I]", c->rule_id, c->app_id, (json_int_t)c->state.since,
-                                (json_int_t)c->state.missing_since, (json_int_t)c->value));
+            json_array_append_new(puts, json_pack("[s,s,I,I,I,i]", c->rule_id, c->app_id,
+                                                  (json_int_t)c->state.since,
+                                                  (json_int_t)c->state.missing_since,
+                                                  (json_int_t)c->value, c->state.open));
         }
     }
     rv = put(dbc, p, puts, err);

@@ -39,6 +39,16 @@ for ([ mine => $mine, $own_dep ], [ yours => $yours, $foreign_dep ]) {
         . " ('$switch{$slug}', '$app->{id}', 'production', '$deployment', 'rollback', 1, 1)");
 }
 
+# Rules and alerts of both, by their number.
+my (%rule, %alert);
+for ([ mine => $mine ], [ yours => $yours ]) {
+    my ($slug, $app) = @$_;
+    ($rule{$slug}, $alert{$slug}) = map { '0' . substr($slug, 0, 1) . '0' x 23 . $_ } 1, 2;
+    $api->sql("INSERT INTO alert_rules (id, app_id, kind, threshold, sustain_s, created_at, updated_at) VALUES ('$rule{$slug}', '$app->{id}', 'cpu', 1, 60, 1, 1)",
+        "INSERT INTO alerts (id, app_id, rule_id, kind, severity, source_type, source_id, title, fired_at) VALUES"
+        . " ('$alert{$slug}', '$app->{id}', '$rule{$slug}', 'cpu', 'info', 'app.cpu', '$app->{id}', 'x', 1)");
+}
+
 # What each operation is called with; the object comes in by {}.
 my $sha = sha256_hex('a');
 my $manifest = [ { path => 'a', size => 1, sha256 => $sha } ];
@@ -55,6 +65,10 @@ my %call = (
     (map { $_ => sub { (json => { variables => [] }) } } qw(put_env change_env)),
     put_environment => sub { (json => { pattern => 'x' }) },
     (map { $_ => sub { (json => {}) } } qw(rotate_hook replay_delivery approve_deployment cancel_deployment rollback_deployment rollback_app sync_app)),
+    (map { $_ => sub { (json => { kind => 'offline', severity => 'loud' }) } } qw(create_alert_rule create_app_alert_rule)), # nothing that would be taken
+    resolve_app_alert => sub { (json => { source => { type => 'app.none', id => 'x' } }) },
+    change_alert_rule => sub { (json => { severity => 'loud' }) },
+    (map { $_ => sub { (json => {}) } } qw(acknowledge_alert resolve_alert)),
     promote_deployment => sub { (json => { environment => 'qa' }) },
     create_hook => sub { (json => { app => $_[0]{app}, provider => 'github' }) },
     create_app_hook => sub { (json => { provider => 'github' }) },
@@ -75,9 +89,9 @@ my %call = (
 $api->deliver($hook{$_}, 'ping', '{}') for qw(mine yours);
 my %delivery = map { $_ => $api->value("SELECT id FROM hook_deliveries WHERE hook_id = '$hook{$_}{id}'") } qw(mine yours);
 my %object = (
-    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, delivery => $delivery{mine}, job => $own_job, worker => 'w3', switch => $switch{mine} },
-    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, delivery => $delivery{yours}, job => $foreign_job, worker => $w4->{id}, switch => $switch{yours} },
-    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, delivery => '0' x 26, job => '0' x 26, worker => 'w9', switch => '0' x 26 },
+    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, delivery => $delivery{mine}, job => $own_job, worker => 'w3', switch => $switch{mine}, alert => $alert{mine}, alert_rule => $rule{mine} },
+    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, delivery => $delivery{yours}, job => $foreign_job, worker => $w4->{id}, switch => $switch{yours}, alert => $alert{yours}, alert_rule => $rule{yours} },
+    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, delivery => '0' x 26, job => '0' x 26, worker => 'w9', switch => '0' x 26, alert => '0' x 26, alert_rule => '0' x 26 },
 );
 
 my @ops;
@@ -102,7 +116,7 @@ for my $scopes ('read', 'deploy', 'write', 'read deploy', 'admin') {
 sub call {
     my ($op, $who, $object) = @_;
     my %with = $call{ $op->{operationId} } ? $call{ $op->{operationId} }->($object) : ();
-    my $id = $op->{'x-object'} =~ /^(?:hook|delivery)$/ ? $object->{hook} : $object->{ $op->{'x-object'} =~ /^(?:worker|switch)$/ ? $op->{'x-object'} : 'deployment' };
+    my $id = $op->{'x-object'} =~ /^(?:hook|delivery)$/ ? $object->{hook} : $object->{ $op->{'x-object'} =~ /^(?:worker|switch|alert|alert_rule)$/ ? $op->{'x-object'} : 'deployment' };
     $id = 'a' x 40 if $op->{operationId} eq 'commit_release';
     (my $path = $op->{path}) =~ s/\{slug\}/$object->{app}/;
     $path =~ s/\{id\}/$id/;
@@ -127,7 +141,7 @@ sub verdict {
     my $object = $op->{'x-object'};
     my $has = $kind ne 'token' || !$op->{'x-scope'} || $scopes =~ /\b(?:admin|\Q$op->{'x-scope'}\E)\b/;
     if ($object eq 'none') {
-        my $list = $op->{operationId} =~ /^list_(?:apps|hooks)$/;
+        my $list = $op->{operationId} =~ /^list_(?:apps|hooks|alerts|alert_rules)$/;
         return !$has || ($kind eq 'token' && $apps ne '*' && !$list) ? 403 : undef;
     }
     # A worker belongs to no app: it is everybody's who may see workers at all.
@@ -163,7 +177,7 @@ $api->unchanged('everybody who is refused', sub {
 cmp_ok($seen{$_} // 0, '>=', 10, "enough answers were $_") for 401, 403, 404;
 
 # A foreign object and a missing one read the same.
-for my $op (grep { $_->{'x-object'} =~ /^(?:app|deployment|hook|switch)$/ } @ops) {
+for my $op (grep { $_->{'x-object'} =~ /^(?:app|deployment|hook|switch|alert|alert_rule)$/ } @ops) {
     my $who = [ token => $api->token('admin', $mine->{id}) ];
     my ($foreign, $missing) = map { my $r = call($op, $who, $object{$_}); delete $r->{json}{request_id}; $r } qw(foreign missing);
     is_deeply([ @$foreign{qw(status json)} ], [ @$missing{qw(status json)} ], "XA21 $op->{method} $op->{path}: foreign or missing, nobody can tell");
@@ -181,6 +195,9 @@ for my $case (sort { ($a->[0]{method} eq 'DELETE') <=> ($b->[0]{method} eq 'DELE
     }
     if ($op->{operationId} eq 'delete_hook') { # each one deletes its own
         $now{hook} = $api->req(POST => '/v1/hooks', token => $root, json => { app => $now{app}, provider => 'github' })->{json}{id};
+    }
+    if ($op->{operationId} eq 'delete_alert_rule') {
+        $now{alert_rule} = $api->req(POST => "/v1/apps/$now{app}/alert-rules", token => $root, json => { kind => 'offline' })->{json}{id};
     }
     if ($op->{operationId} eq 'delete_environment') {
         $api->req(PUT => "/v1/apps/$now{app}/environments/staging", token => $root, json => { pattern => 'x' });

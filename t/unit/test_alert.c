@@ -70,6 +70,19 @@ static void test_interrupted(void **state)
     assert_int_equal(s.since, NOW);
 }
 
+/* Somebody resolved it by hand while it counted to its end: that count is of the other edge. */
+static void test_other_edge(void **state)
+{
+    wh_alert_rule_t rule = cpu_rule(RULE1, APP1, 5);
+    wh_alert_state_t s = {.since = 0};
+
+    (void)state;
+    (void)wh_alert_step(&rule, &s, 1, &equal, NOW);
+    assert_int_equal(wh_alert_step(&rule, &s, 0, &over, NOW + 400 * S), WH_ALERT_STAY);
+    assert_int_equal(s.since, NOW + 400 * S);
+    assert_int_equal(wh_alert_step(&rule, &s, 0, &over, NOW + 700 * S), WH_ALERT_FIRE);
+}
+
 static void test_gap(void **state)
 {
     wh_alert_rule_t rule = cpu_rule(RULE1, APP1, 5);
@@ -246,6 +259,23 @@ static void test_plan(void **state)
     w->now_reads[0] = equal;
     (void)tick(w, NOW + 6 * TICK, 0);
     assert_string_equal(tick(w, NOW + 8 * TICK, 0), "resolve one ra recovered;");
+}
+
+/* What was over the old threshold need not have been over the new one. */
+static void test_threshold(void **state)
+{
+    world_t *w = make(*state);
+    wh_alert_rule_t rule = cpu_rule(RULE1, APP1, 1);
+
+    add_rule(w, rule);
+    w->now_reads[0] = over;
+    (void)tick(w, NOW, 0);
+    rule.threshold = 70000;
+    add_rule(w, rule);
+    assert_string_equal(tick(w, NOW + 2 * TICK, 0), "");
+    rule.severity = "critical"; /* that changes no count */
+    add_rule(w, rule);
+    assert_string_equal(tick(w, NOW + 4 * TICK, 0), "fire one ra;");
 }
 
 static void test_not_written(void **state)
@@ -449,10 +479,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT("F20 F21 F22 F162 both edges, to the microsecond", test_edges),
         UNIT("F22 one value on the other side ends the count", test_interrupted),
+        UNIT("a count belongs to its edge", test_other_edge),
         UNIT("W9 a gap counts for neither edge", test_gap),
         UNIT("W9 a long gap ends the count, silence resolves nothing", test_long_gap),
         UNIT("R26 units, and rates that are not known yet", test_units),
         UNIT("F19 F156 F161 a plan over apps, own rules and those of all", test_plan),
+        UNIT("another threshold is counted anew", test_threshold),
         UNIT("what was not written is planned again", test_not_written),
         UNIT("F157 apps that stop or go, rules that go", test_gone),
         UNIT("F23 F165 what is told by events", test_events),
