@@ -1,8 +1,8 @@
 # libwh: the pure domain library, linked into the module, both daemons and the tests. Not installed.
 noinst_LTLIBRARIES += libwh/libwh.la
-libwh_libwh_la_CFLAGS = $(AM_CFLAGS)
+libwh_libwh_la_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS)
 libwh_libwh_la_LDFLAGS = $(AM_LDFLAGS)
-libwh_libwh_la_LIBADD = $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(IDN2_LIBS)
+libwh_libwh_la_LIBADD = $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(IDN2_LIBS) $(ZSTD_LIBS)
 
 # Foundations: errors, logging, time, ids, text, JSON, keys, configuration.
 libwh_libwh_la_SOURCES = \
@@ -55,6 +55,11 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_hook.c libwh/wh_hook.h libwh/wh_hook_int.h libwh/wh_hook_decode.c libwh/wh_hook_log.c \
 	libwh/wh_hook_provider.c libwh/wh_hook_provider.def \
 	libwh/wh_host.c libwh/wh_host.h \
+	libwh/wh_lograte.c libwh/wh_lograte.h \
+	libwh/wh_level.c libwh/wh_level.h \
+	libwh/wh_logline.c libwh/wh_logline.h \
+	libwh/wh_logpack.c libwh/wh_logpack.h \
+	libwh/wh_logread.c libwh/wh_logread.h \
 	libwh/wh_lru.c libwh/wh_lru.h \
 	libwh/wh_openmetrics.c libwh/wh_openmetrics.h \
 	libwh/wh_meter.c libwh/wh_meter.def libwh/wh_meter.h \

@@ -47,6 +47,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_agent.c \
 	mod_wisehost/wh_h_alert.c mod_wisehost/wh_h_alert_rule.c \
 	mod_wisehost/wh_h_app.c \
+	mod_wisehost/wh_h_applog.c mod_wisehost/wh_h_applog.h \
 	mod_wisehost/wh_h_deployment.c \
 	mod_wisehost/wh_h_domain.c \
 	mod_wisehost/wh_h_env.c \

@@ -241,6 +241,7 @@ apr_status_t wh_h_requests_get(wh_call_t *c);
 apr_status_t wh_h_metrics_get(wh_call_t *c);
 apr_status_t wh_h_upload(wh_call_t *c);
 apr_status_t wh_h_log_get(wh_call_t *c);
+apr_status_t wh_h_applog_get(wh_call_t *c);
 apr_status_t wh_h_sync_get(wh_call_t *c);
 apr_status_t wh_h_sync_ask(wh_call_t *c);
 apr_status_t wh_h_alert_list(wh_call_t *c);

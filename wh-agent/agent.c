@@ -170,6 +170,7 @@ static void begin_stop(wh_agent_t *agent)
     notify(agent, "STOPPING=1");
     wh_cancel_set(&agent->ending);
     wh_events_stop(agent->events);
+    wh_follow_stop(agent->follow);
     wh_log(WH_LOG_INFO, NULL, "going down; %d jobs run", wh_jobs_count_running(agent->jobs));
     wh_link_timer(agent->link, WH_LINK_T_QUIT, STOP_PATIENCE_US);
     stop_if_idle(agent);
@@ -299,7 +300,8 @@ static void on_woken(void *owner)
     wh_box_empty(agent->box);
     if (agent->quit == 1 && !agent->stopping)
         begin_stop(agent);
-    if (agent->welcomed && !agent->flush_due && running > 0) {
+    if (agent->welcomed && !agent->flush_due &&
+        (running > 0 || wh_follow_pending(agent->follow))) {
         agent->flush_due = 1;
         wh_link_timer(agent->link, WH_LINK_T_FLUSH, FLUSH_US);
     }
@@ -311,8 +313,17 @@ static void on_changed(void *owner)
     wh_agent_t *agent = owner;
 
     wh_link_conn_flush(agent);
+    wh_look_again(agent); /* a container of the job may have started: its log is to be read */
     if (wh_jobs_count_running(agent->jobs) == 0)
         (void)malloc_trim(0);
+}
+
+/* Its last lines are read before it goes. */
+static void on_stopped(void *owner, const char *container)
+{
+    const wh_agent_t *agent = owner;
+
+    wh_follow_last(agent->follow, container);
 }
 
 static void on_ended(void *owner)
@@ -384,9 +395,24 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
                             .wake = wh_link_loop_wake,
                             .wake_baton = agent->loop,
                             .changed = on_changed,
+                            .stopped = on_stopped,
                             .ended = on_ended,
                             .owner = agent};
     return wh_jobs_make(p, &jobs, &agent->jobs, err);
+}
+
+static void follow(wh_agent_t *agent)
+{
+    wh_follow_opts_t opts = {.conf = &agent->conf,
+                             .clock = agent->clock,
+                             .engine = agent->engine,
+                             .wake = wh_link_loop_wake,
+                             .wake_baton = agent->loop};
+    wh_err_t err = WH_ERR_INIT;
+
+    if (agent->engine != NULL &&
+        wh_follow_start(agent->p, &opts, &agent->follow, &err) != APR_SUCCESS)
+        wh_log(WH_LOG_ERROR, "WH0732", "%s", err.text);
 }
 
 void wh_agent_run(wh_agent_t *agent)
@@ -394,9 +420,11 @@ void wh_agent_run(wh_agent_t *agent)
     prepare(agent);
     wh_look_now(agent); /* by what a former life knew: the hub may be away for long */
     wh_look_events(agent);
+    follow(agent);
     feed_watchdog(agent);
     wh_link_loop_run(agent->loop);
     wh_events_stop(agent->events);
+    wh_follow_stop(agent->follow);
     for (int i = 0; i < 100 && wh_thread_running() > 0; i++)
         (void)wh_cancel_wait(NULL, 10000);
 }

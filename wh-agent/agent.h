@@ -11,6 +11,7 @@
 #include "libwh/wh_backoff.h"
 #include "wh-agent/box.h"
 #include "wh-agent/events.h"
+#include "wh-agent/follow.h"
 #include "wh-agent/job.h"
 #include "wh-agent/keep.h"
 #include "wh-agent/link.h"
@@ -60,6 +61,7 @@ struct wh_agent_t {
     apr_array_header_t *seen; /* wh_reconcile_seen_t */
     wh_restarts_t *restarts;
     wh_events_t *events;
+    wh_follow_t *follow; /* the apps' logs; NULL = no engine */
     int look_again;      /* something happened */
     wh_keep_when_t keep; /* when house is kept next */
     char engine_name[64];

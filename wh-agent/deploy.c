@@ -223,7 +223,9 @@ static apr_status_t stop(wh_work_t *work, wh_err_t *err)
     wh_run_stop_t what = {.agent = wh_identity_agent_id(work->identity),
                           .app = work->job->app,
                           .deployment = work->job->deployment,
-                          .grace_s = STOP_GRACE_S};
+                          .grace_s = STOP_GRACE_S,
+                          .stopped = work->stopped,
+                          .baton = work->stopped_baton};
     wh_engine_t *engine;
     apr_status_t rv;
 

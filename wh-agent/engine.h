@@ -27,6 +27,7 @@
 #define WH_ENGINE_LABEL_SOURCE "wisehost.source"       /* whose image it runs, where not its own */
 #define WH_ENGINE_LABEL_IMAGE "wisehost.image"         /* of images: "<agent>.<app>" */
 #define WH_ENGINE_LABEL_RUN "wisehost.run"             /* of images: see recipe.h */
+#define WH_ENGINE_LABEL_SECRETS "wisehost.secrets" /* names of its secret variables, by commas */
 #define WH_ENGINE_LABEL_PUBLISHED "wisehost.published" /* "address:port" on the machine */
 
 typedef struct wh_engine_label_t {
@@ -61,6 +62,7 @@ typedef struct wh_engine_seen_t {
     const char *publish_address; /* "" = not published */
     apr_int64_t publish_port;
     int cut_off;                /* it has networks, and an address in none of them */
+    apr_array_header_t *env;    /* const char *: NAME=VALUE */
     apr_array_header_t *labels; /* wh_engine_label_t */
     apr_size_t label_bytes;     /* what they take in a list, about */
     const char *forbidden; /* the first thing that our spec could not have asked for, "" = none */

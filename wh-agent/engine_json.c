@@ -478,6 +478,20 @@ static int cut_off(const json_t *top)
     return json_object_size(networks) > 0;
 }
 
+static apr_array_header_t *texts_of(apr_pool_t *p, json_t *list)
+{
+    apr_array_header_t *out = apr_array_make(p, 8, sizeof(const char *));
+    json_t *v;
+    size_t i;
+
+    json_array_foreach(list, i, v)
+    {
+        if (json_is_string(v))
+            APR_ARRAY_PUSH(out, const char *) = apr_pstrdup(p, json_string_value(v));
+    }
+    return out;
+}
+
 apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_engine_seen_t *seen,
                                  wh_err_t *err)
 {
@@ -506,6 +520,7 @@ apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_e
     seen->created_at = time_of(top, "Created");
     seen->labels = labels_of(p, json_object_get(json_object_get(top, "Config"), "Labels"));
     seen->label_bytes = bytes_of(seen->labels);
+    seen->env = texts_of(p, json_object_get(json_object_get(top, "Config"), "Env"));
     seen->forbidden = forbidden(top, host);
     seen->memory_bytes = int_of(host, "Memory");
     seen->nano_cpus = int_of(host, "NanoCpus");

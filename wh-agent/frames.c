@@ -28,6 +28,8 @@ int wh_frames_feed(void *baton, const char *buf, size_t n)
             n--;
             if (f->have == sizeof(f->header) && header_done(f) != 0)
                 f->broken = 1;
+            else if (f->have == sizeof(f->header) && f->begin != NULL)
+                f->begin(f->baton);
         } else {
             size_t take = n < f->left ? n : f->left;
 

@@ -11,6 +11,7 @@ typedef void wh_frames_fn(void *baton, wh_stream_e stream, const char *buf, size
 
 typedef struct wh_frames_t {
     wh_frames_fn *fn;
+    void (*begin)(void *baton); /* a frame begins; NULL = nobody asks */
     void *baton;
     unsigned char header[8];
     size_t have;   /* of the header */

@@ -302,7 +302,9 @@ static void run_job(void *data)
                       .logs = task->logs,
                       .job = &task->msg,
                       .phase = say_phase,
-                      .phase_baton = task};
+                      .phase_baton = task,
+                      .stopped = o->stopped,
+                      .stopped_baton = o->owner};
     wh_msg_ref_t ref = {.job = task->msg.job, .epoch = task->msg.epoch};
     wh_msg_job_result_t result;
     wh_err_t err = WH_ERR_INIT;

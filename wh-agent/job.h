@@ -31,6 +31,8 @@ typedef struct wh_jobs_opts_t {
     void *wake_baton;
     /* A job has something new to tell (phase, end); on the link's thread. */
     void (*changed)(void *owner);
+    /* A container has stopped, and goes when this returns; on the job's thread. */
+    void (*stopped)(void *owner, const char *container);
     void (*ended)(void *owner); /* one that ran has ended; likewise */
     void *owner;
 } wh_jobs_opts_t;

@@ -9,6 +9,7 @@
 #include "wh-agent/rotate.h"
 
 #define QUEUE_ENOUGH ((size_t)(1024 * 1024)) /* more log lines wait until this has gone out */
+#define QUEUE_WAIT_US ((apr_interval_time_t)50000)
 #define HEARTBEAT_S 30
 
 /* ---- hello, heartbeat ---- */
@@ -101,16 +102,44 @@ void wh_link_conn_violation(wh_agent_t *agent, const wh_reconcile_seen_t *seen)
 
 /* ---- what waits ---- */
 
+/* What apps print, in small frames: a build's lines wait for more of the bucket, so these go first.
+ * Returns how long the rest has to wait, 0 = there is none. */
+static apr_interval_time_t flush_follow(wh_agent_t *agent, apr_pool_t *p, wh_mono_t now)
+{
+    while (wh_follow_pending(agent->follow)) {
+        apr_interval_time_t wait = wh_bucket_wait(&agent->log_bucket, WH_FOLLOW_BATCH, now);
+        wh_msg_runtime_log_t m;
+        apr_int64_t bytes = 0;
+
+        if (wait > 0 || wh_link_queued(agent->link) >= QUEUE_ENOUGH)
+            return wait > QUEUE_WAIT_US ? wait : QUEUE_WAIT_US;
+        if (!wh_follow_take(agent->follow, p, &m))
+            break;
+        for (int i = 0; i < m.lines->nelts; i++)
+            bytes += (apr_int64_t)strlen(APR_ARRAY_IDX(m.lines, i, wh_msg_line_t).text) + 1;
+        wh_link_send(agent->link, WH_MSG_RUNTIME_LOG, wh_proto_msg_runtime_log_encode(&m));
+        (void)wh_bucket_take(&agent->log_bucket, bytes, now);
+        apr_pool_clear(p);
+    }
+    return 0;
+}
+
 void wh_link_conn_flush(wh_agent_t *agent)
 {
     apr_pool_t *p = agent->welcomed ? wh_pool_make("flush") : NULL;
     wh_mono_t now = wh_clock_mono(agent->clock);
+    apr_interval_time_t later;
     json_t *payload = NULL;
     wh_msg_e type;
 
     agent->flush_due = 0;
     if (p == NULL)
         return;
+    later = flush_follow(agent, p, now);
+    if (later > 0) {
+        agent->flush_due = 1;
+        wh_link_timer(agent->link, WH_LINK_T_FLUSH, later);
+    }
     do {
         /* One batch may overdraw the bucket by its own size; the next then waits. */
         apr_interval_time_t wait = wh_bucket_wait(&agent->log_bucket, WH_LOGS_BATCH_MAX, now);
@@ -122,9 +151,10 @@ void wh_link_conn_flush(wh_agent_t *agent)
         if (payload != NULL) {
             wh_link_send(agent->link, type, payload);
             (void)wh_bucket_take(&agent->log_bucket, before - budget, now);
-        } else if (before == 0) {
+        } else if (before == 0 && !agent->flush_due) {
             agent->flush_due = 1;
-            wh_link_timer(agent->link, WH_LINK_T_FLUSH, wait > 50000 ? wait : 50000);
+            wh_link_timer(agent->link, WH_LINK_T_FLUSH,
+                          wait > QUEUE_WAIT_US ? wait : QUEUE_WAIT_US);
         }
         apr_pool_clear(p);
     } while (payload != NULL);
@@ -165,6 +195,7 @@ static apr_status_t on_welcome(wh_agent_t *agent, apr_pool_t *p, const wh_proto_
     agent->refused = 0;
     take_desired(agent, welcome.desired);
     agent->welcomed = 1;
+    wh_follow_online(agent->follow, 1);
     agent->heartbeat_s = welcome.heartbeat_s > 0 ? welcome.heartbeat_s : HEARTBEAT_S;
     wh_backoff_reset(&agent->backoff);
     wh_link_conn_heartbeat(agent);
@@ -314,6 +345,7 @@ void wh_link_conn_message(wh_agent_t *agent, apr_pool_t *p, const wh_proto_msg_t
 void wh_link_conn_closed(wh_agent_t *agent)
 {
     agent->connected = agent->welcomed = agent->flush_due = 0;
+    wh_follow_online(agent->follow, 0);
     wh_link_timer(agent->link, WH_LINK_T_HEARTBEAT, -1);
     wh_link_timer(agent->link, WH_LINK_T_FLUSH, -1);
     wh_jobs_disconnected(agent->jobs);

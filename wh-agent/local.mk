@@ -25,6 +25,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/engine_http.c wh-agent/engine_http.h \
 	wh-agent/engine_json.c wh-agent/engine_json.h \
 	wh-agent/events.c wh-agent/events.h \
+	wh-agent/follow.c wh-agent/follow.h wh-agent/follow_int.h wh-agent/follow_queue.c \
 	wh-agent/frames.c wh-agent/frames.h \
 	wh-agent/fsutil.c wh-agent/fsutil.h \
 	wh-agent/gitenv.c wh-agent/gitenv.h \
@@ -67,6 +68,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/room.c wh-agent/room.h \
 	wh-agent/run.c wh-agent/run.h \
 	wh-agent/source.c wh-agent/source.h \
+	wh-agent/tail.c wh-agent/tail.h \
 	wh-agent/tarfile.c wh-agent/tarfile.h \
 	wh-agent/thread.c wh-agent/thread.h \
 	wh-agent/variants.c wh-agent/variants.h \
@@ -99,7 +101,7 @@ t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la
 
 # Its units; t/unit/local.mk, which comes later, names the common parts.
 agent_units = t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep t/unit/test_agent_made t/unit/test_agent_output \
-	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state
+	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state t/unit/test_agent_tail
 agent_unit_libs = wh-agent/libwhagent.la $(unit_libs)
 t_unit_test_agent_cause_SOURCES = t/unit/test_agent_cause.c $(unit_common)
 t_unit_test_agent_cause_LDADD = $(agent_unit_libs)
@@ -127,6 +129,8 @@ t_unit_test_agent_restart_SOURCES = t/unit/test_agent_restart.c $(unit_common)
 t_unit_test_agent_restart_LDADD = $(agent_unit_libs)
 t_unit_test_agent_run_SOURCES = t/unit/test_agent_run.c t/unit/fake_engine.c t/unit/fake_engine.h $(unit_common)
 t_unit_test_agent_run_LDADD = $(agent_unit_libs)
+t_unit_test_agent_tail_SOURCES = t/unit/test_agent_tail.c $(unit_common)
+t_unit_test_agent_tail_LDADD = $(agent_unit_libs)
 t_unit_test_agent_state_SOURCES = t/unit/test_agent_state.c $(unit_common)
 t_unit_test_agent_state_LDADD = $(agent_unit_libs)
 

@@ -48,6 +48,7 @@ void wh_look_take(wh_agent_t *agent, const wh_pass_t *pass, int tell_all)
         s.address = apr_pstrdup(p, s.address);
         s.reason = apr_pstrdup(p, s.reason);
         s.violation = apr_pstrdup(p, s.violation);
+        s.secrets = apr_pstrdup(p, s.secrets);
         APR_ARRAY_PUSH(now, wh_reconcile_seen_t) = s;
         if (!s.busy && s.app[0] != '\0' && s.deployment[0] != '\0' &&
             (tell_all || old == NULL || old->state != s.state || old->restarts != s.restarts))
@@ -59,6 +60,7 @@ void wh_look_take(wh_agent_t *agent, const wh_pass_t *pass, int tell_all)
         apr_pool_destroy(agent->seen_p);
     agent->seen_p = p;
     agent->seen = now;
+    wh_follow_set(agent->follow, now);
 }
 
 /* ---- a look ---- */
@@ -160,14 +162,17 @@ void wh_agent_look_soon(wh_agent_t *agent)
     wh_link_timer(agent->link, WH_LINK_T_LOOK, agent->reconcile_due ? 1 : LOOK_SOON_US);
 }
 
-static void on_event(void *owner, void *data)
+void wh_look_again(wh_agent_t *agent)
 {
-    wh_agent_t *agent = owner;
-
-    (void)data;
-    agent->look_again = 1; /* if a look is under way: it may have come too early */
+    agent->look_again = 1;
     if (!agent->looking)
         wh_link_timer(agent->link, WH_LINK_T_LOOK, LOOK_EVENT_US);
+}
+
+static void on_event(void *owner, void *data)
+{
+    (void)data;
+    wh_look_again(owner);
 }
 
 /* On the events' thread. */

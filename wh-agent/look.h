@@ -8,6 +8,9 @@
 /* A look now, if it is known what should run; the next follows by itself. */
 void wh_look_now(wh_agent_t *agent);
 
+/* A look soon, also when one is under way: it may have come too early. */
+void wh_look_again(wh_agent_t *agent);
+
 /* Take up what a pass saw; tell_all: say how each is, not only what has changed. */
 void wh_look_take(wh_agent_t *agent, const wh_pass_t *pass, int tell_all);
 

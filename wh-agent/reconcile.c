@@ -70,6 +70,7 @@ static void place(apr_pool_t *p, const wh_engine_item_t *item, wh_reconcile_seen
             colon != NULL ? apr_pstrmemdup(p, published, (apr_size_t)(colon - published)) : "",
         .port = colon != NULL ? apr_atoi64(colon + 1) : 0,
         .state = item->running ? WH_OBSERVED_RUNNING : WH_OBSERVED_STOPPED,
+        .secrets = wh_engine_label(item->labels, WH_ENGINE_LABEL_SECRETS),
         .violation = "",
         .reason = ""};
 }
@@ -242,6 +243,7 @@ static void take_item(pass_t *pass, wh_engine_item_t *item, apr_array_header_t *
     acted(pass, what, item, &seen);
     if (is_cut_off(pass, item, &seen))
         mend(pass, item, &seen);
+    seen.up = item->running;
     if (out->nelts < WH_MSG_INSTANCES_MAX)
         APR_ARRAY_PUSH(out, wh_reconcile_seen_t) = seen;
 }

@@ -36,6 +36,8 @@ typedef struct wh_reconcile_seen_t {
     apr_int64_t port;
     wh_observed_e state;
     const char *reason;
+    const char *secrets; /* names of its secret variables, by commas */
+    int up; /* the engine says that it runs */
     const char *violation; /* what it has done this time, "" = nothing new */
     apr_int64_t restarts;
     int started; /* this pass had to start it, whatever came of that */

@@ -64,6 +64,9 @@ void wh_run_spec(const wh_work_t *work, const char *image, apr_int64_t port, wh_
     APR_ARRAY_PUSH(labels, wh_engine_label_t) = (wh_engine_label_t){
         .key = WH_ENGINE_LABEL_PUBLISHED,
         .value = apr_psprintf(work->p, "%s:%" APR_INT64_T_FMT, work->conf->address, port)};
+    if (wh_vars_secrets(work->p, work->job)[0] != '\0')
+        APR_ARRAY_PUSH(labels, wh_engine_label_t) = (wh_engine_label_t){
+            .key = WH_ENGINE_LABEL_SECRETS, .value = wh_vars_secrets(work->p, work->job)};
     *spec = (wh_engine_spec_t){
         .name = apr_pstrcat(work->p, "wisehost-", work->job->slug, "-", work->job->job, NULL),
         .image = image,
@@ -291,8 +294,8 @@ apr_status_t wh_run_container(wh_work_t *work, wh_engine_t *e, const char *image
     return APR_SUCCESS;
 }
 
-static apr_status_t remove_labelled(wh_engine_t *e, apr_pool_t *p, const char *agent,
-                                    const wh_engine_label_t *with, int grace_s, wh_err_t *err)
+static apr_status_t remove_labelled(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
+                                    const wh_run_stop_t *what, wh_err_t *err)
 {
     apr_array_header_t *items;
     apr_status_t rv = e->vt->list(e, p, with, &items, err);
@@ -300,10 +303,13 @@ static apr_status_t remove_labelled(wh_engine_t *e, apr_pool_t *p, const char *a
     for (int i = 0; rv == APR_SUCCESS && i < items->nelts; i++) {
         const wh_engine_item_t *item = &APR_ARRAY_IDX(items, i, wh_engine_item_t);
 
-        if (strcmp(wh_engine_label(item->labels, WH_ENGINE_LABEL_AGENT), agent) != 0)
+        if (strcmp(wh_engine_label(item->labels, WH_ENGINE_LABEL_AGENT), what->agent) != 0)
             continue;
-        if (item->running && grace_s > 0)
-            rv = e->vt->stop(e, p, item->id, grace_s, err);
+        if (item->running && what->grace_s > 0) {
+            rv = e->vt->stop(e, p, item->id, what->grace_s, err);
+            if (rv == APR_SUCCESS && what->stopped != NULL)
+                what->stopped(what->baton, item->id);
+        }
         if (rv == APR_SUCCESS)
             rv = e->vt->remove(e, p, item->id, err);
     }
@@ -315,7 +321,7 @@ apr_status_t wh_run_stop(wh_engine_t *e, apr_pool_t *p, const wh_run_stop_t *wha
     wh_engine_label_t deployment = {WH_ENGINE_LABEL_DEPLOYMENT, what->deployment};
     wh_engine_label_t app = {WH_ENGINE_LABEL_APP, what->app};
     apr_array_header_t *left;
-    apr_status_t rv = remove_labelled(e, p, what->agent, &deployment, what->grace_s, err);
+    apr_status_t rv = remove_labelled(e, p, &deployment, what, err);
 
     if (rv == APR_SUCCESS)
         rv = e->vt->list(e, p, &app, &left, err);
@@ -330,6 +336,7 @@ apr_status_t wh_run_remove_job(wh_engine_t *e, apr_pool_t *p, const char *agent,
                                wh_err_t *err)
 {
     wh_engine_label_t with = {WH_ENGINE_LABEL_JOB, job};
+    wh_run_stop_t what = {.agent = agent};
 
-    return remove_labelled(e, p, agent, &with, 0, err);
+    return remove_labelled(e, p, &with, &what, err);
 }

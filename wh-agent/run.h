@@ -24,6 +24,9 @@ apr_status_t wh_run_container(wh_work_t *work, wh_engine_t *engine, const char *
 typedef struct wh_run_stop_t {
     const char *agent, *app, *deployment;
     int grace_s;
+    /* Each that has stopped, before it goes; NULL = nobody asks. */
+    void (*stopped)(void *baton, const char *container);
+    void *baton;
 } wh_run_stop_t;
 apr_status_t wh_run_stop(wh_engine_t *engine, apr_pool_t *p, const wh_run_stop_t *what,
                          wh_err_t *err) WH_MUST_CHECK;

@@ -53,6 +53,48 @@ const wh_mask_t *wh_vars_mask(apr_pool_t *p, const wh_msg_job_t *job)
     return n > 0 ? wh_mask_make(p, values, n) : NULL;
 }
 
+const char *wh_vars_secrets(apr_pool_t *p, const wh_msg_job_t *job)
+{
+    apr_array_header_t *names = apr_array_make(p, 4, sizeof(const char *));
+
+    for (int i = 0; job->env != NULL && i < job->env->nelts; i++) {
+        const wh_env_pair_t *e = &APR_ARRAY_IDX(job->env, i, wh_env_pair_t);
+
+        if (e->secret)
+            APR_ARRAY_PUSH(names, const char *) = e->name;
+    }
+    return apr_array_pstrcat(p, names, ',');
+}
+
+/* Whether NAME of "NAME=VALUE", n bytes, is in the list. */
+static int is_named(const char *names, const char *name, size_t n)
+{
+    while (*names != '\0') {
+        size_t len = strcspn(names, ",");
+
+        if (len == n && memcmp(names, name, n) == 0)
+            return 1;
+        names += names[len] == ',' ? len + 1 : len;
+    }
+    return 0;
+}
+
+const wh_mask_t *wh_vars_mask_named(apr_pool_t *p, const char *names, const apr_array_header_t *env)
+{
+    const char **values =
+        apr_pcalloc(p, sizeof(*values) * (env != NULL ? (size_t)env->nelts + 1 : 1));
+    int n = 0;
+
+    for (int i = 0; env != NULL && i < env->nelts; i++) {
+        const char *pair = APR_ARRAY_IDX(env, i, const char *);
+        size_t len = strcspn(pair, "=");
+
+        if (pair[len] == '=' && is_named(names, pair, len))
+            values[n++] = pair + len + 1;
+    }
+    return n > 0 ? wh_mask_make(p, values, n) : NULL;
+}
+
 /* ---- for the build ---- */
 
 static const wh_env_pair_t *find(const wh_msg_job_t *job, const char *name)

@@ -9,6 +9,15 @@
 /* Those of the frame and those that tell of the commit: wh_env_pair_t in the job's pool. */
 apr_array_header_t *wh_vars_run(const wh_work_t *work);
 
+/* The names of a job's secrets with commas between them, in p; "" = it has none. A container bears
+ * them as a label, so that what it prints can be masked by a later life of the agent, too. */
+const char *wh_vars_secrets(apr_pool_t *p, const wh_msg_job_t *job);
+
+/* What hides the values of those names among env (const char *, NAME=VALUE), in p; NULL = nothing
+ * to hide. */
+const wh_mask_t *wh_vars_mask_named(apr_pool_t *p, const char *names,
+                                    const apr_array_header_t *env);
+
 /* What hides the secrets of a job, in p; NULL when it has none. */
 const wh_mask_t *wh_vars_mask(apr_pool_t *p, const wh_msg_job_t *job);
 

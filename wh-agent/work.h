@@ -29,6 +29,9 @@ struct wh_work_t {
     const wh_msg_job_t *job;
     wh_work_phase_fn *phase;
     void *phase_baton;
+    /* A container has stopped, and goes when this returns. NULL = nobody asks. */
+    void (*stopped)(void *baton, const char *container);
+    void *stopped_baton;
     const wh_msg_commit_t *commit; /* once it is known; NULL before */
     const wh_mask_t *mask; /* of this job's secrets; NULL = there are none */
     int in_engine;        /* something of this job may be in the engine */

@@ -1,5 +1,6 @@
 #include "wh-scheduler/applog.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +15,16 @@
 #include "libwh/wh_text.h"
 #include "wh-scheduler/applog_file.h"
 
-#define HEAD_MAX 128
+#define HEAD_MAX WH_LOGLINE_HEAD
+#define SWEEP_APPS 32 /* a second */
 
 /* A container that prints into this log. */
 typedef struct source_t {
     char deployment[WH_ID_LEN + 1];
     char *container;
     apr_int64_t last;   /* highest number taken in hand */
+    apr_time_t last_at; /* the latest time of a line taken in hand */
+    apr_int64_t again;  /* highest number of those that came again */
     apr_int64_t stored; /* highest number in the files, as a line or in a note */
     apr_int64_t more;   /* left out by the agent, beyond what the numbers show */
     apr_uint64_t used;
@@ -38,24 +42,42 @@ typedef struct log_t {
     wh_lograte_t rate;
     int sources_n;
     source_t *sources;
+    apr_int64_t ended; /* a segment that is to be packed, by its name; 0 = none */
 } log_t;
 
 struct wh_applog_t {
     const char *dir;
     wh_segment_t *writer;
+    wh_applog_limits_t limits;
     wh_lru_t *known;
+    DIR *sweep; /* under way */
+    apr_time_t sweep_at;
     int due;
     apr_int64_t stored, left_out;
 };
 
 static void drop_log(void *baton, wh_lru_item_t *item);
 
-wh_applog_t *wh_applog_make(apr_pool_t *p, const char *dir, wh_segment_t *writer)
+static apr_status_t end_sweep(void *data)
+{
+    wh_applog_t *logs = data;
+
+    if (logs->sweep != NULL) {
+        closedir(logs->sweep);
+    }
+    logs->sweep = NULL;
+    return APR_SUCCESS;
+}
+
+wh_applog_t *wh_applog_make(apr_pool_t *p, const char *dir, wh_segment_t *writer,
+                            const wh_applog_limits_t *limits)
 {
     wh_applog_t *logs = apr_pcalloc(p, sizeof(*logs));
 
     logs->dir = apr_pstrcat(p, dir, "/apps", NULL);
     logs->writer = writer;
+    logs->limits = *limits;
+    apr_pool_cleanup_register(p, logs, end_sweep, apr_pool_cleanup_null);
     logs->known = wh_lru_make(p, WH_APPLOG_KNOWN, drop_log, logs);
     return logs;
 }
@@ -137,15 +159,17 @@ static int on_source(void *baton, int k, apr_int64_t seq, const char *deployment
     return 1;
 }
 
-static int on_line(void *baton, apr_int64_t n, int k, apr_int64_t seq)
+static int on_line(void *baton, const wh_logline_t *line)
 {
     log_t *log = baton;
+    source_t *s = &log->sources[line->k - 1];
 
-    if (k < 1 || k > log->sources_n || n <= log->n) {
+    if (line->k > log->sources_n || line->n <= log->n) {
         return 0;
     }
-    log->n = n;
-    log->sources[k - 1].last = log->sources[k - 1].stored = seq;
+    log->n = line->n;
+    s->last = s->stored = line->seq;
+    s->last_at = line->at > s->last_at ? line->at : s->last_at;
     return 1;
 }
 
@@ -153,22 +177,40 @@ static apr_status_t read_back(log_t *log, const wh_applog_t *logs, apr_pool_t *p
 {
     static const wh_applog_file_reader_t reader = {.source = on_source, .line = on_line};
     const char *dir = apr_pstrcat(p, logs->dir, "/", log->app, NULL);
-    apr_array_header_t *names;
+    apr_array_header_t *files;
     apr_int64_t bytes = -1;
-    apr_status_t rv = wh_applog_file_list(p, dir, &names, err);
+    int knows = 0;
+    apr_status_t rv = wh_logread_list(p, dir, &files, err);
 
     /* An empty last segment (killed between making and writing it): the one before knows. */
-    for (int i = names != NULL ? names->nelts : 0; rv == APR_SUCCESS && i > 0 && bytes <= 0; i--) {
-        apr_int64_t first = APR_ARRAY_IDX(names, i - 1, apr_int64_t);
+    for (int i = rv == APR_SUCCESS ? files->nelts : 0; rv == APR_SUCCESS && i > 0 && bytes <= 0;
+         i--) {
+        const wh_logread_file_t *file = &APR_ARRAY_IDX(files, i - 1, wh_logread_file_t);
 
-        log->n = first - 1;
-        rv = wh_applog_file_read(wh_applog_file_path(p, dir, first), &reader, log, &bytes, err);
-        if (i == names->nelts) {
-            log->first = first;
+        if (file->packed) {
+            break; /* the one after it is empty because its lines were too old */
+        }
+        knows = i - 1;
+        log->n = file->first - 1;
+        rv = wh_applog_file_read(p, wh_logread_path(p, dir, file), &reader, log, &bytes, err);
+        if (i == files->nelts) {
+            log->first = file->first;
             log->bytes = bytes;
         } else {
             log->declared = 0;
+            log->n = bytes > 0 ? log->n : file->first - 1;
         }
+    }
+    /* Killed before they were packed. */
+    for (int i = 0; rv == APR_SUCCESS && i < knows; i++) {
+        const wh_logread_file_t *file = &APR_ARRAY_IDX(files, i, wh_logread_file_t);
+
+        if (!file->packed) {
+            wh_applog_file_pack(p, dir, file->first);
+        }
+    }
+    if (rv == APR_SUCCESS && knows + 1 < files->nelts) {
+        log->ended = APR_ARRAY_IDX(files, knows, wh_logread_file_t).first;
     }
     return rv;
 }
@@ -230,6 +272,19 @@ static draft_t draft_of(wh_applog_t *logs, log_t *log, apr_pool_t *p, int k)
                      .declared = log->declared};
 }
 
+/* Once the next segment has something to go on from. */
+static void pack_ended(draft_t *d)
+{
+    const char *dir = apr_pstrcat(d->p, d->logs->dir, "/", d->log->app, NULL);
+
+    if (d->log->ended == 0 || d->log->ended == d->log->first) {
+        return;
+    }
+    wh_applog_file_pack(d->p, dir, d->log->ended);
+    d->log->ended = 0;
+    (void)wh_applog_file_prune(d->p, dir, &d->logs->limits, 0);
+}
+
 static apr_status_t settle(draft_t *d, wh_err_t *err)
 {
     apr_int64_t bytes;
@@ -249,6 +304,7 @@ static apr_status_t settle(draft_t *d, wh_err_t *err)
         d->logs->stored += d->lines;
         d->logs->left_out += d->left_out;
         d->lines = d->left_out = 0;
+        pack_ended(d);
     }
     return rv;
 }
@@ -275,30 +331,34 @@ static apr_status_t begin(draft_t *d, wh_err_t *err)
     rv = wh_segment_begin(d->logs->writer, wh_applog_file_path(d->p, dir, d->first),
                           fresh ? -1 : d->log->bytes, err);
     d->begun = rv == APR_SUCCESS;
-    if (rv != APR_SUCCESS || !fresh) {
+    if (rv != APR_SUCCESS || (!fresh && d->log->bytes != 0)) {
         return rv;
     }
     d->declared = 0;
     for (int k = 0; rv == APR_SUCCESS && k < d->log->sources_n; k++) {
         rv = d->log->sources[k].container != NULL ? declare(d, k, err) : APR_SUCCESS;
     }
-    wh_applog_file_prune(d->p, dir, WH_APPLOG_SEGMENTS);
     return rv;
 }
 
 /* One line of the source in hand, under the next number. */
 static apr_status_t put(draft_t *d, const wh_msg_line_t *line, wh_err_t *err)
 {
-    char head[HEAD_MAX];
-    int n = snprintf(head, sizeof(head),
-                     "%" APR_INT64_T_FMT " %" APR_INT64_T_FMT " %s %d:%" APR_INT64_T_FMT " ",
-                     d->n + 1, line->at, wh_model_stream_text(line->stream), d->k + 1, line->seq);
     apr_size_t len = strlen(line->text);
+    wh_logline_t stored = {.n = d->n + 1,
+                           .at = line->at,
+                           .seq = line->seq,
+                           .stream = line->stream,
+                           .level = wh_level_of(line->text, len),
+                           .k = d->k + 1};
+    char head[HEAD_MAX];
+    int n = wh_logline_head(head, &stored);
     apr_status_t rv = d->begun ? APR_SUCCESS : begin(d, err);
 
     if (rv == APR_SUCCESS &&
         wh_segment_bytes(d->logs->writer) + n + (apr_int64_t)len + 1 > WH_APPLOG_SEGMENT_BYTES) {
         rv = settle(d, err);
+        d->log->ended = rv == APR_SUCCESS ? d->first : 0;
         d->first = 0;
         rv = rv == APR_SUCCESS ? begin(d, err) : rv;
     }
@@ -357,11 +417,28 @@ static apr_status_t begin_anew(draft_t *d, source_t *s, apr_time_t at, wh_err_t 
     apr_status_t rv = put_note(d, at, s->last + 1, s->more, err);
 
     if (rv == APR_SUCCESS) {
-        s->last = 0;
+        s->last = d->stored = s->again;
         s->more = 0;
-        d->stored = 0;
     }
     return rv;
+}
+
+/* Takes a line's number in hand. 0 = the line came before. */
+static int is_new(draft_t *d, source_t *s, const wh_msg_line_t *line, apr_status_t *rv,
+                  wh_err_t *err)
+{
+    *rv = APR_SUCCESS;
+    if (line->seq <= s->last && line->at <= s->last_at) {
+        s->again = line->seq;
+        return 0;
+    }
+    if (line->seq <= s->last) {
+        *rv = begin_anew(d, s, line->at, err);
+    }
+    s->again = 0;
+    s->last = line->seq;
+    s->last_at = line->at > s->last_at ? line->at : s->last_at;
+    return 1;
 }
 
 static apr_status_t put_lines(draft_t *d, source_t *s, const wh_msg_runtime_log_t *m,
@@ -374,6 +451,9 @@ static apr_status_t put_lines(draft_t *d, source_t *s, const wh_msg_runtime_log_
     for (int i = 0; rv == APR_SUCCESS && i < m->lines->nelts; i++) {
         wh_msg_line_t line = APR_ARRAY_IDX(m->lines, i, wh_msg_line_t);
 
+        if (!is_new(d, s, &line, &rv, err) || rv != APR_SUCCESS) {
+            continue;
+        }
         if (!wh_lograte_take(&d->log->rate, rate, (apr_int64_t)strlen(line.text) + 1)) {
             continue;
         }
@@ -412,12 +492,9 @@ apr_status_t wh_applog_append(wh_applog_t *logs, apr_pool_t *ptemp, const wh_msg
     d = draft_of(logs, log, ptemp, k);
     s->more += unseen(s, m);
     log->at = n > 0 ? lines[0].at : log->at;
-    if (n > 0 && lines[0].seq <= s->last) {
-        rv = begin_anew(&d, s, lines[0].at, err);
-    }
-    rv = rv == APR_SUCCESS ? put_lines(&d, s, m, rate, err) : rv;
+    rv = put_lines(&d, s, m, rate, err);
     rv = rv == APR_SUCCESS ? settle(&d, err) : rv;
-    if (n > 0) {
+    if (rv != APR_SUCCESS && n > 0 && lines[n - 1].seq > s->last) {
         s->last = lines[n - 1].seq;
     }
     logs->due |= s->last > s->stored || s->more > 0;
@@ -450,11 +527,36 @@ static void tell_log(wh_applog_t *logs, log_t *log, apr_pool_t *p, apr_time_t at
     }
 }
 
+/* Some apps at a time: the lines of many apps are not all looked at in one turn. */
+static void sweep(wh_applog_t *logs, apr_pool_t *p, apr_time_t at)
+{
+    const struct dirent *entry = NULL;
+
+    if (logs->sweep == NULL && at >= logs->sweep_at) {
+        logs->sweep = opendir(logs->dir);
+        logs->sweep_at = at + WH_APPLOG_SWEEP_US;
+    }
+    for (int i = 0; logs->sweep != NULL && i < SWEEP_APPS; i++) {
+        wh_lru_item_t *item;
+
+        entry = readdir(logs->sweep);
+        if (entry == NULL) {
+            (void)end_sweep(logs);
+        } else if (wh_id_ok(entry->d_name) &&
+                   wh_applog_file_prune(p, apr_pstrcat(p, logs->dir, "/", entry->d_name, NULL),
+                                        &logs->limits, at) &&
+                   (item = wh_lru_find(logs->known, entry->d_name)) != NULL) {
+            wh_lru_remove(logs->known, item); /* it is read back when something comes */
+        }
+    }
+}
+
 void wh_applog_tell(wh_applog_t *logs, apr_pool_t *ptemp, apr_time_t at)
 {
     wh_lru_item_t *item = logs->due ? wh_lru_next(logs->known, NULL) : NULL;
     apr_pool_t *scratch;
 
+    sweep(logs, ptemp, at);
     if (item == NULL) {
         return;
     }
@@ -492,7 +594,7 @@ void wh_applog_remove(wh_applog_t *logs, apr_pool_t *ptemp, const char *app)
     if (item != NULL) {
         wh_lru_remove(logs->known, item);
     }
-    wh_applog_file_prune(ptemp, dir, 0);
+    wh_applog_file_remove(ptemp, dir);
     if (rmdir(dir) != 0 && errno != ENOENT) {
         wh_log(WH_LOG_WARN, "WH0425", "%s cannot be removed: error %d", dir, errno);
     }

@@ -1,16 +1,18 @@
 /* What running apps print: logs/apps/<app id>/<number of the first line, 16 digits>.seg, at most
- * 1 MiB each, the newest 8 of an app are kept. Lines are
+ * 1 MiB each, and packed once the next has begun (….seg.zst: wh_logpack.h). The oldest go by what
+ * an app's log may take, and by age. Lines are
  *
- *     <n> <time_us> <stream> <k>:<seq> <text>\n
+ *     <n> <time_us> <stream>[.<level>] <k>:<seq> <text>\n
  *     @<k> <seq> <deployment id> <container>\n
  *
- * n is the log's own number, rising without a gap. k is a source, a container; which one, is said
- * by an @ line in the same segment before the first line of it. seq is the agent's number. It
- * numbers every line of a container, also one that is left out, so a gap is a loss, and the log
- * says how great it was in a line of its own ("sys") that bears the last number which is missing. A
- * number that does not rise begins a new count (the agent began anew). A new segment begins with
- * the @ lines of every source with its number then: one segment alone is enough to go on after a
- * crash.
+ * (wh_logline.h). n is the log's own number, rising without a gap. k is a source, a container;
+ * which one, is said by an @ line in the same segment before the first line of it. seq is the
+ * agent's number. It numbers every line of a container, also one that is left out, so a gap is a
+ * loss, and the log says how great it was in a line of its own ("sys") that bears the last number
+ * which is missing. A number that does not rise is of a line that came before, when its time does
+ * not rise either: an agent reads again what it cannot know to be here. Else a new count begins (it
+ * knows nothing any more). A new segment begins with the @ lines of every source with its number
+ * then: one segment alone is enough to go on after a crash.
  *
  * Nothing is acknowledged here; what a broken link or a killed scheduler loses shows as a gap and
  * is counted too. Memory: some 300 bytes a log among the WH_APPLOG_KNOWN last used. Belongs to the
@@ -19,18 +21,20 @@
 #define WH_APPLOG_H
 
 #include "libwh/wh_proto_msg.h"
-#include "wh-scheduler/lograte.h"
+#include "libwh/wh_lograte.h"
+#include "wh-scheduler/applog_file.h"
 #include "wh-scheduler/segment.h"
 
 #define WH_APPLOG_SEGMENT_BYTES WH_MIB
-#define WH_APPLOG_SEGMENTS 8
 #define WH_APPLOG_KNOWN 4096
-#define WH_APPLOG_SOURCES 32 /* of one app: replicas, old and new */
+#define WH_APPLOG_SOURCES WH_LOGLINE_SOURCES /* of one app: replicas, old and new */
+#define WH_APPLOG_SWEEP_US ((apr_interval_time_t)3600 * APR_USEC_PER_SEC) /* old lines go */
 
 typedef struct wh_applog_t wh_applog_t;
 
 /* dir must exist; dir/apps is made. writer is shared with other logs. */
-wh_applog_t *wh_applog_make(apr_pool_t *p, const char *dir, wh_segment_t *writer);
+wh_applog_t *wh_applog_make(apr_pool_t *p, const char *dir, wh_segment_t *writer,
+                            const wh_applog_limits_t *limits);
 
 /* Stores the lines of one frame that the rate lets through, cleaned; what is missing before them,
  * by their numbers or by what the agent says it left out, is noted first. rate NULL = all. The app
@@ -40,7 +44,8 @@ apr_status_t wh_applog_append(wh_applog_t *logs, apr_pool_t *ptemp, const wh_msg
                               const wh_lograte_now_t *rate, wh_mono_t now,
                               wh_err_t *err) WH_MUST_CHECK;
 
-/* Writes the notes that are due in any log: call it once a second. Failures are logged and tried
+/* Writes the notes that are due in any log, and once an hour, some apps at a time, removes what is
+ * too old: call it once a second. Failures are logged and tried
  * again. */
 void wh_applog_tell(wh_applog_t *logs, apr_pool_t *ptemp, apr_time_t at);
 

@@ -1,6 +1,5 @@
 #include "wh-scheduler/applog_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,8 +10,8 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_log.h"
+#include "libwh/wh_logpack.h"
 
-#define NAME_DIGITS 16
 #define SIZE_MAX_READ (4 * 1024 * 1024)
 
 static apr_status_t failed(wh_err_t *err, int error, const char *path)
@@ -22,7 +21,9 @@ static apr_status_t failed(wh_err_t *err, int error, const char *path)
 
 const char *wh_applog_file_path(apr_pool_t *p, const char *dir, apr_int64_t first)
 {
-    return apr_psprintf(p, "%s/%016" APR_INT64_T_FMT ".seg", dir, first);
+    wh_logread_file_t file = {.first = first};
+
+    return wh_logread_path(p, dir, &file);
 }
 
 apr_status_t wh_applog_file_dirs(apr_pool_t *p, const char *apps, const char *app, wh_err_t *err)
@@ -38,82 +39,23 @@ apr_status_t wh_applog_file_dirs(apr_pool_t *p, const char *apps, const char *ap
     return mkdir(dir, 02750) == 0 || errno == EEXIST ? APR_SUCCESS : failed(err, errno, dir);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const apr_int64_t *x = a, *y = b;
-
-    return *x < *y ? -1 : *x > *y;
-}
-
-apr_status_t wh_applog_file_list(apr_pool_t *p, const char *dir, apr_array_header_t **out,
-                                 wh_err_t *err)
-{
-    DIR *handle = opendir(dir);
-    const struct dirent *entry;
-
-    *out = apr_array_make(p, 8, sizeof(apr_int64_t));
-    if (handle == NULL) {
-        return failed(err, errno, dir);
-    }
-    while ((entry = readdir(handle)) != NULL) {
-        char *end;
-        apr_int64_t first = apr_strtoi64(entry->d_name, &end, 10);
-
-        if (end - entry->d_name == NAME_DIGITS && strcmp(end, ".seg") == 0 && first > 0) {
-            APR_ARRAY_PUSH(*out, apr_int64_t) = first;
-        }
-    }
-    closedir(handle);
-    qsort((*out)->elts, (size_t)(*out)->nelts, sizeof(apr_int64_t), by_number);
-    return APR_SUCCESS;
-}
-
-/* A number and the character after it; 0 = there is none. */
-static int number(char **at, char end, apr_int64_t *out)
-{
-    char *after;
-
-    if (**at < '0' || **at > '9') {
-        return 0;
-    }
-    *out = apr_strtoi64(*at, &after, 10);
-    *at = after + 1;
-    return *after == end;
-}
-
 /* "@<k> <seq> <deployment> <container>" */
-static int parse_source(char *line, const wh_applog_file_reader_t *reader, void *baton)
+static int parse_source(apr_pool_t *p, const char *line, size_t n,
+                        const wh_applog_file_reader_t *reader, void *baton)
 {
-    apr_int64_t k, seq;
-    char *container;
+    wh_logline_source_t s;
 
-    line++;
-    if (!number(&line, ' ', &k) || !number(&line, ' ', &seq) || k > 1000) {
-        return 0;
-    }
-    container = strchr(line, ' ');
-    if (container == NULL) {
-        return 0;
-    }
-    *container++ = '\0';
-    return reader->source(baton, (int)k, seq, line, container);
+    return wh_logline_source(line, n, &s) &&
+           reader->source(baton, s.k, s.seq, apr_pstrmemdup(p, s.deployment, s.deployment_n),
+                          apr_pstrmemdup(p, s.container, s.container_n));
 }
 
-/* "<n> <time> <stream> <k>:<seq> …" */
-static int parse_line(char *line, const wh_applog_file_reader_t *reader, void *baton)
+static int parse_line(const char *line, size_t n, const wh_applog_file_reader_t *reader,
+                      void *baton)
 {
-    apr_int64_t n, at, k, seq;
+    wh_logline_t parsed;
 
-    if (!number(&line, ' ', &n) || !number(&line, ' ', &at)) {
-        return 0;
-    }
-    line = strchr(line, ' ');
-    if (line == NULL) {
-        return 0;
-    }
-    line++;
-    return number(&line, ':', &k) && number(&line, ' ', &seq) && k <= 1000 &&
-           reader->line(baton, n, (int)k, seq);
+    return wh_logline_parse(line, n, &parsed) && reader->line(baton, &parsed);
 }
 
 static apr_status_t slurp(const char *path, char **text, apr_size_t *n, wh_err_t *err)
@@ -147,8 +89,9 @@ static apr_status_t slurp(const char *path, char **text, apr_size_t *n, wh_err_t
     return APR_SUCCESS;
 }
 
-apr_status_t wh_applog_file_read(const char *path, const wh_applog_file_reader_t *reader,
-                                 void *baton, apr_int64_t *bytes, wh_err_t *err)
+apr_status_t wh_applog_file_read(apr_pool_t *p, const char *path,
+                                 const wh_applog_file_reader_t *reader, void *baton,
+                                 apr_int64_t *bytes, wh_err_t *err)
 {
     apr_size_t n, at = 0;
     char *text, *end;
@@ -158,9 +101,10 @@ apr_status_t wh_applog_file_read(const char *path, const wh_applog_file_reader_t
         return rv;
     }
     while (at < n && (end = memchr(text + at, '\n', n - at)) != NULL) {
-        *end = '\0';
-        if (!(text[at] == '@' ? parse_source(text + at, reader, baton)
-                              : parse_line(text + at, reader, baton))) {
+        size_t len = (size_t)(end - text) - at;
+
+        if (!(text[at] == '@' ? parse_source(p, text + at, len, reader, baton)
+                              : parse_line(text + at, len, reader, baton))) {
             break;
         }
         at = (apr_size_t)(end - text) + 1;
@@ -170,19 +114,160 @@ apr_status_t wh_applog_file_read(const char *path, const wh_applog_file_reader_t
     return APR_SUCCESS;
 }
 
-void wh_applog_file_prune(apr_pool_t *p, const char *dir, int keep)
-{
-    apr_array_header_t *names;
-    wh_err_t err = WH_ERR_INIT;
+/* ---- packing ---- */
 
-    if (wh_applog_file_list(p, dir, &names, &err) != APR_SUCCESS) {
+static int write_whole(const char *path, const char *text, size_t n)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640), error = 0;
+
+    if (fd < 0) {
+        return errno;
+    }
+    while (n > 0 && error == 0) {
+        ssize_t done = write(fd, text, n);
+
+        if (done < 0 && errno != EINTR) {
+            error = errno;
+        } else if (done > 0) {
+            text += done;
+            n -= (size_t)done;
+        }
+    }
+    if (error == 0 && fdatasync(fd) != 0) {
+        error = errno;
+    }
+    close(fd);
+    return error;
+}
+
+void wh_applog_file_pack(apr_pool_t *p, const char *dir, apr_int64_t first)
+{
+    wh_logread_file_t file = {.first = first}, packed = {.first = first, .packed = 1};
+    const char *from = wh_logread_path(p, dir, &file), *to = wh_logread_path(p, dir, &packed);
+    const char *half = apr_pstrcat(p, to, ".new", NULL);
+    wh_err_t err = WH_ERR_INIT;
+    char *text = NULL, *out = NULL;
+    apr_size_t n, len = 0;
+    apr_pool_t *scratch;
+    int error;
+
+    if (slurp(from, &text, &n, &err) != APR_SUCCESS || text == NULL) {
+        wh_log(WH_LOG_WARN, "WH0414", "a log's segment is not packed: %s", err.text);
         return;
     }
-    for (int i = 0; i < names->nelts - keep; i++) {
-        const char *path = wh_applog_file_path(p, dir, APR_ARRAY_IDX(names, i, apr_int64_t));
+    apr_pool_create(&scratch, p);
+    out = wh_logpack_make(scratch, text, n, &len);
+    error = out != NULL ? write_whole(half, out, len) : ENOMEM;
+    if (error == 0 && rename(half, to) != 0) {
+        error = errno;
+    }
+    if (error == 0 && unlink(from) != 0) {
+        error = errno;
+    }
+    if (error != 0) {
+        wh_log(WH_LOG_WARN, "WH0415", "%s is not packed: error %d", from, error);
+        (void)unlink(half);
+    }
+    apr_pool_destroy(scratch);
+    free(text);
+}
 
-        if (unlink(path) != 0 && errno != ENOENT) {
-            wh_log(WH_LOG_WARN, "WH0426", "%s cannot be removed: error %d", path, errno);
+/* ---- removing ---- */
+
+static void remove_file(const char *path)
+{
+    if (unlink(path) != 0 && errno != ENOENT) {
+        wh_log(WH_LOG_WARN, "WH0426", "%s cannot be removed: error %d", path, errno);
+    }
+}
+
+/* The newest is too old: its lines go, their number stays. */
+static void empty(apr_pool_t *p, const char *dir, const wh_logread_file_t *file, apr_int64_t next)
+{
+    wh_logread_file_t fresh = {.first = next};
+    const char *path = wh_logread_path(p, dir, &fresh);
+
+    if (write_whole(path, "", 0) == 0 && next != file->first) {
+        remove_file(wh_logread_path(p, dir, file));
+    }
+}
+
+static int count_line(void *baton, const wh_logline_t *line)
+{
+    *(apr_int64_t *)baton = line->n;
+    return 1;
+}
+
+static int any_source(void *baton, int k, apr_int64_t seq, const char *deployment,
+                      const char *container)
+{
+    (void)baton;
+    (void)k;
+    (void)seq;
+    (void)deployment;
+    (void)container;
+    return 1;
+}
+
+/* The number behind the last line of a segment. */
+static apr_int64_t next_of(apr_pool_t *p, const char *dir, const wh_logread_file_t *file)
+{
+    static const wh_applog_file_reader_t reader = {.source = any_source, .line = count_line};
+    apr_int64_t last = file->first - 1, bytes;
+    wh_err_t err = WH_ERR_INIT;
+
+    return !file->packed && wh_applog_file_read(p, wh_logread_path(p, dir, file), &reader, &last,
+                                                &bytes, &err) == APR_SUCCESS
+               ? last + 1
+               : 0;
+}
+
+int wh_applog_file_prune(apr_pool_t *p, const char *dir, const wh_applog_limits_t *limits,
+                         apr_time_t now)
+{
+    apr_array_header_t *files;
+    apr_int64_t bytes = 0, next;
+    wh_err_t err = WH_ERR_INIT;
+    int emptied = 0;
+
+    if (wh_logread_list(p, dir, &files, &err) != APR_SUCCESS) {
+        return 0;
+    }
+    for (int i = files->nelts - 1; i >= 0; i--) {
+        const wh_logread_file_t *file = &APR_ARRAY_IDX(files, i, wh_logread_file_t);
+        const char *path = wh_logread_path(p, dir, file);
+        struct stat st;
+        int old;
+
+        if (stat(path, &st) != 0) {
+            continue;
         }
+        bytes += i + 1 < files->nelts ? (apr_int64_t)st.st_size : 0;
+        old = now != 0 && (apr_int64_t)st.st_mtime < apr_time_sec(now) - limits->age_s;
+        if (i + 1 < files->nelts && (old || bytes > limits->bytes)) {
+            remove_file(path);
+        } else if (old && st.st_size > 0 && (next = next_of(p, dir, file)) > 0) {
+            empty(p, dir, file, next);
+            emptied = 1;
+        }
+    }
+    return emptied;
+}
+
+void wh_applog_file_remove(apr_pool_t *p, const char *dir)
+{
+    apr_array_header_t *files;
+    wh_err_t err = WH_ERR_INIT;
+
+    if (wh_logread_list(p, dir, &files, &err) != APR_SUCCESS) {
+        return;
+    }
+    for (int i = 0; i < files->nelts; i++) {
+        wh_logread_file_t file = APR_ARRAY_IDX(files, i, wh_logread_file_t);
+
+        for (file.packed = 0; file.packed <= 1; file.packed++) {
+            remove_file(wh_logread_path(p, dir, &file));
+        }
+        remove_file(apr_pstrcat(p, wh_logread_path(p, dir, &file), ".new", NULL));
     }
 }

@@ -11,9 +11,13 @@
 
 void wh_core_intake(wh_core_t *core)
 {
+    wh_applog_limits_t limits = {.bytes = core->settings->app_log_bytes,
+                                 .age_s = core->settings->app_log_age_s};
+
     core->log_writer = wh_segment_make(core->pool);
     core->logs = wh_logseg_make(core->pool, core->settings->logs_dir, core->log_writer);
-    core->app_logs = wh_applog_make(core->pool, core->settings->logs_dir, core->log_writer);
+    core->app_logs = wh_applog_make(core->pool, core->settings->logs_dir, core->log_writer,
+                                    &limits);
     core->claims = wh_claims_make(core->pool);
     core->stats = wh_stats_make(core->pool, WH_STATS_PARTS_MAX);
     wh_claims_watch(core->claims, core->dbc);

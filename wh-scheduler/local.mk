@@ -49,7 +49,6 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/lsremote.c wh-scheduler/lsremote.h \
 	wh-scheduler/poller.c wh-scheduler/poller.h \
 	wh-scheduler/syncs.c wh-scheduler/syncs.h \
-	wh-scheduler/lograte.c wh-scheduler/lograte.h \
 	wh-scheduler/logseg.c wh-scheduler/logseg.h \
 	wh-scheduler/metrics.c wh-scheduler/metrics.h \
 	wh-scheduler/mailbox.c wh-scheduler/mailbox.h \
@@ -77,6 +76,11 @@ wh_scheduler_wh_scheduler_SOURCES = wh-scheduler/main.c
 wh_scheduler_wh_scheduler_LDADD = wh-scheduler/libsched.la
 
 EXTRA_DIST += wh-scheduler/README.md
+
+# How fast logs are read.
+check_PROGRAMS += t/tools/wh-log-read
+t_tools_wh_log_read_SOURCES = t/tools/wh-log-read.c
+t_tools_wh_log_read_LDADD = libwh/libwh.la $(APR_LIBS)
 
 # An agent's end of the channel for the tests.
 check_PROGRAMS += t/tools/wh-test-worker

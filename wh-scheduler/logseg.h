@@ -18,7 +18,7 @@
 #include "libwh/wh_id.h"
 #include "libwh/wh_lru.h"
 #include "libwh/wh_proto_msg.h"
-#include "wh-scheduler/lograte.h"
+#include "libwh/wh_lograte.h"
 #include "wh-scheduler/segment.h"
 
 #define WH_LOGSEG_SEGMENT_BYTES WH_MIB

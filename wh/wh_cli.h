@@ -243,6 +243,15 @@ int wh_cli_watch_follow(wh_cli_t *cli, const char *id, json_int_t *seq);
 /* Sleeps for ms milliseconds or until a signal. */
 void wh_cli_watch_pause(int ms);
 
+/* --- wh_cli_applog.c --- */
+
+/* Whether `wh logs WHAT` is about what an app prints, by its options or its kind. Asks the server.
+ */
+int wh_cli_applog_is_meant(wh_cli_t *cli, const char *what);
+/* Its newest lines (tail of them; 0: 100, or all that --since names), as the options filter them,
+ * and with --follow what comes. Returns an exit code. */
+int wh_cli_applog(wh_cli_t *cli, const char *app, apr_int64_t tail);
+
 /* A deployment id or an app (its newest deployment) into the deployment. Returns 0 or an exit code
  * after the error was written. */
 int wh_cli_deployment_find(wh_cli_t *cli, const char *app_or_id, json_t **out)

@@ -1,4 +1,4 @@
-/* wh logs: what a deployment said. */
+/* wh logs: what a deployment said, or what an app prints (wh_cli_applog.c). */
 #include "config.h"
 
 #include <apr_strings.h>
@@ -59,6 +59,8 @@ static int run(wh_cli_t *cli)
     const char *what = wh_cli_opts_app(cli);
     if (what == NULL || wh_cli_opts_int(cli, "tail", 1, 1000000, &tail) != 0)
         return WH_EXIT_USAGE;
+    if (wh_cli_applog_is_meant(cli, what))
+        return wh_cli_applog(cli, what, tail);
     int rc = wh_cli_deployment_find(cli, what, &deployment);
     if (rc != 0)
         return rc;
@@ -81,8 +83,17 @@ static int run(wh_cli_t *cli)
 
 static const wh_cli_option_t options[] = {
     {"app", 'a', "APP", "the app"},
-    {"follow", 'f', NULL, "go on until the deployment's log ends"},
-    {"tail", 'n', "N", "the last lines only"},
+    {"follow", 'f', NULL, "go on with what comes; a deployment's log ends with it"},
+    {"tail", 'n', "N", "the last lines only (of what an app prints: 100 without --since)"},
+    {"build", 0, NULL, "of an app, the log of its newest deployment"},
+    {"since", 0, "WHEN", "lines not older than 90s, 30m, 1h, 2d, or an RFC 3339 time"},
+    {"until", 0, "WHEN", "lines older than that"},
+    {"level", 0, "LEVEL", "of this level or a graver one: debug, info, warn, error, fatal"},
+    {"text", 't', "TEXT", "lines with this text"},
+    {"deployment", 0, "ID", "what this deployment's containers print"},
+    {"env", 0, "NAME", "what those of this environment print"},
+    {"stream", 0, "NAME", "out, err or sys"},
+    {"timestamps", 0, NULL, "each line with its time"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -91,4 +102,4 @@ const wh_cli_cmd_t wh_cmd_logs = {.words = "logs",
                                   .max_args = 1,
                                   .run = run,
                                   .options = options,
-                                  .doc = "show a deployment's log (an app: of its newest)"};
+                                  .doc = "show what an app prints, or a deployment's log"};

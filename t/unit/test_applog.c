@@ -21,12 +21,14 @@ typedef struct world_t {
     apr_pool_t *p, *life;
     const char *dir;
     wh_applog_t *logs;
+    wh_applog_limits_t limits;
+    apr_time_t at; /* of the lines that are said */
 } world_t;
 
 static void boot(world_t *w)
 {
     apr_pool_create(&w->life, w->p);
-    w->logs = wh_applog_make(w->life, w->dir, wh_segment_make(w->life));
+    w->logs = wh_applog_make(w->life, w->dir, wh_segment_make(w->life), &w->limits);
 }
 
 static world_t *world(apr_pool_t *p)
@@ -37,6 +39,8 @@ static world_t *world(apr_pool_t *p)
     assert_non_null(mkdtemp(dir));
     w->p = p;
     w->dir = dir;
+    w->at = 100;
+    w->limits = (wh_applog_limits_t){.bytes = 64 * WH_MIB, .age_s = 3600};
     boot(w);
     return w;
 }
@@ -65,28 +69,36 @@ static void say(world_t *w, const char *app, const char *container, apr_int64_t 
     m.lines = apr_array_make(w->p, n > 0 ? n : 1, sizeof(wh_msg_line_t));
     for (int i = 0; i < n; i++) {
         APR_ARRAY_PUSH(m.lines, wh_msg_line_t) = (wh_msg_line_t){
-            .seq = from + i, .at = 100, .stream = WH_STREAM_OUT, .text = "\033[1mx"};
+            .seq = from + i, .at = w->at, .stream = WH_STREAM_OUT, .text = "\033[1mx"};
     }
     assert_ok(wh_applog_append(w->logs, w->p, &m, rate, (wh_mono_t){0}, &err), &err);
 }
 
-/* All segments of an app, one after the other. */
+static apr_array_header_t *files_of(const world_t *w, const char *app)
+{
+    apr_array_header_t *files;
+    wh_err_t err = WH_ERR_INIT;
+
+    assert_ok(wh_logread_list(w->p, apr_pstrcat(w->p, w->dir, "/apps/", app, NULL), &files, &err),
+              &err);
+    return files;
+}
+
+/* All segments of an app that are not packed, one after the other. */
 static char *slurp(const world_t *w, const char *app)
 {
     const char *dir = apr_pstrcat(w->p, w->dir, "/apps/", app, NULL);
-    apr_array_header_t *names;
-    wh_err_t err = WH_ERR_INIT;
+    apr_array_header_t *files = files_of(w, app);
     char *all = apr_pstrdup(w->p, "");
 
-    assert_ok(wh_applog_file_list(w->p, dir, &names, &err), &err);
-    for (int i = 0; i < names->nelts; i++) {
-        const char *path = wh_applog_file_path(w->p, dir, APR_ARRAY_IDX(names, i, apr_int64_t));
+    for (int i = 0; i < files->nelts; i++) {
+        const wh_logread_file_t *file = &APR_ARRAY_IDX(files, i, wh_logread_file_t);
         char *text = apr_pcalloc(w->p, 2 * WH_MIB);
-        int fd = open(path, O_RDONLY);
+        int fd = open(wh_logread_path(w->p, dir, file), O_RDONLY);
 
         assert_true(fd >= 0 && read(fd, text, 2 * WH_MIB - 1) >= 0);
         close(fd);
-        all = apr_pstrcat(w->p, all, text, NULL);
+        all = file->packed ? all : apr_pstrcat(w->p, all, text, NULL);
     }
     return all;
 }
@@ -105,6 +117,7 @@ static void test_gaps(void **state)
     say(w, APP, "one", 7, 3, 0, &none); /* over the rate */
     say(w, APP, "one", 10, 1, 0, NULL);
     say(w, APP, "two", 2, 2, 0, &none);
+    w->at = 101;
     say(w, APP, "two", 2, 1, 0, NULL); /* begins anew, its first line is missing */
     say(w, APP, "two", 3, 1, 0, &none);
     say(w, APP, "one", 0, 0, 4, NULL);
@@ -121,9 +134,9 @@ static void test_gaps(void **state)
                                        "7 100 out 1:6 x\n"
                                        "8 100 sys 1:9 3 lines were left out: too many at once\n"
                                        "9 100 out 1:10 x\n"
-                                       "10 100 sys 2:3 2 lines were left out: too many at once\n"
-                                       "11 100 sys 2:1 1 lines were left out: too many at once\n"
-                                       "12 100 out 2:2 x\n"
+                                       "10 101 sys 2:3 2 lines were left out: too many at once\n"
+                                       "11 101 sys 2:1 1 lines were left out: too many at once\n"
+                                       "12 101 out 2:2 x\n"
                                        "13 500 sys 1:10 4 lines were left out: too many at once\n"
                                        "14 500 sys 2:3 1 lines were left out: too many at once\n");
     wh_applog_sums(w->logs, &stored, &left_out);
@@ -161,7 +174,7 @@ static void test_crash(void **state)
     close(fd);
     crash(w);
     say(w, APP, "two", 3, 1, 0, NULL);
-    assert_non_null(strstr(slurp(w, APP), "\n6 100 out 1:8 x\n@2 1 " DEP " two\n"
+    assert_non_null(strstr(slurp(w, APP), "@1 8 " DEP " one\n@2 1 " DEP " two\n"
                                           "7 100 sys 2:2 1 lines were left out: too many at once\n"
                                           "8 100 out 2:3 x\n"));
     over(w);
@@ -172,13 +185,15 @@ static void test_roll(void **state)
     world_t *w = world(*state);
     wh_msg_runtime_log_t m = {.app = APP, .deployment = DEP, .container = "one"};
     char *text = apr_pcalloc(w->p, 8001);
-    apr_array_header_t *names;
+    apr_array_header_t *files;
     wh_err_t err = WH_ERR_INIT;
     apr_pool_t *scratch;
-    apr_int64_t seq = 1, first;
+    apr_int64_t seq = 1, sum = 0;
     const char *dir;
     struct stat st;
 
+    w->limits.bytes = 128 * WH_KIB;
+    crash(w);
     memset(text, 'y', 8000);
     apr_pool_create(&scratch, w->p);
     say(w, APP, "two", 1, 4, 0, NULL);
@@ -192,19 +207,81 @@ static void test_roll(void **state)
         apr_pool_clear(scratch);
     }
     dir = apr_pstrcat(w->p, w->dir, "/apps/" APP, NULL);
-    assert_ok(wh_applog_file_list(w->p, dir, &names, &err), &err);
-    assert_int_equal(names->nelts, WH_APPLOG_SEGMENTS);
-    first = APR_ARRAY_IDX(names, 0, apr_int64_t);
-    assert_true(first > 1);
-    for (int i = 0; i < names->nelts; i++) {
-        assert_int_equal(
-            stat(wh_applog_file_path(w->p, dir, APR_ARRAY_IDX(names, i, apr_int64_t)), &st), 0);
+    files = files_of(w, APP);
+    assert_in_range(files->nelts, 3, 9);
+    assert_true(APR_ARRAY_IDX(files, 0, wh_logread_file_t).first > 1);
+    for (int i = 0; i < files->nelts; i++) {
+        const wh_logread_file_t *file = &APR_ARRAY_IDX(files, i, wh_logread_file_t);
+
+        assert_int_equal(file->packed, i + 1 < files->nelts);
+        assert_int_equal(stat(wh_logread_path(w->p, dir, file), &st), 0);
         assert_true(st.st_size <= WH_APPLOG_SEGMENT_BYTES);
+        sum += st.st_size;
+    }
+    assert_true(sum <= w->limits.bytes + WH_APPLOG_SEGMENT_BYTES);
+    /* killed between packing and removing: both are there */
+    {
+        wh_logread_file_t twice = APR_ARRAY_IDX(files, 0, wh_logread_file_t);
+
+        twice.packed = 0;
+        close(open(wh_logread_path(w->p, dir, &twice), O_WRONLY | O_CREAT, 0640));
+        crash(w);
     }
     /* one segment is enough to go on: also for the source that was silent all the while */
     crash(w);
     say(w, APP, "two", 6, 1, 0, NULL);
     assert_non_null(strstr(slurp(w, APP), "sys 1:5 1 lines were left out"));
+    over(w);
+}
+
+/* An agent that cannot know what has come reads on from where it was half a minute ago. */
+static void test_again(void **state)
+{
+    world_t *w = world(*state);
+
+    say(w, APP, "one", 1, 5, 0, NULL);
+    say(w, APP, "one", 3, 4, 0, NULL); /* 3..5 came before */
+    crash(w);
+    say(w, APP, "one", 2, 3, 0, NULL);
+    say(w, APP, "one", 5, 4, 0, NULL);
+    assert_string_equal(slurp(w, APP), "@1 0 " DEP " one\n"
+                                       "1 100 out 1:1 x\n"
+                                       "2 100 out 1:2 x\n"
+                                       "3 100 out 1:3 x\n"
+                                       "4 100 out 1:4 x\n"
+                                       "5 100 out 1:5 x\n"
+                                       "6 100 out 1:6 x\n"
+                                       "7 100 out 1:7 x\n"
+                                       "8 100 out 1:8 x\n");
+    /* It lost its state and counts anew, from some lines that are here on. */
+    say(w, APP, "one", 1, 2, 0, NULL);
+    w->at = 200;
+    say(w, APP, "one", 3, 2, 0, NULL);
+    assert_non_null(strstr(slurp(w, APP), "8 100 out 1:8 x\n9 200 out 1:3 x\n10 200 out 1:4 x\n"));
+    over(w);
+}
+
+/* Too old: the lines go, the numbers go on. */
+static void test_age(void **state)
+{
+    world_t *w = world(*state);
+    apr_array_header_t *files;
+    struct stat st;
+
+    say(w, APP, "one", 1, 3, 0, NULL);
+    wh_applog_tell(w->logs, w->p, apr_time_now());
+    assert_int_not_equal(strlen(slurp(w, APP)), 0);
+    wh_applog_tell(w->logs, w->p, apr_time_now() + 2 * WH_APPLOG_SWEEP_US);
+    wh_applog_tell(w->logs, w->p, apr_time_now() + 2 * WH_APPLOG_SWEEP_US + S);
+    files = files_of(w, APP);
+    assert_int_equal(files->nelts, 1);
+    assert_int_equal(stat(wh_logread_path(w->p, apr_pstrcat(w->p, w->dir, "/apps/" APP, NULL),
+                                          &APR_ARRAY_IDX(files, 0, wh_logread_file_t)),
+                          &st),
+                     0);
+    assert_int_equal(st.st_size, 0);
+    say(w, APP, "one", 4, 1, 0, NULL);
+    assert_non_null(strstr(slurp(w, APP), "\n5 100 out 1:4 x\n")); /* 4: what it cannot know of */
     over(w);
 }
 
@@ -305,7 +382,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT("F103 R12 lines sent are lines stored and lines counted", test_gaps),
         UNIT("a scheduler killed at any moment goes on, and counts what was lost", test_crash),
-        UNIT("segments of 1 MiB, the newest eight, each enough to go on from", test_roll),
+        UNIT("segments of 1 MiB, packed when they end, the oldest go; each is enough to go on from",
+             test_roll),
+        UNIT("what an agent reads again is stored once", test_again),
+        UNIT("lines that are too old go, their numbers do not come again", test_age),
         UNIT("more containers than a log remembers", test_sources),
         UNIT("G23 R12 however loud two apps are, the third loses nothing (F66, F67)", test_fair),
         UNIT("R12 an app alone has nearly all of its connection", test_alone),

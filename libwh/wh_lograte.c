@@ -1,4 +1,4 @@
-#include "wh-scheduler/lograte.h"
+#include "libwh/wh_lograte.h"
 
 void wh_lograte_init(wh_lograte_t *rate, wh_mono_t now)
 {
