@@ -9,7 +9,7 @@ EXTRA_DIST += \
 	docs/directives.md \
 	docs/env.md \
 	docs/git-push.md \
-	docs/install.md \
+	docs/install.md docs/logs.md \
 	docs/metrics.md \
 	docs/names.md \
 	docs/performance.md \

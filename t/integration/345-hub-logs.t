@@ -46,7 +46,12 @@ sub text_of {
     }
     return split /\n/, $text;
 }
-sub app_lines { my ($of) = @_; return grep { !/^@/ } text_of($s->state . "/logs/apps/$of->{app}") }
+# Packed or not.
+sub app_lines {
+    my ($of) = @_;
+    open my $in, '-|', ($ENV{top_builddir} || '.') . '/t/tools/wh-log-read', $s->state . "/logs/apps/$of->{app}" or die $!;
+    return <$in>;
+}
 
 # How many lines are stored, and how many the log says that it misses.
 sub sums {

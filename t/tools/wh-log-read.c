@@ -1,4 +1,5 @@
-/* wh-log-read DIR LINES: a log of that many lines in DIR, packed as the scheduler packs it, then
+/* wh-log-read DIR: the lines of an app's log, "<n> <time> <stream> - <text>".
+ * wh-log-read DIR LINES: a log of that many lines in DIR, packed as the scheduler packs it, then
  * how long it takes to search and to show its end: "VALUE <what> <ms> ms". Run by
  * t/integration/661-log-search.t. */
 #include "config.h"
@@ -106,13 +107,42 @@ static void ask(apr_pool_t *pool, const char *what, wh_logread_query_t q, int ex
     printf("VALUE %s %.1f ms\n", what, (double)best / 1000);
 }
 
+static void print(apr_pool_t *pool)
+{
+    wh_logread_query_t q = {
+        .dir = dir, .forward = 1, .limit = 1000, .bytes = 16777216, .budget = 1LL << 40};
+    wh_logread_result_t result;
+    wh_err_t err = WH_ERR_INIT;
+
+    do {
+        apr_pool_t *p;
+
+        apr_pool_create(&p, pool);
+        if (wh_logread(p, &q, &result, &err) != APR_SUCCESS)
+            fail(err.text);
+        for (int i = 0; i < result.lines->nelts; i++) {
+            const wh_logread_line_t *l = &APR_ARRAY_IDX(result.lines, i, wh_logread_line_t);
+
+            printf("%" APR_INT64_T_FMT " %" APR_TIME_T_FMT " %s - %s\n", l->n, l->at,
+                   wh_model_stream_text(l->stream), l->text);
+        }
+        q.after = result.reached;
+        apr_pool_destroy(p);
+    } while (result.reached != 0);
+}
+
 int main(int argc, char **argv)
 {
     apr_pool_t *p;
 
-    if (argc != 3 || apr_initialize() != APR_SUCCESS || apr_pool_create(&p, NULL) != APR_SUCCESS)
-        fail("usage: wh-log-read DIR LINES");
+    if (argc < 2 || argc > 3 || apr_initialize() != APR_SUCCESS ||
+        apr_pool_create(&p, NULL) != APR_SUCCESS)
+        fail("usage: wh-log-read DIR [LINES]");
     dir = argv[1];
+    if (argc == 2) {
+        print(p);
+        return 0;
+    }
     make(p, atoi(argv[2]));
     ask(p, "search_oldest", (wh_logread_query_t){.text = "the NEEDLE is", .limit = 100}, 1);
     ask(p, "search_short", (wh_logread_query_t){.text = "~~", .limit = 100}, 0);
