@@ -90,6 +90,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_stdhook.c libwh/wh_stdhook.h \
 	libwh/wh_target.c libwh/wh_target.h libwh/wh_target.def \
 	libwh/wh_entry.c libwh/wh_entry.h \
+	libwh/wh_pktlist.c libwh/wh_pktlist.h \
 	libwh/wh_push.c libwh/wh_push.h \
 	libwh/wh_redirects.c libwh/wh_redirects.h \
 	libwh/wh_route.c libwh/wh_route.h \

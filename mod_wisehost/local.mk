@@ -83,6 +83,8 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_mod_git_auth.c \
 	mod_wisehost/wh_mod_git_env.c \
 	mod_wisehost/wh_mod_git_repo.c \
+	mod_wisehost/wh_mod_git_asked.c \
+	mod_wisehost/wh_mod_git_asked.h \
 	mod_wisehost/wh_mod_git_run.c \
 	mod_wisehost/wh_mod_object.c \
 	mod_wisehost/wh_mod_poke.c \
@@ -105,9 +107,9 @@ mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS) \
 	$(patsubst -I%,-isystem%,$(HTTPD_CFLAGS) $(APR_CFLAGS)) -DWH_VERSION=\"$(VERSION)\" \
 	-DWH_GIT_HOOKS_DIR=\"$(pkglibexecdir)/git-hooks\" \
 	-DWH_UNPACK_PROGRAM=\"$(pkglibexecdir)/wh-unpack\"
-mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS)
+mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS) $(Z_CFLAGS)
 mod_wisehost_mod_wisehost_la_LIBADD = whdb/libwhdb.la \
-	$(LMDB_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
+	$(LMDB_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) $(Z_LIBS)
 mod_wisehost_mod_wisehost_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^wisehost_module$$'
 

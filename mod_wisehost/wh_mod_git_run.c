@@ -20,6 +20,7 @@
 #include <util_script.h>
 
 #include "libwh/wh_text.h"
+#include "mod_wisehost/wh_mod_git_asked.h"
 #include "mod_wisehost/wh_mod_push.h"
 #include "mod_wisehost/wh_mod_talk.h"
 
@@ -113,7 +114,9 @@ static const char *const *request_env(wh_call_t *c, const wh_git_serve_t *what)
     add(c->p, more, "QUERY_STRING", what->query != NULL ? what->query : "");
     add(c->p, more, "REMOTE_ADDR", r->useragent_ip);
     add(c->p, more, "REMOTE_USER", wh_text_log_escape(c->p, c->actor.id, strlen(c->actor.id), 100));
-    if (length >= 0 && r->method_number == M_POST) {
+    /* Told how long a push is, http-backend hands it on in pieces, and turns round and round when
+     * its client goes in the middle; else git reads the body itself. */
+    if (length >= 0 && r->method_number == M_POST && !what->pushes) {
         add(c->p, more, "CONTENT_LENGTH", apr_psprintf(c->p, "%" APR_OFF_T_FMT, length));
     }
     for (apr_size_t i = 0; i < WH_ARRAY_LEN(headers); i++) {
@@ -161,8 +164,29 @@ typedef struct pump_t {
     int head_sent;
     char said[SAID_MAX + 1];
     apr_size_t n_said;
+    wh_git_asked_t *asked; /* of a push: looked at before git gets it */
+    int odd;               /* it asked what git would not */
     apr_time_t late; /* when a push was told that its time is over */
 } pump_t;
+
+/* Nothing of a push goes to git before its list of names was found to be one. */
+static void look_at(pump_t *pump)
+{
+    const wh_pktlist_t *list;
+
+    if (pump->asked == NULL || pump->failed) {
+        return;
+    }
+    list = wh_mod_git_asked_list(pump->asked);
+    if (wh_mod_git_asked_feed(pump->asked, pump->piece, pump->n_piece) != 0 ||
+        (pump->body_ended && !list->done)) {
+        pump->failed = pump->odd = 1;
+        pump->n_piece = 0;
+    }
+    if (pump->what->push != NULL) {
+        pump->what->push->asked = list->commands;
+    }
+}
 
 /* The next piece of the body. A client that goes away in it leaves git without its end. */
 static void read_body(pump_t *pump)
@@ -184,6 +208,7 @@ static void read_body(pump_t *pump)
     pump->body_ended = wh_mod_req_brigade_ended(pump->in);
     pump->failed |= rv != APR_SUCCESS;
     apr_brigade_cleanup(pump->in);
+    look_at(pump);
 }
 
 /* git may end before it has read all: the rest is read and forgotten, so that the client, which may
@@ -280,6 +305,9 @@ static void take_answer(pump_t *pump, const char *data, apr_size_t n)
     char problem[MAX_STRING_LEN];
     int rc;
 
+    if (pump->odd) {
+        return; /* the client gets ours */
+    }
     if (pump->head_sent) {
         answer(pump, data, n);
         return;
@@ -405,6 +433,9 @@ static int turn(pump_t *pump)
         }
         fds[0].fd = pump->proc->in;
     }
+    if (pump->asked != NULL && !pump->odd && !wh_mod_git_asked_list(pump->asked)->done) {
+        fds[1].fd = -1; /* no answer before it is known that there is one to give */
+    }
     if (pump->proc->talk >= 0 && what->push != NULL) {
         (void)wh_mod_push_out(what->push, &out);
         fds[3].events = (short)(POLLIN | (out > 0 ? POLLOUT : 0));
@@ -486,6 +517,9 @@ static apr_status_t run(pump_t *pump)
         r->status = HTTP_BAD_REQUEST;
         return APR_SUCCESS;
     }
+    if (pump->odd) {
+        return wh_err_set(&pump->c->err, 400, "bad_request", "git does not push like that.");
+    }
     return apr_time_now() >= pump->what->until
                ? wh_err_set(&pump->c->err, 408, "timeout", "This took too long.")
                : wh_err_set(&pump->c->err, 500, "git_failed",
@@ -517,6 +551,14 @@ static apr_status_t serve(wh_call_t *c, const wh_git_serve_t *what)
     pump->out = apr_brigade_create(c->p, c->r->connection->bucket_alloc);
     pump->piece = apr_palloc(c->p, PIECE_BYTES);
     pump->body_ended = c->r->method_number != M_POST;
+    if (what->pushes && !pump->body_ended) {
+        pump->asked =
+            wh_mod_git_asked_make(c->p, apr_table_get(c->r->headers_in, "Content-Encoding"));
+        if (pump->asked == NULL) {
+            return wh_err_set(&c->err, 415, "unsupported_encoding",
+                              "A push comes plain or as gzip.");
+        }
+    }
     rv = wh_mod_spawn(c->p, &opts, pump->proc, &c->err);
     if (rv) {
         return rv;

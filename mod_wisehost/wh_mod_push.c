@@ -239,6 +239,9 @@ static apr_status_t judge_refs(wh_push_t *push)
 {
     wh_err_t *err = &push->c->err;
 
+    if (push->refs->nelts > push->asked) {
+        return wh_err_set(err, 400, "push_ref", "git tells of more branches than were sent.");
+    }
     if (push->refs->nelts > WH_PUSH_REFS_MAX) {
         return wh_err_set(err, 400, "push_ref", "A push has at most %d branches.",
                           WH_PUSH_REFS_MAX);

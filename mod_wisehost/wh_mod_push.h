@@ -48,6 +48,7 @@ typedef struct wh_push_t {
     int post; /* post-receive speaks */
     int lock_fd;
     const char *quarantine;
+    int asked; /* names that the request asks for: the hook can hear of no more */
     int n_options;
     wh_push_opts_t opts;
     apr_array_header_t *refs; /* wh_push_ref_t */

@@ -252,6 +252,52 @@ my %type = ('Content-Type' => 'application/x-git-receive-pack-request');
 my $bomb = $stack->request(method => 'POST', path => '/git/blog.git/git-receive-pack', body => $send, headers => { %auth, %type });
 like($bomb->{body}, qr/attempting to allocate 3221225473 over limit|Out of memory/, 'XI7 an object of three gigabytes gets no room');
 is_deeply([ objects($repo) ], [ (objects($repo))[0], '' ], 'and leaves nothing');
+
+# git checks a name after its hook has heard of it, line by line: one with a line feed in it would be two, and the second a
+# branch that git was never asked to move. Plain, and as clients that compress send it.
+{
+    my $main = $site->tips->{main};
+    my $was = $stack->get('blog')->{body};
+    my $new = $site->commit({ 'index.html' => "<p>smuggled\n" }, 'smuggled');
+    my $list = $stack->dir . '/people/list';
+    open my $fh, '>', $list or die;
+    print {$fh} "$new\n^$main\n";
+    close $fh;
+    my $pack = do {
+        open my $out, '-|', "git -C '" . $site->work . "' pack-objects --revs --stdout -q < '$list'" or die;
+        local $/;
+        <$out>;
+    };
+    my $pkt = sub { sprintf '%04x%s', 4 + length $_[0], $_[0] };
+    my $all = $stack->db->value('SELECT COUNT(*) FROM deployments');
+    my ($kept) = objects($repo);
+    my $zero = '0' x 40;
+    for my $case (
+        [ 'a name with a line feed' => "$zero $new refs/heads/topic\n$main $new refs/heads/main" ],
+        [ 'one with a line feed at its end' => "$zero $new refs/heads/topic\n" ], [ 'one with a tab' => "$zero $new refs/heads/a\tb" ],
+        [ 'one with an escape' => "$zero $new refs/heads/a\eb" ], [ 'a commit that is none' => "$zero HEAD refs/heads/main" ], [ 'no name' => "$zero $new " ],
+        )
+    {
+        my ($what, $line) = @$case;
+        my $body = $pkt->("$line\0report-status side-band-64k push-options") . '0000' . $pkt->('strict') . '0000' . $pack;
+        for my $coding ('', 'gzip') {
+            my $got = $stack->request(method => 'POST', path => '/git/blog.git/git-receive-pack', body => $coding ? Compress::Zlib::memGzip($body) : $body,
+                headers => { %auth, %type, $coding ? ('Content-Encoding' => $coding) : () });
+            is($got->{status}, 400, "XI2 $what is refused" . ($coding && ", $coding") . ': 400') or diag($got->{body});
+            is($stack->db->value('SELECT COUNT(*) FROM deployments'), $all, 'nothing was deployed for it');
+            is_deeply([ objects($repo) ], [ $kept, '' ], 'nothing of it was kept');
+        }
+    }
+    is($stack->get('blog')->{body}, $was, 'what was live is live');
+    is($site->tips->{main}, $main, 'and the branch where it was');
+    my $body = $pkt->("$main $new refs/heads/main\0report-status side-band-64k push-options") . '0000' . $pkt->('strict') . '0000' . $pack;
+    my $got = $stack->request(method => 'POST', path => '/git/blog.git/git-receive-pack', body => Compress::Zlib::memGzip($body),
+        headers => { %auth, %type, 'Content-Encoding' => 'gzip' });
+    like($got->{body}, qr/is live.*unpack ok/s, 'a compressed push is taken') or diag($got->{body});
+    is($site->tips->{main}, $new, 'and moves its branch');
+    is($stack->request(method => 'POST', path => '/git/blog.git/git-receive-pack', body => $body, headers => { %auth, %type, 'Content-Encoding' => 'br' })->{status}, 415,
+        'one that git cannot unfold: 415');
+}
 my $slow = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $stack->port, Proto => 'tcp') or die "connect: $!";
 print {$slow} join "\r\n", 'POST /git/blog.git/git-receive-pack HTTP/1.1', 'Host: 127.0.0.1:' . $stack->port, 'Content-Length: 1000',
     (map {"$_: $type{$_}"} keys %type), (map {"$_: $auth{$_}"} keys %auth), '', '0';
@@ -276,6 +322,6 @@ for my $case ([ 401, undef ], [ 401, 'garbage' ], [ 403, $stack->token ]) {
 
 $stack->allow_log(qr/AH10244|WH0242|AH0252[0-9]|WH0247/);
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
-is(scalar(grep {/git/} split /\n/, `ps -u www-data -o args=`), 0, 'no git of ours runs on') or diag(`ps -u www-data -o args=`);
+wait_for { !grep {/git/} split /\n/, `ps -u www-data -o args=` } 10, 'the last git to be buried';
 is_deeply([ $stack->stop ], [], 'everything ends by SIGTERM');
 done_testing();

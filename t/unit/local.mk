@@ -35,6 +35,7 @@ unit_tests = \
 	t/unit/test_hash \
 	t/unit/test_headers \
 	t/unit/test_hook \
+	t/unit/test_pktlist \
 	t/unit/test_push \
 	t/unit/test_host \
 	t/unit/test_httpout \
@@ -185,6 +186,8 @@ t_unit_test_gc_SOURCES = t/unit/test_gc.c $(unit_common)
 t_unit_test_gc_LDADD = $(unit_libs)
 t_unit_test_giturl_SOURCES = t/unit/test_giturl.c $(unit_common)
 t_unit_test_giturl_LDADD = $(unit_libs)
+t_unit_test_pktlist_SOURCES = t/unit/test_pktlist.c $(unit_common)
+t_unit_test_pktlist_LDADD = $(unit_libs)
 t_unit_test_push_SOURCES = t/unit/test_push.c $(unit_common)
 t_unit_test_push_LDADD = $(unit_libs)
 t_unit_test_hook_SOURCES = t/unit/test_hook.c $(unit_common)
