@@ -22,6 +22,7 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_json.c libwh/wh_json.h \
 	libwh/wh_jwt.c libwh/wh_jwt.h \
 	libwh/wh_keys.c libwh/wh_keys.h \
+	libwh/wh_limits.c libwh/wh_limits.h \
 	libwh/wh_log.c libwh/wh_log.h \
 	libwh/wh_oidc.c libwh/wh_oidc.h \
 	libwh/wh_rand.c libwh/wh_rand.h \

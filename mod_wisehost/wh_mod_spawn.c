@@ -1,6 +1,5 @@
 #include "mod_wisehost/wh_mod_spawn.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <errno.h>
@@ -12,6 +11,8 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
+
+#include "libwh/wh_limits.h"
 
 #define CHILD_FD 10
 #define PAUSE_FIRST_US 100
@@ -48,24 +49,18 @@ static int all_places(posix_spawn_file_actions_t *acts, const int theirs[ENDS], 
     return rc ? rc : posix_spawn_file_actions_addchdir_np(acts, "/");
 }
 
-static void limit(pid_t pid, __rlimit_resource_t what, rlim_t most)
-{
-    struct rlimit now;
-
-    if (prlimit(pid, what, NULL, &now) == 0 &&
-        (now.rlim_max == RLIM_INFINITY || now.rlim_max > most)) {
-        now.rlim_cur = now.rlim_max = most;
-        (void)prlimit(pid, what, &now, NULL);
-    }
-}
-
 /* No fork: the memory of an httpd child is large, and its threads go on. An errno, 0 = it runs. */
-static int start(const wh_mod_spawn_opts_t *opts, const int theirs[ENDS], pid_t *pid)
+static int start(apr_pool_t *p, const wh_mod_spawn_opts_t *opts, const int theirs[ENDS], pid_t *pid)
 {
+    const wh_limits_t limits = {.file_bytes = opts->file_max, .data_bytes = opts->memory_max};
+    const char *const *argv = wh_limits_argv(p, &limits, opts->argv);
     posix_spawn_file_actions_t acts;
     posix_spawnattr_t attr;
     int rc;
 
+    if (access(opts->argv[0], X_OK) != 0) {
+        return errno;
+    }
     if (posix_spawn_file_actions_init(&acts) != 0) {
         return ENOMEM;
     }
@@ -76,19 +71,10 @@ static int start(const wh_mod_spawn_opts_t *opts, const int theirs[ENDS], pid_t 
     rc = all_signals_plain(&attr);
     rc = rc ? rc : all_places(&acts, theirs, opts->talk ? ENDS : END_TALK);
     rc = rc ? rc
-            : posix_spawn(pid, opts->argv[0], &acts, &attr, (char *const *)(uintptr_t)opts->argv,
+            : posix_spawn(pid, argv[0], &acts, &attr, (char *const *)(uintptr_t)argv,
                           (char *const *)(uintptr_t)opts->env);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&acts);
-    if (rc == 0) {
-        limit(*pid, RLIMIT_CORE, 0);
-        if (opts->file_max > 0) {
-            limit(*pid, RLIMIT_FSIZE, (rlim_t)opts->file_max);
-        }
-        if (opts->memory_max > 0) {
-            limit(*pid, RLIMIT_DATA, (rlim_t)opts->memory_max);
-        }
-    }
     return rc;
 }
 
@@ -165,7 +151,7 @@ apr_status_t wh_mod_spawn(apr_pool_t *p, const wh_mod_spawn_opts_t *opts, wh_mod
     int rc = 0;
 
     *out = (wh_mod_spawn_t){.pid = 0, .in = -1, .out = -1, .err = -1, .talk = -1};
-    rc = make_ends(opts->talk, ours, theirs) == 0 ? start(opts, theirs, &pid) : errno;
+    rc = make_ends(opts->talk, ours, theirs) == 0 ? start(p, opts, theirs, &pid) : errno;
     close_all(theirs);
     if (rc != 0) {
         close_all(ours);

@@ -6,12 +6,12 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <apr_file_info.h>
 #include <apr_file_io.h>
 #include <apr_strings.h>
+#include "libwh/wh_limits.h"
 #include "wh-agent/proc.h"
 
 #define ERRORS_MAX 8192
@@ -33,7 +33,9 @@ static void close_pair(int fd[2])
     }
 }
 
-static apr_status_t spawn(const wh_proc_opts_t *opts, int in, int out, int errfd, pid_t *pid)
+/* opts->argv is what is started; `argv` is how. */
+static apr_status_t spawn(const wh_proc_opts_t *opts, const char *const *argv, int in, int out,
+                          int errfd, pid_t *pid)
 {
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
@@ -55,7 +57,7 @@ static apr_status_t spawn(const wh_proc_opts_t *opts, int in, int out, int errfd
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
     /* posix_spawn wants char *const *; it does not write to the strings. */
-    rv = posix_spawn(pid, opts->argv[0], &fa, &attr, (char *const *)(uintptr_t)opts->argv,
+    rv = posix_spawn(pid, argv[0], &fa, &attr, (char *const *)(uintptr_t)argv,
                      (char *const *)(uintptr_t)opts->env);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&fa);
@@ -65,6 +67,7 @@ static apr_status_t spawn(const wh_proc_opts_t *opts, int in, int out, int errfd
 /* A start from within the jail: on a thread of its own, because a jail cannot be left again. */
 typedef struct jailed_t {
     const wh_proc_opts_t *opts;
+    const char *const *argv;
     int in, out, errfd;
     pid_t pid;
     apr_status_t rv;
@@ -75,19 +78,29 @@ static void *spawn_jailed(void *arg)
     jailed_t *j = arg;
 
     (void)wh_jail_enter(j->opts->jail);
-    j->rv = spawn(j->opts, j->in, j->out, j->errfd, &j->pid);
+    j->rv = spawn(j->opts, j->argv, j->in, j->out, j->errfd, &j->pid);
     return NULL;
 }
 
-static apr_status_t spawn_where(const wh_proc_opts_t *opts, int in, int out, int errfd, pid_t *pid)
+static apr_status_t spawn_where(apr_pool_t *p, const wh_proc_opts_t *opts, int in, int out,
+                                int errfd, pid_t *pid)
 {
-    jailed_t j = {.opts = opts, .in = in, .out = out, .errfd = errfd, .pid = -1};
+    const wh_limits_t limits = {.file_bytes = opts->file_max_bytes,
+                                .space_bytes = opts->space_max_bytes};
+    jailed_t j = {.opts = opts,
+                  .argv = wh_limits_argv(p, &limits, opts->argv),
+                  .in = in,
+                  .out = out,
+                  .errfd = errfd,
+                  .pid = -1};
     pthread_attr_t attr;
     pthread_t thread;
     int rc;
 
+    if (access(opts->argv[0], X_OK) != 0)
+        return errno;
     if (opts->jail == NULL)
-        return spawn(opts, in, out, errfd, pid);
+        return spawn(opts, j.argv, in, out, errfd, pid);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, (size_t)128 * 1024);
     rc = pthread_create(&thread, &attr, spawn_jailed, &j);
@@ -99,37 +112,18 @@ static apr_status_t spawn_where(const wh_proc_opts_t *opts, int in, int out, int
     return j.rv;
 }
 
-/* Limits are set from outside, right after the start: posix_spawn has no action for them. */
-static void limit(pid_t pid, const wh_proc_opts_t *opts)
-{
-    struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
-
-    (void)prlimit(pid, RLIMIT_CORE, &none, NULL);
-    if (opts->file_max_bytes > 0) {
-        struct rlimit size = {.rlim_cur = (rlim_t)opts->file_max_bytes,
-                              .rlim_max = (rlim_t)opts->file_max_bytes};
-        (void)prlimit(pid, RLIMIT_FSIZE, &size, NULL);
-    }
-    if (opts->space_max_bytes > 0) {
-        struct rlimit space = {.rlim_cur = (rlim_t)opts->space_max_bytes,
-                               .rlim_max = (rlim_t)opts->space_max_bytes};
-        (void)prlimit(pid, RLIMIT_AS, &space, NULL);
-    }
-}
-
 apr_status_t wh_proc_start(apr_pool_t *p, const wh_proc_opts_t *opts, wh_proc_t *proc,
                            wh_err_t *err)
 {
     int out[2] = {-1, -1}, errs[2] = {-1, -1}, null = -1;
     apr_status_t rv;
 
-    (void)p;
     proc->pid = -1;
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(errs, O_CLOEXEC) != 0)
         rv = errno;
     else
-        rv = spawn_where(opts, opts->in_fd >= 0 ? opts->in_fd : null,
+        rv = spawn_where(p, opts, opts->in_fd >= 0 ? opts->in_fd : null,
                          opts->out != NULL || opts->out_baton != NULL ? out[1] : null, errs[1],
                          &proc->pid);
     if (null >= 0)
@@ -139,7 +133,6 @@ apr_status_t wh_proc_start(apr_pool_t *p, const wh_proc_opts_t *opts, wh_proc_t 
         close_pair(errs);
         return wh_err_wrap(err, rv, 500, "internal", "cannot start %s", opts->argv[0]);
     }
-    limit(proc->pid, opts);
     close(out[1]);
     close(errs[1]);
     proc->out_fd = out[0];

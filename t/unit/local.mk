@@ -49,6 +49,7 @@ unit_tests = \
 	t/unit/test_jwt \
 	t/unit/test_keys \
 	t/unit/test_life \
+	t/unit/test_limits \
 	t/unit/test_log \
 	t/unit/test_logread \
 	t/unit/test_logseg \
@@ -121,6 +122,8 @@ t_unit_test_jwt_SOURCES = t/unit/test_jwt.c $(unit_common)
 t_unit_test_jwt_LDADD = $(unit_libs)
 t_unit_test_keys_SOURCES = t/unit/test_keys.c $(unit_common)
 t_unit_test_keys_LDADD = $(unit_libs)
+t_unit_test_limits_SOURCES = t/unit/test_limits.c $(unit_common)
+t_unit_test_limits_LDADD = $(unit_libs)
 t_unit_test_log_SOURCES = t/unit/test_log.c $(unit_common)
 t_unit_test_logread_SOURCES = t/unit/test_logread.c $(unit_common)
 t_unit_test_logread_LDADD = $(unit_libs)
