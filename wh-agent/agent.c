@@ -389,6 +389,7 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
                             .rnd = agent->rnd,
                             .identity = agent->identity,
                             .engine = agent->engine,
+                            .engine_root = agent->machine.engine_root,
                             .mark = agent->mark,
                             .box = agent->box,
                             .results = agent->results,

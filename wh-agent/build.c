@@ -8,6 +8,7 @@
 #include "libwh/wh_log.h"
 #include "libwh/wh_text.h"
 #include "wh-agent/base.h"
+#include "wh-agent/bounds.h"
 #include "wh-agent/build.h"
 #include "wh-agent/dockerfile.h"
 #include "wh-agent/gitsays.h"
@@ -129,8 +130,10 @@ static apr_status_t check_dockerfile(wh_work_t *work, const wh_source_t *source,
 /* How much a few small trees that name each other may unfold to: git packs only what was counted
  * before, for it would hold all of it in memory. */
 typedef struct count_t {
+    wh_work_t *work;
     int files;
-    apr_int64_t bytes, bytes_max;
+    apr_int64_t bytes, bytes_max, file_max;
+    const char *large; /* the first file over file_max: what is said of it; NULL = none */
 } count_t;
 
 static int take_count(void *baton, const wh_lstree_entry_t *entry)
@@ -138,18 +141,24 @@ static int take_count(void *baton, const wh_lstree_entry_t *entry)
     count_t *count = baton;
 
     count->bytes += entry->size > 0 ? entry->size : 0;
-    return ++count->files > FILES_MAX || count->bytes > count->bytes_max;
+    if (entry->size > count->file_max)
+        count->large = wh_release_too_large(count->work->p, entry, count->file_max);
+    return count->large != NULL || ++count->files > FILES_MAX || count->bytes > count->bytes_max;
 }
 
 static apr_status_t check_size(wh_work_t *work, const wh_source_t *source, wh_err_t *err)
 {
-    count_t count = {.bytes_max = 2 * source->opts.max_bytes};
+    count_t count = {.work = work,
+                     .bytes_max = 2 * source->opts.max_bytes,
+                     .file_max = source->opts.max_bytes};
     int ended = 0;
     apr_status_t rv = wh_source_list(work->p, source, work->job->snapshot.repo_root, take_count,
                                      &count, &ended, err);
 
     if (rv != APR_SUCCESS || !ended)
         return rv;
+    if (count.large != NULL)
+        return wh_err_set(err, 422, "too_large", "%s", count.large);
     if (count.files > FILES_MAX)
         return wh_err_set(err, 422, "too_many_files", "the files for the build are more than %d",
                           FILES_MAX);
@@ -260,6 +269,7 @@ static apr_ssize_t read_tar(void *baton, char *buf, size_t n)
 
 typedef struct words_t {
     wh_logs_t *logs;
+    wh_bounds_t *bounds;
     wh_logs_half_t out, err;
 } words_t;
 
@@ -267,10 +277,12 @@ static void take_text(void *baton, wh_stream_e stream, const char *buf, size_t n
 {
     words_t *w = baton;
 
+    w->bounds->output += (apr_int64_t)n;
     wh_logs_feed(w->logs, stream, stream == WH_STREAM_ERR ? &w->err : &w->out, buf, n);
 }
 
-static apr_status_t outcome(const stream_t *s, apr_int64_t limit_s, apr_status_t rv, wh_err_t *err)
+static apr_status_t outcome(const stream_t *s, const wh_bounds_t *bounds, apr_int64_t limit_s,
+                            apr_status_t rv, wh_err_t *err)
 {
     if (rv == APR_SUCCESS)
         return APR_SUCCESS;
@@ -280,6 +292,8 @@ static apr_status_t outcome(const stream_t *s, apr_int64_t limit_s, apr_status_t
         return wh_err_set(err, 422, "too_large",
                           "the files for the build have more than %" APR_INT64_T_FMT " MiB",
                           s->bytes_max / WH_MIB);
+    if (wh_err_is(err, "over_limit"))
+        return wh_err_set(err, 422, "build_failed", "%s", bounds->why);
     if (wh_err_is(err, "deadline"))
         return wh_err_set(err, 422, "build_timeout",
                           "the build was not done within %" APR_INT64_T_FMT " s", limit_s);
@@ -327,13 +341,18 @@ static apr_status_t build_once(wh_work_t *work, wh_engine_t *engine, const wh_so
                                wh_err_t *err)
 {
     wh_engine_build_t once = *build;
-    wh_hold_t hold = {.work = work, .id = "", .pid_ns = ""};
-    apr_status_t rv = runs ? wh_hold_begin(work, engine, &hold, err) : APR_SUCCESS;
+    words_t *words = build->text_baton;
+    wh_hold_t hold = {.work = work, .id = "", .pid_ns = "", .cgroup = ""};
+    apr_status_t rv =
+        runs ? wh_hold_begin(work, engine, build->memory_bytes, &hold, err) : APR_SUCCESS;
 
     once.pid_ns = hold.pid_ns;
+    once.cgroup = hold.cgroup;
     once.over_baton = &hold;
+    wh_bounds_begin(words->bounds, work, work->engine_root != NULL ? work->engine_root : "");
     if (rv == APR_SUCCESS)
         rv = stream_and_build(work, engine, source, &once, image, err);
+    wh_bounds_end(words->bounds);
     wh_hold_end(&hold);
     return rv;
 }
@@ -378,6 +397,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
                             const wh_recipe_plan_t *plan, const char **image, wh_err_t *err)
 {
     const wh_msg_job_t *job = work->job;
+    wh_bounds_t bounds = {.why = ""};
     words_t *words = apr_pcalloc(work->p, sizeof(*words));
     wh_vars_build_t secrets = {.n = 0};
     stream_t stream = {.work = work,
@@ -390,6 +410,10 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
                                .labels = image_labels(work),
                                .memory_bytes = memory_of(work),
                                .cpu_weight = work->conf->build_cpu_weight,
+                               .cgroup = "",
+                               .file_max_bytes = work->conf->build_disk_bytes,
+                               .watch = wh_bounds_over,
+                               .watch_baton = &bounds,
                                .read = read_tar,
                                .read_baton = &stream,
                                .text = take_text,
@@ -403,6 +427,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     apr_status_t rv = check_tree(work, source, plan, &dockerfile, err);
 
     words->logs = work->logs;
+    words->bounds = &bounds;
     wh_layers_init(work->p, build.layers);
     if (rv == APR_SUCCESS)
         rv = wh_base_check(work, engine, &dockerfile, build.deadline, err);
@@ -415,7 +440,7 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
                              &stream.head_n, err);
     /* What was refused is never built, whatever words of the tenant's the refusal repeats. */
     if (rv != APR_SUCCESS)
-        return outcome(&stream, job->build_s, rv, err);
+        return outcome(&stream, &bounds, job->build_s, rv, err);
     rv = wh_made_note(
         work->p, work->conf->state_dir,
         &(wh_made_t){job->app, job->deployment, wh_branch_is_preview(job->environment)}, err);
@@ -430,5 +455,5 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     }
     if (rv != APR_SUCCESS)
         wh_layers_remove(work, build.layers, begun);
-    return outcome(&stream, job->build_s, rv, err);
+    return outcome(&stream, &bounds, job->build_s, rv, err);
 }

@@ -5,6 +5,8 @@
 #include "libwh/wh_text.h"
 #include "wh-agent/buildout.h"
 
+#define STEP_MAX 200 /* bytes of a step in the engine's sentence */
+
 apr_status_t wh_buildout_init(apr_pool_t *p, wh_buildout_t *out, wh_buildout_fn *fn, void *baton)
 {
     memset(out, 0, sizeof(*out));
@@ -29,6 +31,22 @@ static void take_image(wh_buildout_t *out, json_t *obj)
         (void)apr_snprintf(out->image, sizeof(out->image), "sha256:%s", hex);
 }
 
+/* Podman repeats the whole step, however long, in front of what went wrong with it. */
+static const char *shorten(apr_pool_t *p, const char *error)
+{
+    static const char start[] = "building at STEP \"";
+    size_t n = strlen(error);
+    const char *end = NULL;
+
+    if (n <= STEP_MAX || strncmp(error, start, sizeof(start) - 1) != 0)
+        return error;
+    for (const char *at = strstr(error, "\": "); at != NULL; at = strstr(at + 1, "\": "))
+        end = at;
+    if (end == NULL || (size_t)(end - error) <= STEP_MAX)
+        return error;
+    return apr_pstrcat(p, apr_pstrmemdup(p, error, STEP_MAX), "...", end, NULL);
+}
+
 static void take_error(wh_buildout_t *out, json_t *obj)
 {
     const char *error = text_of(obj, "error"), *inner;
@@ -41,6 +59,7 @@ static void take_error(wh_buildout_t *out, json_t *obj)
     inner = strstr(error, " &imagebuilder.");
     if (inner != NULL)
         error = apr_pstrmemdup(out->scratch, error, (apr_size_t)(inner - error));
+    error = shorten(out->scratch, error);
     apr_cpystrn(out->error,
                 wh_text_clean_line(out->scratch, error, strlen(error), sizeof(out->error) - 1),
                 sizeof(out->error));

@@ -27,6 +27,8 @@ typedef struct wh_agent_conf_t {
     apr_int64_t memory_bytes; /* 0 in the file = what the machine has */
     apr_int64_t clone_max_bytes;
     apr_int64_t build_memory_bytes;
+    apr_int64_t build_pids;
+    apr_int64_t build_disk_bytes, build_files, build_output_bytes; /* 0 = no limit */
     apr_int64_t publish_port_min, publish_port_max;
     apr_int64_t images_kept;                          /* an app, newest first */
     apr_int64_t storage_quota_bytes;                  /* of images and git caches; 0 = none */

@@ -43,6 +43,7 @@ typedef struct wh_engine_spec_t {
     apr_int64_t publish_port;
     apr_int64_t port; /* inside; also in the environment as PORT; 0 = no network at all */
     apr_int64_t memory_bytes, cpu_millis, pids;
+    apr_int64_t cpu_weight; /* of one without a port; 0 = the engine's default */
     const apr_array_header_t *labels; /* wh_engine_label_t */
     const apr_array_header_t *env;    /* wh_env_pair_t, besides PORT; NULL = none */
 } wh_engine_spec_t;
@@ -105,6 +106,8 @@ typedef struct wh_engine_build_t {
     const apr_array_header_t *labels;
     apr_int64_t memory_bytes, cpu_weight;
     const char *pid_ns; /* the steps' process namespace: a path; "" = a new one each */
+    const char *cgroup; /* the steps' control group, where it may be named; "" = a new one each */
+    apr_int64_t file_max_bytes; /* that a step may write, where it can be limited; 0 = any */
     const char *secrets; /* Podman's own parameter: a JSON array of "id=…,src=…"; "" = none */
     wh_engine_read_fn *read;
     void *read_baton;
@@ -112,8 +115,12 @@ typedef struct wh_engine_build_t {
     void *text_baton;
     wh_layers_t *layers; /* what it made on its way, also when it fails; may be NULL */
     wh_mono_t deadline;
-    /* Cancel or deadline: end what runs of it. The engine then still has a while to say that the
-     * build is over; whether it did comes back in *settled. */
+    /* Asked again and again: 1 ends the build (code over_limit), 2 does not wait until the engine
+     * has cleared it away. NULL = nobody looks. */
+    int (*watch)(void *baton);
+    void *watch_baton;
+    /* Cancel, deadline or watch: end what runs of it. The engine then still has a while to say that
+     * the build is over; whether it did comes back in *settled. */
     void (*over)(void *baton);
     void *over_baton;
     int *settled;

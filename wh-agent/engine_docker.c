@@ -112,17 +112,27 @@ static const char *namespaces(apr_pool_t *p, const wh_engine_build_t *build)
     return wh_engine_http_escape(p, wh_json_text(p, wh_json_own(p, list), NULL));
 }
 
-/* A step that is not ended by anybody must at least not burn a processor for ever. (Docker ends the
- * step with the connection, and writes this parameter in another way.) */
-static const char *cpu_limit(apr_pool_t *p, const docker_t *d, apr_interval_time_t left_us)
+/* A step that is not ended by anybody must at least not burn a processor for ever, and a file with
+ * holes takes no room until the engine packs it. (Docker ends the step with the connection, and
+ * writes these parameters in another way.) */
+static const char *podman_limits(apr_pool_t *p, const docker_t *d, const wh_engine_build_t *build,
+                                 apr_interval_time_t left_us)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int s = (int)((apr_time_sec(left_us) + 1) * (cores > 0 ? cores : 1));
+    apr_int64_t file = build->file_max_bytes;
+    const char *files;
 
     if (!is_podman(d))
         return "";
+    files = file > 0 ? apr_psprintf(p, ",\"fsize=%" APR_INT64_T_FMT ":%" APR_INT64_T_FMT "\"", file,
+                                    file)
+                     : "";
     return apr_pstrcat(
-        p, "&ulimits=", wh_engine_http_escape(p, apr_psprintf(p, "[\"cpu=%d:%d\"]", s, s)), NULL);
+        p, "&ulimits=",
+        wh_engine_http_escape(p, apr_psprintf(p, "[\"cpu=%d:%d\"%s]", s, s, files)),
+        build->cgroup[0] != '\0' ? "&cgroupparent=" : "", wh_engine_http_escape(p, build->cgroup),
+        NULL);
 }
 
 static const char *build_path(apr_pool_t *p, const docker_t *d, const wh_engine_build_t *build,
@@ -136,8 +146,9 @@ static const char *build_path(apr_pool_t *p, const docker_t *d, const wh_engine_
         "&memswap=%" APR_INT64_T_FMT "&cpushares=%" APR_INT64_T_FMT "&nsoptions=%s%s%s%s",
         wh_engine_http_escape(p, build->dockerfile), wh_engine_http_escape(p, build->tag),
         wh_engine_http_escape(p, wh_json_text(p, labels, NULL)), build->memory_bytes,
-        build->memory_bytes, build->cpu_weight, namespaces(p, build), cpu_limit(p, d, left_us),
-        build->secrets[0] != '\0' ? "&secrets=" : "", wh_engine_http_escape(p, build->secrets));
+        build->memory_bytes, build->cpu_weight, namespaces(p, build),
+        podman_limits(p, d, build, left_us), build->secrets[0] != '\0' ? "&secrets=" : "",
+        wh_engine_http_escape(p, build->secrets));
 }
 
 static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_build_t *build,
@@ -150,6 +161,8 @@ static apr_status_t docker_build(wh_engine_t *e, apr_pool_t *p, const wh_engine_
                              .read_baton = build->read_baton,
                              .sink = wh_buildout_feed,
                              .sink_baton = out,
+                             .watch = build->watch,
+                             .watch_baton = build->watch_baton,
                              .over = build->over,
                              .over_baton = build->over_baton,
                              .linger_us = LINGER_US};

@@ -7,6 +7,7 @@
 
 #define CALL_TIMEOUT_US ((apr_interval_time_t)30 * APR_USEC_PER_SEC)
 #define POLL_MS 1000
+#define WATCH_MS 250
 
 /* One request under way. */
 typedef struct exchange_t {
@@ -217,14 +218,17 @@ static apr_status_t take_reply(exchange_t *x, apr_pool_t *p, wh_engine_reply_t *
                       curl_easy_strerror(x->result));
 }
 
-/* It is over for us: whoever asked ends what runs, and the engine may still say that it ended. */
+/* It is over for us: whoever asked ends what runs, and the engine may still say that it ended; not
+ * for longer than it does no harm. */
 static void linger(wh_engine_http_t *http, exchange_t *x)
 {
-    wh_mono_t end = wh_mono_add(wh_clock_mono(http->open.clock), x->call.linger_us);
+    const wh_engine_call_t *c = &x->call;
+    wh_mono_t end = wh_mono_add(wh_clock_mono(http->open.clock), c->linger_us);
 
-    x->call.over(x->call.over_baton);
-    while (!x->done && !wh_mono_reached(wh_clock_mono(http->open.clock), end))
-        turn(http, NULL, POLL_MS);
+    c->over(c->over_baton);
+    while (!x->done && !wh_mono_reached(wh_clock_mono(http->open.clock), end) &&
+           (c->watch == NULL || c->watch(c->watch_baton) < 2))
+        turn(http, NULL, c->watch != NULL ? WATCH_MS : POLL_MS);
 }
 
 apr_status_t wh_engine_http_call(wh_engine_http_t *http, apr_pool_t *p,
@@ -237,13 +241,15 @@ apr_status_t wh_engine_http_call(wh_engine_http_t *http, apr_pool_t *p,
     apr_status_t rv = begin(http, x, call, err);
 
     while (rv == APR_SUCCESS && !x->done) {
-        turn(http, http->open.cancel, POLL_MS);
+        turn(http, http->open.cancel, call->watch != NULL ? WATCH_MS : POLL_MS);
         if (x->done)
             break;
         if (wh_cancel_is_set(http->open.cancel))
             rv = wh_err_set(err, 409, "canceled", "the deployment was canceled");
         else if (wh_mono_reached(wh_clock_mono(http->open.clock), end))
             rv = wh_err_set(err, 504, "deadline", "the engine took too long");
+        else if (call->watch != NULL && call->watch(call->watch_baton))
+            rv = wh_err_set(err, 422, "over_limit", "it went beyond a limit");
     }
     memset(reply, 0, sizeof(*reply));
     if (rv != APR_SUCCESS && x->active && call->over != NULL)

@@ -22,8 +22,12 @@ typedef struct wh_engine_call_t {
     wh_engine_sink_fn *sink; /* takes the body of a good answer; NULL = it is kept */
     void *sink_baton;
     apr_interval_time_t timeout_us; /* 0 = 30 s */
-    /* Called once on cancel or deadline; then linger_us more are given for the answer. NULL = the
-     * call is broken off at once. */
+    /* Asked at least four times a second: 1 ends the call (over_limit), 2 does so without waiting
+     * for an answer. NULL = nobody looks. */
+    int (*watch)(void *baton);
+    void *watch_baton;
+    /* Called once on cancel, deadline or over_limit; then linger_us more are given for the answer.
+     * NULL = the call is broken off at once. */
     void (*over)(void *baton);
     void *over_baton;
     apr_interval_time_t linger_us;
@@ -43,7 +47,7 @@ apr_status_t wh_engine_http_open(apr_pool_t *p, const wh_engine_open_t *open,
                                  wh_engine_http_t **http, wh_err_t *err) WH_MUST_CHECK;
 
 /* APR_SUCCESS for any answer, whatever its status. Codes: no_engine, canceled, deadline,
- * engine_error (the answer was too large or broken off). */
+ * over_limit, engine_error (the answer was too large or broken off). */
 apr_status_t wh_engine_http_call(wh_engine_http_t *http, apr_pool_t *p,
                                  const wh_engine_call_t *call, wh_engine_reply_t *reply,
                                  wh_err_t *err) WH_MUST_CHECK;

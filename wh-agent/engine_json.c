@@ -60,10 +60,10 @@ static json_t *json_host_config(const wh_engine_spec_t *spec, const char *port_k
 static json_t *json_hold(const wh_engine_spec_t *spec)
 {
     return json_pack(
-        "{s:s, s:[s], s:o, s:{s:I, s:I, s:I, s:[s], s:[s], s:s, s:b, s:{s:s}}}", "Image",
+        "{s:s, s:[s], s:o, s:{s:I, s:I, s:I, s:I, s:[s], s:[s], s:s, s:b, s:{s:s}}}", "Image",
         spec->image, "Cmd", "/hold", "Labels", wh_engine_json_labels(spec->labels), "HostConfig",
         "Memory", (json_int_t)spec->memory_bytes, "MemorySwap", (json_int_t)spec->memory_bytes,
-        "PidsLimit", (json_int_t)spec->pids, "CapDrop", "ALL", "SecurityOpt", "no-new-privileges",
+        "CpuShares", (json_int_t)spec->cpu_weight, "PidsLimit", (json_int_t)spec->pids, "CapDrop", "ALL", "SecurityOpt", "no-new-privileges",
         "NetworkMode", "none", "ReadonlyRootfs", 1, "RestartPolicy", "Name", "no");
 }
 

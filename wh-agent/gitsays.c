@@ -7,10 +7,24 @@
 #include "libwh/wh_text.h"
 #include "wh-agent/gitsays.h"
 
+/* What is wrong with an object stands in front of the last word, which names no cause. */
+static const char *bad_object(apr_pool_t *p, const char *errors)
+{
+    const char *at = strstr(errors, "error: object ");
+
+    if (at == NULL || strstr(errors, "fsck error") == NULL)
+        return NULL;
+    at += sizeof("error: ") - 1;
+    return wh_text_clean_line(p, at, strcspn(at, "\n"), 300);
+}
+
 const char *wh_gitsays_line(apr_pool_t *p, const char *errors)
 {
     static const char *const starts[] = {"fatal: ", "error: ", "ERROR: "};
+    const char *object = bad_object(p, errors);
 
+    if (object != NULL)
+        return object;
     for (size_t i = 0; i < WH_ARRAY_LEN(starts); i++) {
         const char *at = strstr(errors, starts[i]);
 

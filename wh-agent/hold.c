@@ -5,9 +5,11 @@
 #include "libwh/wh_log.h"
 #include "wh-agent/engine_json.h"
 #include "wh-agent/hold.h"
+#include "wh-agent/machine.h"
 
 #define MEMORY_BYTES (16 * WH_MIB)
 #define PIDS 16
+#define CGROUP_MAX 8192
 #define IMAGE_TIMEOUT_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
 
 /* The program of hold_elf.c, as bytes. */
@@ -91,6 +93,7 @@ static apr_status_t build_image(wh_work_t *work, wh_engine_t *e, const char *tag
                                .memory_bytes = 64 * WH_MIB,
                                .cpu_weight = work->conf->build_cpu_weight,
                                .pid_ns = "",
+                               .cgroup = "",
                                .secrets = "",
                                .read = read_tar,
                                .read_baton = &tar,
@@ -128,6 +131,29 @@ static apr_status_t find_image(wh_work_t *work, wh_engine_t *e, const char **ima
 
 /* ---- the container ---- */
 
+/* "8:pids:/libpod_parent/libpod-<id>": the name alone, without ".scope" behind it, is cgroupfs. */
+const char *wh_hold_cgroup(apr_pool_t *p, const char *text, const char *id)
+{
+    const char *at = strstr(text, ":pids:/"), *name = apr_pstrcat(p, "/libpod-", id, NULL);
+    size_t n, m = strlen(name);
+
+    if (at == NULL || id[0] == '\0')
+        return "";
+    at += sizeof(":pids:") - 1;
+    n = strcspn(at, "\n");
+    if (n < m || memcmp(at + n - m, name, m) != 0)
+        return "";
+    return apr_pstrcat(p, apr_pstrmemdup(p, at, n), "/build", NULL);
+}
+
+static const char *cgroup_of(apr_pool_t *p, apr_int64_t pid, const char *id)
+{
+    const char *path = apr_psprintf(p, "/proc/%" APR_INT64_T_FMT "/cgroup", pid);
+    char text[CGROUP_MAX];
+
+    return wh_machine_text(path, text, sizeof(text)) == 0 ? wh_hold_cgroup(p, text, id) : "";
+}
+
 apr_array_header_t *wh_hold_labels(const wh_work_t *work)
 {
     apr_array_header_t *labels = apr_array_make(work->p, 4, sizeof(wh_engine_label_t));
@@ -163,23 +189,26 @@ static apr_status_t start(wh_hold_t *hold, wh_engine_t *e, const wh_engine_spec_
         return wh_err_set(err, 502, "engine_error",
                           "the engine did not make the build's own process namespace");
     hold->pid_ns = apr_psprintf(p, "/proc/%" APR_INT64_T_FMT "/ns/pid", seen.pid);
+    hold->cgroup = cgroup_of(p, seen.pid, hold->id);
     return APR_SUCCESS;
 }
 
-apr_status_t wh_hold_begin(wh_work_t *work, wh_engine_t *e, wh_hold_t *hold, wh_err_t *err)
+apr_status_t wh_hold_begin(wh_work_t *work, wh_engine_t *e, apr_int64_t memory_bytes,
+                           wh_hold_t *hold, wh_err_t *err)
 {
     wh_engine_spec_t spec = {
         .name = apr_pstrcat(work->p, "wisehost-hold-", work->job->job, NULL),
         .network = "",
         .publish_address = "",
-        .memory_bytes = MEMORY_BYTES,
-        .pids = PIDS,
+        .memory_bytes = memory_bytes + MEMORY_BYTES,
+        .pids = work->conf->build_pids + PIDS,
+        .cpu_weight = work->conf->build_cpu_weight,
         .labels = wh_hold_labels(work),
     };
     const char *name;
     apr_status_t rv = e->vt->version(e, work->p, &name, err);
 
-    *hold = (wh_hold_t){.work = work, .id = "", .pid_ns = ""};
+    *hold = (wh_hold_t){.work = work, .id = "", .pid_ns = "", .cgroup = ""};
     if (rv != APR_SUCCESS || strncmp(name, "podman", 6) != 0)
         return rv;
     rv = find_image(work, e, &spec.image, err);

@@ -25,6 +25,7 @@ struct task_t {
     task_state_e state;
     wh_cancel_t cancel; /* both */
     wh_logs_t *logs;    /* both */
+    const char *engine_root; /* as it was at the go */
     int abandoned;      /* both, atomically: the agent is going down */
     json_t *status;     /* the last job_status payload */
     int status_unsent;
@@ -297,6 +298,7 @@ static void run_job(void *data)
                       .rnd = o->rnd,
                       .identity = o->identity,
                       .engine = o->engine,
+                      .engine_root = task->engine_root,
                       .mark = o->mark,
                       .cancel = &task->cancel,
                       .logs = task->logs,
@@ -348,6 +350,8 @@ int wh_jobs_go(wh_jobs_t *jobs, const wh_msg_ref_t *ref)
     if (task->state != TASK_WAITING)
         return 1;
     task->state = TASK_RUNNING;
+    task->engine_root =
+        jobs->opts.engine_root != NULL ? apr_pstrdup(task->p, jobs->opts.engine_root) : "";
     if (wh_thread_start(run_job, task, &err) == APR_SUCCESS)
         return 1;
     wh_log(WH_LOG_ERROR, "WH0652", "job %s cannot begin: %s", ref->job, err.text);

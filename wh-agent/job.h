@@ -24,6 +24,7 @@ typedef struct wh_jobs_opts_t {
     const wh_rand_t *rnd;
     wh_identity_t *identity;
     wh_engine_open_fn *engine; /* NULL = none */
+    const char *engine_root;   /* of the link's thread, see work.h */
     const char *mark;
     wh_box_t *box;
     wh_results_t *results;

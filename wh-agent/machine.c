@@ -7,7 +7,7 @@
 #include <apr_strings.h>
 #include "wh-agent/machine.h"
 
-static int read_text(const char *path, char *buf, size_t size)
+int wh_machine_text(const char *path, char *buf, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n;
@@ -27,7 +27,7 @@ static void look_cpu(wh_machine_t *m)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     char buf[512], *s = buf + 3;
 
-    if (read_text("/proc/stat", buf, sizeof(buf)) != 0 || strncmp(buf, "cpu ", 4) != 0)
+    if (wh_machine_text("/proc/stat", buf, sizeof(buf)) != 0 || strncmp(buf, "cpu ", 4) != 0)
         return;
     for (int i = 0; i < 8; i++)
         total += v[i] = apr_strtoi64(s, &s, 10);
@@ -50,7 +50,7 @@ static void look_memory(wh_machine_t *m)
     char buf[1024];
     apr_int64_t total, available;
 
-    if (read_text("/proc/meminfo", buf, sizeof(buf)) != 0)
+    if (wh_machine_text("/proc/meminfo", buf, sizeof(buf)) != 0)
         return;
     total = kib_of(buf, "MemTotal:");
     available = kib_of(buf, "MemAvailable:");
@@ -86,7 +86,7 @@ apr_int64_t wh_machine_oom_kills(void)
     char buf[16384];
     const char *at;
 
-    if (read_text("/proc/vmstat", buf, sizeof(buf)) != 0 ||
+    if (wh_machine_text("/proc/vmstat", buf, sizeof(buf)) != 0 ||
         (at = strstr(buf, "\noom_kill ")) == NULL)
         return -1;
     return apr_atoi64(at + 10);

@@ -11,6 +11,9 @@ typedef struct wh_machine_t {
     char engine_root[256]; /* where the engine keeps its things, "" = not known */
 } wh_machine_t;
 
+/* A file of the kernel's, which have no size, up to size - 1 bytes of it. 0, or -1. */
+int wh_machine_text(const char *path, char *buf, size_t size);
+
 /* Look again: CPU since the last look. What cannot be read keeps its value. */
 void wh_machine_look(wh_machine_t *machine, const char *state_dir);
 

@@ -23,6 +23,14 @@ const char *wh_release_join(apr_pool_t *p, const char *root, const char *output)
 
 /* ---- the list ---- */
 
+const char *wh_release_too_large(apr_pool_t *p, const wh_lstree_entry_t *e, apr_int64_t most)
+{
+    return apr_psprintf(p,
+                        "%s has %" APR_INT64_T_FMT " MiB; a file may have %" APR_INT64_T_FMT " MiB",
+                        wh_text_log_escape(p, e->path, strlen(e->path), 200), e->size / WH_MIB,
+                        most / WH_MIB);
+}
+
 static void warn(wh_release_run_t *r, const wh_lstree_entry_t *e, const char *what)
 {
     if (r->left_out++ < WARNINGS_MAX)
@@ -46,6 +54,10 @@ static int take_entry(void *baton, const wh_lstree_entry_t *e)
     if (e->kind != WH_LSTREE_FILE || !wh_manifest_path_ok(e->path))
         return r->left_out > 10 * WH_MANIFEST_FILES_MAX ? (r->fit = WH_RELEASE_TOO_MANY) : 0;
     r->bytes += e->size;
+    if (r->output == NULL && e->size > r->source->opts.max_bytes) {
+        r->large = wh_release_too_large(r->p, e, r->source->opts.max_bytes);
+        return 1;
+    }
     if (r->files->nelts >= WH_MANIFEST_FILES_MAX)
         r->fit = WH_RELEASE_TOO_MANY;
     else if (r->bytes > WH_MANIFEST_BYTES_MAX)
@@ -82,6 +94,8 @@ static apr_status_t list(wh_release_run_t *r, const char *dir, wh_err_t *err)
 
     if (rv != APR_SUCCESS)
         return rv;
+    if (r->large != NULL)
+        return wh_err_set(err, 422, "too_large", "%s", r->large);
     if (r->left_out > WARNINGS_MAX)
         wh_logs_say(r->work->logs, "left out: %d more", r->left_out - WARNINGS_MAX);
     if (r->fit == WH_RELEASE_TOO_MANY)

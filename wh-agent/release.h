@@ -23,6 +23,9 @@ apr_status_t wh_release_publish(wh_work_t *work, const wh_source_t *source,
                                 const wh_output_t *output, wh_release_done_t *done,
                                 wh_err_t *err) WH_MUST_CHECK;
 
+/* What is said of a file that is larger than one may be. In p. */
+const char *wh_release_too_large(apr_pool_t *p, const wh_lstree_entry_t *entry, apr_int64_t most);
+
 /* root "site/", output "dist" to "site/dist"; either may be "". In p. Pure. */
 const char *wh_release_join(apr_pool_t *p, const char *root, const char *output);
 

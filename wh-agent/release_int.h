@@ -38,6 +38,7 @@ typedef struct wh_release_run_t {
     apr_int64_t bytes;
     int left_out;
     int has_index;
+    const char *large; /* what is said of a file that is larger than any may be; NULL = none is */
     enum { WH_RELEASE_FITS, WH_RELEASE_TOO_MANY, WH_RELEASE_TOO_LARGE } fit;
     wh_blobs_t *blobs;
     wh_variants_t *variants;

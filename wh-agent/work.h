@@ -23,6 +23,7 @@ struct wh_work_t {
     const wh_rand_t *rnd;
     wh_identity_t *identity;
     wh_engine_open_fn *engine; /* NULL = none */
+    const char *engine_root;   /* where it keeps its things; NULL or "" = not known */
     const char *mark;          /* environment entry of all child processes */
     const wh_cancel_t *cancel;
     wh_logs_t *logs;

@@ -56,7 +56,7 @@ my %allowed = (
     'which version'        => qr{^GET /version$},
     'where its things are' => qr{^GET /v1\.41/info$},
     'what happens'         => qr{^GET /v1\.41/events\?filters=\S+$},
-    'build'                => qr{^POST /v1\.41/build\?dockerfile=$name&t=$name&labels=$name&rm=1&forcerm=1&memory=\d+&memswap=\d+&cpushares=\d+&nsoptions=$name(?:&ulimits=$name)?$},
+    'build'                => qr{^POST /v1\.41/build\?dockerfile=$name&t=$name&labels=$name&rm=1&forcerm=1&memory=\d+&memswap=\d+&cpushares=\d+&nsoptions=$name(?:&ulimits=$name(?:&cgroupparent=$name)?)?$},
     'fetch an image'       => qr{^POST /v1\.41/images/create\?fromImage=$name$},
     'look at an image'     => qr{^GET /v1\.41/images/$name/(?:json|history)$},
     'list'                 => qr{^GET /v1\.41/(?:containers|images)/json\?all=1&filters=%7B%22label%22%3A%5B%22wisehost\.$name$},
