@@ -101,10 +101,8 @@ t_tools_wh_agent_job_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la
 
 # Its units; t/unit/local.mk, which comes later, names the common parts.
-agent_units = t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep t/unit/test_agent_made t/unit/test_agent_output \
-	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state t/unit/test_agent_tail
 agent_units = t/unit/test_agent_bounds t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep t/unit/test_agent_made t/unit/test_agent_output \
-	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state
+	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state t/unit/test_agent_tail
 agent_unit_libs = wh-agent/libwhagent.la $(unit_libs)
 t_unit_test_agent_bounds_SOURCES = t/unit/test_agent_bounds.c $(unit_common)
 t_unit_test_agent_bounds_LDADD = $(agent_unit_libs)
