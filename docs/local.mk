@@ -19,6 +19,7 @@ EXTRA_DIST += \
 	docs/storage.md \
 	docs/traefik.md \
 	docs/upload.md \
+	docs/sources.md \
 	docs/sync.md \
 	docs/webhooks.md \
 	docs/github-actions.md \

@@ -50,7 +50,9 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_event.c libwh/wh_event.h libwh/wh_event.def \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_gc.c libwh/wh_gc.h \
+	libwh/wh_gitauth.c libwh/wh_gitauth.h libwh/wh_gitauth.def \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
+	libwh/wh_sshkey.c libwh/wh_sshkey.h \
 	libwh/wh_hash.c libwh/wh_hash.h \
 	libwh/wh_headers.c libwh/wh_headers.h \
 	libwh/wh_hook.c libwh/wh_hook.h libwh/wh_hook_int.h libwh/wh_hook_decode.c libwh/wh_hook_log.c \

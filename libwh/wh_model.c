@@ -130,6 +130,15 @@ apr_status_t wh_model_int_num(const wh_json_at_t *at, const char *key, const wh_
     return wh_json_int(at, key, rule, out, err);
 }
 
+apr_status_t wh_model_int_flag(const wh_json_at_t *at, const char *key, int *out, wh_err_t *err)
+{
+    if (json_is_null(json_object_get(at->obj, key))) {
+        *out = 0;
+        return APR_SUCCESS;
+    }
+    return wh_json_bool(at, key, 0, out, err);
+}
+
 apr_status_t wh_model_int_bad(const wh_json_at_t *at, const char *key, wh_err_t *err,
                               const char *what)
 {

@@ -102,6 +102,7 @@ typedef struct wh_recipe_t {
     const char *pre_deploy; /* before each start */
     const char *image;      /* of the runner */
     apr_int64_t timeout_s, memory_bytes; /* of the build; only ever less than the server allows */
+    int submodules, lfs; /* fetched besides the repository's own files (docs/sources.md) */
 } wh_recipe_t;
 #define WH_RECIPE_DOCKERFILE "dockerfile" /* nothing else will do */
 #define WH_RECIPE_AUTO "auto"             /* as people write "" */
@@ -175,7 +176,7 @@ typedef struct wh_snapshot_t {
 
 /* {slug, kind, repository{url,branch,root_directory}, build{build_command|null, dockerfile,
  * output_directory, and of preset, install_command, start_command, pre_deploy_command,
- * runner_image, timeout_seconds, memory_bytes those that were given},
+ * runner_image, timeout_seconds, memory_bytes, submodules, lfs those that were given},
  * run{port,health_path,replicas,cpu_millis,memory_bytes,pids}, spa, clean_urls,
  * placement{worker,zone,labels} where one is given} */
 json_t *wh_model_snapshot_make(const wh_app_t *app);

@@ -149,16 +149,6 @@ static apr_status_t identity(const wh_json_at_t *at, int patch, wh_app_t *app, w
     return APR_SUCCESS;
 }
 
-/* A switch where null means off and absent "as it is". */
-static apr_status_t flag(const wh_json_at_t *at, const char *key, int *out, wh_err_t *err)
-{
-    if (json_is_null(json_object_get(at->obj, key))) {
-        *out = 0;
-        return APR_SUCCESS;
-    }
-    return wh_json_bool(at, key, 0, out, err);
-}
-
 static apr_status_t settings(const wh_json_at_t *at, wh_app_t *app, wh_err_t *err)
 {
     const char *desired = NULL;
@@ -169,7 +159,7 @@ static apr_status_t settings(const wh_json_at_t *at, wh_app_t *app, wh_err_t *er
     TRY(wh_model_int_str(at, "desired", 1, 32, "running", &desired, err));
     if (desired && !wh_model_desired_of(desired, &app->desired))
         return wh_model_int_bad(at, "desired", err, "desired is \"running\" or \"stopped\"");
-    return flag(at, "spa", &app->spa, err);
+    return wh_model_int_flag(at, "spa", &app->spa, err);
 }
 
 static apr_status_t serve(const wh_json_at_t *at, wh_serve_t *s, wh_err_t *err)
@@ -187,9 +177,9 @@ static apr_status_t serve(const wh_json_at_t *at, wh_serve_t *s, wh_err_t *err)
     if (!part.obj)
         return APR_SUCCESS;
     TRY(wh_json_only(&part, names, WH_ARRAY_LEN(names), err));
-    TRY(flag(&part, "clean_urls", &s->clean_urls, err));
-    TRY(flag(&part, "sticky", &s->sticky, err));
-    TRY(flag(&part, "maintenance", &s->maintenance, err));
+    TRY(wh_model_int_flag(&part, "clean_urls", &s->clean_urls, err));
+    TRY(wh_model_int_flag(&part, "sticky", &s->sticky, err));
+    TRY(wh_model_int_flag(&part, "maintenance", &s->maintenance, err));
     TRY(wh_model_int_num(&part, "timeout_seconds", WH_JSON_OPT(0, WH_APP_TIMEOUT_MAX),
                          serve_defaults.timeout_s, &s->timeout_s, err));
     TRY(wh_model_int_num(&part, "hold_seconds", WH_JSON_OPT(0, WH_APP_HOLD_MAX),

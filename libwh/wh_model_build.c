@@ -24,7 +24,9 @@ static const char *const names[] = {"preset",
                                     "output_directory",
                                     "runner_image",
                                     "timeout_seconds",
-                                    "memory_bytes"};
+                                    "memory_bytes",
+                                    "submodules",
+                                    "lfs"};
 
 static apr_status_t command(const wh_json_at_t *at, const char *key, const char **out,
                             wh_err_t *err)
@@ -56,9 +58,11 @@ static apr_status_t recipe(const wh_json_at_t *at, wh_recipe_t *r, wh_err_t *err
         return wh_model_int_bad(at, "runner_image", err, "that is no name of an image");
     TRY(wh_model_int_num(at, "timeout_seconds", WH_JSON_OPT(WH_APP_BUILD_MIN, WH_APP_BUILD_MAX), 0,
                          &r->timeout_s, err));
-    return wh_model_int_num(at, "memory_bytes",
-                            WH_JSON_OPT(WH_APP_BUILD_MEMORY_MIN, WH_APP_MEMORY_MAX), 0,
-                            &r->memory_bytes, err);
+    TRY(wh_model_int_num(at, "memory_bytes",
+                         WH_JSON_OPT(WH_APP_BUILD_MEMORY_MIN, WH_APP_MEMORY_MAX), 0,
+                         &r->memory_bytes, err));
+    TRY(wh_model_int_flag(at, "submodules", &r->submodules, err));
+    return wh_model_int_flag(at, "lfs", &r->lfs, err);
 }
 
 apr_status_t wh_model_int_build(const wh_json_at_t *at, int strict,
@@ -93,6 +97,12 @@ static void put_number(json_t *json, const char *key, apr_int64_t n, int all)
         json_object_set_new(json, key, json_null());
 }
 
+static void put_flag(json_t *json, const char *key, int on, int all)
+{
+    if (on || all)
+        json_object_set_new(json, key, json_boolean(on));
+}
+
 json_t *wh_model_int_build_json(const char *build_command, const char *dockerfile,
                                 const char *output, const wh_recipe_t *r, int all)
 {
@@ -108,6 +118,8 @@ json_t *wh_model_int_build_json(const char *build_command, const char *dockerfil
     put_text(json, "runner_image", r->image, all);
     put_number(json, "timeout_seconds", r->timeout_s, all);
     put_number(json, "memory_bytes", r->memory_bytes, all);
+    put_flag(json, "submodules", r->submodules, all);
+    put_flag(json, "lfs", r->lfs, all);
     return json;
 }
 

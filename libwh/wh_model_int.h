@@ -31,6 +31,10 @@ apr_status_t wh_model_int_strf(const wh_json_at_t *at, const char *key,
 apr_status_t wh_model_int_num(const wh_json_at_t *at, const char *key, const wh_json_rule_t *rule,
                               apr_int64_t def, apr_int64_t *out, wh_err_t *err) WH_MUST_CHECK;
 
+/* A switch where null means off and absent "as it is". */
+apr_status_t wh_model_int_flag(const wh_json_at_t *at, const char *key, int *out,
+                               wh_err_t *err) WH_MUST_CHECK;
+
 /* invalid_value at at/key. */
 apr_status_t wh_model_int_bad(const wh_json_at_t *at, const char *key, wh_err_t *err,
                               const char *what);

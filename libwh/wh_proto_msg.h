@@ -24,6 +24,7 @@
 #include <jansson.h>
 
 #include "libwh/wh_err.h"
+#include "libwh/wh_gitauth.h"
 #include "libwh/wh_model.h"
 
 #define WH_MSG_RUNNING_MAX 1024   /* running, results: as many as jobs */
@@ -92,6 +93,7 @@ typedef struct wh_msg_job_t {
     const char *image_of; /* a deployment whose image is started, without a build; "" = none */
     apr_int64_t clone_s, build_s, start_s, check_s; /* deadlines, 1-86400 */
     apr_array_header_t *env; /* wh_env_pair_t, with values in the clear; NULL = none */
+    wh_gitauth_t source;     /* what its repository asks for, in the clear */
 } wh_msg_job_t;
 
 typedef struct wh_msg_job_ack_t {

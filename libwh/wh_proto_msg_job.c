@@ -41,6 +41,8 @@ json_t *wh_proto_msg_job_encode(const wh_msg_job_t *m)
         json_object_set_new(json, "image_of", json_string(m->image_of));
     if (json != NULL && m->env != NULL && m->env->nelts > 0)
         json_object_set_new(json, "env", env_json(m->env));
+    if (json != NULL && (m->source.n_keys > 0 || m->source.token != NULL))
+        json_object_set_new(json, "source", wh_gitauth_json(&m->source));
     return json;
 }
 
@@ -91,6 +93,16 @@ static apr_status_t env_item(const wh_json_at_t *at, void *element, wh_err_t *er
     return APR_SUCCESS;
 }
 
+static apr_status_t source(apr_pool_t *p, const wh_json_at_t *at, wh_gitauth_t *out, wh_err_t *err)
+{
+    wh_json_at_t part;
+
+    *out = WH_GITAUTH_NONE;
+    TRY(wh_json_obj(at, "source", WH_JSON_F_NULL, &part, err));
+    return part.obj ? wh_gitauth_decode(p, json_object_get(at->obj, "source"), out, err)
+                    : APR_SUCCESS;
+}
+
 static apr_status_t job(apr_pool_t *p, const wh_json_at_t *at, wh_msg_job_t *m, wh_err_t *err)
 {
     static const wh_proto_msg_int_array_t env = {.key = "env",
@@ -121,6 +133,7 @@ static apr_status_t job(apr_pool_t *p, const wh_json_at_t *at, wh_msg_job_t *m, 
     if (m->kind != WH_JOB_KIND_DEPLOY)
         return APR_SUCCESS;
     TRY(wh_proto_msg_int_array(p, at, &env, &m->env, err));
+    TRY(source(p, at, &m->source, err));
     return wh_model_snapshot_decode(p, json_object_get(at->obj, "snapshot"), &m->snapshot, err);
 }
 

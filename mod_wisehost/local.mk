@@ -65,6 +65,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_upload.c \
 	mod_wisehost/wh_h_traefik.c \
 	mod_wisehost/wh_h_switch.c \
+	mod_wisehost/wh_h_source.c \
 	mod_wisehost/wh_h_sync.c \
 	mod_wisehost/wh_h_delivery.c mod_wisehost/wh_h_delivery.h mod_wisehost/wh_h_webhook.c \
 	mod_wisehost/wh_h_worker.c \

@@ -8,10 +8,12 @@
 #include "libwh/wh_dockerfile_gen.h"
 #include "libwh/wh_domain.h"
 #include "libwh/wh_env.h"
+#include "libwh/wh_gitauth.h"
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_manifest.h"
 #include "libwh/wh_oidc.h"
+#include "libwh/wh_sshkey.h"
 #include "mod_wisehost/wh_mod_api.h"
 
 #define ID_FIELD(field_name, text)                                                                 \
@@ -177,7 +179,7 @@ static const wh_mod_field_t login_fields[] = {
     END};
 
 static const wh_mod_field_t repository_fields[] = {
-    TEXT("url", 1, WH_GITURL_MAX, "https address, or a local path where the server allows them"),
+    TEXT("url", 1, WH_GITURL_MAX, "https or ssh address, or a local path where the server allows them"),
     TEXT("branch", 1, WH_HOST_BRANCH_MAX, "the branch that is deployed"),
     TEXT("root_directory", 0, WH_APP_PATH_MAX, "directory of the app inside the repository"), END};
 
@@ -190,6 +192,8 @@ static const wh_mod_field_t build_fields[] = {
     TEXT("runner_image", 0, WH_DOCKERFILE_GEN_IMAGE_MAX, "what it is built in and runs in"),
     NUMBER("timeout_seconds", WH_APP_BUILD_MIN, WH_APP_BUILD_MAX, "of a build"),
     NUMBER("memory_bytes", WH_APP_BUILD_MEMORY_MIN, WH_APP_MEMORY_MAX, "limit of a build"),
+    SWITCH("submodules", "fetches the repository's submodules too"),
+    SWITCH("lfs", "fetches what Git LFS keeps of its files"),
     TEXT("dockerfile", 1, WH_APP_PATH_MAX, "below root_directory"),
     TEXT("output_directory", 0, WH_APP_PATH_MAX, "what a static app publishes"), END};
 
@@ -335,6 +339,31 @@ static const wh_mod_field_t env_delete_fields[] = {
      .min = 1,
      .max = WH_ENV_NAME_MAX,
      .doc = "only this one"},
+    END};
+
+static const wh_mod_field_t deploy_key_fields[] = {
+    TEXT("private_key", 0, WH_SSHKEY_MAX, "in OpenSSH's form, without a passphrase; absent = a new Ed25519 one"),
+    NUMBER("overlap", 0, 2592000, "seconds in which the former key is offered too; 86400 unless named"),
+    END};
+
+static const wh_mod_field_t credentials_fields[] = {
+    {.name = "token",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = WH_GITAUTH_TOKEN_MAX,
+     .doc = "or a password"},
+    TEXT("username", 1, WH_GITAUTH_USER_MAX, "git unless named"),
+    TEXT("host", 0, 300, "name or name:port, the only one that gets them; the repository's unless named"),
+    END};
+
+static const wh_mod_field_t known_hosts_fields[] = {
+    {.name = "known_hosts",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 0,
+     .max = WH_SSHKEY_MAX,
+     .doc = "lines of a known_hosts file, as ssh-keyscan has them; empty = none"},
     END};
 
 static const wh_mod_field_t domain_create_fields[] = {

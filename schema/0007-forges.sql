@@ -16,3 +16,30 @@ CREATE TABLE token_issuers (
   error      TEXT   NOT NULL DEFAULT ''
 );
 CREATE INDEX token_issuers_due ON token_issuers (next_at);
+
+-- ---- sources: what a private repository asks for (libwh/wh_gitauth.h) ----
+-- deploy_key: shown = the public key, sealed = the private one; former_key: the one before it, taken
+-- too till `until`. credentials: shown = the user, sealed = the token, site = the only host that gets them.
+CREATE TABLE source_secrets (
+  app_id     TEXT   NOT NULL REFERENCES apps (id),
+  kind       TEXT   NOT NULL CHECK (length(kind) > 0),
+  site       TEXT   NOT NULL DEFAULT '',
+  shown      TEXT   NOT NULL,
+  key_id     BIGINT NOT NULL CHECK (key_id > 0),
+  sealed     TEXT   NOT NULL CHECK (length(sealed) > 0),
+  until      BIGINT NOT NULL DEFAULT 0,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (app_id, kind)
+);
+CREATE INDEX source_secrets_key ON source_secrets (key_id);
+
+-- Lines of a known_hosts file: the hosts' keys that an app's ssh addresses are held to.
+CREATE TABLE source_hosts (
+  app_id      TEXT   NOT NULL PRIMARY KEY REFERENCES apps (id),
+  known_hosts TEXT   NOT NULL,
+  updated_at  BIGINT NOT NULL
+);
+
+-- What of a repository is fetched besides its own files.
+ALTER TABLE apps ADD COLUMN build_submodules BIGINT NOT NULL DEFAULT 0 CHECK (build_submodules IN (0, 1));
+ALTER TABLE apps ADD COLUMN build_lfs BIGINT NOT NULL DEFAULT 0 CHECK (build_lfs IN (0, 1));

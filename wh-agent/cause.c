@@ -43,7 +43,7 @@ apr_status_t wh_cause_exited(wh_err_t *err, apr_int64_t status, int oom_killed,
 
 void wh_cause_settle(wh_err_t *err)
 {
-    static const char *const shown[] = {"clone_failed",   "ref_not_found",    "repository_refused",
+    static const char *const shown[] = {"clone_failed",   "ref_not_found",    "repository_refused", "repository_auth",
                                         "output_missing", "output_refused",   "settings_invalid", "too_many_files",   "too_large",
                                         "build_failed",   "build_timeout",    "no_engine",
                                         "start_failed",   "container_exited", "not_listening",

@@ -48,6 +48,7 @@ static apr_status_t clone(wh_work_t *work, wh_source_t **source, wh_msg_job_resu
         .url = job->snapshot.repo_url,
         .local_root = conf->local_repo_root,
         .ca_file = conf->ca_file,
+        .auth = &job->source,
         .allow_private = conf->git_private_addresses,
         .sha = job->commit_sha,
         .branch = job->commit_ref[0] != '\0' ? job->commit_ref : job->snapshot.repo_branch,

@@ -50,16 +50,29 @@ static const char *protocol_of(const wh_source_opts_t *opts)
         return "file";
     case WH_GITURL_HUB:
         return opts->hub_url && strncmp(opts->hub_url, "http://", 7) == 0 ? "http" : "https";
+    case WH_GITURL_SSH:
+        return "ssh";
     case WH_GITURL_HTTPS:
     default:
         return "https";
     }
 }
 
+/* Where what the repository asks for lies (wh_gitauth.h): only names stand here. */
+static void add_auth(apr_pool_t *p, apr_array_header_t *env, int *n, const wh_source_opts_t *opts)
+{
+    if (wh_giturl_kind(opts->url) == WH_GITURL_SSH) {
+        APR_ARRAY_PUSH(env, const char *) = "GIT_SSH_COMMAND=" WH_GITAUTH_SSH;
+        APR_ARRAY_PUSH(env, const char *) = "GIT_SSH_VARIANT=ssh";
+    } else if (wh_gitauth_fits(p, opts->auth, opts->url)) {
+        add_setting(p, env, n, "credential.helper", WH_GITAUTH_HELPER);
+    }
+}
+
 const char *const *wh_gitenv_make(apr_pool_t *p, const wh_source_opts_t *opts, const char *pin)
 {
     const char *protocol = protocol_of(opts);
-    int web = strcmp(protocol, "file") != 0;
+    int web = strncmp(protocol, "http", 4) == 0;
     apr_array_header_t *env = apr_array_make(p, 80, sizeof(const char *));
     int n = 0;
 
@@ -80,6 +93,8 @@ const char *const *wh_gitenv_make(apr_pool_t *p, const wh_source_opts_t *opts, c
         APR_ARRAY_PUSH(env, const char *) = opts->mark;
     for (size_t i = 0; i < WH_ARRAY_LEN(settings); i++)
         add_setting(p, env, &n, settings[i][0], settings[i][1]);
+    if (opts->auth != NULL)
+        add_auth(p, env, &n, opts);
     if (web && pin[0] != '\0')
         add_setting(p, env, &n, "http.curloptResolve", pin);
     if (wh_giturl_kind(opts->url) == WH_GITURL_HUB && opts->bearer != NULL)

@@ -58,6 +58,32 @@ static apr_status_t not_ours(apr_pool_t *p, const char *path, wh_err_t *err)
                       path, owner, me, me, path);
 }
 
+/* What ssh, and git over https, say when it is the key, the token or the host's key. */
+static const struct {
+    const char *said, *means;
+} refusals[] = {
+    {"Host key verification failed",
+     "the key of its host is not the one that is known, or none is known: see wh apps known-hosts"},
+    {"Permission denied (", "it does not take the app's deploy key: see wh apps deploy-key"},
+    {"Load key \"", "ssh cannot read the app's deploy key: give another one"},
+    {"Authentication failed for", "it does not take the app's credentials: see wh apps credentials"},
+    {"could not read Username", "it asks for credentials: see wh apps credentials"},
+    {"could not read Password", "it asks for credentials: see wh apps credentials"},
+};
+
+static int refused_us(apr_pool_t *p, const wh_source_opts_t *opts, const char *errors,
+                      wh_err_t *err)
+{
+    for (size_t i = 0; i < WH_ARRAY_LEN(refusals); i++) {
+        if (strstr(errors, refusals[i].said) == NULL)
+            continue;
+        (void)wh_err_set(err, 422, "repository_auth", "the repository at %s was not to be had: %s",
+                         wh_giturl_site(p, opts->url), refusals[i].means);
+        return 1;
+    }
+    return 0;
+}
+
 apr_status_t wh_gitsays_fetch_failed(apr_pool_t *p, const wh_source_opts_t *opts,
                                      const char *errors, wh_err_t *err)
 {
@@ -68,6 +94,8 @@ apr_status_t wh_gitsays_fetch_failed(apr_pool_t *p, const wh_source_opts_t *opts
         strstr(errors, "not our ref") != NULL || strstr(errors, "no such remote ref") != NULL)
         return wh_err_set(err, 422, "ref_not_found", "the repository has no %s %s",
                           is_commit ? "commit" : "branch", is_commit ? opts->sha : opts->branch);
+    if (refused_us(p, opts, errors, err))
+        return APR_EGENERAL;
     if (strstr(errors, "dubious ownership") != NULL && wh_giturl_kind(opts->url) == WH_GITURL_LOCAL)
         return not_ours(p, opts->url, err);
     return wh_err_set(err, 422, "clone_failed", "git could not fetch the repository%s%s",

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <apr_strings.h>
+#include "libwh/wh_giturl.h"
 #include "wh-agent/netguard.h"
 
 #define PINNED_MAX 8
@@ -61,41 +62,17 @@ int wh_netguard_is_public(const struct sockaddr *address)
     return 0;
 }
 
-/* "host" and "port" of https://host[:port]/… or https://[v6][:port]/… */
-static void split(apr_pool_t *p, const char *url, const char **host, const char **port)
-{
-    const char *s = url + strlen("https://"), *end = s + strcspn(s, "/"), *colon;
-
-    *port = "443";
-    if (*s == '[') {
-        const char *close = memchr(s, ']', (size_t)(end - s));
-
-        if (close != NULL) {
-            *host = apr_pstrmemdup(p, s + 1, (size_t)(close - s) - 1);
-            if (close[1] == ':')
-                *port = apr_pstrmemdup(p, close + 2, (size_t)(end - close) - 2);
-            return;
-        }
-    }
-    colon = memchr(s, ':', (size_t)(end - s));
-    if (colon != NULL)
-        *port = apr_pstrmemdup(p, colon + 1, (size_t)(end - colon) - 1);
-    *host = apr_pstrmemdup(p, s, (size_t)((colon != NULL ? colon : end) - s));
-}
-
-apr_status_t wh_netguard_pin(apr_pool_t *p, const char *url, int allow_private, const char **pin,
-                             wh_err_t *err)
+/* All addresses of a host, joined by commas, each of them one that may be asked. */
+static apr_status_t look_up(apr_pool_t *p, const char *host, int allow_private, const char **list,
+                            wh_err_t *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    const char *host = "", *port = "443", *out;
-    int n = 0, rc;
+    int n = 0, rc = getaddrinfo(host, NULL, &hints, &found);
 
-    split(p, url, &host, &port);
-    rc = getaddrinfo(host, port, &hints, &found);
     if (rc != 0)
         return wh_err_set(err, 422, "clone_failed", "the repository's host %s cannot be found: %s",
                           host, gai_strerror(rc));
-    out = apr_psprintf(p, strchr(host, ':') != NULL ? "[%s]:%s:" : "%s:%s:", host, port);
+    *list = "";
     for (struct addrinfo *a = found; a != NULL && n < PINNED_MAX; a = a->ai_next) {
         char text[INET6_ADDRSTRLEN];
 
@@ -106,12 +83,35 @@ apr_status_t wh_netguard_pin(apr_pool_t *p, const char *url, int allow_private, 
         }
         if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST))
             continue;
-        out = apr_pstrcat(p, out, n > 0 ? "," : "",
-                          a->ai_family == AF_INET6 ? apr_pstrcat(p, "[", text, "]", NULL) : text,
-                          NULL);
+        *list = apr_pstrcat(p, *list, n > 0 ? "," : "",
+                            a->ai_family == AF_INET6 ? apr_pstrcat(p, "[", text, "]", NULL) : text,
+                            NULL);
         n++;
     }
     freeaddrinfo(found);
-    *pin = out;
     return APR_SUCCESS;
+}
+
+apr_status_t wh_netguard_address(apr_pool_t *p, const char *host, int allow_private,
+                                 const char **address, wh_err_t *err)
+{
+    const char *list = "";
+    apr_status_t rv = look_up(p, host, allow_private, &list, err);
+
+    list += list[0] == '[';
+    *address = apr_pstrmemdup(p, list, strcspn(list, ",]"));
+    return rv;
+}
+
+apr_status_t wh_netguard_pin(apr_pool_t *p, const char *url, int allow_private, const char **pin,
+                             wh_err_t *err)
+{
+    wh_giturl_parts_t parts;
+    const char *list = "";
+    apr_status_t rv;
+
+    wh_giturl_parts(p, url, &parts);
+    rv = look_up(p, parts.host, allow_private, &list, err);
+    *pin = apr_pstrcat(p, parts.host, ":", parts.port, ":", list, NULL);
+    return rv;
 }

@@ -11,6 +11,10 @@
  * IPv4 address. */
 int wh_netguard_is_public(const struct sockaddr *address);
 
+/* Look up a host; *address, in p, is the one to connect to. The rest as below. */
+apr_status_t wh_netguard_address(apr_pool_t *p, const char *host, int allow_private,
+                                 const char **address, wh_err_t *err) WH_MUST_CHECK;
+
 /* Look up the host of an https URL that wh_giturl_check accepted. *pin becomes
  * "host:port:addr[,addr…]" for http.curloptResolve, in p. Codes: repository_refused (an address
  * that is not public, unless allow_private), clone_failed (no such host). Blocks. */

@@ -169,8 +169,9 @@ static apr_status_t check_address(apr_pool_t *p, wh_source_t *source, wh_err_t *
     wh_source_opts_t *o = &source->opts;
     const char *root = o->local_root != NULL && o->local_root[0] != '\0' ? o->local_root : NULL;
     apr_status_t rv = wh_giturl_check(p, o->url, root, err);
+    wh_giturl_parts_t parts;
 
-    source->pin = "";
+    source->pin = source->address = "";
     if (rv != APR_SUCCESS)
         return rv;
     if (wh_giturl_kind(o->url) == WH_GITURL_HUB) /* our own server, as the settings name it */
@@ -178,7 +179,10 @@ static apr_status_t check_address(apr_pool_t *p, wh_source_t *source, wh_err_t *
                                   : wh_err_set(err, 500, "internal", "where is the hub?");
     if (wh_giturl_kind(o->url) == WH_GITURL_LOCAL)
         return real_local(p, o, err);
-    return wh_netguard_pin(p, o->url, o->allow_private, &source->pin, err);
+    if (wh_giturl_kind(o->url) == WH_GITURL_HTTPS)
+        return wh_netguard_pin(p, o->url, o->allow_private, &source->pin, err);
+    wh_giturl_parts(p, o->url, &parts);
+    return wh_netguard_address(p, parts.host, o->allow_private, &source->address, err);
 }
 
 static apr_status_t unlock(void *data)
@@ -340,6 +344,35 @@ static apr_status_t resolve(apr_pool_t *p, wh_source_t *source, wh_err_t *err)
     return APR_SUCCESS;
 }
 
+/* What the repository asks for lies there as long as git may need it. A former life of the agent
+ * may have left something. */
+static apr_status_t arm(apr_pool_t *p, const wh_source_t *source, wh_err_t *err)
+{
+    static const wh_gitauth_t none = {.known_hosts = "", .site = "", .user = "", .token = ""};
+    const wh_source_opts_t *o = &source->opts;
+
+    return wh_gitauth_put(p, o->dir, o->url, source->address, o->auth != NULL ? o->auth : &none,
+                          err);
+}
+
+static apr_status_t bring(apr_pool_t *p, wh_source_t *source, int fresh, wh_err_t *err)
+{
+    apr_status_t rv = fetch_once(p, source, err);
+
+    if (rv == APR_SUCCESS)
+        rv = resolve(p, source, err);
+    /* A cache that a crash or a full disk has spoiled must not fail for ever: once more from
+     * nothing. */
+    if (rv == APR_SUCCESS || fresh ||
+        !(wh_err_is(err, "clone_failed") || wh_err_is(err, "too_large")))
+        return rv;
+    wh_err_clear(err);
+    rv = prepare_cache(p, source, 1, &fresh, err);
+    if (rv == APR_SUCCESS)
+        rv = fetch_once(p, source, err);
+    return rv == APR_SUCCESS ? resolve(p, source, err) : rv;
+}
+
 static apr_status_t check_wanted(const wh_source_opts_t *opts, wh_err_t *err)
 {
     if (opts->sha[0] != '\0')
@@ -351,7 +384,6 @@ apr_status_t wh_source_fetch(apr_pool_t *p, const wh_source_opts_t *opts, wh_sou
                              wh_err_t *err)
 {
     wh_source_t *source = apr_pcalloc(p, sizeof(*source));
-    wh_err_t why = WH_ERR_INIT;
     int fresh = 0;
     apr_status_t rv;
 
@@ -366,24 +398,14 @@ apr_status_t wh_source_fetch(apr_pool_t *p, const wh_source_opts_t *opts, wh_sou
         rv = lock_cache(p, source, err);
     if (rv == APR_SUCCESS)
         rv = prepare_cache(p, source, 0, &fresh, err);
+    if (rv == APR_SUCCESS)
+        rv = arm(p, source, err);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = fetch_once(p, source, &why);
-    if (rv == APR_SUCCESS)
-        rv = resolve(p, source, &why);
-    /* A cache that a crash or a full disk has spoiled must not fail for ever: once more from
-     * nothing. */
-    if (rv != APR_SUCCESS && !fresh &&
-        (wh_err_is(&why, "clone_failed") || wh_err_is(&why, "too_large"))) {
-        rv = prepare_cache(p, source, 1, &fresh, &why);
-        if (rv == APR_SUCCESS)
-            rv = fetch_once(p, source, &why);
-        if (rv == APR_SUCCESS)
-            rv = resolve(p, source, &why);
-    }
-    if (rv != APR_SUCCESS && err != NULL)
-        *err = why;
-    source->opts.bearer = NULL; /* what reads the objects needs no token */
+    rv = bring(p, source, fresh, err);
+    wh_gitauth_drop(p, opts->dir);
+    source->opts.bearer = NULL; /* what reads the objects needs neither token nor key */
+    source->opts.auth = NULL;
     *out = source;
     return rv;
 }

@@ -11,6 +11,7 @@
 
 #include "libwh/wh_clock.h"
 #include "libwh/wh_err.h"
+#include "libwh/wh_gitauth.h"
 #include "wh-agent/cancel.h"
 #include "wh-agent/catfile.h"
 #include "wh-agent/lstree.h"
@@ -23,6 +24,7 @@ typedef struct wh_source_opts_t {
     const char *hub_url;    /* where WH_GITURL_PUSHED is found: http(s), by the caller's own
                                settings; NULL for other addresses */
     const char *bearer;     /* token for hub_url; it is in git's environment and nowhere else */
+    const wh_gitauth_t *auth; /* what url asks for; NULL = nothing */
     const char *local_root; /* "" = local repositories are refused */
     const char *ca_file;    /* "" = the system's */
     int allow_private;
@@ -40,14 +42,15 @@ typedef struct wh_source_t {
     wh_source_opts_t opts;
     const char *git_dir;
     const char *pin; /* http.curloptResolve, "" for a local repository */
+    const char *address; /* where an ssh address leads to */
     char sha[65];
     const char *message; /* at most 1 KiB */
     const char *author;
     apr_time_t at;
 } wh_source_t;
 
-/* Bring the commit into the cache and resolve it. Codes: repository_refused, ref_not_found,
- * clone_failed, too_large, deadline, canceled, internal. */
+/* Bring the commit into the cache and resolve it. Codes: repository_refused, repository_auth,
+ * ref_not_found, clone_failed, too_large, deadline, canceled, internal. */
 apr_status_t wh_source_fetch(apr_pool_t *p, const wh_source_opts_t *opts, wh_source_t **source,
                              wh_err_t *err) WH_MUST_CHECK;
 

@@ -41,7 +41,8 @@ apr_array_header_t *wh_vars_run(const wh_work_t *work)
 const wh_mask_t *wh_vars_mask(apr_pool_t *p, const wh_msg_job_t *job)
 {
     const char **values =
-        apr_pcalloc(p, sizeof(*values) * (job->env != NULL ? (size_t)job->env->nelts + 1 : 1));
+        apr_pcalloc(p, sizeof(*values) * ((job->env != NULL ? (size_t)job->env->nelts : 0) +
+                                          WH_GITAUTH_KEYS + 1));
     int n = 0;
 
     for (int i = 0; job->env != NULL && i < job->env->nelts; i++) {
@@ -50,6 +51,10 @@ const wh_mask_t *wh_vars_mask(apr_pool_t *p, const wh_msg_job_t *job)
         if (e->secret)
             values[n++] = e->value;
     }
+    for (int i = 0; i < job->source.n_keys; i++)
+        values[n++] = job->source.keys[i];
+    if (job->source.token != NULL && job->source.token[0] != '\0')
+        values[n++] = job->source.token;
     return n > 0 ? wh_mask_make(p, values, n) : NULL;
 }
 

@@ -11,6 +11,7 @@
 #include "whdb/wh_db_plan.h"
 #include "wh-scheduler/envs.h"
 #include "wh-scheduler/finish.h"
+#include "wh-scheduler/sources.h"
 
 /* How many of the queue are looked at in one go: several plans are made of one look. */
 #define WINDOW (5 * WH_SCHED_TICK_MAX)
@@ -39,8 +40,30 @@ static apr_status_t unsendable(wh_core_t *core, apr_pool_t *p, const wh_job_t *j
 /* What a frame has of the deployment. */
 typedef struct frame_t {
     const char *snapshot;
+    int untrusted;
     wh_envs_of_t env;
 } frame_t;
+
+/* What is fetched needs what the repository asks for; an image that is there already does not. */
+static apr_status_t add_source(wh_core_t *core, apr_pool_t *p, const frame_t *frame,
+                               wh_msg_job_t *m, size_t *bytes, wh_err_t *err)
+{
+    const wh_sources_of_t of = {.app_id = m->app,
+                                .url = m->snapshot.repo_url,
+                                .submodules = m->snapshot.recipe.submodules,
+                                .own_only = frame->untrusted};
+    apr_status_t rv;
+
+    if (m->image_of[0] != '\0' && m->snapshot.kind == WH_KIND_CONTAINER) {
+        return APR_SUCCESS;
+    }
+    rv = wh_sources_of(core, p, &of, &m->source, err);
+    for (int i = 0; rv == APR_SUCCESS && i < m->source.n_keys; i++) {
+        *bytes += strlen(m->source.keys[i]);
+    }
+    *bytes += rv == APR_SUCCESS ? strlen(m->source.known_hosts) + strlen(m->source.token) : 0;
+    return rv;
+}
 
 /* The frame of a job. */
 static apr_status_t send_job(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, const wh_job_t *job,
@@ -63,6 +86,7 @@ static apr_status_t send_job(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, co
         bytes += strlen(frame->snapshot);
         rv = wh_model_snapshot_parse(p, frame->snapshot, &m->snapshot, err);
         rv = rv == APR_SUCCESS ? wh_envs_add(core, p, &frame->env, m, &bytes, err) : rv;
+        rv = rv == APR_SUCCESS ? add_source(core, p, frame, m, &bytes, err) : rv;
     }
     if (rv != APR_SUCCESS) {
         return wh_core_may_retry(err) ? rv : unsendable(core, p, job, err);
@@ -90,7 +114,10 @@ static apr_status_t send_row(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer, co
     m.commit_ref = d->commit_ref;
     m.image_of = d->source_id;
     return send_job(core, p, peer, job, &m,
-                    &(frame_t){.snapshot = d->snapshot, .env = {.site = d->site, .any = 1}}, err);
+                    &(frame_t){.snapshot = d->snapshot,
+                               .untrusted = d->untrusted,
+                               .env = {.site = d->site, .any = 1}},
+                    err);
 }
 
 /* ---- Not more at once than the link takes ---- */
@@ -137,6 +164,7 @@ static apr_status_t send_placed(wh_core_t *core, apr_pool_t *p, wh_peer_t *peer,
 
     return send_job(core, p, peer, &t->job, &m,
                     &(frame_t){.snapshot = t->snapshot,
+                                  .untrusted = t->untrusted,
                                   .env = {.site = t->site, .any = t->env_vars > 0}},
                     err);
 }

@@ -8,6 +8,7 @@
 #include "libwh/wh_log.h"
 #include "libwh/wh_sign.h"
 #include "whdb/wh_db_env.h"
+#include "wh-scheduler/sources.h"
 
 static wh_secret_ring_t ring_of(const wh_core_t *core)
 {
@@ -135,7 +136,7 @@ static apr_status_t batch(wh_core_t *core, apr_pool_t *p, int *n, wh_err_t *err)
 
     *n = rv == APR_SUCCESS ? list->nelts : 0;
     if (*n == 0) {
-        return rv;
+        return rv == APR_SUCCESS ? wh_sources_reseal(core, p, WH_ENVS_BATCH, n, err) : rv;
     }
     rv = wh_dbc_begin(core->dbc, p, err);
     for (int i = 0; rv == APR_SUCCESS && i < list->nelts; i++) {
@@ -165,7 +166,7 @@ apr_status_t wh_envs_look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, wh_err
     core->env_at =
         wh_mono_add(mono, n == WH_ENVS_BATCH ? WH_ENVS_AGAIN_US : WH_ENVS_EVERY_US);
     if (rv == APR_SUCCESS && n > 0) {
-        wh_log(WH_LOG_INFO, NULL, "%d env vars were sealed anew with key %" APR_INT64_T_FMT, n,
+        wh_log(WH_LOG_INFO, NULL, "%d secrets were sealed anew with key %" APR_INT64_T_FMT, n,
                core->env_key);
     }
     return rv;

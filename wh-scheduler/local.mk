@@ -46,6 +46,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/issuers.c wh-scheduler/issuers.h \
 	wh-scheduler/init.c wh-scheduler/init.h \
 	wh-scheduler/lock.c wh-scheduler/lock.h \
+	wh-scheduler/sources.c wh-scheduler/sources.h \
 	wh-scheduler/lsremote.c wh-scheduler/lsremote.h \
 	wh-scheduler/poller.c wh-scheduler/poller.h \
 	wh-scheduler/syncs.c wh-scheduler/syncs.h \

@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <apr_file_info.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
 
@@ -43,8 +45,33 @@ static void set(apr_pool_t *p, apr_array_header_t *env, int *n, const char *key,
     (*n)++;
 }
 
-static char *const *env_of(apr_pool_t *p, const wh_lsremote_opt_t *opt, int local, const char *pin)
+/* One look: of is what was asked, the rest what follows from it. */
+typedef struct look_t {
+    const wh_lsremote_opt_t *opt;
+    const wh_lsremote_of_t *of;
+    wh_giturl_kind_e kind;
+    const char *url;     /* what git gets */
+    const char *pin;     /* http.curloptResolve */
+    const char *address; /* of ssh */
+    const char *dir;     /* where git runs; "" = anywhere, for it needs nothing there */
+} look_t;
+
+static void add_auth(apr_pool_t *p, apr_array_header_t *env, int *n, const look_t *look)
 {
+    if (look->kind == WH_GITURL_SSH) {
+        APR_ARRAY_PUSH(env, const char *) = "GIT_SSH_COMMAND=" WH_GITAUTH_SSH;
+        APR_ARRAY_PUSH(env, const char *) = "GIT_SSH_VARIANT=ssh";
+    } else if (look->dir[0] != '\0') {
+        set(p, env, n, "credential.helper", WH_GITAUTH_HELPER);
+    }
+}
+
+static char *const *env_of(apr_pool_t *p, const look_t *look)
+{
+    static const char *const protocols[] = {[WH_GITURL_LOCAL] = "file",
+                                            [WH_GITURL_HTTPS] = "https",
+                                            [WH_GITURL_SSH] = "ssh",
+                                            [WH_GITURL_HUB] = "none"};
     apr_array_header_t *env = apr_array_make(p, 48, sizeof(const char *));
     int n = 0;
 
@@ -52,15 +79,16 @@ static char *const *env_of(apr_pool_t *p, const wh_lsremote_opt_t *opt, int loca
         APR_ARRAY_PUSH(env, const char *) = fixed_env[i];
     }
     APR_ARRAY_PUSH(env, const char *) =
-        local ? "GIT_ALLOW_PROTOCOL=file" : "GIT_ALLOW_PROTOCOL=https";
+        apr_pstrcat(p, "GIT_ALLOW_PROTOCOL=", protocols[look->kind], NULL);
     for (size_t i = 0; i < WH_ARRAY_LEN(settings); i++) {
         set(p, env, &n, settings[i][0], settings[i][1]);
     }
-    if (*pin) {
-        set(p, env, &n, "http.curloptResolve", pin);
+    add_auth(p, env, &n, look);
+    if (*look->pin) {
+        set(p, env, &n, "http.curloptResolve", look->pin);
     }
-    if (*opt->ca_file) {
-        set(p, env, &n, "http.sslCAInfo", opt->ca_file);
+    if (*look->opt->ca_file) {
+        set(p, env, &n, "http.sslCAInfo", look->opt->ca_file);
     }
     APR_ARRAY_PUSH(env, const char *) = apr_psprintf(p, "GIT_CONFIG_COUNT=%d", n);
     APR_ARRAY_PUSH(env, const char *) = NULL;
@@ -96,30 +124,19 @@ static apr_status_t addresses(apr_pool_t *p, const wh_lsremote_opt_t *opt, const
     return rv;
 }
 
-/* https://host[:port]/…, as wh_giturl_check let it through; *pin is "host:port:addresses". */
-static apr_status_t pin_of(apr_pool_t *p, const wh_lsremote_opt_t *opt, const char *url,
-                           const char **pin, wh_err_t *err)
+static apr_status_t where(apr_pool_t *p, look_t *look, wh_err_t *err)
 {
-    const char *host = url + strlen("https://");
-    const char *bare = host, *list;
-    size_t n = strcspn(host, "/"), name = n;
-    const char *port = "443";
+    wh_giturl_parts_t parts;
+    const char *list;
     apr_status_t rv;
 
-    if (*host == '[') {
-        const char *end = memchr(host, ']', n);
-
-        name = end != NULL ? (size_t)(end - host) + 1 : n;
-        bare = apr_pstrmemdup(p, host + 1, name > 2 ? name - 2 : 0);
-    } else {
-        name = strcspn(host, ":/");
-        bare = apr_pstrmemdup(p, host, name);
+    wh_giturl_parts(p, look->url, &parts);
+    rv = addresses(p, look->opt, parts.host, &list, err);
+    if (look->kind == WH_GITURL_HTTPS) {
+        look->pin = apr_pstrcat(p, parts.host, ":", parts.port, ":", list, NULL);
     }
-    if (name + 1 < n && host[name] == ':') {
-        port = apr_pstrmemdup(p, host + name + 1, n - name - 1);
-    }
-    rv = addresses(p, opt, bare, &list, err);
-    *pin = *host == '[' ? "" : apr_pstrcat(p, bare, ":", port, ":", list, NULL);
+    list += *list == '[';
+    look->address = apr_pstrmemdup(p, list, strcspn(list, ",]"));
     return rv;
 }
 
@@ -165,7 +182,7 @@ static void close_all(int *fd, int n)
 }
 
 /* It leads a group of its own, with which it ends; of ours it gets the two pipes alone. */
-static int start(run_t *run, const char *const *argv, char *const *env)
+static int start(run_t *run, const char *dir, const char *const *argv, char *const *env)
 {
     int out[2] = {-1, -1}, errors[2] = {-1, -1}, rc = EMFILE;
     posix_spawn_file_actions_t files;
@@ -179,6 +196,9 @@ static int start(run_t *run, const char *const *argv, char *const *env)
     sigdelset(&usual, SIGKILL);
     sigdelset(&usual, SIGSTOP);
     if (pipe2(out, O_CLOEXEC) == 0 && pipe2(errors, O_CLOEXEC) == 0) {
+        if (*dir != '\0') {
+            posix_spawn_file_actions_addchdir_np(&files, dir);
+        }
         posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
         posix_spawn_file_actions_adddup2(&files, out[1], 1);
         posix_spawn_file_actions_adddup2(&files, errors[1], 2);
@@ -253,15 +273,14 @@ static int end(run_t *run)
 
 /* A local one is read where it lies: it mostly belongs to another user, whose repository git would
  * not serve to us. Both say "commit TAB ref". */
-static const char *const *argv_of(apr_pool_t *p, const wh_lsremote_opt_t *opt, int local,
-                                  const char *url, const char *branch)
+static const char *const *argv_of(apr_pool_t *p, const look_t *look)
 {
-    const char **argv = apr_pcalloc(p, 8 * sizeof(*argv));
+    const char **argv = apr_pcalloc(p, 8 * sizeof(*argv)), *url = look->url;
     const char *inner = apr_pstrcat(p, url, "/.git", NULL);
     int n = 0;
 
-    argv[n++] = opt->git;
-    if (local) {
+    argv[n++] = look->opt->git;
+    if (look->kind == WH_GITURL_LOCAL) {
         argv[n++] = apr_pstrcat(p, "--git-dir=", access(inner, F_OK) == 0 ? inner : url, NULL);
         argv[n++] = "for-each-ref";
         argv[n++] = "--format=%(objectname)%09%(refname)";
@@ -271,7 +290,7 @@ static const char *const *argv_of(apr_pool_t *p, const wh_lsremote_opt_t *opt, i
         argv[n++] = "--";
         argv[n++] = url;
     }
-    argv[n] = apr_pstrcat(p, "refs/heads/", branch, NULL);
+    argv[n] = apr_pstrcat(p, "refs/heads/", look->of->branch, NULL);
     return argv;
 }
 
@@ -306,11 +325,31 @@ static const char *said(apr_pool_t *p, const char *text)
                       : "git said nothing.";
 }
 
+/* Whether it is the key, the token or the host's key. */
+static int refused_us(const char *text)
+{
+    static const char *const says[] = {"Host key verification failed", "Permission denied (",
+                                       "Authentication failed for", "could not read Username",
+                                       "could not read Password"};
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(says); i++) {
+        if (strstr(text, says[i]) != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static apr_status_t judge(apr_pool_t *p, run_t *run, int status, const char *branch, char *sha,
                           wh_err_t *err)
 {
     if (run->late) {
         return wh_err_set(err, 422, "repository_unreachable", "git was not done in time.");
+    }
+    if (status != 0 && refused_us(run->text[1])) {
+        return wh_err_set(err, 422, "repository_auth",
+                          "The repository is not to be had with what the app has: %s",
+                          said(p, run->text[1]));
     }
     if (status != 0) {
         return wh_err_set(err, 422, "repository_unreachable", "%s", said(p, run->text[1]));
@@ -321,27 +360,98 @@ static apr_status_t judge(apr_pool_t *p, run_t *run, int status, const char *bra
     return APR_SUCCESS;
 }
 
-apr_status_t wh_lsremote(apr_pool_t *p, const wh_lsremote_opt_t *opt, const char *url,
-                         const char *branch, char sha[WH_LSREMOTE_SHA], wh_err_t *err)
-{
-    apr_status_t rv = wh_giturl_check(p, url, *opt->local_root ? opt->local_root : NULL, err);
-    int local = rv == APR_SUCCESS && wh_giturl_kind(url) == WH_GITURL_LOCAL, rc;
-    run_t *run = apr_pcalloc(p, sizeof(*run));
-    const char *pin = "";
+/* ---- What it needs beside it ---- */
 
-    if (rv == APR_SUCCESS && wh_giturl_kind(url) == WH_GITURL_HUB) {
-        rv = wh_err_set(err, 422, "repository_refused",
-                        "What is pushed to this server itself is not polled.");
-    } else if (rv == APR_SUCCESS) {
-        rv = local ? real_local(p, opt, &url, err) : pin_of(p, opt, url, &pin, err);
+apr_status_t wh_lsremote_tidy(apr_pool_t *p, const char *auth_dir, wh_err_t *err)
+{
+    apr_finfo_t info;
+    apr_dir_t *dir;
+
+    if (mkdir(auth_dir, 0700) != 0 && errno != EEXIST) {
+        return wh_err_wrap(err, errno, 500, "internal", "cannot make %s", auth_dir);
     }
+    if (apr_dir_open(&dir, auth_dir, p) != APR_SUCCESS) {
+        return wh_err_wrap(err, errno, 500, "internal", "cannot read %s", auth_dir);
+    }
+    while (apr_dir_read(&info, APR_FINFO_NAME, dir) == APR_SUCCESS) {
+        const char *left = apr_pstrcat(p, auth_dir, "/", info.name, NULL);
+
+        if (info.name[0] != '.') {
+            wh_gitauth_drop(p, left);
+            (void)rmdir(left);
+        }
+    }
+    apr_dir_close(dir);
+    return APR_SUCCESS;
+}
+
+/* A directory of this look's own, with what the repository asks for. */
+static apr_status_t arm(apr_pool_t *p, look_t *look, wh_err_t *err)
+{
+    char *dir = apr_pstrcat(p, look->opt->auth_dir, "/XXXXXX", NULL);
+    apr_status_t rv;
+
+    if (look->kind != WH_GITURL_SSH && !wh_gitauth_fits(p, look->of->auth, look->url)) {
+        return APR_SUCCESS;
+    }
+    if (mkdtemp(dir) == NULL) {
+        return wh_err_wrap(err, errno, 500, "internal", "cannot make %s", dir);
+    }
+    rv = wh_gitauth_put(p, dir, look->url, look->address, look->of->auth, err);
+    if (rv != APR_SUCCESS) {
+        (void)rmdir(dir);
+        return rv;
+    }
+    look->dir = dir;
+    return APR_SUCCESS;
+}
+
+static void disarm(apr_pool_t *p, const look_t *look)
+{
+    if (look->dir[0] != '\0') {
+        wh_gitauth_drop(p, look->dir);
+        (void)rmdir(look->dir);
+    }
+}
+
+static apr_status_t prepare(apr_pool_t *p, look_t *look, wh_err_t *err)
+{
+    const char *root = look->opt->local_root;
+    apr_status_t rv = wh_giturl_check(p, look->url, *root ? root : NULL, err);
+
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rc = start(run, argv_of(p, opt, local, url, branch), env_of(p, opt, local, pin));
+    look->kind = wh_giturl_kind(look->url);
+    if (look->kind == WH_GITURL_HUB) {
+        return wh_err_set(err, 422, "repository_refused",
+                          "What is pushed to this server itself is not polled.");
+    }
+    if (look->kind == WH_GITURL_LOCAL) {
+        return real_local(p, look->opt, &look->url, err);
+    }
+    rv = where(p, look, err);
+    return rv == APR_SUCCESS ? arm(p, look, err) : rv;
+}
+
+apr_status_t wh_lsremote(apr_pool_t *p, const wh_lsremote_opt_t *opt, const wh_lsremote_of_t *of,
+                         char sha[WH_LSREMOTE_SHA], wh_err_t *err)
+{
+    look_t look = {.opt = opt, .of = of, .url = of->url, .pin = "", .address = "", .dir = ""};
+    run_t *run = apr_pcalloc(p, sizeof(*run));
+    apr_status_t rv = prepare(p, &look, err);
+    int rc;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rc = start(run, look.dir, argv_of(p, &look), env_of(p, &look));
     if (rc != 0) {
+        disarm(p, &look);
         return wh_err_wrap(err, rc, 500, "internal", "%s cannot be started", opt->git);
     }
     follow(run, opt);
-    return judge(p, run, end(run), branch, sha, err);
+    rc = end(run);
+    disarm(p, &look);
+    return judge(p, run, rc, of->branch, sha, err);
 }

@@ -401,11 +401,13 @@ static apr_status_t start_poller(apr_pool_t *p, wh_core_t *core, wh_err_t *err)
                                           .local_root = s->local_repo_root,
                                           .ca_file = s->ca_file,
                                           .private_ok = s->git_private,
+                                          .auth_dir = apr_pstrcat(p, s->state_dir, "/source", NULL),
                                           .deadline_ms = 60000},
                                  .wake = answered,
                                  .baton = core->box};
+    apr_status_t rv = wh_lsremote_tidy(p, opt.look.auth_dir, err);
 
-    return wh_poller_start(p, &opt, &core->poller, err);
+    return rv == APR_SUCCESS ? wh_poller_start(p, &opt, &core->poller, err) : rv;
 }
 
 static apr_status_t start_http(apr_pool_t *p, wh_core_t *core, wh_err_t *err)

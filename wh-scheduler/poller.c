@@ -51,6 +51,15 @@ static wh_poll_t *next_question(wh_poller_t *poller)
     return q;
 }
 
+static void look_up(const wh_poller_t *poller, wh_poll_t *q)
+{
+    const wh_lsremote_of_t of = {.url = q->url, .branch = q->branch, .auth = &q->auth};
+
+    if (wh_lsremote(q->pool, &poller->opt.look, &of, q->sha, &q->err) != APR_SUCCESS) {
+        q->sha[0] = '\0';
+    }
+}
+
 static void *run(void *baton)
 {
     wh_poller_t *poller = baton;
@@ -64,10 +73,7 @@ static void *run(void *baton)
             continue;
         }
         pthread_mutex_unlock(&poller->lock);
-        if (wh_lsremote(q->pool, &poller->opt.look, q->url, q->branch, q->sha, &q->err) !=
-            APR_SUCCESS) {
-            q->sha[0] = '\0';
-        }
+        look_up(poller, q);
         pthread_mutex_lock(&poller->lock);
         poller->waiting--;
         q->next = poller->answers;

@@ -15,6 +15,7 @@ typedef struct wh_poll_t {
     struct wh_poll_t *next;
     apr_pool_t *pool;
     const char *app_id, *url, *branch;
+    wh_gitauth_t auth;         /* what url asks for */
     apr_int64_t version;       /* of the sync when it was asked */
     char sha[WH_LSREMOTE_SHA]; /* "" = err says why not */
     wh_err_t err;

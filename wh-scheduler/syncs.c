@@ -7,6 +7,7 @@
 #include "libwh/wh_id.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_sync.h"
+#include "wh-scheduler/sources.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_environment.h"
@@ -203,12 +204,28 @@ static apr_status_t begin(wh_core_t *core, apr_pool_t *p, const wh_db_sync_due_t
     return APR_SUCCESS;
 }
 
+/* What does not open is as good as none: git then says what the repository asks for. */
+static apr_status_t add_source(wh_core_t *core, wh_poll_t *q, wh_err_t *err)
+{
+    const wh_sources_of_t of = {.app_id = q->app_id, .url = q->url};
+    apr_status_t rv = wh_sources_of(core, q->pool, &of, &q->auth, err);
+
+    if (rv == APR_SUCCESS || wh_core_may_retry(err)) {
+        return rv;
+    }
+    wh_log(WH_LOG_ERROR, "WH0571", "app %s: what its repository asks for: %s", q->app_id, err->text);
+    wh_err_clear(err);
+    q->auth = WH_GITAUTH_NONE;
+    return APR_SUCCESS;
+}
+
 static apr_status_t ask(wh_core_t *core, apr_pool_t *p, const wh_db_sync_due_t *due, apr_time_t now,
                         wh_err_t *err)
 {
     wh_poll_t *q = wh_poller_question();
     apr_status_t rv = q != NULL ? begin(core, p, due, q, now, err) : APR_SUCCESS;
 
+    rv = rv == APR_SUCCESS && q != NULL ? add_source(core, q, err) : rv;
     if (rv == APR_SUCCESS && q != NULL) {
         wh_poller_ask(core->poller, q);
     } else if (q != NULL) {

@@ -8,6 +8,7 @@
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_domain.h"
 #include "whdb/wh_db_env.h"
+#include "whdb/wh_db_source.h"
 #include "whdb/wh_db_environment.h"
 #include "whdb/wh_db_instance.h"
 #include "whdb/wh_db_job.h"
@@ -162,6 +163,7 @@ static apr_status_t clean_up(wh_core_t *core, apr_pool_t *p, const wh_app_t *app
     rv = rv == APR_SUCCESS ? wh_db_environment_delete_by_app(core->dbc, p, app->id, err) : rv;
     rv = rv == APR_SUCCESS ? wh_db_domain_delete_by_app(core->dbc, p, app->id, err) : rv;
     rv = rv == APR_SUCCESS ? wh_db_env_delete_by_app(core->dbc, p, app->id, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_db_source_delete_by_app(core->dbc, p, app->id, err) : rv;
     if (rv == APR_SUCCESS && app->observed != WH_OBSERVED_STOPPED) {
         rv =
             wh_db_app_set_observed(core->dbc, p, app->id, WH_OBSERVED_STOPPED, "deleted", now, err);

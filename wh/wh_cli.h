@@ -122,6 +122,14 @@ int wh_cli_http_file(wh_cli_t *cli, const char *path, FILE *file, wh_cli_reply_t
 /* text as one segment of a path. */
 const char *wh_cli_http_escape(wh_cli_t *cli, const char *text);
 
+/* --- wh_cli_input.c --- */
+
+/* A file as it is, "-" = stdin; NULL after it has said why not. */
+char *wh_cli_input_file(const wh_cli_t *cli, const char *path, size_t max, size_t *n);
+/* From stdin without the line end that commands put behind it; from a terminal one line, which it
+ * asks for by `what` and does not show. NULL as above. */
+char *wh_cli_input_secret(const wh_cli_t *cli, const char *what, size_t max, size_t *n);
+
 /* --- wh_cli_list.c --- */
 
 /* A column: a member at a dotted path, or what cell() says. The lists end with an entry without a

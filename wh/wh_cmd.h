@@ -5,7 +5,8 @@
 #include "wh/wh_cli.h"
 
 extern const wh_cli_cmd_t wh_cmd_login, wh_cmd_apps, wh_cmd_apps_create, wh_cmd_apps_info,
-    wh_cmd_apps_set, wh_cmd_apps_delete, wh_cmd_deploy, wh_cmd_cancel, wh_cmd_deployments,
+    wh_cmd_apps_set, wh_cmd_apps_delete, wh_cmd_apps_deploy_key, wh_cmd_apps_credentials,
+    wh_cmd_apps_known_hosts, wh_cmd_deploy, wh_cmd_cancel, wh_cmd_deployments,
     wh_cmd_logs, wh_cmd_rollback, wh_cmd_promote, wh_cmd_status, wh_cmd_sync, wh_cmd_doctor,
     wh_cmd_hooks,
     wh_cmd_hooks_create, wh_cmd_hooks_delete,

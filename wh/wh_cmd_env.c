@@ -3,11 +3,7 @@
 #include "config.h"
 
 #include <apr_strings.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include "libwh/wh_env.h"
 #include "wh/wh_cmd.h"
@@ -75,82 +71,14 @@ static int list(wh_cli_t *cli)
 
 /* ---- values ---- */
 
-/* All of fd, at most max bytes; NULL after it has said why not. */
-static char *read_all(const wh_cli_t *cli, int fd, const char *what, size_t max, size_t *n)
-{
-    char *buf = apr_palloc(cli->p, max + 2);
-    *n = 0;
-    for (;;) {
-        ssize_t got = read(fd, buf + *n, max + 1 - *n);
-        if (got < 0 && errno == EINTR && !wh_cli_interrupted)
-            continue;
-        if (got < 0) {
-            wh_cli_error("%s: %s", what, strerror(errno));
-            return NULL;
-        }
-        *n += (size_t)got;
-        if (got == 0)
-            break;
-        if (*n > max) {
-            wh_cli_error("%s has more than %d bytes", what, (int)max);
-            return NULL;
-        }
-    }
-    buf[*n] = '\0';
-    return buf;
-}
-
-static char *read_file(const wh_cli_t *cli, const char *path, size_t max, size_t *n)
-{
-    int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    char *text = NULL;
-    if (fd < 0)
-        wh_cli_error("%s: %s", wh_cli_clean(cli, path), strerror(errno));
-    else
-        text = read_all(cli, fd, wh_cli_clean(cli, path), max, n);
-    if (fd > STDIN_FILENO)
-        close(fd);
-    return text;
-}
-
-/* One line from the terminal, which does not show it. */
-static char *ask(const wh_cli_t *cli, const char *name, size_t *n)
-{
-    struct termios was, quiet;
-    char *line = apr_palloc(cli->p, 4096);
-    if (tcgetattr(STDIN_FILENO, &was) != 0)
-        return read_all(cli, STDIN_FILENO, "stdin", WH_ENV_VALUE_MAX, n);
-    quiet = was;
-    quiet.c_lflag &= ~(tcflag_t)ECHO;
-    wh_cli_note(cli, "Value of %s: ", wh_cli_clean(cli, name));
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    ssize_t got = read(STDIN_FILENO, line, 4095);
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
-    wh_cli_note(cli, "\n");
-    if (got <= 0) {
-        wh_cli_error("no value was given");
-        return NULL;
-    }
-    *n = (size_t)got;
-    line[*n] = '\0';
-    return line;
-}
-
 /* From --file as it is; else from stdin, without the line end that commands put behind it. */
 static char *value_of(const wh_cli_t *cli, const char *name, size_t *n)
 {
     const char *file = wh_cli_opts_get(cli, "file");
-    char *value;
     if (file != NULL)
-        return read_file(cli, file, WH_ENV_VALUE_MAX, n);
-    value = isatty(STDIN_FILENO) ? ask(cli, name, n)
-                                 : read_all(cli, STDIN_FILENO, "stdin", WH_ENV_VALUE_MAX + 2, n);
-    if (value != NULL && *n > 0 && value[*n - 1] == '\n') {
-        value[--*n] = '\0';
-        if (*n > 0 && value[*n - 1] == '\r')
-            value[--*n] = '\0';
-    }
-    return value;
+        return wh_cli_input_file(cli, file, WH_ENV_VALUE_MAX, n);
+    return wh_cli_input_secret(cli, apr_pstrcat(cli->p, "Value of ", name, NULL), WH_ENV_VALUE_MAX,
+                               n);
 }
 
 /* ---- set, import ---- */
@@ -218,7 +146,7 @@ static int import(wh_cli_t *cli)
     apr_array_header_t *pairs;
     wh_err_t err = WH_ERR_INIT;
     size_t n = 0;
-    char *text = read_file(cli, cli->args[1], WH_ENV_FILE_MAX, &n);
+    char *text = wh_cli_input_file(cli, cli->args[1], WH_ENV_FILE_MAX, &n);
     if (text == NULL)
         return WH_EXIT_USAGE;
     if (wh_env_parse(cli->p, text, n, &pairs, &err) != APR_SUCCESS) {

@@ -26,6 +26,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_release.c whdb/wh_db_release.h \
 	whdb/wh_db_schema.c whdb/wh_db_schema.h whdb/wh_schema_files.h \
 	whdb/wh_db_time.c whdb/wh_db_time.h \
+	whdb/wh_db_source.c whdb/wh_db_source.h whdb/wh_sql_source.def \
 	whdb/wh_db_sync.c whdb/wh_db_sync.h whdb/wh_db_trigger.c whdb/wh_db_trigger.h \
 	whdb/wh_db_switch.c whdb/wh_db_switch.h \
 	whdb/wh_db_token.c whdb/wh_db_token.h \

@@ -27,6 +27,8 @@ static wh_app_t *app_at(apr_pool_t *p, const wh_rows_t *rows, int i)
     a->recipe.image = wh_dbc_text(&r);
     a->recipe.timeout_s = wh_dbc_int(&r);
     a->recipe.memory_bytes = wh_dbc_int(&r);
+    a->recipe.submodules = (int)wh_dbc_int(&r);
+    a->recipe.lfs = (int)wh_dbc_int(&r);
     a->run_port = wh_dbc_int(&r);
     a->run_health_path = wh_dbc_text(&r);
     a->run_replicas = wh_dbc_int(&r);
@@ -76,7 +78,8 @@ static const char *labels_of(const wh_app_t *a)
 #define RECIPE_ARGS(a)                                                                             \
     WH_S(a->recipe.preset), WH_S(a->recipe.install), WH_S(a->recipe.start),                        \
         WH_S(a->recipe.pre_deploy), WH_S(a->recipe.image), WH_I(a->recipe.timeout_s),              \
-        WH_I(a->recipe.memory_bytes)
+        WH_I(a->recipe.memory_bytes), WH_I(a->recipe.submodules != 0),                             \
+        WH_I(a->recipe.lfs != 0)
 
 #define SERVE_ARGS(a)                                                                              \
     WH_I(a->serve.clean_urls != 0), WH_I(a->serve.sticky != 0), WH_I(a->serve.maintenance != 0),   \

@@ -94,6 +94,7 @@ static apr_array_header_t *placed_at(apr_pool_t *p, const wh_rows_t *rows, int *
         t->slug = wh_dbc_text(&r);
         t->source_id = wh_dbc_text(&r);
         t->site = wh_dbc_text(&r);
+        t->untrusted = (int)wh_dbc_int(&r);
         t->env_vars = wh_dbc_int(&r);
     }
     return out;

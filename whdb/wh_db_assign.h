@@ -22,6 +22,7 @@ typedef struct wh_db_placed_t {
     wh_job_t job;
     const char *environment, *commit_sha, *commit_ref, *snapshot, *slug, *source_id;
     const char *site;     /* wh_deployment_t */
+    int untrusted;        /* wh_deployment_t */
     apr_int64_t env_vars; /* how many it got (wh_db_env_of) */
     apr_int64_t cpu_millis, memory_bytes; /* what it adds to its worker's promises */
 } wh_db_placed_t;

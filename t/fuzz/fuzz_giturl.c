@@ -1,4 +1,5 @@
 /* Addresses of repositories, and directories inside them. */
+#include <stdlib.h>
 #include <string.h>
 #include <apr_strings.h>
 #include "libwh/wh_giturl.h"
@@ -21,20 +22,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     apr_pool_t *p = fuzz_pool();
     char *text = apr_pstrmemdup(p, (const char *)data, n);
+    const char *url;
 
     if (wh_giturl_check(p, text, "/srv/git", NULL) == APR_SUCCESS) {
         fuzz_must(strlen(text) <= WH_GITURL_MAX && text[0] != '-' && !climbs(text));
         fuzz_must(strchr(text, '\\') == NULL && strchr(text, '\n') == NULL);
         if (wh_giturl_kind(text) == WH_GITURL_LOCAL) {
             fuzz_must(strncmp(text, "/srv/git/", 9) == 0 && text[9]);
-        } else {
-            size_t authority = strcspn(text + 8, "/");
+        } else if (wh_giturl_kind(text) != WH_GITURL_HUB) {
+            wh_giturl_parts_t parts;
 
-            fuzz_must(strncmp(text, "https://", 8) == 0 && authority > 0);
-            fuzz_must(memchr(text + 8, '@', authority) == NULL);
+            wh_giturl_parts(p, text, &parts);
+            fuzz_must(parts.host[0] && parts.host[0] != '-' && parts.user[0] != '-');
+            fuzz_must(strpbrk(parts.host, "@:/%") == NULL && atoi(parts.port) > 0);
+            fuzz_must(parts.path[0] && parts.path[0] != '-');
+            fuzz_must(parts.user[0] == '\0' || strncmp(parts.path, "/-", 2) != 0);
+            fuzz_must((parts.user[0] != '\0') == (wh_giturl_kind(text) == WH_GITURL_SSH));
         }
         fuzz_must(wh_giturl_check(p, text, NULL, NULL) == APR_SUCCESS || text[0] == '/');
     }
+    if (wh_giturl_submodule(p, "ssh://git@h:22/a/b", text, "/srv/git", &url, NULL) == APR_SUCCESS)
+        fuzz_must(url[0] != '/' && wh_giturl_check(p, url, NULL, NULL) == APR_SUCCESS);
     if (wh_giturl_subdir_check(text, NULL) == APR_SUCCESS)
         fuzz_must(text[0] != '/' && !climbs(text));
     return 0;

@@ -103,7 +103,7 @@ $api->unchanged('slugs', sub {
 });
 $api->unchanged('repositories', sub {
     for my $url ('--upload-pack=touch /tmp/x', '-oProxyCommand=x', 'ext::sh -c id', 'fd::17', 'file:///etc', '/etc', '/etc/passwd', 'ssh://-oX@h/x',
-        'git://h/x', 'http://h/x.git', 'https://u:p@h/x.git', 'https://h\\@evil/x', "https://h/x\ny", 'https://h/../x', 'https://', 'git@h:x.git',
+        'git://h/x', 'http://h/x.git', 'https://u:p@h/x.git', 'https://h\\@evil/x', "https://h/x\ny", 'https://h/../x', 'https://', 'git@h:-x.git',
         '../x', './x', '', 'https://h:0/x', 'https://h:99999/x', 'https://h/' . 'x' x 8192, "https://h/\x{0}", 'https://h/x y') {
         my $body = JSON::PP->new->utf8->encode($api->app_body('new-app', repository => { url => $url, branch => 'main' }));
         $api->is_problem(create($body), 400, undef, 'XI1 ' . ($url =~ /^[ -~]{1,60}$/ ? $url : 'an odd address'));

@@ -63,8 +63,10 @@ my %call = (
     change_domain => sub { (json => {}) },
     verify_domain => sub { (json => {}) },
     (map { $_ => sub { (json => { variables => [] }) } } qw(put_env change_env)),
+    put_credentials => sub { (json => { token => 't', host => 'git.example.test' }) },
+    put_known_hosts => sub { (json => { known_hosts => '' }) },
     put_environment => sub { (json => { pattern => 'x' }) },
-    (map { $_ => sub { (json => {}) } } qw(rotate_hook replay_delivery approve_deployment cancel_deployment rollback_deployment rollback_app sync_app)),
+    (map { $_ => sub { (json => {}) } } qw(rotate_hook replay_delivery approve_deployment cancel_deployment rollback_deployment rollback_app sync_app create_deploy_key)),
     (map { $_ => sub { (json => { kind => 'offline', severity => 'loud' }) } } qw(create_alert_rule create_app_alert_rule)), # nothing that would be taken
     resolve_app_alert => sub { (json => { source => { type => 'app.none', id => 'x' } }) },
     change_alert_rule => sub { (json => { severity => 'loud' }) },

@@ -31,6 +31,7 @@ unit_tests = \
 	t/unit/test_err \
 	t/unit/test_fsm \
 	t/unit/test_gc \
+	t/unit/test_gitauth \
 	t/unit/test_giturl \
 	t/unit/test_hash \
 	t/unit/test_headers \
@@ -187,6 +188,8 @@ t_unit_test_fsm_SOURCES = t/unit/test_fsm.c $(unit_common)
 t_unit_test_fsm_LDADD = $(unit_libs)
 t_unit_test_gc_SOURCES = t/unit/test_gc.c $(unit_common)
 t_unit_test_gc_LDADD = $(unit_libs)
+t_unit_test_gitauth_SOURCES = t/unit/test_gitauth.c $(unit_common)
+t_unit_test_gitauth_LDADD = $(unit_libs)
 t_unit_test_giturl_SOURCES = t/unit/test_giturl.c $(unit_common)
 t_unit_test_giturl_LDADD = $(unit_libs)
 t_unit_test_pktlist_SOURCES = t/unit/test_pktlist.c $(unit_common)

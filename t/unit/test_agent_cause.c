@@ -120,11 +120,12 @@ static void test_pin(void **state)
 
     assert_ok(wh_netguard_pin(p, "https://127.0.0.1:8443/r.git", 1, &pin, &err), &err);
     assert_string_equal(pin, "127.0.0.1:8443:127.0.0.1");
-    assert_ok(wh_netguard_pin(p, "https://[::1]/r.git", 1, &pin, &err), &err);
-    assert_string_equal(pin, "[::1]:443:[::1]");
+    assert_ok(wh_netguard_address(p, "127.0.0.1", 1, &pin, &err), &err);
+    assert_string_equal(pin, "127.0.0.1");
+    assert_ok(wh_netguard_address(p, "::1", 1, &pin, &err), &err);
+    assert_string_equal(pin, "::1");
+    assert_code(wh_netguard_address(p, "::1", 0, &pin, &err), &err, "repository_refused");
     assert_code(wh_netguard_pin(p, "https://127.0.0.1/r.git", 0, &pin, &err), &err,
-                "repository_refused");
-    assert_code(wh_netguard_pin(p, "https://[::1]:8443/r", 0, &pin, &err), &err,
                 "repository_refused");
     assert_code(wh_netguard_pin(p, "https://2130706433/r", 0, &pin, &err), &err,
                 "repository_refused");

@@ -3,6 +3,7 @@
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_env.h"
 #include "whdb/wh_db_gc.h"
+#include "whdb/wh_db_source.h"
 
 static void put(db_t *t, const wh_app_t *app, const char *scope, const char *name, int secret,
                 const char *sealed)
@@ -159,6 +160,74 @@ static void test_keys(void **state)
     assert_string_equal(db_value(t, "SELECT MIN(key_id) FROM env_vars"), "2");
 }
 
+/* ---- what private repositories ask for ---- */
+
+static void source(db_t *t, const wh_app_t *app, const char *kind, const char *sealed, int until)
+{
+    wh_gitauth_row_t row = {.app_id = app->id,
+                            .kind = kind,
+                            .site = "h",
+                            .shown = "k",
+                            .key_id = 1,
+                            .sealed = sealed,
+                            .until = until ? DB_T(until) : 0,
+                            .created_at = DB_T(1)};
+
+    assert_ok(wh_db_source_put(t->dbc, t->p, &row, &t->err), &t->err);
+}
+
+static const char *sources(db_t *t, const wh_app_t *app, int now)
+{
+    apr_array_header_t *rows;
+    const char *text = "";
+
+    assert_ok(wh_db_source_list(t->dbc, t->p, app->id, DB_T(now), &rows, &t->err), &t->err);
+    for (int i = 0; i < rows->nelts; i++) {
+        const wh_gitauth_row_t *r = &APR_ARRAY_IDX(rows, i, wh_gitauth_row_t);
+
+        text = apr_pstrcat(t->p, text, i ? " " : "", r->kind, "=", r->sealed, NULL);
+    }
+    return text;
+}
+
+static void test_sources(void **state)
+{
+    db_t *t = *state;
+    wh_app_t *app = db_app(t, 1, WH_KIND_CONTAINER), *other = db_app(t, 2, WH_KIND_CONTAINER);
+    apr_array_header_t *rows;
+    const char *hosts;
+
+    source(t, app, WH_GITAUTH_FORMER_KEY, "s0", 5);
+    source(t, app, WH_GITAUTH_DEPLOY_KEY, "s1", 0);
+    source(t, app, WH_GITAUTH_DEPLOY_KEY, "s2", 0);
+    source(t, other, WH_GITAUTH_CREDENTIALS, "s3", 0);
+    assert_string_equal(sources(t, app, 4), "deploy_key=s2 former_key=s0");
+    assert_string_equal(sources(t, app, 5), "deploy_key=s2");
+    assert_ok(wh_db_source_expire(t->dbc, t->p, DB_T(5), &t->err), &t->err);
+    assert_string_equal(sources(t, app, 4), "deploy_key=s2");
+    assert_ok(wh_db_source_stale(t->dbc, t->p, 2, 10, &rows, &t->err), &t->err);
+    assert_int_equal(rows->nelts, 2);
+    for (int i = 0; i < rows->nelts; i++) {
+        const wh_gitauth_row_t *r = &APR_ARRAY_IDX(rows, i, wh_gitauth_row_t);
+        wh_gitauth_row_t fresh = {.key_id = 2, .sealed = apr_pstrcat(t->p, r->sealed, "+", NULL)};
+
+        assert_ok(wh_db_source_reseal(t->dbc, t->p, r, &fresh, &t->err), &t->err);
+        assert_int_equal(wh_db_source_reseal(t->dbc, t->p, r, &fresh, &t->err), APR_NOTFOUND);
+    }
+    assert_string_equal(sources(t, app, 4), "deploy_key=s2+");
+    assert_ok(wh_db_source_hosts_put(t->dbc, t->p, app->id, "h k\n", DB_T(1), &t->err), &t->err);
+    assert_ok(wh_db_source_hosts_put(t->dbc, t->p, app->id, "i k\n", DB_T(1), &t->err), &t->err);
+    assert_ok(wh_db_source_hosts(t->dbc, t->p, app->id, &hosts, &t->err), &t->err);
+    assert_string_equal(hosts, "i k\n");
+    assert_ok(wh_db_source_delete_by_app(t->dbc, t->p, app->id, &t->err), &t->err);
+    assert_string_equal(sources(t, app, 4), "");
+    assert_ok(wh_db_source_hosts(t->dbc, t->p, app->id, &hosts, &t->err), &t->err);
+    assert_string_equal(hosts, "");
+    assert_ok(wh_db_source_delete(t->dbc, t->p, other->id, "credentials", &t->err), &t->err);
+    assert_int_equal(wh_db_source_delete(t->dbc, t->p, other->id, "credentials", &t->err),
+                     APR_NOTFOUND);
+}
+
 int main(void)
 {
     const db_case_t cases[] = {
@@ -166,6 +235,7 @@ int main(void)
         DB_CASE("F227 a deployment keeps what was in force when it was made", test_taken),
         DB_CASE("what an older key sealed is sealed anew in batches, and goes on where it was",
                 test_keys),
+        DB_CASE("keys and tokens of repositories, sealed, one of a kind", test_sources),
     };
 
     return DB_RUN(cases);

@@ -85,6 +85,7 @@ static void go_back_to_3(db_t *t)
     static const char *const tables[] = {
         "token_issuers", "alert_states", "alerts", "alert_rules", "notification_event",
         "sync_events", "syncs", "deployment_env", "env_vars", "hook_deliveries",
+        "source_hosts", "source_secrets",
         "switches",  "domains", "environments", "deliveries",     "hooks",
         "instances", "names",   "jobs",         "deployments",    "releases",
         "apps",      "workers", "counters",     "onetime_tokens", "tokens"};

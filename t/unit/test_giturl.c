@@ -4,8 +4,12 @@
 
 static const char *hostile[] = {
     "", " ", "--upload-pack=touch x", "-oProxyCommand=x", "ext::sh -c id", "fd::17",
-    "file:///etc", "file://localhost/etc", "ssh://-oProxyCommand=x/y", "ssh://git@h/x",
-    "git@github.com:a/b", "git://h/x", "http://h/x", "HTTPS://h/x", "https:/h/x", "https://",
+    "file:///etc", "file://localhost/etc", "ssh://-oProxyCommand=x/y", "ssh://git@-oProxyCommand=x/y",
+    "ssh://-oProxyCommand=x@h/y", "-oProxyCommand=x@h:y", "git@-oProxyCommand=x:y", "ssh://h/x", "h:x", "h:/x",
+    "ssh://git@h", "ssh://git@h/", "ssh://git:pw@h/x", "ssh://git@h:0/x", "ssh://git@h:22:22/x", "ssh://@h/x",
+    "ssh://git@h/-x", "ssh://git@h/%2dx", "ssh://git@h/../x", "ssh://git@h/a//b", "ssh://git@h/$(id)", "ssh://git@[::1]/x",
+    "git@h:", "git@h:/", "git@h:-x", "git@h:/-x", "git@h:../x", "git@h:a b", "git@h:a%41", "git@h:`id`", "git@h/x:y",
+    "g;t@h:x", "git@h:x\ny", "git@h::x", "git@ext::sh", "git@:x", "a@b@h:x", "ssh+git://git@h/x", "SSH://git@h/x", "git://h/x", "http://h/x", "HTTPS://h/x", "https:/h/x", "https://",
     "https:///x", "https://h", "https://h/", "https://u:p@h/x", "https://u@h/x",
     "https://h\\@evil/x", "https://h/x\\y", "https://h/x\n--upload-pack=y", "https://h/x y",
     "https://h/x\ty", "https://h/x\x7f", "https://h/x?y", "https://h/x#y", "https://h/../x",
@@ -55,6 +59,99 @@ static void test_good(void **state)
     for (size_t i = 0; i < WH_ARRAY_LEN(good); i++) {
         assert_ok(wh_giturl_check(*state, good[i], NULL, &err), &err);
         assert_int_equal(wh_giturl_kind(good[i]), WH_GITURL_HTTPS);
+    }
+}
+
+typedef struct ssh_t {
+    const char *url, *user, *host, *port, *path, *site;
+} ssh_t;
+
+static void test_ssh(void **state)
+{
+    static const ssh_t good[] = {
+        {"git@github.com:owner/name.git", "git", "github.com", "22", "owner/name.git", "github.com"},
+        {"git@GitHub.com:/srv/git/x", "git", "github.com", "22", "/srv/git/x", "github.com"},
+        {"git@h:22/x", "git", "h", "22", "22/x", "h"},
+        {"ssh://git@h/owner/name.git", "git", "h", "22", "/owner/name.git", "h"},
+        {"ssh://git@h:2222/~me/x/", "git", "h", "2222", "/~me/x/", "h:2222"},
+        {"ssh://a.b-c_d@10.0.0.1:22/x", "a.b-c_d", "10.0.0.1", "22", "/x", "10.0.0.1"},
+        {"https://H.example:8443/g/p", "", "h.example", "8443", "/g/p", "h.example:8443"},
+        {"https://h:443/g", "", "h", "443", "/g", "h"},
+    };
+    wh_err_t err = WH_ERR_INIT;
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(good); i++) {
+        const ssh_t *g = &good[i];
+        wh_giturl_parts_t parts;
+
+        assert_ok(wh_giturl_check(*state, g->url, NULL, &err), &err);
+        assert_int_equal(wh_giturl_kind(g->url), i < 6 ? WH_GITURL_SSH : WH_GITURL_HTTPS);
+        wh_giturl_parts(*state, g->url, &parts);
+        assert_string_equal(parts.user, g->user);
+        assert_string_equal(parts.host, g->host);
+        assert_string_equal(parts.port, g->port);
+        assert_string_equal(parts.path, g->path);
+        assert_string_equal(wh_giturl_site(*state, g->url), g->site);
+    }
+    assert_string_equal(wh_giturl_site(*state, "/srv/git/x"), "");
+    assert_string_equal(wh_giturl_site(*state, WH_GITURL_PUSHED), "");
+}
+
+typedef struct sub_t {
+    const char *base, *said, *url; /* NULL = refused */
+} sub_t;
+
+static void test_submodules(void **state)
+{
+    static const sub_t subs[] = {
+        {"https://h/o/a.git", "../b.git", "https://h/o/b.git"},
+        {"https://h/o/a.git/", "../b", "https://h/o/b"},
+        {"https://h/o/a.git", "./b", "https://h/o/a.git/b"},
+        {"https://h/o/a", "../../x/b", "https://h/x/b"},
+        {"https://h/o/a", "../../../b", NULL},
+        {"https://h:8443/a", "../b", "https://h:8443/b"},
+        {"https://h/a", "../.././../b", NULL},
+        {"https://h/a", "../", NULL},
+        {"https://h/a", "../..", NULL},
+        {"https://h/a", "./../b", "https://h/b"},
+        {"git@h:o/a.git", "../b.git", "git@h:o/b.git"},
+        {"git@h:a.git", "../b.git", "git@h:b.git"},
+        {"git@h:a.git", "../../b.git", NULL},
+        {"git@h:/srv/a", "../b", "git@h:/srv/b"},
+        {"git@h:/a", "../../b", NULL},
+        {"git@h:a", "../-b", NULL},
+        {"ssh://git@h:2222/o/a", "../../p/b", "ssh://git@h:2222/p/b"},
+        {"ssh://git@h/a", "../../evil/b", NULL},
+        {"/srv/git/a", "../b", "/srv/git/b"},
+        {"/srv/git/a", "../../b", NULL},
+        {"/srv/git/a", "/srv/git/b", "/srv/git/b"},
+        {"/srv/git/a", "https://h/b", "https://h/b"},
+        {"https://h/a", "/srv/git/b", NULL},
+        {"https://h/a", "hub:", NULL},
+        {"https://h/a", "ext::sh -c id", NULL},
+        {"https://h/a", "file:///srv/git/b", NULL},
+        {"https://h/a", "--upload-pack=x", NULL},
+        {"https://h/a", "-oProxyCommand=x", NULL},
+        {"https://h/a", "git@g:b", "git@g:b"},
+        {"https://h/a", "../b?x", NULL},
+        {"https://h/a", "../b\n", NULL},
+        {"https://h/a", "http://h/b", NULL},
+        {"https://h/a", "https://u:p@h/b", NULL},
+        {"hub:", "../b", NULL},
+        {"hub:", "hub:", NULL},
+        {"hub:", "https://h/b", "https://h/b"},
+    };
+    wh_err_t err = WH_ERR_INIT;
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(subs); i++) {
+        const sub_t *s = &subs[i];
+        const char *url = NULL;
+        apr_status_t rv = wh_giturl_submodule(*state, s->base, s->said, "/srv/git", &url, &err);
+
+        if ((rv == APR_SUCCESS) != (s->url != NULL) || (s->url && strcmp(url, s->url) != 0))
+            fail_msg("%s at %s: %s", s->said, s->base, rv ? err.text : url);
+        if (rv != APR_SUCCESS)
+            assert_string_equal(err.code, "repository_refused");
     }
 }
 
@@ -113,6 +210,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT("XI1 hostile repository addresses", test_hostile),
         UNIT("XI1 addresses that people have", test_good),
+        UNIT("F216 addresses over ssh, and their parts", test_ssh),
+        UNIT("XI1 submodules are held to the same rules", test_submodules),
         UNIT("what was pushed to the server itself has one address", test_pushed),
         UNIT("XI1 local repositories lie below their root, or nowhere", test_local),
         UNIT("XI6 directories in a repository", test_subdirs),
