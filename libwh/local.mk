@@ -40,6 +40,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_address.c libwh/wh_address.h \
 	libwh/wh_alert.c libwh/wh_alert.h libwh/wh_alert.def \
 	libwh/wh_alert_plan.c libwh/wh_alert_plan.h \
+	libwh/wh_usage.c libwh/wh_usage.h \
 	libwh/wh_asset.c libwh/wh_asset.h \
 	libwh/wh_authz.c libwh/wh_authz.h libwh/wh_authz.def \
 	libwh/wh_batch.c libwh/wh_batch.h \

@@ -226,6 +226,24 @@ int wh_stats_each(const wh_stats_t *stats, wh_mono_t mono, int max, wh_stats_fn 
     return n;
 }
 
+int wh_stats_parts(const wh_stats_t *stats, const char *id, wh_mono_t mono, wh_stats_part_t *parts,
+                   int max)
+{
+    const app_t *app = (const app_t *)wh_lru_find(stats->apps, id);
+    int n = 0;
+
+    for (const part_t *part = app ? app->parts : NULL; part && n < max; part = part->next) {
+        if (stale(part, mono))
+            continue;
+        parts[n] = (wh_stats_part_t){.app = app->id,
+                                     .deployment = part->deployment,
+                                     .worker = part->worker,
+                                     .net_bytes = part->total[RX]};
+        add(&parts[n++].net_bytes, part->total[TX]);
+    }
+    return n;
+}
+
 void wh_stats_delete_app(wh_stats_t *stats, const char *app)
 {
     wh_lru_item_t *item = wh_lru_find(stats->apps, app);

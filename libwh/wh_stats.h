@@ -45,6 +45,16 @@ typedef void wh_stats_fn(void *baton, const char *app, const wh_stats_live_t *li
  * the table. */
 int wh_stats_each(const wh_stats_t *stats, wh_mono_t mono, int max, wh_stats_fn *fn, void *baton);
 
+/* A part by itself; texts of the table. */
+typedef struct wh_stats_part_t {
+    const char *app, *deployment;
+    apr_int64_t worker, net_bytes; /* total of both ways, since the container began */
+} wh_stats_part_t;
+
+/* Up to max parts of an app that are not stale; returns how many. */
+int wh_stats_parts(const wh_stats_t *stats, const char *app, wh_mono_t mono, wh_stats_part_t *parts,
+                   int max);
+
 /* F135 */
 void wh_stats_delete_app(wh_stats_t *stats, const char *app);
 

@@ -81,3 +81,32 @@ CREATE TABLE alerts (
 -- One active alert a user and source (F154): kept by the database, not by a check.
 CREATE UNIQUE INDEX alerts_active ON alerts (user_id, source_type, source_id) WHERE status <> 'resolved';
 CREATE INDEX alerts_app ON alerts (app_id, id);
+
+-- ---- usage ----
+-- What an app used in five minutes: sums with the number of samples, so that averages are exact. The whole row is
+-- written with each sample (R1). No reference to apps: ten thousand rows a minute need no proof of what the hub knows.
+CREATE TABLE usage_buckets (
+  app_id       TEXT   NOT NULL,
+  bucket_start BIGINT NOT NULL,
+  user_id      TEXT   NOT NULL DEFAULT '',
+  samples      BIGINT NOT NULL CHECK (samples > 0),
+  cpu_sum      BIGINT NOT NULL CHECK (cpu_sum >= 0),
+  cpu_max      BIGINT NOT NULL CHECK (cpu_max >= 0),
+  memory_sum   BIGINT NOT NULL CHECK (memory_sum >= 0),
+  memory_max   BIGINT NOT NULL CHECK (memory_max >= 0),
+  net_sum      BIGINT NOT NULL CHECK (net_sum >= 0),
+  net_max      BIGINT NOT NULL CHECK (net_max >= 0),
+  net_bytes    BIGINT NOT NULL CHECK (net_bytes >= 0),
+  PRIMARY KEY (app_id, bucket_start)
+);
+CREATE INDEX usage_buckets_age ON usage_buckets (bucket_start);
+-- Up to which total a deployment's containers on a worker are counted.
+CREATE TABLE usage_parts (
+  app_id        TEXT   NOT NULL,
+  deployment_id TEXT   NOT NULL,
+  worker_id     BIGINT NOT NULL,
+  net_total     BIGINT NOT NULL,
+  PRIMARY KEY (app_id, deployment_id, worker_id)
+);
+-- 1 = something was sampled once: a total that is met first then counts from zero.
+INSERT INTO counters (name, value) VALUES ('usage_begun', 0);

@@ -40,6 +40,7 @@
 
 typedef struct wh_beat_t wh_beat_t; /* beats.c */
 typedef struct wh_alerts_t wh_alerts_t; /* alerts.c */
+typedef struct wh_usage_t wh_usage_t;   /* usage.c */
 
 /* A connected worker. */
 typedef struct wh_peer_t {
@@ -123,6 +124,7 @@ typedef struct wh_core_t {
     wh_poller_t *poller; /* who looks branches up; NULL = nobody (tests) */
     wh_httpout_t *http;  /* who sends HTTP to others; NULL = nobody (tests) */
     wh_alerts_t *alerts; /* made with the first look */
+    wh_usage_t *usage;   /* likewise */
     wh_metrics_t metrics;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;

@@ -66,6 +66,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/switch.c wh-scheduler/switch.h \
 	wh-scheduler/tick.c wh-scheduler/tick.h \
 	wh-scheduler/times.c wh-scheduler/times.h \
+	wh-scheduler/usage.c wh-scheduler/usage.h \
 	wh-scheduler/tls.c wh-scheduler/tls.h \
 	wh-scheduler/unshown.c wh-scheduler/unshown.h \
 	wh-scheduler/user.c wh-scheduler/user.h \

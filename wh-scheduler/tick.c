@@ -33,6 +33,7 @@
 #include "wh-scheduler/switch.h"
 #include "wh-scheduler/syncs.h"
 #include "wh-scheduler/times.h"
+#include "wh-scheduler/usage.h"
 
 #define CANCELS_US APR_INT64_C(5000000) /* a cancel that was not answered is said again */
 #define ROSTER_US APR_INT64_C(5000000)  /* XD8 */
@@ -387,6 +388,7 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     rv = rv == APR_SUCCESS ? wh_desired_send(core, p, err) : rv;
     rv = rv == APR_SUCCESS ? wh_envs_look(core, p, mono, err) : rv;
     rv = rv == APR_SUCCESS ? wh_alerts_look(core, p, mono, now, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_usage_look(core, p, mono, now, err) : rv;
     rv = rv == APR_SUCCESS ? wh_retire_look(core, p, mono, now, err) : rv;
     if (rv == APR_SUCCESS) {
         wh_metrics_look(core, p, mono, now);

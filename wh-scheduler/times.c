@@ -3,6 +3,7 @@
 #include "libwh/wh_log.h"
 #include "whdb/wh_db_time.h"
 #include "wh-scheduler/alerts.h"
+#include "wh-scheduler/usage.h"
 
 /* Longer than a stop job ever waits for its time. */
 #define WAIT_US WH_CORE_STOP_AGAIN_US
@@ -64,6 +65,7 @@ apr_status_t wh_times_look(wh_core_t *core, apr_pool_t *p, apr_time_t *now, wh_e
     }
     if (step != 0) {
         wh_alerts_forget(core);
+        wh_usage_forget(core);
         wh_log(WH_LOG_WARN, "WH0461",
                "the clock was set by %" APR_INT64_T_FMT
                " s: leases, deadlines and heartbeats go along",
@@ -83,4 +85,5 @@ void wh_times_blind(wh_core_t *core)
 {
     core->times.sighted = 0;
     wh_alerts_forget(core);
+    wh_usage_forget(core);
 }

@@ -29,6 +29,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_source.c whdb/wh_db_source.h whdb/wh_sql_source.def \
 	whdb/wh_db_sync.c whdb/wh_db_sync.h whdb/wh_db_trigger.c whdb/wh_db_trigger.h \
 	whdb/wh_db_switch.c whdb/wh_db_switch.h \
+	whdb/wh_db_usage.c whdb/wh_db_usage.h whdb/wh_sql_usage.def \
 	whdb/wh_db_token.c whdb/wh_db_token.h \
 	whdb/wh_db_traefik.c whdb/wh_db_traefik.h \
 	whdb/wh_db_worker.c whdb/wh_db_worker.h \

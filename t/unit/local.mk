@@ -88,6 +88,7 @@ unit_tests = \
 	t/unit/test_tick \
 	t/unit/test_time \
 	t/unit/test_traefik \
+	t/unit/test_usage \
 	t/unit/test_upstream
 
 unit_common = t/unit/unit.c t/unit/unit.h
@@ -292,6 +293,9 @@ t_unit_test_intake_LDADD = $(unit_sched_libs)
 t_unit_test_alerts_SOURCES = t/unit/test_alerts.c $(unit_sched)
 t_unit_test_alerts_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_alerts_LDADD = $(unit_sched_libs)
+t_unit_test_usage_SOURCES = t/unit/test_usage.c $(unit_sched)
+t_unit_test_usage_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_usage_LDADD = $(unit_sched_libs)
 t_unit_test_tick_SOURCES = t/unit/test_tick.c $(unit_sched)
 t_unit_test_tick_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_tick_LDADD = $(unit_sched_libs)

@@ -11,6 +11,7 @@
 #include "libwh/wh_text.h"
 #include "whdb/wh_db_worker.h"
 #include "wh-scheduler/alerts.h"
+#include "wh-scheduler/usage.h"
 #include "wh-scheduler/gone.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
@@ -107,6 +108,7 @@ void sched_restart(sched_t *s)
     core->cancels_at.us = core->health_at.us = core->tend_at.us = core->check_at.us = 0;
     wh_gone_forget(core);
     wh_alerts_forget(core);
+    wh_usage_forget(core);
     core->deleted_at.us = core->desired_at.us = core->roster_at.us = 0;
     assert_ok(wh_recover_start(&s->core, s->t->p, s->clock.now, &s->t->err), &s->t->err);
 }
