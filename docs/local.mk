@@ -18,6 +18,7 @@ EXTRA_DIST += \
 	docs/static.md \
 	docs/storage.md \
 	docs/traefik.md \
+	docs/usage.md \
 	docs/upload.md \
 	docs/sources.md \
 	docs/sync.md \

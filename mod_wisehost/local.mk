@@ -46,7 +46,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_actions.c mod_wisehost/wh_h_actions.h \
 	mod_wisehost/wh_h_agent.c \
 	mod_wisehost/wh_h_alert.c mod_wisehost/wh_h_alert_rule.c \
-	mod_wisehost/wh_h_app.c \
+	mod_wisehost/wh_h_app.c mod_wisehost/wh_h_usage.c \
 	mod_wisehost/wh_h_applog.c mod_wisehost/wh_h_applog.h \
 	mod_wisehost/wh_h_deployment.c \
 	mod_wisehost/wh_h_domain.c \

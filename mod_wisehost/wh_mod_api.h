@@ -250,6 +250,7 @@ apr_status_t wh_h_source_credentials_delete(wh_call_t *c);
 apr_status_t wh_h_source_hosts(wh_call_t *c);
 apr_status_t wh_h_sync_get(wh_call_t *c);
 apr_status_t wh_h_sync_ask(wh_call_t *c);
+apr_status_t wh_h_usage_get(wh_call_t *c);
 apr_status_t wh_h_alert_list(wh_call_t *c);
 apr_status_t wh_h_alert_get(wh_call_t *c);
 apr_status_t wh_h_alert_acknowledge(wh_call_t *c);

@@ -51,6 +51,15 @@
 
 static const wh_mod_field_t no_fields[] = {END};
 
+static const wh_mod_field_t usage_fields[] = {
+    {.name = "from", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "RFC 3339; a day before to"},
+    {.name = "to", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "RFC 3339; now"},
+    {.name = "step",
+     .type = WH_FIELD_INTEGER,
+     .max = 2592000,
+     .doc = "seconds, a multiple of 300; 0 = what makes at most 300 points"},
+    END};
+
 #define RULE_FIELDS                                                                                \
     {.name = "threshold",                                                                          \
      .type = WH_FIELD_NUMBER,                                                                      \
