@@ -237,6 +237,7 @@ apr_status_t wh_h_deployment_create(wh_call_t *c);
 apr_status_t wh_h_deployment_get(wh_call_t *c);
 apr_status_t wh_h_deployment_cancel(wh_call_t *c);
 apr_status_t wh_h_deployment_approve(wh_call_t *c);
+apr_status_t wh_h_app_stats_get(wh_call_t *c);
 apr_status_t wh_h_requests_get(wh_call_t *c);
 apr_status_t wh_h_metrics_get(wh_call_t *c);
 apr_status_t wh_h_upload(wh_call_t *c);

@@ -7,6 +7,7 @@
 #include "wh-agent/look.h"
 #include "wh-agent/pool.h"
 #include "wh-agent/thread.h"
+#include "wh-agent/uses.h"
 
 #define FLUSH_US ((apr_interval_time_t)60000)
 #define REPLACED_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
@@ -267,6 +268,9 @@ static void on_timer(void *owner, wh_link_timer_e which)
     case WH_LINK_T_HEARTBEAT:
         wh_link_conn_heartbeat(agent);
         break;
+    case WH_LINK_T_USES:
+        wh_uses_due(agent);
+        break;
     case WH_LINK_T_LOOK:
         wh_look_now(agent);
         break;
@@ -439,6 +443,8 @@ void wh_agent_free(wh_agent_t *agent)
     if (wh_thread_running() > 0)
         return; /* a thread that could not be ended in time still looks at the rest */
     wh_jobs_free(agent->jobs);
+    if (agent->uses_p != NULL)
+        apr_pool_destroy(agent->uses_p);
     if (agent->seen_p != NULL)
         apr_pool_destroy(agent->seen_p);
 }

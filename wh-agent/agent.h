@@ -22,6 +22,13 @@
 
 typedef struct wh_agent_t wh_agent_t;
 
+/* A container's CPU time when it was looked at. */
+typedef struct wh_uses_cpu_t {
+    const char *container;
+    apr_int64_t ns;
+    wh_mono_t at;
+} wh_uses_cpu_t;
+
 struct wh_agent_t {
     apr_pool_t *p;
     wh_agent_conf_t conf;
@@ -60,6 +67,9 @@ struct wh_agent_t {
     apr_pool_t *seen_p;
     apr_array_header_t *seen; /* wh_reconcile_seen_t */
     wh_restarts_t *restarts;
+    apr_pool_t *uses_p;
+    apr_array_header_t *uses; /* wh_uses_cpu_t: of the last look at what containers use */
+    int using;                /* one is under way */
     wh_events_t *events;
     wh_follow_t *follow; /* the apps' logs; NULL = no engine */
     int look_again;      /* something happened */

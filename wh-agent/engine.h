@@ -48,6 +48,13 @@ typedef struct wh_engine_spec_t {
     const apr_array_header_t *env;    /* wh_env_pair_t, besides PORT; NULL = none */
 } wh_engine_spec_t;
 
+/* What a container uses: memory now, the rest since its start. */
+typedef struct wh_engine_use_t {
+    apr_int64_t cpu_ns;
+    apr_int64_t memory_bytes, memory_limit_bytes;
+    apr_int64_t net_rx_bytes, net_tx_bytes, disk_read_bytes, disk_write_bytes;
+} wh_engine_use_t;
+
 /* What the engine says a container is. */
 typedef struct wh_engine_seen_t {
     const char *id;
@@ -161,6 +168,9 @@ typedef struct wh_engine_vt_t {
     /* APR_NOTFOUND when there is none. */
     apr_status_t (*inspect)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_seen_t *seen,
                             wh_err_t *err);
+    /* What it uses just now. APR_NOTFOUND when there is none. */
+    apr_status_t (*use)(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_use_t *use,
+                        wh_err_t *err);
     /* limit_s: how long it may take; 0 = two minutes. */
     apr_status_t (*start)(wh_engine_t *e, apr_pool_t *p, const char *id, apr_int64_t limit_s,
                           wh_err_t *err);

@@ -314,6 +314,25 @@ static apr_status_t docker_inspect(wh_engine_t *e, apr_pool_t *p, const char *id
     return wh_engine_json_seen(p, reply.body, reply.n, seen, err);
 }
 
+static apr_status_t docker_use(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_use_t *use,
+                               wh_err_t *err)
+{
+    wh_engine_call_t call = {
+        .method = "GET", .path = container_path(p, id, "/stats?stream=false&one-shot=true")};
+    wh_engine_reply_t reply;
+    apr_status_t rv = call_api(docker_of(e), p, &call, &reply, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (reply.status == 404) {
+        (void)wh_err_set(err, 404, "engine_error", "the container is gone");
+        return APR_NOTFOUND;
+    }
+    if (reply.status != 200)
+        return refused(p, "say what the container uses", &reply, err);
+    return wh_engine_json_use(p, reply.body, reply.n, use, err);
+}
+
 static apr_status_t docker_start(wh_engine_t *e, apr_pool_t *p, const char *id, apr_int64_t limit_s,
                                  wh_err_t *err)
 {
@@ -613,6 +632,7 @@ static const wh_engine_vt_t docker_vt = {
     .network_remove = docker_network_remove,
     .create = docker_create,
     .inspect = docker_inspect,
+    .use = docker_use,
     .start = docker_start,
     .wait_begin = docker_wait_begin,
     .wait_check = docker_wait_check,

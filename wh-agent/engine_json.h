@@ -16,6 +16,12 @@ json_t *wh_engine_json_labels(const apr_array_header_t *labels);
 apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_engine_seen_t *seen,
                                  wh_err_t *err) WH_MUST_CHECK;
 
+/* The body of GET /containers/{id}/stats. Memory is without the page cache that can be given back
+ * (inactive_file); what the engine leaves out is 0. Codes: engine_error when there is no CPU time
+ * or memory in it, as for a container that has just ended. Pure. */
+apr_status_t wh_engine_json_use(apr_pool_t *p, const char *body, size_t n, wh_engine_use_t *use,
+                                wh_err_t *err) WH_MUST_CHECK;
+
 /* The body of GET /containers/json or /images/json: *items of wh_engine_item_t. Codes:
  * engine_error. */
 apr_status_t wh_engine_json_list(apr_pool_t *p, const char *body, size_t n,

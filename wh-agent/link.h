@@ -51,6 +51,7 @@ typedef enum wh_link_timer_e {
     WH_LINK_T_CONNECT,
     WH_LINK_T_HEARTBEAT,
     WH_LINK_T_LOOK,
+    WH_LINK_T_USES,
     WH_LINK_T_HOUSE,
     WH_LINK_T_TOKEN,
     WH_LINK_T_FLUSH,

@@ -7,6 +7,7 @@
 #include "wh-agent/link_conn.h"
 #include "wh-agent/pool.h"
 #include "wh-agent/rotate.h"
+#include "wh-agent/uses.h"
 
 #define QUEUE_ENOUGH ((size_t)(1024 * 1024)) /* more log lines wait until this has gone out */
 #define QUEUE_WAIT_US ((apr_interval_time_t)50000)
@@ -199,6 +200,7 @@ static apr_status_t on_welcome(wh_agent_t *agent, apr_pool_t *p, const wh_proto_
     agent->heartbeat_s = welcome.heartbeat_s > 0 ? welcome.heartbeat_s : HEARTBEAT_S;
     wh_backoff_reset(&agent->backoff);
     wh_link_conn_heartbeat(agent);
+    wh_link_timer(agent->link, WH_LINK_T_USES, WH_USES_SECOND_US);
     wh_link_conn_flush(agent);
     wh_agent_look_soon(agent);
     return APR_SUCCESS;

@@ -48,6 +48,8 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/look.c wh-agent/look.h \
 	wh-agent/machine.c wh-agent/machine.h \
 	wh-agent/pass.c wh-agent/pass.h \
+	wh-agent/engine_use.c \
+	wh-agent/uses.c wh-agent/uses.h \
 	wh-agent/looktree.c wh-agent/looktree.h \
 	wh-agent/netguard.c wh-agent/netguard.h \
 	wh-agent/output.c wh-agent/output.h \
@@ -102,7 +104,7 @@ t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la
 
 # Its units; t/unit/local.mk, which comes later, names the common parts.
 agent_units = t/unit/test_agent_bounds t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep t/unit/test_agent_made t/unit/test_agent_output \
-	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state t/unit/test_agent_tail
+	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state t/unit/test_agent_tail t/unit/test_agent_uses
 agent_unit_libs = wh-agent/libwhagent.la $(unit_libs)
 t_unit_test_agent_bounds_SOURCES = t/unit/test_agent_bounds.c $(unit_common)
 t_unit_test_agent_bounds_LDADD = $(agent_unit_libs)
@@ -120,6 +122,8 @@ t_unit_test_agent_git_SOURCES = t/unit/test_agent_git.c $(unit_common)
 t_unit_test_agent_git_LDADD = $(agent_unit_libs)
 t_unit_test_agent_job_SOURCES = t/unit/test_agent_job.c $(unit_common)
 t_unit_test_agent_job_LDADD = $(agent_unit_libs)
+t_unit_test_agent_uses_SOURCES = t/unit/test_agent_uses.c $(unit_common)
+t_unit_test_agent_uses_LDADD = $(agent_unit_libs)
 t_unit_test_agent_keep_SOURCES = t/unit/test_agent_keep.c $(unit_common)
 t_unit_test_agent_keep_LDADD = $(agent_unit_libs)
 t_unit_test_agent_made_SOURCES = t/unit/test_agent_made.c $(unit_common)

@@ -33,7 +33,8 @@ apr_status_t wh_hub_msg_app_stats(const wh_hub_msg_in_t *in, wh_err_t *err)
         rv = wh_claims_app(core->claims, core->dbc, in->p, in->peer->worker, use->app,
                            use->deployment, mono, &held, err);
         if (rv == APR_SUCCESS && held == WH_DB_HELD_LIVE) {
-            (void)wh_stats_put(core->stats, in->peer->worker, use, in->now, mono);
+            core->metrics.live_news |=
+                wh_stats_put(core->stats, in->peer->worker, use, in->now, mono);
         } else if (rv == APR_SUCCESS && held == WH_DB_HELD_NOT) {
             strangers++;
             stranger = use->app;

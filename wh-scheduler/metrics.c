@@ -243,7 +243,24 @@ static void uses(wh_om_t *om, wh_core_t *core, wh_mono_t mono)
         use_family(om, all.list, which);
 }
 
-/* ---- the file ---- */
+/* "<app id> <updated_at> <parts> <figures …>", the figures in the order of wh_stats_live_t. */
+static void live_line(void *baton, const char *app, const wh_stats_live_t *l)
+{
+    wh_om_t *om = baton;
+    char line[400];
+    const apr_int64_t of[] = {
+        l->updated_at,         l->parts,        l->cpu_millis,   l->memory_bytes,
+        l->memory_limit_bytes, l->net_rx_per_s, l->net_tx_per_s, l->disk_read_per_s,
+        l->disk_write_per_s,   l->net_bytes,    l->disk_bytes};
+    size_t n = (size_t)apr_snprintf(line, sizeof(line), "%s", app);
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(of); i++)
+        n += (size_t)apr_snprintf(line + n, sizeof(line) - n, " %" APR_INT64_T_FMT, of[i]);
+    line[n++] = '\n';
+    wh_om_text(om, line, n);
+}
+
+/* ---- the files ---- */
 
 static int write_all(int fd, const char *text, size_t n)
 {
@@ -269,6 +286,19 @@ static int replace(apr_pool_t *p, const char *path, const char *text, size_t n)
     return good && rename(fresh, path) == 0;
 }
 
+static int write_live(wh_core_t *core, apr_pool_t *p, wh_mono_t mono)
+{
+    wh_om_t om;
+
+    core->metrics.live_news = 0;
+    core->metrics.live_at = wh_mono_add(mono, WH_METRICS_LIVE_US);
+    wh_om_begin(&om, p);
+    if (core->stats != NULL)
+        (void)wh_stats_each(core->stats, mono, WH_METRICS_LIVE_MAX, live_line, &om);
+    return replace(p, apr_pstrcat(p, core->settings->state_dir, WH_METRICS_LIVE, NULL), om.buf,
+                   om.n);
+}
+
 void wh_metrics_look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_time_t now)
 {
     wh_metrics_t *m = &core->metrics;
@@ -276,8 +306,14 @@ void wh_metrics_look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_time_t 
     wh_om_t om;
     int up, good;
 
-    if (!wh_mono_reached(mono, m->at))
+    if (!wh_mono_reached(mono, m->at)) {
+        if (m->live_news && wh_mono_reached(mono, m->live_at)) {
+            apr_pool_create(&scratch, p);
+            (void)write_live(core, scratch, mono); /* what is wrong is said below */
+            apr_pool_destroy(scratch);
+        }
         return;
+    }
     m->at = wh_mono_add(mono, WH_METRICS_EVERY_US);
     if (m->started_at == 0)
         m->started_at = now;
@@ -291,8 +327,9 @@ void wh_metrics_look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_time_t 
         up);
     good = replace(scratch, apr_pstrcat(scratch, core->settings->state_dir, WH_METRICS_FILE, NULL),
                    om.buf, om.n);
+    good = write_live(core, scratch, mono) && good;
     if (!good && !m->failed)
-        wh_log(WH_LOG_WARN, "WH0530", "the figures for /metrics cannot be written to %s%s",
+        wh_log(WH_LOG_WARN, "WH0538", "the figures for /metrics cannot be written to %s%s",
                core->settings->state_dir, WH_METRICS_FILE);
     m->failed = !good;
     apr_pool_destroy(scratch);

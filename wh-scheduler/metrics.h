@@ -28,10 +28,16 @@ typedef struct wh_metrics_t {
     apr_int64_t connects, disconnects, refused, put_off, db_lost;
     apr_time_t started_at;
     wh_mono_t at; /* when the file is written next */
-    int failed;   /* it could not be, and that was said */
+    wh_mono_t live_at;
+    int live_news; /* an app's figures came since the file was written */
+    int failed;    /* it could not be, and that was said */
     apr_pool_t *slug_p;
     apr_hash_t *slugs; /* of apps in the table of live figures, by id */
 } wh_metrics_t;
+
+#define WH_METRICS_LIVE "/run/apps.live"        /* the same for GET /v1/apps/{slug}/stats */
+#define WH_METRICS_LIVE_US APR_INT64_C(3000000) /* at most so often, when there is news */
+#define WH_METRICS_LIVE_MAX 16384               /* apps in it */
 
 /* A deployment is over: created_at 0 = how long it took is of no interest. */
 void wh_metrics_ended(wh_metrics_t *m, wh_conclusion_e how, apr_time_t created_at, apr_time_t now);

@@ -64,6 +64,7 @@ my %allowed = (
     'a network'            => qr{^(?:GET|DELETE) /v1\.41/networks/wisehost-$name$|^POST /v1\.41/networks/create$},
     'create'               => qr{^POST /v1\.41/containers/create\?name=wisehost-$name$},
     'look at a container'  => qr{^GET /v1\.41/containers/$name/json$},
+    'what it uses'         => qr{^GET /v1\.41/containers/$name/stats\?stream=false&one-shot=true$},
     'start, stop, wait'    => qr{^POST /v1\.41/containers/$name/(?:start|stop\?t=\d+|wait\?condition=next-exit)$},
     'its last lines'       => qr{^GET /v1\.41/containers/$name/logs\?stdout=1&stderr=1&tail=\d+$},
     'a directory of it'    => qr{^GET /v1\.41/containers/$name/archive\?path=%2Fapp%2F$name$},
@@ -76,7 +77,7 @@ for my $request ($proxy->requests) {
     else               { push @other, $request }
 }
 is(join("\n", @other), '', 'R33 the engine was asked for nothing else');
-my $never = qr/^(?:which version|where its things are|what happens)$/;    # of a whole agent, or another engine
+my $never = qr/^(?:which version|where its things are|what happens|what it uses)$/;    # of a whole agent, or another engine
 is(join(', ', grep { !$seen{$_} && !/$never/ } sort keys %allowed), '', 'and every one of these was asked for');
 my $all = () = $proxy->requests;
 cmp_ok($all, '>', 60, "$all requests were seen");
@@ -87,5 +88,5 @@ $agent->stop;
 my $src = do { local (@ARGV, $/) = map { "$FindBin::Bin/../../wh-agent/$_" } qw(engine_docker.c); <> };
 my %paths = map { $_ => 1 } $src =~ m{"(/[a-z_]+(?:/[a-z]+)?)}g;
 is(join(' ', sort keys %paths), join(' ', sort qw(/_ping /archive /build /containers /containers/create /containers/json /events /history /images /images/create /images/json
-            /info /json /logs /networks /networks/create /start /stop /version /wait)), 'R33 the source knows no other path');
+            /info /json /logs /networks /networks/create /start /stats /stop /version /wait)), 'R33 the source knows no other path');
 done_testing();

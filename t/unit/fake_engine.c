@@ -191,6 +191,16 @@ static apr_status_t fake_root(wh_engine_t *e, apr_pool_t *p, const char **dir, w
     return called("root", err);
 }
 
+static apr_status_t fake_use(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_use_t *use,
+                             wh_err_t *err)
+{
+    (void)e;
+    (void)p;
+    (void)id;
+    *use = (wh_engine_use_t){.cpu_ns = 1, .memory_bytes = 1};
+    return called("use", err);
+}
+
 static apr_status_t fake_list(wh_engine_t *e, apr_pool_t *p, const wh_engine_label_t *with,
                               apr_array_header_t **items, wh_err_t *err)
 {
@@ -266,6 +276,7 @@ static const wh_engine_vt_t vt = {.version = fake_version,
                                   .network_remove = fake_network_remove,
                                   .create = fake_create,
                                   .inspect = fake_inspect,
+                                  .use = fake_use,
                                   .start = fake_start,
                                   .wait_begin = fake_wait_begin,
                                   .wait_check = fake_wait_check,

@@ -1,0 +1,80 @@
+/* What an engine says of a container's use. */
+#include "t/unit/unit.h"
+
+#include <string.h>
+
+#include "wh-agent/engine_json.h"
+#include "wh-agent/uses.h"
+
+static apr_status_t use_of(apr_pool_t *p, const char *body, wh_engine_use_t *use)
+{
+    wh_err_t err = WH_ERR_INIT;
+
+    return wh_engine_json_use(p, body, strlen(body), use, &err);
+}
+
+static void test_docker(void **state)
+{
+    wh_engine_use_t u;
+
+    assert_int_equal(
+        use_of(*state,
+               "{\"cpu_stats\":{\"cpu_usage\":{\"total_usage\":5000000}},"
+               "\"memory_stats\":{\"usage\":1000000,\"limit\":4000000,"
+               "\"stats\":{\"inactive_file\":300000,\"active_file\":1}},"
+               "\"networks\":{\"eth0\":{\"rx_bytes\":10,\"tx_bytes\":20},"
+               "\"eth1\":{\"rx_bytes\":1,\"tx_bytes\":2},\"lo\":{\"rx_bytes\":99,\"tx_bytes\":99}},"
+               "\"blkio_stats\":{\"io_service_bytes_recursive\":["
+               "{\"op\":\"Read\",\"value\":7},{\"op\":\"write\",\"value\":8},"
+               "{\"op\":\"read\",\"value\":1},{\"op\":\"Total\",\"value\":100}]}}",
+               &u),
+        APR_SUCCESS);
+    assert_int_equal(u.cpu_ns, 5000000);
+    assert_int_equal(u.memory_bytes, 700000); /* without the cache that may be taken back */
+    assert_int_equal(u.memory_limit_bytes, 4000000);
+    assert_int_equal(u.net_rx_bytes, 11);
+    assert_int_equal(u.net_tx_bytes, 22);
+    assert_int_equal(u.disk_read_bytes, 8);
+    assert_int_equal(u.disk_write_bytes, 8);
+}
+
+static void test_odd(void **state)
+{
+    wh_engine_use_t u;
+
+    assert_int_equal(
+        use_of(*state,
+               "{\"cpu_stats\":{\"cpu_usage\":{\"total_usage\":1}},\"memory_stats\":"
+               "{\"usage\":5,\"limit\":9223372036854771712,"
+               "\"stats\":{\"total_inactive_file\":9}},"
+               "\"networks\":null,\"blkio_stats\":{\"io_service_bytes_recursive\":null}}",
+               &u),
+        APR_SUCCESS);
+    assert_int_equal(u.memory_bytes, 5);       /* more cache than memory: not believed */
+    assert_int_equal(u.memory_limit_bytes, 0); /* no limit */
+    assert_int_not_equal(use_of(*state, "{}", &u), APR_SUCCESS);
+    assert_int_not_equal(use_of(*state, "{\"cpu_stats\":[],\"memory_stats\":7}", &u), APR_SUCCESS);
+    assert_int_not_equal(use_of(*state, "[]", &u), APR_SUCCESS);
+    assert_int_not_equal(use_of(*state, "", &u), APR_SUCCESS);
+}
+
+static void test_cpu(void **state)
+{
+    (void)state;
+    assert_int_equal(wh_uses_cpu_millis(0, APR_INT64_C(1000000000), 1000000), 1000);
+    assert_int_equal(wh_uses_cpu_millis(5, 5, 1000000), 0);
+    assert_int_equal(wh_uses_cpu_millis(9, 5, 1000000), 0); /* it began anew */
+    assert_int_equal(wh_uses_cpu_millis(0, 5, 0), 0);
+    assert_int_equal(wh_uses_cpu_millis(0, APR_INT64_MAX, 1), WH_MSG_CPU_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT("F71 F72 memory without cache, both ways of network and disk", test_docker),
+        UNIT("what is missing, and what cannot be", test_odd),
+        UNIT("CPU between two looks", test_cpu),
+    };
+
+    return UNIT_RUN(tests);
+}
