@@ -109,6 +109,11 @@ static int judge(struct archive_entry *entry, char path[WH_ENTRY_PATH_MAX + 1],
     if (type != AE_IFREG && type != AE_IFLNK) {
         refuse(name, "it is neither a file nor a directory nor a symbolic link");
     }
+    if (archive_entry_sparse_count(entry) > 0) {
+        refuse(name, "it has holes");
+    }
+    file->said = type == AE_IFREG && archive_entry_size_is_set(entry) ? archive_entry_size(entry)
+                                                                      : -1;
     file->path = path;
     file->target = type == AE_IFLNK ? archive_entry_symlink(entry) : NULL;
     file->runs = (archive_entry_perm(entry) & 0111) != 0;
@@ -152,12 +157,46 @@ static void count(wh_unpack_t *u, const wh_unpack_file_t *file)
     if (u->n == u->room) {
         u->room = u->room ? u->room * 2 : 1024;
         u->sizes = realloc(u->sizes, u->room * sizeof(*u->sizes));
-        if (u->sizes == NULL) {
-            wh_unpack_end(2, "internal", "out of memory");
-        }
+        u->paths = realloc(u->paths, u->room * sizeof(*u->paths));
+    }
+    if (u->sizes == NULL || u->paths == NULL || (u->paths[u->n] = strdup(file->path)) == NULL) {
+        wh_unpack_end(2, "internal", "out of memory");
     }
     u->sizes[u->n] = measure(u, file);
+    if (file->said >= 0 && (uint64_t)file->said != u->sizes[u->n]) {
+        broken();
+    }
     u->bytes += u->sizes[u->n++];
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Which of two entries of one name counts, and whether a file below another one or behind a link is
+ * meant, is what programs differ in: none of it is taken. */
+static void look_for_twins(wh_unpack_t *u)
+{
+    if (u->n == 0) {
+        return;
+    }
+    qsort(u->paths, u->n, sizeof(*u->paths), by_name);
+    for (size_t i = 0; i < u->n; i++) {
+        char above[WH_ENTRY_PATH_MAX + 1];
+        const char *key = above;
+
+        if (i > 0 && strcmp(u->paths[i - 1], u->paths[i]) == 0) {
+            refuse(u->paths[i], "it is there twice");
+        }
+        (void)snprintf(above, sizeof(above), "%s", u->paths[i]);
+        for (char *slash = above; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+            *slash = '\0';
+            if (bsearch(&key, u->paths, u->n, sizeof(*u->paths), by_name) != NULL) {
+                refuse(u->paths[i], "what is above it is no directory");
+            }
+        }
+    }
 }
 
 void wh_unpack_each(wh_unpack_t *u, int check, void (*fn)(void *baton, const wh_unpack_file_t *f),
@@ -229,6 +268,7 @@ int main(int argc, char **argv)
     }
     u.packed = (uint64_t)st.st_size;
     wh_unpack_each(&u, 1, NULL, NULL);
+    look_for_twins(&u);
     if (u.n == 0) {
         wh_unpack_end(1, "archive_empty", "The archive holds no file.");
     }

@@ -24,6 +24,7 @@ typedef struct wh_unpack_t {
     uint64_t packed; /* its bytes */
     uint64_t max;    /* bytes of all files together */
     uint64_t *sizes; /* of each file that is taken, in order, as it was read */
+    char **paths;    /* of the same; sorted once all are there */
     size_t n, room;
     uint64_t bytes; /* of all of them */
 } wh_unpack_t;
@@ -32,6 +33,7 @@ typedef struct wh_unpack_file_t {
     const char *path;
     const char *target; /* of a symbolic link, NULL = a file */
     int runs;           /* it may be executed */
+    int64_t said;       /* its size as the archive has it, -1 = it does not say */
     uint64_t size;      /* as the first reading found; 0 during it */
     void *archive;      /* wh_unpack_data reads from it */
 } wh_unpack_file_t;
