@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	docs/install.md docs/logs.md \
 	docs/metrics.md \
 	docs/names.md \
+	docs/notifications.md \
 	docs/performance.md \
 	docs/protocol.md \
 	docs/security.md \

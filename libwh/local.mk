@@ -90,9 +90,10 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_proto_msg_job.c \
 	libwh/wh_proto_msg_link.c \
 	libwh/wh_proto_msg_log.c \
+	libwh/wh_channel.c libwh/wh_channel.h \
 	libwh/wh_notify.c libwh/wh_notify.h \
 	libwh/wh_stdhook.c libwh/wh_stdhook.h \
-	libwh/wh_target.c libwh/wh_target.h libwh/wh_target.def \
+	libwh/wh_shout.c libwh/wh_shout.h libwh/wh_shout.def \
 	libwh/wh_entry.c libwh/wh_entry.h \
 	libwh/wh_pktlist.c libwh/wh_pktlist.h \
 	libwh/wh_push.c libwh/wh_push.h \

@@ -118,6 +118,9 @@ const char *wh_event_json(apr_pool_t *p, const wh_event_t *e, size_t *n)
     json_t *doc = json_pack("{s:s, s:s, s:O}", "type", kinds[e->kind].name, "timestamp",
                             wh_time_rfc3339(p, e->at), "data", e->data);
 
+    if (doc != NULL && e->ended) {
+        json_object_set_new(doc, "ended", json_true());
+    }
     return doc != NULL ? wh_json_text(p, wh_json_own(p, doc), n) : NULL;
 }
 

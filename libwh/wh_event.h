@@ -54,7 +54,8 @@ const char *wh_event_compact(apr_pool_t *p, const wh_event_t *event);
 /* What a mail says below that: commit (F177, F178), environment, cause. In p, "" = nothing. */
 const char *wh_event_details(apr_pool_t *p, const wh_event_t *event);
 
-/* {"type","timestamp","data"} as Standard Webhooks have it. In p. */
+/* {"type","timestamp","data"} as Standard Webhooks have it, and "ended":true at the other edge. In
+ * p. */
 const char *wh_event_json(apr_pool_t *p, const wh_event_t *event, size_t *n);
 
 /* A filter: names of the table, "deployment.*", "*", or a group ("deploymentUpdate"). Codes (400,

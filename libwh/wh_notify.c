@@ -16,7 +16,7 @@
 
 typedef struct job_t {
     apr_pool_t *p;
-    const wh_target_t *t;
+    const wh_shout_t *t;
     const wh_event_t *event;
     const wh_notify_sending_t *sending;
     const char *text; /* compact */
@@ -30,7 +30,7 @@ static const char *part(const job_t *job, int i)
 
 static const char *escaped(const job_t *job, const char *s)
 {
-    return wh_target_escape(job->p, s);
+    return wh_shout_escape(job->p, s);
 }
 
 /* "https://host:port" of a target whose host is a machine. */
@@ -44,7 +44,7 @@ static const char *origin(const job_t *job, int plain)
 /* The service's own, or who speaks the same. */
 static const char *base(const job_t *job, const char *own)
 {
-    char *via = apr_pstrdup(job->p, wh_target_param(job->t, "via", own));
+    char *via = apr_pstrdup(job->p, wh_shout_param(job->t, "via", own));
     size_t n = strlen(via);
 
     while (n > 0 && via[n - 1] == '/') {
@@ -85,11 +85,11 @@ static const char *basic(const job_t *job)
 /* discord.com/developers/docs/resources/webhook#execute-webhook */
 static void discord(const job_t *job)
 {
-    const char *thread = wh_target_param(job->t, "thread_id", "");
+    const char *thread = wh_shout_param(job->t, "thread_id", "");
     json_t *doc = json_pack("{s:s, s:{s:[]}}", "content", job->text, "allowed_mentions", "parse");
 
-    member(doc, "username", wh_target_param(job->t, "username", ""));
-    member(doc, "avatar_url", wh_target_param(job->t, "avatar", ""));
+    member(doc, "username", wh_shout_param(job->t, "username", ""));
+    member(doc, "avatar_url", wh_shout_param(job->t, "avatar", ""));
     body_json(job, doc);
     job->out->url = apr_pstrcat(job->p, base(job, "https://discord.com"), "/api/webhooks/",
                                 job->t->host, "/", escaped(job, job->t->user),
@@ -160,7 +160,7 @@ static void teams(const job_t *job)
                              "type", "AdaptiveCard", "version", "1.2", "body", blocks));
     job->out->url = job->t->address;
     if (job->t->address == NULL) {
-        const char *own = apr_pstrcat(job->p, "https://", wh_target_param(job->t, "host", ""), NULL);
+        const char *own = apr_pstrcat(job->p, "https://", wh_shout_param(job->t, "host", ""), NULL);
 
         job->out->url = apr_pstrcat(
             job->p, base(job, own), "/webhookb2/", escaped(job, job->t->user), "@", job->t->host,
@@ -172,7 +172,7 @@ static void teams(const job_t *job)
 /* core.telegram.org/bots/api#sendmessage */
 static void telegram(const job_t *job)
 {
-    const char *chat = wh_target_param(job->t, "chats", "");
+    const char *chat = wh_shout_param(job->t, "chats", "");
     const char *colon = strchr(chat, ':');
     apr_int64_t thread;
     json_t *doc;
@@ -182,10 +182,10 @@ static void telegram(const job_t *job)
     if (colon != NULL && wh_text_number(colon + 1, 1, APR_INT64_MAX, &thread)) {
         json_object_set_new(doc, "message_thread_id", json_integer(thread));
     }
-    if (!wh_target_yes(job->t, "notification", 1)) {
+    if (!wh_shout_yes(job->t, "notification", 1)) {
         json_object_set_new(doc, "disable_notification", json_true());
     }
-    if (!wh_target_yes(job->t, "preview", 1)) {
+    if (!wh_shout_yes(job->t, "preview", 1)) {
         json_object_set_new(doc, "link_preview_options", json_pack("{s:b}", "is_disabled", 1));
     }
     body_json(job, doc);
@@ -197,12 +197,12 @@ static void telegram(const job_t *job)
 /* docs.ntfy.sh/publish/#publish-as-json: to the server, not to the topic. */
 static void ntfy(const job_t *job)
 {
-    const char *tags = wh_target_param(job->t, "tags", "");
-    const char *token = wh_target_param(job->t, "token", "");
-    int plain = wh_target_yes(job->t, "disabletls", 0) ||
-                strcmp(wh_target_param(job->t, "scheme", "https"), "http") == 0;
+    const char *tags = wh_shout_param(job->t, "tags", "");
+    const char *token = wh_shout_param(job->t, "token", "");
+    int plain = wh_shout_yes(job->t, "disabletls", 0) ||
+                strcmp(wh_shout_param(job->t, "scheme", "https"), "http") == 0;
     static const char *const levels[] = {"min", "low", "default", "high", "max"};
-    const char *priority = wh_target_param(job->t, "priority", "");
+    const char *priority = wh_shout_param(job->t, "priority", "");
     json_t *doc = json_pack("{s:s, s:s}", "topic", part(job, 0), "message", job->text);
 
     for (size_t i = 0; i < WH_ARRAY_LEN(levels); i++) {
@@ -235,8 +235,8 @@ static void ntfy(const job_t *job)
  * token, or with "message" when that is a parameter. */
 static void gotify(const job_t *job)
 {
-    const char *token = wh_target_param(job->t, "token", "");
-    const char *url = origin(job, wh_target_yes(job->t, "disabletls", 0));
+    const char *token = wh_shout_param(job->t, "token", "");
+    const char *url = origin(job, wh_shout_yes(job->t, "disabletls", 0));
     json_t *doc = json_pack("{s:s}", "message", job->text);
     apr_int64_t priority;
     int n = job->t->parts->nelts - 1;
@@ -245,7 +245,7 @@ static void gotify(const job_t *job)
         url = apr_pstrcat(job->p, url, "/", escaped(job, part(job, i)), NULL);
     }
     job->out->url = apr_pstrcat(job->p, url, "/message", NULL);
-    if (wh_text_number(wh_target_param(job->t, "priority", ""), -10, 10, &priority)) {
+    if (wh_text_number(wh_shout_param(job->t, "priority", ""), -10, 10, &priority)) {
         json_object_set_new(doc, "priority", json_integer(priority));
     }
     body_json(job, doc);
@@ -258,8 +258,8 @@ static void matrix(const job_t *job)
 {
     job->out->method = "PUT";
     job->out->url = apr_pstrcat(
-        job->p, origin(job, wh_target_yes(job->t, "disabletls", 0)), "/_matrix/client/v3/rooms/",
-        escaped(job, wh_target_param(job->t, "rooms", "")), "/send/m.room.message/",
+        job->p, origin(job, wh_shout_yes(job->t, "disabletls", 0)), "/_matrix/client/v3/rooms/",
+        escaped(job, wh_shout_param(job->t, "rooms", "")), "/send/m.room.message/",
         escaped(job, job->sending->id), NULL);
     body_json(job, json_pack("{s:s, s:s}", "msgtype", "m.text", "body", job->text));
     apr_table_set(job->out->headers, "Authorization",
@@ -272,10 +272,10 @@ static void mattermost(const job_t *job)
     json_t *doc = json_pack("{s:s}", "text", job->text);
 
     member(doc, "username", job->t->user);
-    member(doc, "channel", wh_target_param(job->t, "channel", part(job, 1)));
-    member(doc, "icon_url", wh_target_param(job->t, "icon", ""));
+    member(doc, "channel", wh_shout_param(job->t, "channel", part(job, 1)));
+    member(doc, "icon_url", wh_shout_param(job->t, "icon", ""));
     body_json(job, doc);
-    job->out->url = apr_pstrcat(job->p, origin(job, wh_target_yes(job->t, "disabletls", 0)),
+    job->out->url = apr_pstrcat(job->p, origin(job, wh_shout_yes(job->t, "disabletls", 0)),
                                 "/hooks/", escaped(job, part(job, 0)), NULL);
 }
 
@@ -288,13 +288,13 @@ static int add_header(void *baton, const char *name, const char *value)
 /* Shoutrrr's generic service: the text as it is, or in a small document. */
 static void generic(const job_t *job)
 {
-    const char *type = wh_target_param(job->t, "contenttype", "text/plain; charset=utf-8");
+    const char *type = wh_shout_param(job->t, "contenttype", "text/plain; charset=utf-8");
 
     job->out->url = job->t->address;
-    if (strcasecmp(wh_target_param(job->t, "template", ""), "json") == 0) {
-        body_json(job, json_pack("{s:s, s:s}", wh_target_param(job->t, "titlekey", "title"),
+    if (strcasecmp(wh_shout_param(job->t, "template", ""), "json") == 0) {
+        body_json(job, json_pack("{s:s, s:s}", wh_shout_param(job->t, "titlekey", "title"),
                                  wh_event_title(job->p, job->event),
-                                 wh_target_param(job->t, "messagekey", "message"), job->text));
+                                 wh_shout_param(job->t, "messagekey", "message"), job->text));
     } else {
         body_text(job, job->text, type);
     }
@@ -362,26 +362,26 @@ static const char *mail_date(apr_pool_t *p, apr_time_t at)
 
 /* What "encryption" and the two about STARTTLS come to. A password goes out in the clear only when
  * that was asked for by name. */
-static wh_notify_tls_e tls_of(const wh_target_t *t)
+static wh_notify_tls_e tls_of(const wh_shout_t *t)
 {
-    const char *how = wh_target_param(t, "encryption", "auto");
+    const char *how = wh_shout_param(t, "encryption", "auto");
 
     if (strcasecmp(how, "implicittls") == 0 || (strcasecmp(how, "auto") == 0 && t->port == 465)) {
         return WH_NOTIFY_TLS_FIRST;
     }
-    if (!wh_target_yes(t, "starttls", strcasecmp(how, "none") != 0)) {
+    if (!wh_shout_yes(t, "starttls", strcasecmp(how, "none") != 0)) {
         return WH_NOTIFY_TLS_NONE;
     }
-    return t->user[0] != '\0' || wh_target_yes(t, "requirestarttls", 0) ? WH_NOTIFY_TLS_MUST
+    return t->user[0] != '\0' || wh_shout_yes(t, "requirestarttls", 0) ? WH_NOTIFY_TLS_MUST
                                                                         : WH_NOTIFY_TLS_TRY;
 }
 
 /* RFC 5322 and 3834 (Auto-Submitted); the message's id is the delivery's in every attempt. */
 static void smtp(const job_t *job)
 {
-    const char *from = wh_target_param(job->t, "from", ""), *at = strchr(from, '@');
-    const char *name = wh_target_param(job->t, "fromname", "Wisehost");
-    char *state = NULL, *to = apr_pstrdup(job->p, wh_target_param(job->t, "to", ""));
+    const char *from = wh_shout_param(job->t, "from", ""), *at = strchr(from, '@');
+    const char *name = wh_shout_param(job->t, "fromname", "Wisehost");
+    char *state = NULL, *to = apr_pstrdup(job->p, wh_shout_param(job->t, "to", ""));
     const char *details = wh_event_details(job->p, job->event);
     wh_notify_out_t *out = job->out;
     const char *all = "";
@@ -413,22 +413,22 @@ static void smtp(const job_t *job)
     out->n = strlen(out->body);
 }
 
-static void (*const formats[WH_TARGET_KINDS])(const job_t *) = {
-    [WH_TARGET_DISCORD] = discord,   [WH_TARGET_SLACK] = slack,
-    [WH_TARGET_TEAMS] = teams,       [WH_TARGET_TELEGRAM] = telegram,
-    [WH_TARGET_NTFY] = ntfy,         [WH_TARGET_GOTIFY] = gotify,
-    [WH_TARGET_MATRIX] = matrix,     [WH_TARGET_MATTERMOST] = mattermost,
-    [WH_TARGET_SMTP] = smtp,         [WH_TARGET_GENERIC] = generic,
-    [WH_TARGET_WEBHOOK] = webhook,
+static void (*const formats[WH_SHOUT_KINDS])(const job_t *) = {
+    [WH_SHOUT_DISCORD] = discord,   [WH_SHOUT_SLACK] = slack,
+    [WH_SHOUT_TEAMS] = teams,       [WH_SHOUT_TELEGRAM] = telegram,
+    [WH_SHOUT_NTFY] = ntfy,         [WH_SHOUT_GOTIFY] = gotify,
+    [WH_SHOUT_MATRIX] = matrix,     [WH_SHOUT_MATTERMOST] = mattermost,
+    [WH_SHOUT_SMTP] = smtp,         [WH_SHOUT_GENERIC] = generic,
+    [WH_SHOUT_WEBHOOK] = webhook,
 };
 
-apr_status_t wh_notify_format(apr_pool_t *p, const wh_target_t *target, const wh_event_t *event,
+apr_status_t wh_notify_format(apr_pool_t *p, const wh_shout_t *target, const wh_event_t *event,
                               const wh_notify_sending_t *sending, wh_notify_out_t *out,
                               wh_err_t *err)
 {
     job_t job = {.p = p, .t = target, .event = event, .sending = sending, .out = out};
 
-    if (target->kind == WH_TARGET_WEBHOOK) {
+    if (target->kind == WH_SHOUT_WEBHOOK) {
         apr_status_t rv = wh_stdhook_secret_check(
             p, sending->secret != NULL ? sending->secret : "", err);
 

@@ -6,7 +6,7 @@
 #define WH_NOTIFY_H
 
 #include "libwh/wh_event.h"
-#include "libwh/wh_target.h"
+#include "libwh/wh_shout.h"
 
 typedef enum wh_notify_tls_e {
     WH_NOTIFY_TLS_NONE,
@@ -37,7 +37,7 @@ typedef struct wh_notify_sending_t {
 } wh_notify_sending_t;
 
 /* Codes: secret_invalid (400: a webhook without its secret). */
-apr_status_t wh_notify_format(apr_pool_t *p, const wh_target_t *target, const wh_event_t *event,
+apr_status_t wh_notify_format(apr_pool_t *p, const wh_shout_t *target, const wh_event_t *event,
                               const wh_notify_sending_t *sending, wh_notify_out_t *out,
                               wh_err_t *err) WH_MUST_CHECK;
 

@@ -13,6 +13,7 @@
 #define WH_MOD_API_H
 
 #include "libwh/wh_authz.h"
+#include "libwh/wh_channel.h"
 #include "libwh/wh_model.h"
 #include "mod_wisehost/mod_wisehost.h"
 #include "mod_wisehost/wh_mod_field.h"
@@ -40,7 +41,8 @@ typedef enum wh_api_object_e {
     WH_OBJ_REPOSITORY, /* {repository}: the slug of an app before ".git" */
     WH_OBJ_ALERT,      /* {id} */
     WH_OBJ_ALERT_RULE, /* {id} */
-    WH_OBJ_WORKER      /* {id}: a worker's public id or name */
+    WH_OBJ_WORKER,     /* {id}: a worker's public id or name */
+    WH_OBJ_CHANNEL     /* {id}: a notification channel's id or name */
 } wh_api_object_e;
 
 enum {
@@ -97,6 +99,7 @@ struct wh_call_t {
     wh_worker_t *worker;
     wh_alert_t *alert;
     wh_db_alert_rule_t *alert_rule;
+    wh_channel_t *channel;
     wh_db_claim_t claim;
     int rc;
     wh_err_t err;
@@ -311,6 +314,17 @@ apr_status_t wh_h_delivery_list(wh_call_t *c);
 apr_status_t wh_h_delivery_get(wh_call_t *c);
 apr_status_t wh_h_delivery_replay(wh_call_t *c);
 apr_status_t wh_h_webhook_deliver(wh_call_t *c);
+apr_status_t wh_h_channel_create(wh_call_t *c);
+apr_status_t wh_h_channel_get(wh_call_t *c);
+apr_status_t wh_h_channel_list(wh_call_t *c);
+apr_status_t wh_h_channel_patch(wh_call_t *c);
+apr_status_t wh_h_channel_delete(wh_call_t *c);
+apr_status_t wh_h_channel_rotate(wh_call_t *c);
+apr_status_t wh_h_channel_test(wh_call_t *c);
+apr_status_t wh_h_notice_list(wh_call_t *c);
+apr_status_t wh_h_notice_get(wh_call_t *c);
+apr_status_t wh_h_notice_resend(wh_call_t *c);
+apr_status_t wh_h_event_list(wh_call_t *c);
 
 /* Reads the body of a delivery and checks its signature against the hook that the path names: fills
  * c->raw and makes the caller a HOOK. wh_h_webhook.c */

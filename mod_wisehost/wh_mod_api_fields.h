@@ -8,6 +8,7 @@
 #include "libwh/wh_dockerfile_gen.h"
 #include "libwh/wh_domain.h"
 #include "libwh/wh_env.h"
+#include "libwh/wh_event.h"
 #include "libwh/wh_gitauth.h"
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
@@ -532,6 +533,58 @@ static const wh_mod_field_t release_fields[] = {ID_FIELD("job", "the job that ma
                                                  .fields = manifest_fields},
                                                 END};
 
+#define CHANNEL_TARGET "where to, as a URL: discord://, slack://, https:// …; it is never shown again"
+#define CHANNEL_EVENTS                                                                             \
+    {                                                                                              \
+        .name = "events", .type = WH_FIELD_TEXTS, .nullable = 1, .max = WH_EVENT_FILTERS_MAX,      \
+        .doc = "names (GET /v1/notifications/events), \"deployment.*\"; none = all"                \
+    }
+
+static const wh_mod_field_t channel_fields[] = {
+    {.name = "name",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = 64,
+     .doc = "a-z 0-9 - _ ."},
+    {.name = "target",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = WH_SHOUT_URL_MAX,
+     .doc = CHANNEL_TARGET},
+    TEXT("app", 1, 255, "slug: of this app alone; null = of every app, and of workers"),
+    CHANNEL_EVENTS,
+    TEXT("secret", 1, 128, "of a webhook: \"whsec_\" and base64; made when it is not named"),
+    SWITCH("enabled", "whether it is told; true unless named"),
+    END};
+
+static const wh_mod_field_t channel_patch_fields[] = {
+    TEXT("name", 1, 64, "a-z 0-9 - _ ."),
+    TEXT("target", 1, WH_SHOUT_URL_MAX, CHANNEL_TARGET),
+    TEXT("app", 1, 255, "slug: of this app alone; null = of every app, and of workers"),
+    CHANNEL_EVENTS,
+    SWITCH("enabled", "whether it is told"),
+    END};
+
+static const wh_mod_field_t notice_fields[] = {
+    {.name = "limit",
+     .type = WH_FIELD_INTEGER,
+     .min = 1,
+     .max = WH_API_LIST_MAX,
+     .doc = "entries of one answer"},
+    {.name = "cursor",
+     .type = WH_FIELD_STRING,
+     .min = 1,
+     .max = 64,
+     .doc = "\"next\" of the answer before"},
+    {.name = "status",
+     .type = WH_FIELD_STRING,
+     .min = 1,
+     .max = 16,
+     .doc = "pending, delivered or dead"},
+    END};
+
 static const wh_mod_field_t job_fields[] = {ID_FIELD("job", "the job that makes the release"),
                                             EPOCH_FIELD, END};
 
@@ -555,6 +608,8 @@ static const wh_mod_field_t service_fields[] = {{.name = "service",
 #undef PART
 #undef PROVIDER_FIELD
 #undef WATCH_FIELD
+#undef CHANNEL_TARGET
+#undef CHANNEL_EVENTS
 #undef END
 
 #endif

@@ -10,6 +10,7 @@ static const char *const type_names[] = {
     [WH_FIELD_STRING] = "string", [WH_FIELD_INTEGER] = "integer", [WH_FIELD_BOOLEAN] = "boolean",
     [WH_FIELD_OBJECT] = "object", [WH_FIELD_LIST] = "array",      [WH_FIELD_MAP] = "object",
     [WH_FIELD_NUMBER] = "number",
+    [WH_FIELD_TEXTS] = "array",
 };
 
 static const wh_mod_field_t *find(const wh_mod_field_t *fields, const char *name)
@@ -43,6 +44,7 @@ static int type_fits(const wh_mod_field_t *f, const json_t *value)
     case WH_FIELD_BOOLEAN:
         return json_is_boolean(value);
     case WH_FIELD_LIST:
+    case WH_FIELD_TEXTS:
         return json_is_array(value);
     case WH_FIELD_OBJECT:
     case WH_FIELD_MAP:
@@ -86,16 +88,41 @@ static apr_status_t check_number(const wh_mod_field_t *f, double n, const char *
                : check_integer(f, n < (double)f->min ? f->min - 1 : f->max + 1, at, err);
 }
 
-static apr_status_t check_list(apr_pool_t *p, const wh_mod_field_t *f, const json_t *value,
-                               const char *at, wh_err_t *err)
+static apr_status_t check_count(const wh_mod_field_t *f, size_t n, const char *at, wh_err_t *err)
 {
-    size_t n = json_array_size(value);
-
     if ((json_int_t)n < f->min || (json_int_t)n > f->max) {
         return wh_err_field(err, at, (json_int_t)n > f->max ? "too_many" : "too_short",
                             "It must hold %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
                             " entries.",
                             f->min, f->max);
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t check_texts(apr_pool_t *p, const wh_mod_field_t *f, const json_t *value,
+                                const char *at, wh_err_t *err)
+{
+    static const wh_mod_field_t text = {.type = WH_FIELD_STRING, .min = 1, .max = 255};
+    apr_status_t rv = check_count(f, json_array_size(value), at, err);
+
+    for (size_t i = 0; !rv && i < json_array_size(value); i++) {
+        const json_t *item = json_array_get(value, i);
+        const char *where = pointer_of(p, at, apr_psprintf(p, "%lu", (unsigned long)i));
+
+        rv = json_is_string(item)
+                 ? check_string(&text, item, where, err)
+                 : wh_err_field(err, where, "wrong_type", "It must be of type string.");
+    }
+    return rv;
+}
+
+static apr_status_t check_list(apr_pool_t *p, const wh_mod_field_t *f, const json_t *value,
+                               const char *at, wh_err_t *err)
+{
+    size_t n = json_array_size(value);
+
+    if (check_count(f, n, at, err)) {
+        return APR_EGENERAL;
     }
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_array_get(value, i);
@@ -156,6 +183,8 @@ static apr_status_t check_value(apr_pool_t *p, const wh_mod_field_t *f, const js
         return check_number(f, json_number_value(value), at, err);
     case WH_FIELD_LIST:
         return check_list(p, f, value, at, err);
+    case WH_FIELD_TEXTS:
+        return check_texts(p, f, value, at, err);
     case WH_FIELD_MAP:
         return check_map(f, value, at, err);
     case WH_FIELD_OBJECT:
@@ -301,6 +330,10 @@ static json_t *value_schema(const wh_mod_field_t *f)
     case WH_FIELD_LIST:
         schema = json_pack("{s:I, s:I, s:o}", "minItems", f->min, "maxItems", f->max, "items",
                            wh_mod_field_schema(f->fields));
+        break;
+    case WH_FIELD_TEXTS:
+        schema = json_pack("{s:I, s:I, s:{s:s, s:i, s:i}}", "minItems", f->min, "maxItems", f->max,
+                           "items", "type", "string", "minLength", 1, "maxLength", 255);
         break;
     case WH_FIELD_MAP:
         schema = json_pack("{s:I, s:{s:s}}", "maxProperties", f->max, "additionalProperties",

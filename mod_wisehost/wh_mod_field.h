@@ -22,6 +22,7 @@ typedef enum wh_mod_type_e {
     WH_FIELD_BOOLEAN,
     WH_FIELD_OBJECT, /* fields: its members */
     WH_FIELD_LIST,   /* of objects; min, max: items; fields: members of each */
+    WH_FIELD_TEXTS,  /* a list of strings, each of at most 255 bytes; min, max: items */
     WH_FIELD_MAP     /* of strings; max: entries */
 } wh_mod_type_e;
 

@@ -6,6 +6,7 @@
 #include "libwh/wh_text.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_notify.h"
 #include "whdb/wh_db_switch.h"
 #include "whdb/wh_db_worker.h"
 
@@ -66,6 +67,14 @@ static apr_status_t worker_by_id(wh_call_t *c)
         return APR_NOTFOUND;
     }
     return wh_db_worker_find(c->dbc, c->p, c->param[0], &c->worker, &c->err);
+}
+
+static apr_status_t channel_by_id(wh_call_t *c)
+{
+    if (wh_channel_name_check(c->param[0], NULL)) { /* an id has the form of a name */
+        return APR_NOTFOUND;
+    }
+    return wh_db_channel_get(c->dbc, c->p, c->param[0], &c->channel, &c->err);
 }
 
 /* The worker is the caller, never what a body says; the statement itself asks for its own job. */
@@ -135,6 +144,8 @@ static apr_status_t find(wh_call_t *c)
         return alert_rule_by_id(c);
     case WH_OBJ_WORKER:
         return worker_by_id(c);
+    case WH_OBJ_CHANNEL:
+        return channel_by_id(c);
     case WH_OBJ_NONE:
         break;
     }

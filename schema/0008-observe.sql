@@ -110,3 +110,50 @@ CREATE TABLE usage_parts (
 );
 -- 1 = something was sampled once: a total that is met first then counts from zero.
 INSERT INTO counters (name, value) VALUES ('usage_begun', 0);
+
+-- ---- notifications ----
+-- 0 = no channel was asked yet whether it wants to hear of it.
+ALTER TABLE notification_event ADD COLUMN told BIGINT NOT NULL DEFAULT 0 CHECK (told IN (0, 1));
+CREATE INDEX notification_event_untold ON notification_event (created_at, id) WHERE told = 0;
+
+-- Who hears of what. sealed = {"url","secret",…} as env vars are sealed, bound to the id; shown = the URL without its
+-- secrets; events = names and patterns, one a line, '' = all (libwh/wh_event.h); app_id '' = of every app.
+-- reason: why it is not enabled ('' = its owner said so); failures = dead letters since the last that arrived.
+CREATE TABLE notification_channels (
+  id         TEXT   NOT NULL PRIMARY KEY,
+  name       TEXT   NOT NULL CHECK (length(name) BETWEEN 1 AND 64),
+  kind       TEXT   NOT NULL CHECK (length(kind) > 0),
+  shown      TEXT   NOT NULL,
+  key_id     BIGINT NOT NULL CHECK (key_id > 0),
+  sealed     TEXT   NOT NULL,
+  app_id     TEXT   NOT NULL DEFAULT '',
+  events     TEXT   NOT NULL DEFAULT '',
+  enabled    BIGINT NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+  reason     TEXT   NOT NULL DEFAULT '',
+  failures   BIGINT NOT NULL DEFAULT 0 CHECK (failures >= 0),
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  deleted_at BIGINT NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX notification_channels_name ON notification_channels (name) WHERE deleted_at = 0;
+CREATE INDEX notification_channels_key ON notification_channels (key_id);
+
+-- One event on its way to one channel, in as many attempts as it takes. next_at: not before; while an attempt is under
+-- way, when it counts as lost.
+CREATE TABLE notification_deliveries (
+  id           TEXT   NOT NULL PRIMARY KEY,
+  channel_id   TEXT   NOT NULL REFERENCES notification_channels (id),
+  event_id     TEXT   NOT NULL REFERENCES notification_event (id),
+  status       TEXT   NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'dead')),
+  attempts     BIGINT NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+  next_at      BIGINT NOT NULL,
+  http_status  BIGINT NOT NULL DEFAULT 0,
+  cause_code   TEXT   NOT NULL DEFAULT '',
+  cause_detail TEXT   NOT NULL DEFAULT '',
+  created_at   BIGINT NOT NULL,
+  attempted_at BIGINT NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX notification_deliveries_once ON notification_deliveries (channel_id, event_id);
+CREATE INDEX notification_deliveries_due ON notification_deliveries (next_at) WHERE status = 'pending';
+CREATE INDEX notification_deliveries_event ON notification_deliveries (event_id);
+CREATE INDEX notification_deliveries_age ON notification_deliveries (created_at);

@@ -24,6 +24,7 @@
 #include "wh-scheduler/httpout.h"
 #include "wh-scheduler/logseg.h"
 #include "wh-scheduler/mailbox.h"
+#include "wh-scheduler/notices.h"
 #include "wh-scheduler/offers.h"
 #include "wh-scheduler/poller.h"
 #include "wh-scheduler/prover.h"
@@ -126,6 +127,7 @@ typedef struct wh_core_t {
     wh_alerts_t *alerts; /* made with the first look */
     wh_usage_t *usage;   /* likewise */
     wh_metrics_t metrics;
+    wh_notices_t notices;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

@@ -152,7 +152,7 @@ static apr_status_t batch(wh_core_t *core, apr_pool_t *p, int *n, wh_err_t *err)
 apr_status_t wh_envs_look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, wh_err_t *err)
 {
     apr_int64_t was = core->env_key;
-    int n = 0;
+    int n = 0, channels = 0;
     apr_status_t rv;
 
     if (!wh_mono_reached(mono, core->env_at)) {
@@ -163,8 +163,11 @@ apr_status_t wh_envs_look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, wh_err
         wh_log(WH_LOG_INFO, NULL, "env vars are sealed with key %" APR_INT64_T_FMT, core->env_key);
     }
     rv = rv == APR_SUCCESS && core->env_key > 1 ? batch(core, p, &n, err) : rv;
-    core->env_at =
-        wh_mono_add(mono, n == WH_ENVS_BATCH ? WH_ENVS_AGAIN_US : WH_ENVS_EVERY_US);
+    rv = rv == APR_SUCCESS && core->env_key > 1 ? wh_notices_seal_anew(core, p, &channels, err)
+                                                : rv;
+    core->env_at = wh_mono_add(mono, n == WH_ENVS_BATCH || channels == WH_ENVS_BATCH
+                                         ? WH_ENVS_AGAIN_US
+                                         : WH_ENVS_EVERY_US);
     if (rv == APR_SUCCESS && n > 0) {
         wh_log(WH_LOG_INFO, NULL, "%d secrets were sealed anew with key %" APR_INT64_T_FMT, n,
                core->env_key);

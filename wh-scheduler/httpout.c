@@ -21,7 +21,8 @@
 /* What the thread has beside the request; made together with it. */
 typedef struct call_t {
     wh_httpout_req_t req; /* the first: a request is its call */
-    struct curl_slist *headers;
+    struct curl_slist *headers, *rcpt;
+    size_t read; /* of a mail: how much of it was */
     wh_httpurl_t url;
     const wh_httpout_t *out;
     CURL *curl;
@@ -78,6 +79,7 @@ static apr_status_t call_end(void *baton)
     call_t *call = baton;
 
     curl_slist_free_all(call->headers);
+    curl_slist_free_all(call->rcpt);
     return APR_SUCCESS;
 }
 
@@ -143,7 +145,7 @@ int wh_httpout_header(wh_httpout_req_t *req, const char *name, const char *value
 static int may_connect(const call_t *call, const char *address)
 {
     if (wh_address_public(address)) {
-        return call->url.tls;
+        return call->url.tls || call->req.mail != NULL;
     }
     return call->out->opt.private_ok && (wh_address_of(address) == WH_ADDRESS_HOST ||
                                          wh_address_of(address) == WH_ADDRESS_LOOPBACK);
@@ -224,6 +226,11 @@ static void judge(call_t *call, CURLcode rc)
         keep_heads(call);
         return;
     }
+    if (req->mail != NULL && status >= 400) { /* the server's own no, to whatever it was */
+        req->status = (int)status;
+        wh_err_set(&req->err, 502, "mail_refused", "%s answers %ld.", call->url.host, status);
+        return;
+    }
     if (call->refused && rc == CURLE_COULDNT_CONNECT) {
         wh_err_set(&req->err, 422, "http_refused", "%s is at %s, where nothing is sent to.",
                    call->url.host, call->where);
@@ -237,7 +244,51 @@ static void judge(call_t *call, CURLcode rc)
 
 /* ---- Sending ---- */
 
-static void say_what(call_t *call)
+static size_t give(char *to, size_t size, size_t n, void *baton)
+{
+    call_t *call = baton;
+    size_t left = call->req.body_len - call->read;
+
+    n = size * n < left ? size * n : left;
+    memcpy(to, call->req.body + call->read, n);
+    call->read += n;
+    return n;
+}
+
+static int say_mail(call_t *call)
+{
+    static const long use[] = {CURLUSESSL_NONE, CURLUSESSL_TRY, CURLUSESSL_ALL};
+    const wh_httpout_mail_t *mail = call->req.mail;
+    CURL *curl = call->curl;
+
+    for (int i = 0; i < mail->to->nelts; i++) {
+        struct curl_slist *more =
+            curl_slist_append(call->rcpt, APR_ARRAY_IDX(mail->to, i, const char *));
+
+        call->rcpt = more != NULL ? more : call->rcpt;
+        if (more == NULL) {
+            return 0;
+        }
+    }
+    curl_easy_setopt(curl, CURLOPT_URL, call->req.url);
+    curl_easy_setopt(curl, CURLOPT_MAIL_FROM, mail->from);
+    curl_easy_setopt(curl, CURLOPT_MAIL_RCPT, call->rcpt);
+    curl_easy_setopt(curl, CURLOPT_USE_SSL, use[mail->tls]);
+    if (mail->user[0] != '\0') {
+        curl_easy_setopt(curl, CURLOPT_USERNAME, mail->user);
+        curl_easy_setopt(curl, CURLOPT_PASSWORD, mail->password);
+    }
+    curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(curl, CURLOPT_READFUNCTION, give);
+    curl_easy_setopt(curl, CURLOPT_READDATA, call);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(curl, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    return 1;
+}
+
+static void say_http(call_t *call)
 {
     const wh_httpout_req_t *req = &call->req;
     CURL *curl = call->curl;
@@ -254,18 +305,18 @@ static void say_what(call_t *call)
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(curl, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, call->url.tls ? "https" : "http");
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "wisehost");
 }
 
 static void say_how(call_t *call)
 {
     CURL *curl = call->curl;
 
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, call->url.tls ? "https" : "http");
-    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "wisehost");
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)call->req.timeout_ms);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -292,6 +343,18 @@ static int add_own(call_t *call)
     return more != NULL;
 }
 
+static int say_what(call_t *call)
+{
+    if (call->req.mail != NULL) {
+        return say_mail(call);
+    }
+    if (!add_own(call)) {
+        return 0;
+    }
+    say_http(call);
+    return 1;
+}
+
 static void answered(wh_httpout_t *out, wh_httpout_req_t *req)
 {
     call_t *call = call_of(req);
@@ -312,8 +375,7 @@ static void start(wh_httpout_t *out, wh_httpout_req_t *req)
     call_t *call = call_of(req);
 
     call->curl = curl_easy_init();
-    if (call->curl != NULL && add_own(call)) {
-        say_what(call);
+    if (call->curl != NULL && say_what(call)) {
         say_how(call);
         if (curl_multi_add_handle(out->multi, call->curl) == CURLM_OK) {
             put(&out->running, req);
@@ -449,11 +511,26 @@ int wh_httpout_room(wh_httpout_t *out)
     return n > 0 ? n : 0;
 }
 
+/* Of smtp[s]://host:port, which the caller has made. */
+static apr_status_t mail_host(const wh_httpout_req_t *req, wh_httpurl_t *url, wh_err_t *err)
+{
+    const char *host = strstr(req->url, "://"), *colon = strrchr(req->url, ':');
+
+    if (host == NULL || colon <= host) {
+        return wh_err_set(err, 422, "url_invalid", "The address of a mail server has a port.");
+    }
+    *url = (wh_httpurl_t){.tls = strncmp(req->url, "smtps", 5) == 0, .target = "/"};
+    url->host = apr_pstrmemdup(req->pool, host + 3, (apr_size_t)(colon - host - 3));
+    return APR_SUCCESS;
+}
+
 void wh_httpout_send(wh_httpout_t *out, wh_httpout_req_t *req)
 {
     call_t *call = call_of(req);
-    apr_status_t rv =
-        wh_httpurl_parse(req->pool, req->url, out->opt.private_ok, &call->url, &req->err);
+    apr_status_t rv = req->mail != NULL
+                          ? mail_host(req, &call->url, &req->err)
+                          : wh_httpurl_parse(req->pool, req->url, out->opt.private_ok, &call->url,
+                                             &req->err);
 
     call->out = out;
     req->timeout_ms = req->timeout_ms > 0 ? req->timeout_ms : WH_HTTPOUT_TIMEOUT_MS;

@@ -3,7 +3,8 @@
  * callback runs there, never in the HTTP thread.
  *
  * Whoever names an address must not make this machine talk to what only it can reach: an address is
- * judged after its name was resolved, when it is connected to. Public ones alone, by https; where
+ * judged after its name was resolved, when it is connected to. Public ones alone, by https (mail as
+ * the request says); where
  * private_ok says so also those of private networks and this machine, and these by http:// too.
  * Link-local ones (where clouds keep their secrets), multicast and the like never. No redirects, no
  * proxies, no cookies, nothing of the user's own configuration.
@@ -33,6 +34,20 @@ typedef apr_status_t wh_httpout_done_fn(struct wh_core_t *core, apr_pool_t *p,
                                         const wh_httpout_req_t *answer, apr_time_t now,
                                         wh_err_t *err);
 
+/* A mail instead of HTTP: url is smtp[s]://host:port and body the message, its lines ended by CR
+ * LF. The answer's status is that of the server's last reply: 250 when it was taken. */
+typedef enum wh_httpout_tls_e {
+    WH_HTTPOUT_TLS_NONE,
+    WH_HTTPOUT_TLS_TRY, /* STARTTLS where the server has it */
+    WH_HTTPOUT_TLS_MUST
+} wh_httpout_tls_e;
+typedef struct wh_httpout_mail_t {
+    const char *from;
+    const apr_array_header_t *to;       /* const char * */
+    const char *user, *password;        /* "" = none */
+    wh_httpout_tls_e tls;               /* of smtp:// */
+} wh_httpout_mail_t;
+
 /* A request, and then its answer. All is in the request's own pool; the texts are filled in by the
  * caller as such of that pool. */
 struct wh_httpout_req_t {
@@ -43,6 +58,7 @@ struct wh_httpout_req_t {
     const char *url;
     const char *body; /* NULL = none */
     apr_size_t body_len;
+    const wh_httpout_mail_t *mail; /* NULL = HTTP */
     int timeout_ms;        /* for all of it, 0 = WH_HTTPOUT_TIMEOUT_MS */
     apr_size_t answer_max; /* 0 = WH_HTTPOUT_ANSWER */
     wh_httpout_done_fn *done;

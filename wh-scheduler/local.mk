@@ -53,6 +53,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/logseg.c wh-scheduler/logseg.h \
 	wh-scheduler/metrics.c wh-scheduler/metrics.h \
 	wh-scheduler/mailbox.c wh-scheduler/mailbox.h \
+	wh-scheduler/notices.c wh-scheduler/notices.h \
 	wh-scheduler/offers.c wh-scheduler/offers.h \
 	wh-scheduler/publish.c wh-scheduler/publish.h \
 	wh-scheduler/publish_dir.c wh-scheduler/publish_dir.h \

@@ -24,6 +24,7 @@ typedef struct wh_settings_t {
     const char *ca_file;         /* empty = the system's */
     int git_private;
     int http_private;
+    apr_int64_t notify_keep_days, notify_disable_after;
     const char *log_level;
     apr_int64_t clone_s, build_s, start_s, check_s;
     const char *job_on_worker_loss; /* reassign or hold */

@@ -26,6 +26,7 @@
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/issuers.h"
 #include "wh-scheduler/metrics.h"
+#include "wh-scheduler/notices.h"
 #include "wh-scheduler/previews.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/retire.h"
@@ -358,6 +359,9 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
     if (rv == APR_SUCCESS && core->http != NULL &&
         (due(&core->issuers_at, mono, ISSUERS_US) || poked)) {
         rv = wh_issuers_look(core, p, now, err);
+    }
+    if (rv == APR_SUCCESS && (poked || wh_mono_reached(mono, core->notices.at))) {
+        rv = wh_notices_look(core, p, mono, now, err);
     }
     if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
         rv = wh_health_check(core, p, now, err);

@@ -22,6 +22,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_job.c whdb/wh_db_job.h \
 	whdb/wh_db_lock.c whdb/wh_db_lock.h \
 	whdb/wh_db_name.c whdb/wh_db_name.h \
+	whdb/wh_db_notify.c whdb/wh_db_notify.h \
 	whdb/wh_db_plan.c whdb/wh_db_plan.h whdb/wh_db_assign.c whdb/wh_db_assign.h \
 	whdb/wh_db_release.c whdb/wh_db_release.h \
 	whdb/wh_db_schema.c whdb/wh_db_schema.h whdb/wh_schema_files.h \
@@ -39,6 +40,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_sql_alert.def whdb/wh_sql_env.def whdb/wh_sql_event.def \
 	whdb/wh_sql_gc.def \
 	whdb/wh_sql_issuer.def \
+	whdb/wh_sql_notify.def \
 	whdb/wh_sql_hook.def whdb/wh_sql_sync.def \
 	whdb/wh_sql_names.def \
 	whdb/wh_sql_traefik.def \

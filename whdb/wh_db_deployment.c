@@ -4,6 +4,7 @@
 #include "whdb/wh_db_env.h"
 #include "whdb/wh_db_worker.h"
 #include "whdb/wh_db_environment.h"
+#include "whdb/wh_db_notify.h"
 #include "whdb/wh_dbc_priv.h"
 
 #include <string.h>
@@ -456,6 +457,7 @@ apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char 
                             WH_S(wh_model_deployment_status_text(from))),
                     err);
     rv = rv == APR_SUCCESS ? alerts(dbc, p, id, how, now, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_db_deployment_tell(dbc, p, id, how->conclusion, now, err) : rv;
     return wh_dbc_leave(dbc, own, rv, err);
 }
 

@@ -154,7 +154,9 @@ typedef struct wh_db_outcome_t {
 
 /* from -> completed, phase done, finished_at. from is the status that the caller saw; one that
  * comes to no such conclusion by the table in libwh/wh_fsm.h (by way of `fail` where the conclusion
- * is failed) is db_check. APR_NOTFOUND: it has moved on. */
+ * is failed) is db_check. Its event goes to the outbox with it (whdb/wh_db_notify.h), in the
+ * caller's transaction or, where there is none, in one of its own. APR_NOTFOUND: it has moved
+ * on. */
 apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                        wh_deployment_status_e from, const wh_db_outcome_t *how,
                                        apr_time_t now, wh_err_t *err) WH_DB_CHECKED;

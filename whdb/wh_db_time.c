@@ -12,6 +12,9 @@ apr_status_t wh_db_time_shift(wh_dbc_t *dbc, apr_pool_t *p, apr_interval_time_t 
     rv = rv == APR_SUCCESS ? wh_dbc_query(dbc, p, WH_SQL_time_shift_alerts,
                                           WH_ARGS(WH_I(by), WH_I(by)), NULL, err)
                            : rv;
+    rv = rv == APR_SUCCESS
+             ? wh_dbc_query(dbc, p, WH_SQL_time_shift_notices, WH_ARGS(WH_I(by)), NULL, err)
+             : rv;
     return rv == APR_SUCCESS ? wh_dbc_query(dbc, p, WH_SQL_time_shift_alert_tick,
                                             WH_ARGS(WH_I(by), WH_I(by)), NULL, err)
                              : rv;

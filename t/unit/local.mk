@@ -56,6 +56,7 @@ unit_tests = \
 	t/unit/test_logseg \
 	t/unit/test_lru \
 	t/unit/test_memo \
+	t/unit/test_notices \
 	t/unit/test_notify \
 	t/unit/test_manifest \
 	t/unit/test_mask \
@@ -296,6 +297,9 @@ t_unit_test_alerts_LDADD = $(unit_sched_libs)
 t_unit_test_usage_SOURCES = t/unit/test_usage.c $(unit_sched)
 t_unit_test_usage_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_usage_LDADD = $(unit_sched_libs)
+t_unit_test_notices_SOURCES = t/unit/test_notices.c $(unit_sched)
+t_unit_test_notices_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_notices_LDADD = $(unit_sched_libs)
 t_unit_test_tick_SOURCES = t/unit/test_tick.c $(unit_sched)
 t_unit_test_tick_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_tick_LDADD = $(unit_sched_libs)

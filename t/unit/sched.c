@@ -54,6 +54,7 @@ sched_t *sched_make(db_t *t)
                                   .tick_ms = 1000,
                                   .releases_kept = 10,
                                   .releases_kept_s = 86400,
+                                  .notify_keep_days = 30,
                                   .max_workers = 100};
     s->core = (wh_core_t){.settings = &s->settings,
                           .clock = &s->clock.clock,

@@ -74,8 +74,10 @@ static const char *told(sched_t *s)
     const char *events =
         VALUE(s, t->pg ? "SELECT string_agg(kind || CASE ended WHEN 1 THEN '.' ELSE '!' END, ' '"
                          " ORDER BY created_at, id) FROM notification_event"
+                         " WHERE kind LIKE 'app.%'"
                        : "SELECT group_concat(kind || CASE ended WHEN 1 THEN '.' ELSE '!' END, ' ')"
-                         " FROM (SELECT * FROM notification_event ORDER BY created_at, id)");
+                         " FROM (SELECT * FROM notification_event WHERE kind LIKE 'app.%'"
+                         " ORDER BY created_at, id)");
 
     return apr_pstrcat(t->p, alerts ? alerts : "", " | ", events ? events : "", NULL);
 }

@@ -91,14 +91,14 @@ static const char *rendered(apr_pool_t *p, const char *url)
     wh_event_t event = event_of(p, "deployment.succeeded", 0, data);
     wh_err_t err = WH_ERR_INIT;
     wh_notify_out_t out;
-    wh_target_t *t;
+    wh_shout_t *t;
     int mail;
 
-    assert_ok(wh_target_parse(p, url, &t, &err), &err);
+    assert_ok(wh_shout_parse(p, url, &t, &err), &err);
     assert_ok(wh_notify_format(p, t, &event, &sending, &out, &err), &err);
     assert_int_equal(out.n, strlen(out.body));
     mail = strcmp(out.method, "MAIL") == 0;
-    return apr_pstrcat(p, "url ", url, "\nshown ", wh_target_masked(p, t), "\n", out.method, " ",
+    return apr_pstrcat(p, "url ", url, "\nshown ", wh_shout_masked(p, t), "\n", out.method, " ",
                        out.url, "\n", mail ? envelope(p, &out) : headers(p, out.headers), "\n",
                        out.body, mail ? "" : "\n", NULL);
 }
@@ -141,6 +141,7 @@ static void test_compact(void **state)
     assert_string_equal(wh_event_compact(p, &e), "🔥 CPU above its limit — shop");
     e = event_of(p, "app.cpu", 1, gone);
     assert_string_equal(wh_event_compact(p, &e), "✅ CPU back to normal — shop");
+    assert_non_null(strstr(wh_event_json(p, &e, NULL), ",\"ended\":true}"));
     e = event_of(p, "worker.offline", 0, "{\"worker\":{\"name\":\"w-1\"}}");
     assert_string_equal(wh_event_compact(p, &e), "🔌 Worker offline — w-1");
     for (int i = 0; i < WH_EVENT_KINDS; i++) {
@@ -193,13 +194,14 @@ static void test_targets_refused(void **state)
         "https://h/../x", "https://h/%2e%2e/x", "https://h/\xc3\xa4", "https://h\\i/",
         "generic://h/?@Host=x", "generic://h/?@X%0dY=x", "generic://h/?@Content-Length=1",
         "generic://h/?@X=", "generic://h/?disabletls=x", "generic+ftp://h/",
+        "https://127.1/", "https://h:25/", "ntfy://h:22/t",
     };
     wh_err_t err = WH_ERR_INIT;
-    wh_target_t *t;
+    wh_shout_t *t;
     char *s;
 
     for (size_t i = 0; i < WH_ARRAY_LEN(bad); i++) {
-        if (wh_target_parse(*state, bad[i], &t, &err) == APR_SUCCESS) {
+        if (wh_shout_parse(*state, bad[i], &t, &err) == APR_SUCCESS) {
             fail_msg("\"%s\" passed", bad[i]);
         }
         assert_string_equal(err.code, "target_invalid");
@@ -208,9 +210,9 @@ static void test_targets_refused(void **state)
     s = apr_pcalloc(*state, 4000);
     memset(s, 'a', 3000);
     memcpy(s, "https://h/", 10);
-    assert_code(wh_target_parse(*state, s, &t, &err), &err, "target_invalid");
-    s[WH_TARGET_URL_MAX] = '\0';
-    assert_ok(wh_target_parse(*state, s, &t, &err), &err);
+    assert_code(wh_shout_parse(*state, s, &t, &err), &err, "target_invalid");
+    s[WH_SHOUT_URL_MAX] = '\0';
+    assert_ok(wh_shout_parse(*state, s, &t, &err), &err);
 }
 
 static void test_nothing_shown(void **state)
@@ -224,13 +226,13 @@ static void test_nothing_shown(void **state)
         "generic://h/SECRET?k=SECRET&@A=SECRET", "https://h/SECRET?SECRET=SECRET",
     };
     wh_err_t err = WH_ERR_INIT;
-    wh_target_t *t;
+    wh_shout_t *t;
 
     for (size_t i = 0; i < WH_ARRAY_LEN(urls); i++) {
-        assert_ok(wh_target_parse(*state, urls[i], &t, &err), &err);
-        assert_null(strstr(wh_target_masked(*state, t), "SECRET"));
+        assert_ok(wh_shout_parse(*state, urls[i], &t, &err), &err);
+        assert_null(strstr(wh_shout_masked(*state, t), "SECRET"));
     }
-    assert_code(wh_target_parse(*state, "discord://SECRET@123?x=SECRET", &t, &err), &err,
+    assert_code(wh_shout_parse(*state, "discord://SECRET@123?x=SECRET", &t, &err), &err,
                 "target_invalid");
     assert_null(strstr(err.text, "SECRET"));
 }
@@ -328,9 +330,9 @@ static void test_webhook_without_secret(void **state)
     wh_event_t event = event_of(*state, "test", 0, "{}");
     wh_err_t err = WH_ERR_INIT;
     wh_notify_out_t out;
-    wh_target_t *t;
+    wh_shout_t *t;
 
-    assert_ok(wh_target_parse(*state, "https://h/", &t, &err), &err);
+    assert_ok(wh_shout_parse(*state, "https://h/", &t, &err), &err);
     assert_code(wh_notify_format(*state, t, &event, &sending, &out, &err), &err, "secret_invalid");
 }
 

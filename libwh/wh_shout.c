@@ -1,5 +1,5 @@
-/* wh_target: see wh_target.h. What was percent-encoded is decoded once, and looked at then. */
-#include "libwh/wh_target.h"
+/* wh_shout: see wh_shout.h. What was percent-encoded is decoded once, and looked at then. */
+#include "libwh/wh_shout.h"
 
 #include <string.h>
 #include <strings.h>
@@ -7,6 +7,7 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_address.h"
+#include "libwh/wh_httpurl.h"
 #include "libwh/wh_sign.h"
 #include "libwh/wh_text.h"
 
@@ -17,7 +18,7 @@ enum { SHOWN = 1, YESNO = 4, NUMBER = 8, URL = 16 };
 
 typedef struct service_t {
     const char *scheme;
-    wh_target_e kind;
+    wh_shout_e kind;
     int user, password; /* NONE, MAY, MUST */
     int parts[2];
     int own_host;
@@ -25,38 +26,38 @@ typedef struct service_t {
 } service_t;
 
 static const service_t services[] = {
-#define WH_TARGET(text, what, ...) {.scheme = #text, .kind = WH_TARGET_##what, __VA_ARGS__},
-#include "libwh/wh_target.def"
-#undef WH_TARGET
+#define WH_SHOUT(text, what, ...) {.scheme = #text, .kind = WH_SHOUT_##what, __VA_ARGS__},
+#include "libwh/wh_shout.def"
+#undef WH_SHOUT
 };
 
 typedef struct param_t {
-    wh_target_e kind;
+    wh_shout_e kind;
     const char *name, *other;
     int flags;
 } param_t;
 
 static const param_t params[] = {
-#define WH_TARGET_PARAM(what, text, also, marks) {WH_TARGET_##what, #text, also, marks},
-#include "libwh/wh_target.def"
-#undef WH_TARGET_PARAM
+#define WH_SHOUT_PARAM(what, text, also, marks) {WH_SHOUT_##what, #text, also, marks},
+#include "libwh/wh_shout.def"
+#undef WH_SHOUT_PARAM
 };
 
-static const char *const kind_names[WH_TARGET_KINDS] = {
-    [WH_TARGET_DISCORD] = "discord",       [WH_TARGET_SLACK] = "slack",
-    [WH_TARGET_TEAMS] = "teams",           [WH_TARGET_TELEGRAM] = "telegram",
-    [WH_TARGET_NTFY] = "ntfy",             [WH_TARGET_GOTIFY] = "gotify",
-    [WH_TARGET_MATRIX] = "matrix",         [WH_TARGET_MATTERMOST] = "mattermost",
-    [WH_TARGET_SMTP] = "smtp",             [WH_TARGET_GENERIC] = "generic",
-    [WH_TARGET_WEBHOOK] = "webhook",
+static const char *const kind_names[WH_SHOUT_KINDS] = {
+    [WH_SHOUT_DISCORD] = "discord",       [WH_SHOUT_SLACK] = "slack",
+    [WH_SHOUT_TEAMS] = "teams",           [WH_SHOUT_TELEGRAM] = "telegram",
+    [WH_SHOUT_NTFY] = "ntfy",             [WH_SHOUT_GOTIFY] = "gotify",
+    [WH_SHOUT_MATRIX] = "matrix",         [WH_SHOUT_MATTERMOST] = "mattermost",
+    [WH_SHOUT_SMTP] = "smtp",             [WH_SHOUT_GENERIC] = "generic",
+    [WH_SHOUT_WEBHOOK] = "webhook",
 };
 
-const char *wh_target_kind_name(wh_target_e kind)
+const char *wh_shout_kind_name(wh_shout_e kind)
 {
-    return (unsigned)kind < WH_TARGET_KINDS ? kind_names[kind] : "";
+    return (unsigned)kind < WH_SHOUT_KINDS ? kind_names[kind] : "";
 }
 
-const char *wh_target_param(const wh_target_t *t, const char *name, const char *otherwise)
+const char *wh_shout_param(const wh_shout_t *t, const char *name, const char *otherwise)
 {
     const char *value = apr_table_get(t->params, name);
 
@@ -69,14 +70,14 @@ static int yes(const char *value)
            strcmp(value, "1") == 0;
 }
 
-int wh_target_yes(const wh_target_t *t, const char *name, int otherwise)
+int wh_shout_yes(const wh_shout_t *t, const char *name, int otherwise)
 {
     const char *value = apr_table_get(t->params, name);
 
     return value != NULL ? yes(value) : otherwise;
 }
 
-const char *wh_target_escape(apr_pool_t *p, const char *s)
+const char *wh_shout_escape(apr_pool_t *p, const char *s)
 {
     static const char hex[] = "0123456789ABCDEF";
     char *out = apr_palloc(p, strlen(s) * 3 + 1), *at = out;
@@ -147,7 +148,7 @@ static int host_ok(apr_pool_t *p, const char *host)
 
 /* "[user[:password]@]host[:port]". */
 static apr_status_t read_authority(apr_pool_t *p, const service_t *service, const char *s, size_t n,
-                                   wh_target_t *t, wh_err_t *err)
+                                   wh_shout_t *t, wh_err_t *err)
 {
     const char *at = NULL, *colon, *host;
     apr_int64_t port = 0;
@@ -180,7 +181,7 @@ static apr_status_t read_authority(apr_pool_t *p, const service_t *service, cons
     return host_ok(p, host) ? APR_SUCCESS : refuse(err, "The host of the target is not one.");
 }
 
-static apr_status_t read_parts(apr_pool_t *p, const char *s, size_t n, wh_target_t *t,
+static apr_status_t read_parts(apr_pool_t *p, const char *s, size_t n, wh_shout_t *t,
                                wh_err_t *err)
 {
     t->parts = apr_array_make(p, 4, sizeof(const char *));
@@ -205,7 +206,7 @@ static apr_status_t read_parts(apr_pool_t *p, const char *s, size_t n, wh_target
                                         : refuse(err, "The path of the target is too long.");
 }
 
-static const param_t *param_of(wh_target_e kind, const char *name)
+static const param_t *param_of(wh_shout_e kind, const char *name)
 {
     for (size_t i = 0; i < WH_ARRAY_LEN(params); i++) {
         if (params[i].kind == kind &&
@@ -254,7 +255,7 @@ static int header_ok(const char *name, const char *value)
 }
 
 /* One "name=value". *kept becomes 1 when it goes out with the address. */
-static apr_status_t read_param(apr_pool_t *p, const char *s, size_t n, wh_target_t *t, int *kept,
+static apr_status_t read_param(apr_pool_t *p, const char *s, size_t n, wh_shout_t *t, int *kept,
                                wh_err_t *err)
 {
     const char *eq = memchr(s, '=', n);
@@ -267,7 +268,7 @@ static apr_status_t read_param(apr_pool_t *p, const char *s, size_t n, wh_target
         return refuse(err, "A parameter of the target has bytes that it may not have.");
     }
     param = param_of(t->kind, name);
-    if (param == NULL && t->kind == WH_TARGET_GENERIC && name[0] == '@') {
+    if (param == NULL && t->kind == WH_SHOUT_GENERIC && name[0] == '@') {
         if (!header_ok(name + 1, value) || apr_table_elts(t->headers)->nelts >= 16) {
             return refuse(err, "A header of the target is not one that can be set.");
         }
@@ -278,7 +279,7 @@ static apr_status_t read_param(apr_pool_t *p, const char *s, size_t n, wh_target
     if (param == NULL && !*kept) {
         return wh_err_field(err, "/target", "target_invalid",
                             "A %s target has no parameter \"%.40s\".",
-                            wh_target_kind_name(t->kind), name);
+                            wh_shout_kind_name(t->kind), name);
     }
     if (param != NULL && !value_ok(value, param->flags)) {
         return wh_err_field(err, "/target", "target_invalid",
@@ -291,7 +292,7 @@ static apr_status_t read_param(apr_pool_t *p, const char *s, size_t n, wh_target
     return APR_SUCCESS;
 }
 
-static apr_status_t read_query(apr_pool_t *p, const char *s, wh_target_t *t, const char **rest,
+static apr_status_t read_query(apr_pool_t *p, const char *s, wh_shout_t *t, const char **rest,
                                wh_err_t *err)
 {
     const char *forwarded = "";
@@ -316,7 +317,7 @@ static apr_status_t read_query(apr_pool_t *p, const char *s, wh_target_t *t, con
 
 /* ---- what must be there ---- */
 
-static const char *wanting(apr_pool_t *p, const service_t *service, const wh_target_t *t)
+static const char *wanting(apr_pool_t *p, const service_t *service, const wh_shout_t *t)
 {
     int n = t->parts->nelts;
 
@@ -336,7 +337,7 @@ static const char *wanting(apr_pool_t *p, const service_t *service, const wh_tar
     }
     for (size_t i = 0; i < WH_ARRAY_LEN(params); i++) {
         if (params[i].kind == t->kind && (params[i].flags & MUST) &&
-            wh_target_param(t, params[i].name, "")[0] == '\0') {
+            wh_shout_param(t, params[i].name, "")[0] == '\0') {
             return apr_psprintf(p, "The target lacks the parameter \"%s\".",
                                 params[i].name);
         }
@@ -363,37 +364,37 @@ static int mail_ok(const char *list)
 }
 
 /* What the table cannot say. NULL = it is good. */
-static const char *odd(apr_pool_t *p, const wh_target_t *t)
+static const char *odd(apr_pool_t *p, const wh_shout_t *t)
 {
-    const char *chats = wh_target_param(t, "chats", ""), *rooms = wh_target_param(t, "rooms", "");
-    const char *scheme = wh_target_param(t, "scheme", "https");
+    const char *chats = wh_shout_param(t, "chats", ""), *rooms = wh_shout_param(t, "rooms", "");
+    const char *scheme = wh_shout_param(t, "scheme", "https");
 
     switch (t->kind) {
-    case WH_TARGET_DISCORD:
+    case WH_SHOUT_DISCORD:
         return strspn(t->host, "0123456789") == strlen(t->host) ? NULL
                                                                 : "A Discord webhook has a number.";
-    case WH_TARGET_SLACK:
+    case WH_SHOUT_SLACK:
         return (t->parts->nelts == 2) != (strcmp(t->user, "hook") == 0 && t->password[0] != '\0')
                    ? NULL
                    : "A Slack target is slack://T…/B…/X… or slack://hook:T…-B…-X…@webhook.";
-    case WH_TARGET_TEAMS:
-        return t->address != NULL || host_ok(p, wh_target_param(t, "host", ""))
+    case WH_SHOUT_TEAMS:
+        return t->address != NULL || host_ok(p, wh_shout_param(t, "host", ""))
                    ? NULL
                    : "The parameter \"host\" is not a host.";
-    case WH_TARGET_TELEGRAM:
+    case WH_SHOUT_TELEGRAM:
         return strchr(chats, ',') == NULL ? NULL : "A channel has one chat; make one for each.";
-    case WH_TARGET_MATRIX:
+    case WH_SHOUT_MATRIX:
         return rooms[0] == '!' && strchr(rooms, ',') == NULL
                    ? NULL
                    : "A channel has one room, by its id (it begins with '!').";
-    case WH_TARGET_NTFY:
+    case WH_SHOUT_NTFY:
         return strcmp(scheme, "https") == 0 || strcmp(scheme, "http") == 0
                    ? NULL
                    : "The parameter \"scheme\" is http or https.";
-    case WH_TARGET_SMTP:
-        return mail_ok(wh_target_param(t, "from", "")) &&
-                       strchr(wh_target_param(t, "from", ","), ',') == NULL &&
-                       mail_ok(wh_target_param(t, "to", ""))
+    case WH_SHOUT_SMTP:
+        return mail_ok(wh_shout_param(t, "from", "")) &&
+                       strchr(wh_shout_param(t, "from", ","), ',') == NULL &&
+                       mail_ok(wh_shout_param(t, "to", ""))
                    ? NULL
                    : "A mail address of the target is not one.";
     default:
@@ -402,12 +403,12 @@ static const char *odd(apr_pool_t *p, const wh_target_t *t)
 }
 
 /* '+' in an address is meant as it stands, though a query has it for a space. */
-static void mend_mail(apr_pool_t *p, wh_target_t *t)
+static void mend_mail(apr_pool_t *p, wh_shout_t *t)
 {
     static const char *const names[] = {"from", "to"};
 
     for (size_t i = 0; i < WH_ARRAY_LEN(names); i++) {
-        char *value = apr_pstrdup(p, wh_target_param(t, names[i], ""));
+        char *value = apr_pstrdup(p, wh_shout_param(t, names[i], ""));
 
         for (char *c = value; *c != '\0'; c++) {
             *c = *c == ' ' ? '+' : *c;
@@ -442,7 +443,7 @@ static int url_ok(const char *url)
 }
 
 /* The address of a raw one: what was written, without what is ours. */
-static const char *address_of(apr_pool_t *p, const wh_target_t *t, const char *scheme,
+static const char *address_of(apr_pool_t *p, const wh_shout_t *t, const char *scheme,
                               const char *path, const char *query)
 {
     char port[8] = "";
@@ -450,19 +451,39 @@ static const char *address_of(apr_pool_t *p, const wh_target_t *t, const char *s
     if (t->port > 0) {
         apr_snprintf(port, sizeof(port), ":%d", t->port);
     }
-    scheme = wh_target_yes(t, "disabletls", 0) ? "http" : scheme;
+    scheme = wh_shout_yes(t, "disabletls", 0) ? "http" : scheme;
     return apr_pstrcat(p, scheme, "://", t->host, port, path[0] ? path : "/", query, NULL);
 }
 
-apr_status_t wh_target_parse(apr_pool_t *p, const char *url, wh_target_t **out, wh_err_t *err)
+/* Nothing is taken that could not be sent to afterwards, whoever may be there. */
+static apr_status_t sendable(apr_pool_t *p, const service_t *service, const wh_shout_t *t,
+                             wh_err_t *err)
+{
+    const char *url = t->address;
+    wh_httpurl_t parsed;
+
+    if (service->own_host || t->kind == WH_SHOUT_SMTP) {
+        return APR_SUCCESS;
+    }
+    if (url == NULL) {
+        url = t->port > 0 ? apr_psprintf(p, "https://%s:%d/", t->host, t->port)
+                          : apr_pstrcat(p, "https://", t->host, "/", NULL);
+    }
+    return wh_httpurl_parse(p, url, 1, &parsed, NULL) == APR_SUCCESS
+               ? APR_SUCCESS
+               : refuse(err, "The address of the target has a host or port that nothing is sent "
+                             "to; ports are 80, 443 and those above 1023.");
+}
+
+apr_status_t wh_shout_parse(apr_pool_t *p, const char *url, wh_shout_t **out, wh_err_t *err)
 {
     const char *colon = strstr(url, "://"), *rest, *why, *query = "";
     const service_t *service = colon != NULL ? service_of(url, (size_t)(colon - url)) : NULL;
-    wh_target_t *t = apr_pcalloc(p, sizeof(*t));
+    wh_shout_t *t = apr_pcalloc(p, sizeof(*t));
     size_t authority, path;
     apr_status_t rv;
 
-    if (strlen(url) > WH_TARGET_URL_MAX || !url_ok(url)) {
+    if (strlen(url) > WH_SHOUT_URL_MAX || !url_ok(url)) {
         return refuse(err, "A target has at most 2048 printable ASCII characters; anything else "
                            "in it is written as %XX, and it has no '#'.");
     }
@@ -473,7 +494,7 @@ apr_status_t wh_target_parse(apr_pool_t *p, const char *url, wh_target_t **out, 
     rest = colon + 3;
     authority = strcspn(rest, "/?");
     path = strcspn(rest + authority, "?");
-    *t = (wh_target_t){.kind = service->kind, .scheme = service->scheme};
+    *t = (wh_shout_t){.kind = service->kind, .scheme = service->scheme};
     t->params = apr_table_make(p, 4);
     t->headers = apr_table_make(p, 2);
     t->address = service->raw;
@@ -487,7 +508,7 @@ apr_status_t wh_target_parse(apr_pool_t *p, const char *url, wh_target_t **out, 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (t->kind == WH_TARGET_SMTP) {
+    if (t->kind == WH_SHOUT_SMTP) {
         mend_mail(p, t);
     }
     if (service->raw != NULL && (t->user[0] != '\0' || t->password[0] != '\0')) {
@@ -502,13 +523,16 @@ apr_status_t wh_target_parse(apr_pool_t *p, const char *url, wh_target_t **out, 
         t->address = address_of(p, t, service->raw, apr_pstrmemdup(p, rest + authority, path),
                                 query);
     }
-    *out = t;
-    return APR_SUCCESS;
+    rv = sendable(p, service, t, err);
+    if (rv == APR_SUCCESS) {
+        *out = t;
+    }
+    return rv;
 }
 
 /* ---- showing ---- */
 
-const char *wh_target_masked(apr_pool_t *p, const wh_target_t *t)
+const char *wh_shout_masked(apr_pool_t *p, const wh_shout_t *t)
 {
     const char *shown = apr_pstrcat(
         p, t->scheme, "://", t->user[0] != '\0' || t->password[0] != '\0' ? "***@" : "", t->host,
@@ -526,7 +550,7 @@ const char *wh_target_masked(apr_pool_t *p, const wh_target_t *t)
 
         if (params[i].kind == t->kind && value != NULL) {
             shown = apr_psprintf(p, "%s%c%s=%s", shown, sep, params[i].name,
-                                 params[i].flags & SHOWN ? wh_target_escape(p, value) : "***");
+                                 params[i].flags & SHOWN ? wh_shout_escape(p, value) : "***");
             sep = '&';
         }
     }
