@@ -54,7 +54,8 @@ void wh_look_take(wh_agent_t *agent, const wh_pass_t *pass, int tell_all)
         if (!s.busy && s.app[0] != '\0' && s.deployment[0] != '\0' &&
             (tell_all || old == NULL || old->state != s.state || old->restarts != s.restarts))
             wh_link_conn_app_status(agent, &s);
-        if (s.state == WH_OBSERVED_RUNNING && (old == NULL || old->state != s.state))
+        if (s.state == WH_OBSERVED_RUNNING && !s.busy &&
+            (old == NULL || old->busy || old->state != s.state))
             wh_link_timer(agent->link, WH_LINK_T_USES, WH_USES_SOON_US);
         if (s.violation[0] != '\0')
             wh_link_conn_violation(agent, &s);
