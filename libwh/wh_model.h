@@ -415,6 +415,9 @@ typedef struct wh_hookrow_t {
     const char *watch;         /* patterns of paths, one a line; "" = all */
     apr_time_t last_delivery_at, created_at, deleted_at;
     const char *token_issuer, *token_rule; /* wh_actions.h; "" = it takes no tokens */
+    /* Where its forge is told of it by API: hook_forges. forge_api "" or NULL = it is not. */
+    const char *forge_api, *forge_repository, *forge_id, *forge_error;
+    int forge_stopped;
 } wh_hookrow_t;
 
 /* A delivery and what became of it (hook_deliveries). Texts: "" = none. */
@@ -434,7 +437,8 @@ typedef struct wh_delivery_t {
 } wh_delivery_t;
 
 /* {id, app (slug), provider, url, watch[], previous_secret_until, last_delivery_at, created_at,
- * secret?, actions?}: secret NULL = not shown. */
+ * secret?, actions?, forge? {api, repository, state: waiting, registered or stopped, error}}:
+ * secret NULL = not shown. */
 json_t *wh_model_hook_json(apr_pool_t *p, const wh_hookrow_t *hook, const char *app_slug,
                            const char *url, const char *secret);
 
@@ -442,11 +446,23 @@ json_t *wh_model_hook_json(apr_pool_t *p, const wh_hookrow_t *hook, const char *
  * full: with the headers and what was read of the payload. */
 json_t *wh_model_delivery_json(const wh_delivery_t *d, int full);
 
-/* What a body of POST /v1/hooks says: {app, provider, watch?, actions?}, or without app below an
- * app (need_app = 0; app is ""). */
+/* The forge's API: {token, api?, repository?}; "" = not named. */
+typedef struct wh_model_forge_t {
+    const char *token, *api, *repository;
+} wh_model_forge_t;
+
+/* Reads "forge" of a body; *there = 0 when it has none. Codes: those of wh_json.h, invalid_value
+ * (400, /forge/...). */
+apr_status_t wh_model_forge_decode(apr_pool_t *p, const json_t *body, const char *provider,
+                                   wh_model_forge_t *out, int *there, wh_err_t *err) WH_MUST_CHECK;
+
+/* What a body of POST /v1/hooks says: {app, provider, watch?, actions?, forge?}, or without app
+ * below an app (need_app = 0; app is ""). */
 typedef struct wh_model_hook_new_t {
     const char *app, *provider, *watch;
     const json_t *actions; /* for wh_actions_rule_decode; NULL = not there */
+    wh_model_forge_t forge;
+    int has_forge;
 } wh_model_hook_new_t;
 apr_status_t wh_model_hook_decode(apr_pool_t *p, json_t *body, int need_app,
                                   wh_model_hook_new_t *out, wh_err_t *err) WH_MUST_CHECK;

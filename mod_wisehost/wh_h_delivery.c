@@ -10,6 +10,7 @@
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_environment.h"
+#include "whdb/wh_db_forge.h"
 #include "whdb/wh_db_name.h"
 
 #define REPEAT_WINDOW apr_time_from_sec(600)
@@ -161,6 +162,24 @@ static apr_status_t deploy(wh_call_t *c, wh_delivery_t *d, const wh_hook_event_t
     return rv ? rv : wh_h_deployment_insert(c, c->app->id, &what, &d->deployment_id);
 }
 
+/* Whose preview is whose: its forge gets a comment on it. */
+static apr_status_t note_request(wh_call_t *c, const wh_hook_event_t *event,
+                                 const wh_hook_plan_t *plan)
+{
+    int closed = event->kind == WH_HOOK_REQUEST_CLOSE;
+    const wh_db_forge_request_t request = {.hook_id = c->hook->row.id,
+                                           .environment = closed ? plan->close : plan->environment,
+                                           .number = event->number,
+                                           .closed = closed};
+    int known = !plan->reason || closed || !strcmp(plan->reason, "already_deployed");
+
+    if (!*event->number || !request.environment || !known ||
+        !wh_branch_is_preview(request.environment)) {
+        return APR_SUCCESS;
+    }
+    return wh_db_forge_request(c->dbc, c->p, &request, &c->err);
+}
+
 static apr_status_t plan_event(wh_call_t *c, const wh_h_delivery_t *in, const wh_hook_want_t *want,
                                wh_delivery_t *d, wh_hook_event_t *event, wh_hook_plan_t *plan)
 {
@@ -209,6 +228,7 @@ static apr_status_t take_event(wh_call_t *c, const wh_h_delivery_t *in, const wh
         rv = close_preview(c, plan.close);
         out->closed = 1;
     }
+    rv = rv ? rv : note_request(c, &event, &plan);
     rv = rv || plan.reason ? rv : deploy(c, &d, &event, &plan);
     if (rv) {
         return rv;

@@ -10,6 +10,7 @@
 #include "libwh/wh_env.h"
 #include "libwh/wh_event.h"
 #include "libwh/wh_gitauth.h"
+#include "libwh/wh_forge.h"
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_manifest.h"
@@ -431,8 +432,20 @@ static const wh_mod_field_t actions_fields[] = {
     TEXT("branches", 0, 4096, "patterns of branches, one a line; all unless named"),
     END};
 
+static const wh_mod_field_t forge_fields[] = {
+    {.name = "token",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = WH_FORGE_TOKEN_MAX,
+     .doc = "for the forge's API; never shown again"},
+    TEXT("api", 1, 255, "where it is; that of the app's repository unless named"),
+    TEXT("repository", 1, 255, "owner/name; that of the app unless named"),
+    END};
+
 static const wh_mod_field_t app_hook_fields[] = {PROVIDER_FIELD, WATCH_FIELD,
-                                                 PART("actions", actions_fields), END};
+                                                 PART("actions", actions_fields),
+                                                 PART("forge", forge_fields), END};
 
 static const wh_mod_field_t hook_fields[] = {{.name = "app",
                                               .type = WH_FIELD_STRING,
@@ -443,9 +456,10 @@ static const wh_mod_field_t hook_fields[] = {{.name = "app",
                                              PROVIDER_FIELD,
                                              WATCH_FIELD,
                                              PART("actions", actions_fields),
+                                             PART("forge", forge_fields),
                                              END};
 
-static const wh_mod_field_t hook_patch_fields[] = {WATCH_FIELD, END};
+static const wh_mod_field_t hook_patch_fields[] = {WATCH_FIELD, PART("forge", forge_fields), END};
 
 static const wh_mod_field_t hook_rotate_fields[] = {
     NUMBER("overlap", 0, 2592000,

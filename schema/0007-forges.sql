@@ -43,3 +43,42 @@ CREATE TABLE source_hosts (
 -- What of a repository is fetched besides its own files.
 ALTER TABLE apps ADD COLUMN build_submodules BIGINT NOT NULL DEFAULT 0 CHECK (build_submodules IN (0, 1));
 ALTER TABLE apps ADD COLUMN build_lfs BIGINT NOT NULL DEFAULT 0 CHECK (build_lfs IN (0, 1));
+
+-- ---- forges ----
+-- Hooks that are registered at their forge by its API, with a token that somebody gave: sealed as env vars are, bound to
+-- the hook. remote_id = the forge's id of it, '' = it is not registered. stopped = nothing is said any more, error says why.
+CREATE TABLE hook_forges (
+  hook_id    TEXT   NOT NULL PRIMARY KEY REFERENCES hooks (id),
+  api        TEXT   NOT NULL,
+  repository TEXT   NOT NULL,
+  url        TEXT   NOT NULL,
+  key_id     BIGINT NOT NULL CHECK (key_id > 0),
+  sealed     TEXT   NOT NULL,
+  remote_id  TEXT   NOT NULL DEFAULT '',
+  stopped    BIGINT NOT NULL DEFAULT 0 CHECK (stopped IN (0, 1)),
+  error      TEXT   NOT NULL DEFAULT ''
+);
+CREATE INDEX hook_forges_key ON hook_forges (key_id);
+
+-- Requests whose branch or fork has a preview, and our one comment on each.
+CREATE TABLE forge_requests (
+  hook_id     TEXT   NOT NULL REFERENCES hooks (id),
+  environment TEXT   NOT NULL,
+  number      TEXT   NOT NULL,
+  closed      BIGINT NOT NULL DEFAULT 0 CHECK (closed IN (0, 1)),
+  comment_id  TEXT   NOT NULL DEFAULT '',
+  PRIMARY KEY (hook_id, environment)
+);
+
+-- What is to be said. Only that there is something new stands here; what it is, is read when it is said, so that the
+-- newest wins. version counts what came since. kind: hook, unhook, status (subject: a deployment), comment (an environment).
+CREATE TABLE forge_outbox (
+  hook_id    TEXT   NOT NULL REFERENCES hooks (id),
+  kind       TEXT   NOT NULL CHECK (length(kind) > 0),
+  subject    TEXT   NOT NULL DEFAULT '',
+  version    BIGINT NOT NULL DEFAULT 0,
+  attempts   BIGINT NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+  next_at    BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (hook_id, kind, subject)
+);
+CREATE INDEX forge_outbox_due ON forge_outbox (next_at);

@@ -117,7 +117,7 @@ typedef struct wh_core_t {
     apr_proc_t *collector; /* that runs, in a pool of its own */
     apr_pool_t *collector_pool;
     wh_mono_t collect_at;
-    wh_mono_t republish_at, previews_at, domains_at, syncs_at, issuers_at;
+    wh_mono_t republish_at, previews_at, domains_at, syncs_at, issuers_at, forges_at;
     wh_prover_t *prover; /* who looks domains up; NULL = nobody (tests) */
     unsigned char env_root[32]; /* the root key: opens env vars, whatever number sealed them */
     apr_int64_t env_key;        /* the number that seals, as of the last look */

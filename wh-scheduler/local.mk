@@ -23,6 +23,8 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/envs.c wh-scheduler/envs.h \
 	wh-scheduler/finish.c wh-scheduler/finish.h \
 	wh-scheduler/finish_switch.c wh-scheduler/finish_switch.h \
+	wh-scheduler/forges.c wh-scheduler/forges.h \
+	wh-scheduler/forges_text.c wh-scheduler/forges_text.h \
 	wh-scheduler/gc.c wh-scheduler/gc.h wh-scheduler/gc_int.h \
 	wh-scheduler/gc_objects.c \
 	wh-scheduler/gone.c wh-scheduler/gone.h \

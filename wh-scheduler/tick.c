@@ -8,6 +8,7 @@
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_domain.h"
 #include "whdb/wh_db_env.h"
+#include "whdb/wh_db_forge.h"
 #include "whdb/wh_db_source.h"
 #include "whdb/wh_db_environment.h"
 #include "whdb/wh_db_instance.h"
@@ -21,6 +22,7 @@
 #include "wh-scheduler/drain.h"
 #include "wh-scheduler/envs.h"
 #include "wh-scheduler/finish.h"
+#include "wh-scheduler/forges.h"
 #include "wh-scheduler/gone.h"
 #include "wh-scheduler/health.h"
 #include "wh-scheduler/hub_msg.h"
@@ -44,6 +46,7 @@
 #define REPUBLISH_US APR_INT64_C(5000000)
 #define PREVIEWS_US APR_INT64_C(5000000)
 #define DOMAINS_US APR_INT64_C(5000000)
+#define FORGES_US APR_INT64_C(1000000)
 #define ISSUERS_US APR_INT64_C(5000000)
 #define SYNCS_US APR_INT64_C(1000000)
 #define TEND_US APR_INT64_C(60000000)
@@ -166,6 +169,7 @@ static apr_status_t clean_up(wh_core_t *core, apr_pool_t *p, const wh_app_t *app
     rv = rv == APR_SUCCESS ? wh_db_domain_delete_by_app(core->dbc, p, app->id, err) : rv;
     rv = rv == APR_SUCCESS ? wh_db_env_delete_by_app(core->dbc, p, app->id, err) : rv;
     rv = rv == APR_SUCCESS ? wh_db_source_delete_by_app(core->dbc, p, app->id, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_db_forge_note_app(core->dbc, p, app->id, err) : rv;
     if (rv == APR_SUCCESS && app->observed != WH_OBSERVED_STOPPED) {
         rv =
             wh_db_app_set_observed(core->dbc, p, app->id, WH_OBSERVED_STOPPED, "deleted", now, err);
@@ -362,6 +366,10 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
     }
     if (rv == APR_SUCCESS && (poked || wh_mono_reached(mono, core->notices.at))) {
         rv = wh_notices_look(core, p, mono, now, err);
+    }
+    if (rv == APR_SUCCESS && core->http != NULL &&
+        (due(&core->forges_at, mono, FORGES_US) || poked)) {
+        rv = wh_forges_look(core, p, now, err);
     }
     if (rv == APR_SUCCESS && due(&core->health_at, mono, WH_HEALTH_EVERY_US)) {
         rv = wh_health_check(core, p, now, err);

@@ -9,7 +9,7 @@ wh_wh_SOURCES = \
 	wh/wh_cmd_domains.c wh/wh_cmd_env.c wh/wh_cmd_environments.c \
 	wh/wh_cmd_git_credential.c wh/wh_cmd_git_remote.c \
 	wh/wh_cmd_hooks.c wh/wh_cmd_hooks_create.c wh/wh_cmd_hooks_delete.c \
-	wh/wh_cmd_hooks_deliveries.c wh/wh_cmd_hooks_replay.c wh/wh_cmd_hooks_rotate.c wh/wh_cmd_approve.c \
+	wh/wh_cmd_hooks_deliveries.c wh/wh_cmd_hooks_replay.c wh/wh_cmd_hooks_rotate.c wh/wh_cmd_hooks_forge.c wh/wh_cmd_approve.c \
 	wh/wh_cmd_login.c wh/wh_cmd_logs.c wh/wh_cmd_notify.c wh/wh_cmd_promote.c wh/wh_cmd_rollback.c wh/wh_cmd_stats.c wh/wh_cmd_status.c wh/wh_cmd_sync.c \
 	wh/wh_cmd_usage.c wh/wh_cmd_version.c \
 	wh/wh_cmd_workers.c wh/wh_cmd_workers_drain.c wh/wh_cmd_workers_enroll.c \

@@ -58,6 +58,7 @@ const wh_cli_cmd_t *const wh_cli_commands[] = {
     &wh_cmd_hooks_deliveries,
     &wh_cmd_hooks_replay,
     &wh_cmd_hooks_rotate,
+    &wh_cmd_hooks_forge_token,
     &wh_cmd_hooks_delete,
     &wh_cmd_notify,
     &wh_cmd_notify_add,

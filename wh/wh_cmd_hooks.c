@@ -6,9 +6,21 @@
 
 #include "wh/wh_cmd.h"
 
+/* How its forge stands to it: "-" where no token was given. */
+static const char *forge(wh_cli_t *cli, const json_t *hook)
+{
+    const json_t *at = json_object_get(hook, "forge");
+    const char *state = wh_cli_get(cli, at, "state"), *error = wh_cli_get(cli, at, "error");
+    if (at == NULL)
+        return "-";
+    return json_is_string(json_object_get(at, "error"))
+               ? apr_pstrcat(cli->p, state, ": ", error, NULL)
+               : state;
+}
+
 static const wh_cli_column_t columns[] = {
-    {"HOOK", "id", NULL}, {"APP", "app", NULL}, {"PROVIDER", "provider", NULL},
-    {"URL", "url", NULL}, {NULL, NULL, NULL},
+    {"HOOK", "id", NULL}, {"APP", "app", NULL},    {"PROVIDER", "provider", NULL},
+    {"URL", "url", NULL}, {"FORGE", NULL, forge}, {NULL, NULL, NULL},
 };
 
 /* Of one app, or of all. */

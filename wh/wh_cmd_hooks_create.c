@@ -29,6 +29,26 @@ static json_t *actions(wh_cli_t *cli)
     return NULL;
 }
 
+/* The first line of standard input. NULL = there is none. */
+const char *wh_cmd_hooks_token(const wh_cli_t *cli)
+{
+    char line[4200];
+    if (fgets(line, sizeof(line), stdin) != NULL)
+        line[strcspn(line, " \r\n\t")] = '\0';
+    else
+        line[0] = '\0';
+    if (line[0] == '\0')
+        wh_cli_error("no token was given on standard input");
+    return line[0] != '\0' ? apr_pstrdup(cli->p, line) : NULL;
+}
+
+json_t *wh_cmd_hooks_forge(wh_cli_t *cli, const char *token)
+{
+    return json_pack("{s:s, s:s*, s:s*}", "token", token, "api",
+                     wh_cli_opts_get(cli, "forge-api"), "repository",
+                     wh_cli_opts_get(cli, "repository"));
+}
+
 /* What is to be put into the repository. */
 static void show_workflow(wh_cli_t *cli, const json_t *hook)
 {
@@ -62,6 +82,10 @@ static void show(wh_cli_t *cli, const char *provider, const json_t *hook)
     }
     wh_cli_out("id      %s\nurl     %s\nsecret  %s\n", wh_cli_get(cli, hook, "id"),
                wh_cli_get(cli, hook, "url"), wh_cli_get(cli, hook, "secret"));
+    if (json_object_get(hook, "forge") != NULL) {
+        wh_cli_note(cli, "It is being registered at the forge: `wh hooks` says how that stands.\n");
+        return;
+    }
     wh_cli_note(cli, "%s\nThe secret is not shown again. Step by step: docs/webhooks.md\n",
                 strcmp(provider, "generic") == 0
                     ? "A POST to it with \"Authorization: Bearer\" and the secret deploys."
@@ -73,12 +97,16 @@ static int run(wh_cli_t *cli)
 {
     wh_cli_reply_t reply;
     const char *provider = wh_cli_opts_get(cli, "provider");
-    const char *app = wh_cli_opts_app(cli);
+    const char *app = wh_cli_opts_app(cli), *token = NULL;
     if (app == NULL)
+        return WH_EXIT_USAGE;
+    if (wh_cli_opts_get(cli, "forge-token-stdin") != NULL &&
+        (token = wh_cmd_hooks_token(cli)) == NULL)
         return WH_EXIT_USAGE;
     provider = provider != NULL ? provider : "github";
     json_t *body = json_pack("{s:s, s:s, s:s*, s:o*}", "app", app, "provider", provider, "watch",
-                             lines(cli, "watch"), "actions", actions(cli));
+                             lines(cli, "watch"), token != NULL ? "forge" : "actions",
+                             token != NULL ? wh_cmd_hooks_forge(cli, token) : actions(cli));
     if (body == NULL) {
         wh_cli_error("the app or the provider is no UTF-8 text");
         return WH_EXIT_USAGE;
@@ -99,7 +127,10 @@ static const wh_cli_option_t options[] = {
     {"provider", 0, "NAME", "github (unless named), gitea, forgejo, codeberg, gitlab, bitbucket, "
                             "azure, generic, github-actions"},
     {"watch", 0, "PATHS", "only pushes that change one of them: web/**,*.md"},
-    {"repository", 0, "OWNER/NAME", "github-actions: whose runs; the app's unless named"},
+    {"forge-token-stdin", 0, NULL, "register it with the token that stdin has; statuses and a "
+                                   "comment go back"},
+    {"forge-api", 0, "URL", "where that API is, if not with the app's repository"},
+    {"repository", 0, "OWNER/NAME", "how the forge calls it, or whose runs; the app's unless named"},
     {"workflow", 0, "FILES", "github-actions: of these workflows only: deploy.yml"},
     {"branch", 0, "BRANCHES", "github-actions: of these branches only: main,release/*"},
     {"issuer", 0, "URL", "github-actions: who issues the tokens, if not GitHub"},

@@ -12,6 +12,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_fleet.c whdb/wh_db_fleet.h \
 	whdb/wh_db_domain.c whdb/wh_db_domain.h \
 	whdb/wh_db_drain.c whdb/wh_db_drain.h \
+	whdb/wh_db_forge.c whdb/wh_db_forge.h \
 	whdb/wh_db_gc.c whdb/wh_db_gc.h \
 	whdb/wh_db_env.c whdb/wh_db_env.h \
 	whdb/wh_db_environment.c whdb/wh_db_environment.h \
@@ -38,6 +39,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_dbc_err.c whdb/wh_dbc_run.c whdb/wh_dbc_tx.c whdb/wh_dbc_turn.c \
 	whdb/wh_sql.c whdb/wh_sql.h whdb/wh_sql.def \
 	whdb/wh_sql_alert.def whdb/wh_sql_env.def whdb/wh_sql_event.def \
+	whdb/wh_sql_forge.def \
 	whdb/wh_sql_gc.def \
 	whdb/wh_sql_issuer.def \
 	whdb/wh_sql_notify.def \

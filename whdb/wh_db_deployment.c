@@ -2,6 +2,7 @@
 #include "libwh/wh_fsm.h"
 #include "whdb/wh_db_alert.h"
 #include "whdb/wh_db_env.h"
+#include "whdb/wh_db_forge.h"
 #include "whdb/wh_db_worker.h"
 #include "whdb/wh_db_environment.h"
 #include "whdb/wh_db_notify.h"
@@ -137,6 +138,7 @@ apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_d
                                                 .public_only = d->env_public},
                             err);
     }
+    rv = rv == APR_SUCCESS ? wh_db_forge_note_deployment(dbc, p, d->id, err) : rv;
     if (rv == APR_SUCCESS) {
         *number = n;
     }
@@ -458,6 +460,7 @@ apr_status_t wh_db_deployment_complete(wh_dbc_t *dbc, apr_pool_t *p, const char 
                     err);
     rv = rv == APR_SUCCESS ? alerts(dbc, p, id, how, now, err) : rv;
     rv = rv == APR_SUCCESS ? wh_db_deployment_tell(dbc, p, id, how->conclusion, now, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_db_forge_note_deployment(dbc, p, id, err) : rv;
     return wh_dbc_leave(dbc, own, rv, err);
 }
 

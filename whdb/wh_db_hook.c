@@ -18,6 +18,11 @@ static wh_db_hook_t *hook_at(apr_pool_t *p, const wh_rows_t *rows, int i)
     h->row.token_issuer = wh_dbc_text(&r);
     h->row.token_rule = wh_dbc_text(&r);
     h->slug = wh_dbc_text(&r);
+    h->row.forge_api = wh_dbc_text(&r);
+    h->row.forge_repository = wh_dbc_text(&r);
+    h->row.forge_id = wh_dbc_text(&r);
+    h->row.forge_error = wh_dbc_text(&r);
+    h->row.forge_stopped = (int)wh_dbc_int(&r);
     return h;
 }
 

@@ -29,6 +29,7 @@ unit_tests = \
 	t/unit/test_env \
 	t/unit/test_entry \
 	t/unit/test_err \
+	t/unit/test_forge \
 	t/unit/test_fsm \
 	t/unit/test_gc \
 	t/unit/test_gitauth \
@@ -117,6 +118,8 @@ t_unit_test_httpurl_SOURCES = t/unit/test_httpurl.c $(unit_common)
 t_unit_test_httpurl_LDADD = $(unit_libs)
 t_unit_test_oidc_SOURCES = t/unit/test_oidc.c $(unit_common)
 t_unit_test_oidc_LDADD = $(unit_libs)
+t_unit_test_forge_SOURCES = t/unit/test_forge.c $(unit_common)
+t_unit_test_forge_LDADD = $(unit_libs)
 t_unit_test_id_SOURCES = t/unit/test_id.c $(unit_common)
 t_unit_test_id_LDADD = $(unit_libs)
 t_unit_test_json_SOURCES = t/unit/test_json.c $(unit_common)
