@@ -6,6 +6,7 @@
 
 #include "libwh/wh_actions.h"
 #include "libwh/wh_branch.h"
+#include "libwh/wh_giturl.h"
 #include "libwh/wh_oidc.h"
 #include "libwh/wh_text.h"
 
@@ -41,20 +42,15 @@ static int repository_ok(const char *s)
 /* "" when the address is none of GitHub's. */
 static const char *repository_of(apr_pool_t *p, const char *url)
 {
-    static const char host[] = "https://github.com/";
-    char *name;
-    size_t n;
+    const char *name = wh_giturl_name(p, url);
+    wh_giturl_parts_t parts;
 
-    if (strncasecmp(url, host, sizeof(host) - 1) != 0) {
+    if (*wh_giturl_site(p, url) == '\0') {
         return "";
     }
-    name = apr_pstrdup(p, url + sizeof(host) - 1);
-    n = strlen(name);
-    if (n > 0 && name[n - 1] == '/') {
-        name[--n] = '\0';
-    }
-    if (n > 4 && strcmp(name + n - 4, ".git") == 0) {
-        name[n - 4] = '\0';
+    wh_giturl_parts(p, url, &parts);
+    if (strcasecmp(parts.host, "github.com") != 0) {
+        return "";
     }
     return repository_ok(name) ? name : "";
 }

@@ -1,10 +1,12 @@
 /* wh_forge: see wh_forge.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "libwh/wh_forge.h"
+#include "libwh/wh_giturl.h"
 #include "libwh/wh_hook.h"
 #include "libwh/wh_httpurl.h"
 #include "libwh/wh_json.h"
@@ -108,33 +110,25 @@ int wh_forge_token_ok(const char *token)
 apr_status_t wh_forge_place(apr_pool_t *p, const wh_forge_t *forge, const char *url,
                             const char **api, const char **repository, wh_err_t *err)
 {
-    const char *host = url + strlen("https://"), *path;
-    wh_httpurl_t parsed;
-    char *name;
-    size_t n;
+    const char *site = wh_giturl_site(p, url), *name = wh_giturl_name(p, url);
+    wh_giturl_parts_t parts = {.path = ""};
 
-    if (wh_httpurl_parse(p, url, 0, &parsed, NULL) != APR_SUCCESS) {
+    if (*site == '\0') {
         return wh_err_set(err, 422, "forge_unknown",
                           "The app's repository is not at a forge: name api and repository.");
     }
-    path = parsed.target + 1;
-    name = apr_pstrdup(p, path);
-    n = strlen(name);
-    if (n > 0 && name[n - 1] == '/') {
-        name[--n] = '\0';
-    }
-    if (n > 4 && strcmp(name + n - 4, ".git") == 0) {
-        name[n - 4] = '\0';
-    }
+    wh_giturl_parts(p, url, &parts);
     if (!wh_forge_repository_ok(forge, name)) {
         return wh_err_set(err, 422, "forge_unknown",
                           "The app's repository has no owner and name: name it.");
     }
     *repository = name;
-    *api = forge->cloud != NULL && strcmp(parsed.host, forge->cloud) == 0
+    if (parts.user[0] != '\0') { /* the port is that of ssh */
+        site = parts.host;
+    }
+    *api = forge->cloud != NULL && strcasecmp(site, forge->cloud) == 0
                ? forge->cloud_api
-               : apr_pstrcat(p, "https://", apr_pstrmemdup(p, host, strcspn(host, "/")), forge->api,
-                             NULL);
+               : apr_pstrcat(p, "https://", site, forge->api, NULL);
     return APR_SUCCESS;
 }
 

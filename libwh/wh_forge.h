@@ -53,7 +53,8 @@ typedef struct wh_forge_call_t {
 const wh_forge_t *wh_forge_of(const char *provider);
 
 /* Where the API of the repository's forge is, and how the repository is called there. Code:
- * forge_unknown (422): url is no https address with an owner and a name. In p. */
+ * forge_unknown (422): url, which wh_giturl_check let through, is no https or ssh
+ * address with an owner and a name. In p. */
 apr_status_t wh_forge_place(apr_pool_t *p, const wh_forge_t *forge, const char *url,
                             const char **api, const char **repository, wh_err_t *err) WH_MUST_CHECK;
 

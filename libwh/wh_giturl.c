@@ -262,6 +262,24 @@ const char *wh_giturl_site(apr_pool_t *p, const char *url)
                : apr_pstrcat(p, parts.host, ":", parts.port, NULL);
 }
 
+const char *wh_giturl_name(apr_pool_t *p, const char *url)
+{
+    wh_giturl_parts_t parts;
+    char *name;
+    size_t n;
+
+    if (!*wh_giturl_site(p, url))
+        return "";
+    wh_giturl_parts(p, url, &parts);
+    name = apr_pstrdup(p, parts.path + (parts.path[0] == '/'));
+    n = strlen(name);
+    if (n > 0 && name[n - 1] == '/')
+        name[--n] = '\0';
+    if (n > 4 && strcmp(name + n - 4, ".git") == 0)
+        name[n - 4] = '\0';
+    return name;
+}
+
 /* ---- submodules ---- */
 
 /* As git has it: "../" takes a segment of the repository's own path away, "./" none. NULL when

