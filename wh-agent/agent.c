@@ -2,6 +2,7 @@
 #include <apr_strings.h>
 #include "libwh/wh_log.h"
 #include "wh-agent/agent.h"
+#include "wh-agent/caches.h"
 #include "wh-agent/house.h"
 #include "wh-agent/link_conn.h"
 #include "wh-agent/look.h"
@@ -373,6 +374,7 @@ apr_status_t wh_agent_make(wh_agent_t *agent, wh_err_t *err)
         rv = wh_cancel_init(p, &agent->ending, err);
     if (rv == APR_SUCCESS)
         rv = wh_results_open(p, agent->conf.state_dir, &agent->results, err);
+    wh_caches_forget_auth(p, agent->conf.state_dir);
     if (rv == APR_SUCCESS)
         rv = wh_wanted_open(p, agent->conf.state_dir, &agent->wanted, err);
     if (rv == APR_SUCCESS)

@@ -7,6 +7,7 @@
 #include <apr_file_info.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
+#include "libwh/wh_gitauth.h"
 #include "libwh/wh_id.h"
 #include "wh-agent/caches.h"
 #include "wh-agent/fsutil.h"
@@ -95,4 +96,18 @@ apr_status_t wh_caches_trim(apr_pool_t *p, const char *state_dir, apr_int64_t by
         *gone += 1;
     }
     return rv;
+}
+
+void wh_caches_forget_auth(apr_pool_t *p, const char *state_dir)
+{
+    const char *top = apr_pstrcat(p, state_dir, "/cache", NULL);
+    apr_finfo_t info;
+    apr_dir_t *dir;
+
+    if (apr_dir_open(&dir, top, p) != APR_SUCCESS)
+        return;
+    while (apr_dir_read(&info, APR_FINFO_NAME, dir) == APR_SUCCESS)
+        if (wh_id_ok(info.name))
+            wh_gitauth_drop(p, apr_pstrcat(p, top, "/", info.name, NULL));
+    apr_dir_close(dir);
 }

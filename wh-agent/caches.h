@@ -10,4 +10,7 @@
 apr_status_t wh_caches_trim(apr_pool_t *p, const char *state_dir, apr_int64_t bytes,
                             apr_int64_t *left, int *gone, wh_err_t *err) WH_MUST_CHECK;
 
+/* At start: what a former life, which was killed, left of keys and tokens beside them goes. */
+void wh_caches_forget_auth(apr_pool_t *p, const char *state_dir);
+
 #endif

@@ -22,6 +22,7 @@ static const char *const settings[][2] = {
     {"fetch.recurseSubmodules", "false"},
     {"fetch.unpackLimit", "1"}, /* always one pack a fetch: what the cache holds can be counted */
     {"submodule.recurse", "false"},
+    {"fastimport.unpackLimit", "0"}, /* likewise */
     {"gc.auto", "0"},
     {"maintenance.auto", "false"},
     {"pack.threads", "1"},

@@ -13,6 +13,8 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/box.c wh-agent/box.h \
 	wh-agent/build.c wh-agent/build.h \
 	wh-agent/buildout.c wh-agent/buildout.h \
+	wh-agent/compose.c wh-agent/compose.h wh-agent/source_int.h wh-agent/source_read.c \
+	wh-agent/lfs.c wh-agent/lfs.h wh-agent/lfs_int.h wh-agent/lfs_batch.c wh-agent/lfshttp.c wh-agent/lfshttp.h \
 	wh-agent/caches.c wh-agent/caches.h \
 	wh-agent/cancel.c wh-agent/cancel.h \
 	wh-agent/catfile.c wh-agent/catfile.h \

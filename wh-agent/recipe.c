@@ -4,6 +4,7 @@
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
 #include "libwh/wh_text.h"
+#include "wh-agent/compose.h"
 #include "wh-agent/looktree.h"
 #include "wh-agent/recipe.h"
 #include "wh-agent/release.h"
@@ -268,11 +269,37 @@ static apr_status_t settings(recipe_t *r, const wh_source_t *source, wh_err_t *e
     return rv;
 }
 
-apr_status_t wh_recipe_settle(wh_work_t *work, const wh_source_t *source, wh_recipe_plan_t *plan,
+/* What stands for other files in the tree becomes those files; then presets look once more. */
+static apr_status_t compose(recipe_t *r, wh_source_t *source, wh_err_t *err)
+{
+    const wh_msg_job_t *job = r->work->job;
+    wh_compose_t c = {.submodules = job->snapshot.recipe.submodules,
+                      .lfs = job->snapshot.recipe.lfs,
+                      .root = job->snapshot.repo_root,
+                      .auth = &job->source};
+    apr_status_t rv;
+
+    if (!c.submodules && !c.lfs)
+        return APR_SUCCESS;
+    rv = wh_compose(r->work->p, source, &c, err);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (c.submodules)
+        wh_logs_say(r->work->logs, "%d submodules", c.n_submodules);
+    if (c.lfs)
+        wh_logs_say(r->work->logs, "%d files of Git LFS, %" APR_INT64_T_FMT " KiB", c.n_lfs,
+                    (c.lfs_bytes + 1023) / 1024);
+    return look_at(r, source, &job->snapshot, err);
+}
+
+apr_status_t wh_recipe_settle(wh_work_t *work, wh_source_t *source, wh_recipe_plan_t *plan,
                               wh_err_t *err)
 {
     recipe_t r = {.work = work};
     apr_status_t rv = settings(&r, source, err);
+
+    if (rv == APR_SUCCESS)
+        rv = compose(&r, source, err);
 
     *plan = (wh_recipe_plan_t){.way = WH_RECIPE_AS_IS, .dockerfile = "", .output = ""};
     if (rv != APR_SUCCESS)

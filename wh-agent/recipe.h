@@ -22,7 +22,7 @@ typedef struct wh_recipe_plan_t {
 /* Reads wisehost.json: afterwards work->job is a copy that has its settings, and work->repo_run
  * says which of them a later start from the image needs. Decides the way. Codes: settings_invalid,
  * build_failed, no_engine, and those of wh_source_read. */
-apr_status_t wh_recipe_settle(wh_work_t *work, const wh_source_t *source, wh_recipe_plan_t *plan,
+apr_status_t wh_recipe_settle(wh_work_t *work, wh_source_t *source, wh_recipe_plan_t *plan,
                               wh_err_t *err) WH_MUST_CHECK;
 
 /* What an image remembers of its repository's settings (label WH_ENGINE_LABEL_RUN). */

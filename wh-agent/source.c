@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <apr_lib.h>
@@ -18,20 +17,13 @@
 #include "wh-agent/gitenv.h"
 #include "wh-agent/gitsays.h"
 #include "wh-agent/netguard.h"
-#include "wh-agent/source.h"
+#include "wh-agent/source_int.h"
 
 #define HEAD_REF "refs/wisehost/head"
 #define PACKS_MAX 48 /* each fetch brings one; then the cache starts afresh */
 #define SPACE_MAX (4 * WH_GIB)
 
 /* ---- running git ---- */
-
-typedef struct git_run_t {
-    const char *const *args; /* after `git --git-dir=…`; ends with NULL */
-    int in_fd;
-    wh_proc_out_fn *out;
-    void *baton;
-} git_run_t;
 
 static int cache_too_large(void *baton)
 {
@@ -86,12 +78,30 @@ static const wh_jail_t *jail_of(apr_pool_t *p, const wh_source_t *source)
     return jail;
 }
 
-static void proc_opts(apr_pool_t *p, const wh_source_t *source, const git_run_t *run,
-                      wh_proc_opts_t *opts)
+static const char *const *env_of(apr_pool_t *p, const wh_source_t *source,
+                                 const wh_source_run_t *run)
+{
+    const char *const *env = wh_gitenv_make(p, &source->opts, source->pin);
+    const char **with;
+    size_t n = 0;
+
+    if (run->index == NULL)
+        return env;
+    while (env[n] != NULL)
+        n++;
+    with = apr_palloc(p, (n + 2) * sizeof(*with));
+    memcpy(with, env, n * sizeof(*with));
+    with[n] = apr_pstrcat(p, "GIT_INDEX_FILE=", run->index, NULL);
+    with[n + 1] = NULL;
+    return with;
+}
+
+void wh_source_proc_opts(apr_pool_t *p, const wh_source_t *source, const wh_source_run_t *run,
+                         wh_proc_opts_t *opts)
 {
     *opts = (wh_proc_opts_t){
         .argv = argv_of(p, source, run->args),
-        .env = wh_gitenv_make(p, &source->opts, source->pin),
+        .env = env_of(p, source, run),
         .dir = source->opts.dir,
         .in_fd = run->in_fd,
         .out = run->out,
@@ -114,14 +124,13 @@ static int ended_too_large(const wh_proc_result_t *result)
            strstr(result->errors, "File too large") != NULL;
 }
 
-/* Run git. What stopped it from outside becomes an error here; how it exited is the caller's. */
-static apr_status_t run_git(apr_pool_t *p, const wh_source_t *source, const git_run_t *run,
-                            wh_proc_result_t *result, wh_err_t *err)
+apr_status_t wh_source_git(apr_pool_t *p, const wh_source_t *source, const wh_source_run_t *run,
+                           wh_proc_result_t *result, wh_err_t *err)
 {
     wh_proc_opts_t opts;
     apr_status_t rv;
 
-    proc_opts(p, source, run, &opts);
+    wh_source_proc_opts(p, source, run, &opts);
     rv = wh_proc_run(p, &opts, result, err);
     if (rv != APR_SUCCESS)
         return rv;
@@ -138,9 +147,9 @@ static apr_status_t run_git(apr_pool_t *p, const wh_source_t *source, const git_
     return APR_SUCCESS;
 }
 
-static int is_ok(const wh_proc_result_t *result)
+int wh_source_git_exited(const wh_proc_result_t *result, int status)
 {
-    return result->end == WH_PROC_EXITED && result->status == 0;
+    return result->end == WH_PROC_EXITED && result->status == status;
 }
 
 /* ---- bringing it here ---- */
@@ -220,7 +229,7 @@ static apr_status_t prepare_cache(apr_pool_t *p, const wh_source_t *source, int 
 {
     const char *url_file = apr_pstrcat(p, source->opts.dir, "/url", NULL);
     const char *args[] = {"init", "--bare", "--quiet", "--template=", NULL};
-    git_run_t run = {.args = args, .in_fd = -1};
+    wh_source_run_t run = {.args = args, .in_fd = -1};
     wh_proc_result_t result;
     char *text = NULL;
     size_t n = 0;
@@ -237,25 +246,23 @@ static apr_status_t prepare_cache(apr_pool_t *p, const wh_source_t *source, int 
         return APR_SUCCESS;
     rv = wh_fsutil_remove_tree(p, source->git_dir, err);
     if (rv == APR_SUCCESS)
-        rv = run_git(p, source, &run, &result, err);
+        rv = wh_source_git(p, source, &run, &result, err);
     if (rv != APR_SUCCESS)
         return rv;
-    if (!is_ok(&result))
+    if (!wh_source_git_exited(&result, 0))
         return wh_err_set(err, 500, "internal", "git init failed: %s",
                           wh_gitsays_line(p, result.errors));
     return wh_fsutil_write(p, url_file, source->opts.url, strlen(source->opts.url), WH_FSUTIL_QUICK,
                            err);
 }
 
-static apr_status_t fetch_once(apr_pool_t *p, const wh_source_t *source, wh_err_t *err)
+static apr_status_t fetch_spec(apr_pool_t *p, const wh_source_t *source, const char *depth,
+                               const char *spec, wh_proc_result_t *result, wh_err_t *err)
 {
     const wh_source_opts_t *o = &source->opts;
-    const char *spec = o->sha[0] != '\0'
-                           ? apr_pstrcat(p, "+", o->sha, ":" HEAD_REF, NULL)
-                           : apr_pstrcat(p, "+refs/heads/", o->branch, ":" HEAD_REF, NULL);
     const char *args[] = {"fetch",
                           "--quiet",
-                          "--depth=1",
+                          depth,
                           "--no-tags",
                           "--no-write-fetch-head",
                           "--no-auto-gc",
@@ -265,14 +272,50 @@ static apr_status_t fetch_once(apr_pool_t *p, const wh_source_t *source, wh_err_
                           o->hub_url != NULL ? o->hub_url : o->url,
                           spec,
                           NULL};
-    git_run_t run = {.args = args, .in_fd = -1};
-    wh_proc_result_t result;
-    apr_status_t rv = run_git(p, source, &run, &result, err);
+    wh_source_run_t run = {.args = args, .in_fd = -1};
 
+    return wh_source_git(p, source, &run, result, err);
+}
+
+/* A server that gives no commit by its name (an old protocol, or its owner's wish) gives its
+ * branches: the commit is among what they lead to, or is not to be had. */
+static apr_status_t fetch_all(apr_pool_t *p, const wh_source_t *source, const char *ref,
+                              wh_proc_result_t *result, wh_err_t *err)
+{
+    const char *args[] = {"update-ref", ref, source->opts.sha, NULL};
+    wh_source_run_t run = {.args = args, .in_fd = -1};
+    wh_proc_result_t updated;
+    apr_status_t rv = fetch_spec(p, source, "--depth=1000", "+refs/heads/*:refs/wisehost/all/*",
+                                 result, err);
+
+    if (rv != APR_SUCCESS || !wh_source_git_exited(result, 0))
+        return rv;
+    rv = wh_source_git(p, source, &run, &updated, err);
+    if (rv == APR_SUCCESS && !wh_source_git_exited(&updated, 0))
+        rv = wh_err_set(err, 422, "ref_not_found",
+                        "the repository gives no commit by its name, and %s is not among the last "
+                        "1000 of a branch",
+                        source->opts.sha);
+    return rv;
+}
+
+static apr_status_t fetch_once(apr_pool_t *p, const wh_source_t *source, const char *ref,
+                               wh_err_t *err)
+{
+    const wh_source_opts_t *o = &source->opts;
+    const char *spec = o->sha[0] != '\0' ? apr_pstrcat(p, "+", o->sha, ":", ref, NULL)
+                                         : apr_pstrcat(p, "+refs/heads/", o->branch, ":", ref, NULL);
+    wh_proc_result_t result;
+    apr_status_t rv = fetch_spec(p, source, "--depth=1", spec, &result, err);
+
+    if (rv == APR_SUCCESS && o->sha[0] != '\0' &&
+        strstr(result.errors, "not allow request for unadvertised object") != NULL)
+        rv = fetch_all(p, source, ref, &result, err);
     if (rv != APR_SUCCESS)
         return rv;
-    return is_ok(&result) ? APR_SUCCESS
-                          : wh_gitsays_fetch_failed(p, &source->opts, result.errors, err);
+    return wh_source_git_exited(&result, 0)
+               ? APR_SUCCESS
+               : wh_gitsays_fetch_failed(p, &source->opts, result.errors, err);
 }
 
 /* ---- the commit ---- */
@@ -296,32 +339,6 @@ static int take_commit(void *baton, const wh_catfile_object_t *object, const cha
     return 0;
 }
 
-/* What git reads from its standard input: a file in memory, so that reading its answers never waits
- * for our own writing. */
-static apr_status_t input_of(apr_pool_t *p, const char *const *names, size_t n, int *fd,
-                             wh_err_t *err)
-{
-    size_t have = 0;
-    char *buf = apr_palloc(p, n * 80 + 1);
-
-    for (size_t i = 0; i < n; i++) {
-        size_t len = strlen(names[i]);
-
-        if (len > 78)
-            return wh_err_set(err, 500, "internal", "an object name is too long");
-        memcpy(buf + have, names[i], len);
-        buf[have + len] = '\n';
-        have += len + 1;
-    }
-    *fd = memfd_create("names", MFD_CLOEXEC);
-    if (*fd < 0 || write(*fd, buf, have) != (ssize_t)have || lseek(*fd, 0, SEEK_SET) != 0) {
-        if (*fd >= 0)
-            close(*fd);
-        return wh_err_wrap(err, errno, 500, "internal", "cannot hand names to git");
-    }
-    return APR_SUCCESS;
-}
-
 static apr_status_t resolve(apr_pool_t *p, wh_source_t *source, wh_err_t *err)
 {
     static const char *const names[] = {HEAD_REF "^{commit}"};
@@ -337,6 +354,7 @@ static apr_status_t resolve(apr_pool_t *p, wh_source_t *source, wh_err_t *err)
     if (source->opts.sha[0] != '\0' && strcmp(source->opts.sha, commit->oid) != 0)
         return wh_err_set(err, 422, "ref_not_found", "%s is not a commit", source->opts.sha);
     apr_cpystrn(source->sha, commit->oid, sizeof(source->sha));
+    source->tree = source->sha;
     wh_commit_parse(p, commit->text, &said);
     source->message = said.message;
     source->author = said.author;
@@ -355,9 +373,23 @@ static apr_status_t arm(apr_pool_t *p, const wh_source_t *source, wh_err_t *err)
                           err);
 }
 
+apr_status_t wh_source_reach(apr_pool_t *p, wh_source_t *source, wh_err_t *err)
+{
+    apr_status_t rv = check_address(p, source, err);
+
+    return rv == APR_SUCCESS ? arm(p, source, err) : rv;
+}
+
+apr_status_t wh_source_fetch_to(apr_pool_t *p, wh_source_t *source, const char *ref, wh_err_t *err)
+{
+    apr_status_t rv = wh_source_reach(p, source, err);
+
+    return rv == APR_SUCCESS ? fetch_once(p, source, ref, err) : rv;
+}
+
 static apr_status_t bring(apr_pool_t *p, wh_source_t *source, int fresh, wh_err_t *err)
 {
-    apr_status_t rv = fetch_once(p, source, err);
+    apr_status_t rv = fetch_once(p, source, HEAD_REF, err);
 
     if (rv == APR_SUCCESS)
         rv = resolve(p, source, err);
@@ -369,7 +401,7 @@ static apr_status_t bring(apr_pool_t *p, wh_source_t *source, int fresh, wh_err_
     wh_err_clear(err);
     rv = prepare_cache(p, source, 1, &fresh, err);
     if (rv == APR_SUCCESS)
-        rv = fetch_once(p, source, err);
+        rv = fetch_once(p, source, HEAD_REF, err);
     return rv == APR_SUCCESS ? resolve(p, source, err) : rv;
 }
 
@@ -408,138 +440,4 @@ apr_status_t wh_source_fetch(apr_pool_t *p, const wh_source_opts_t *opts, wh_sou
     source->opts.auth = NULL;
     *out = source;
     return rv;
-}
-
-/* ---- reading it ---- */
-
-apr_status_t wh_source_read(apr_pool_t *p, const wh_source_t *source, const wh_source_read_t *what,
-                            int *ended, wh_err_t *err)
-{
-    const char *args[] = {"cat-file", "--batch", NULL};
-    wh_catfile_t *cat = apr_palloc(p, sizeof(*cat));
-    git_run_t run = {.args = args, .in_fd = -1, .out = wh_catfile_feed, .baton = cat};
-    wh_proc_result_t result;
-    apr_status_t rv;
-
-    if (ended != NULL)
-        *ended = 0;
-    wh_catfile_init(cat, what->fn, what->baton);
-    rv = input_of(p, what->oids, what->n, &run.in_fd, err);
-    if (rv != APR_SUCCESS)
-        return rv;
-    rv = run_git(p, source, &run, &result, err);
-    close(run.in_fd);
-    if (rv != APR_SUCCESS)
-        return rv;
-    if (result.end == WH_PROC_REFUSED && !cat->broken) {
-        if (ended != NULL)
-            *ended = 1;
-        return APR_SUCCESS;
-    }
-    if (!is_ok(&result) || !wh_catfile_complete(cat, what->n))
-        return wh_err_set(err, 422, "clone_failed", "git could not read the objects: %s",
-                          wh_gitsays_line(p, result.errors));
-    return APR_SUCCESS;
-}
-
-static apr_status_t list_with(apr_pool_t *p, const wh_source_t *source, const git_run_t *run,
-                              wh_lstree_t *ls, int *ended, wh_err_t *err)
-{
-    wh_proc_result_t result;
-    apr_status_t rv = run_git(p, source, run, &result, err);
-
-    if (rv != APR_SUCCESS)
-        return rv;
-    *ended = result.end == WH_PROC_REFUSED && !ls->broken;
-    if (*ended)
-        return APR_SUCCESS;
-    if (!is_ok(&result) && strstr(result.errors, "Not a valid object name") == NULL &&
-        strstr(result.errors, "not a tree object") == NULL)
-        return wh_err_set(err, 422, "clone_failed", "git could not list the files: %s",
-                          wh_gitsays_line(p, result.errors));
-    if (!is_ok(&result))
-        return APR_NOTFOUND;
-    if (!wh_lstree_complete(ls))
-        return wh_err_set(err, 422, "clone_failed", "the list of files is malformed");
-    return APR_SUCCESS;
-}
-
-apr_status_t wh_source_list(apr_pool_t *p, const wh_source_t *source, const char *subdir,
-                            wh_lstree_fn *fn, void *baton, int *ended, wh_err_t *err)
-{
-    wh_lstree_t *ls = apr_palloc(p, sizeof(*ls));
-    const char *tree = apr_pstrcat(p, source->sha, ":", subdir, NULL);
-    const char *args[] = {"ls-tree", "-r", "-z", "-l", "--full-tree", tree, NULL};
-    git_run_t run = {.args = args, .in_fd = -1, .out = wh_lstree_feed, .baton = ls};
-    apr_status_t rv;
-
-    wh_lstree_init(ls, fn, baton);
-    rv = list_with(p, source, &run, ls, ended, err);
-    if (rv == APR_NOTFOUND)
-        return wh_err_set(err, 422, "output_missing", "the repository has no directory \"%s\"",
-                          subdir);
-    return rv;
-}
-
-typedef struct stat_baton_t {
-    apr_pool_t *p;
-    const char *path;
-    wh_lstree_entry_t *entry;
-    int found;
-} stat_baton_t;
-
-static int take_stat(void *baton, const wh_lstree_entry_t *entry)
-{
-    stat_baton_t *b = baton;
-
-    if (strcmp(entry->path, b->path) == 0) {
-        *b->entry = *entry;
-        b->entry->path = apr_pstrdup(b->p, entry->path);
-        b->found = 1;
-    }
-    return 0;
-}
-
-apr_status_t wh_source_stat(apr_pool_t *p, const wh_source_t *source, const char *path,
-                            wh_lstree_entry_t *entry, wh_err_t *err)
-{
-    wh_lstree_t *ls = apr_palloc(p, sizeof(*ls));
-    stat_baton_t baton = {.p = p, .path = path, .entry = entry};
-    const char *args[] = {"ls-tree", "-z", "-l", "--full-tree", source->sha, "--", path, NULL};
-    git_run_t run = {.args = args, .in_fd = -1, .out = wh_lstree_feed, .baton = ls};
-    int ended = 0;
-    apr_status_t rv;
-
-    wh_lstree_init(ls, take_stat, &baton);
-    rv = list_with(p, source, &run, ls, &ended, err);
-    if (rv == APR_SUCCESS && !baton.found)
-        rv = APR_NOTFOUND;
-    return rv;
-}
-
-apr_status_t wh_source_stats(apr_pool_t *p, const wh_source_t *source, const char *const *paths,
-                             size_t n, wh_lstree_fn *fn, void *baton, wh_err_t *err)
-{
-    const char *head[] = {"ls-tree", "-t", "-z", "-l", "--full-tree", source->sha, "--"};
-    const char **args = apr_pcalloc(p, sizeof(*args) * (WH_ARRAY_LEN(head) + n + 1));
-    wh_lstree_t *ls = apr_palloc(p, sizeof(*ls));
-    git_run_t run = {.args = args, .in_fd = -1, .out = wh_lstree_feed, .baton = ls};
-    int ended = 0;
-
-    memcpy(args, head, sizeof(head));
-    memcpy(args + WH_ARRAY_LEN(head), paths, sizeof(*args) * n);
-    wh_lstree_init(ls, fn, baton);
-    return list_with(p, source, &run, ls, &ended, err);
-}
-
-apr_status_t wh_source_archive(apr_pool_t *p, const wh_source_t *source, const char *subdir,
-                               wh_proc_t *proc, wh_err_t *err)
-{
-    const char *tree = apr_pstrcat(p, source->sha, ":", subdir, NULL);
-    const char *args[] = {"archive", "--format=tar", tree, NULL};
-    git_run_t run = {.args = args, .in_fd = -1, .baton = proc};
-    wh_proc_opts_t opts;
-
-    proc_opts(p, source, &run, &opts);
-    return wh_proc_start(p, &opts, proc, err);
 }

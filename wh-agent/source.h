@@ -44,6 +44,7 @@ typedef struct wh_source_t {
     const char *pin; /* http.curloptResolve, "" for a local repository */
     const char *address; /* where an ssh address leads to */
     char sha[65];
+    const char *tree;    /* what is read: the commit, or what compose.h made of it */
     const char *message; /* at most 1 KiB */
     const char *author;
     apr_time_t at;

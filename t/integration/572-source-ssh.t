@@ -26,7 +26,7 @@ my $forge = 'root';    # sshd lets in who has a shell and no locked password; it
 plan skip_all => 'root is locked' if WH::Stack::slurp('/etc/shadow') =~ /^root:!/m;
 sub file { my ($name, $text) = @_; open my $f, '>', "$dir/ssh/$name" or die $!; print {$f} $text; close $f; return }
 file('serve', "#!/bin/sh\nset -- \$SSH_ORIGINAL_COMMAND\neval \"repo=\$2\"\nprintf '%s|%s|%s\\n' \"\$SSH_AUTH_SOCK\" \"\$1\" \"\$repo\" >>$dir/ssh/seen\n"
-    . "[ \"\$1\" = git-upload-pack ] || exit 1\nexec git -c 'safe.directory=*' upload-pack \"$dir/repos/\$repo\"\n");
+    . "[ \"\$1\" != git-lfs-authenticate ] || { echo '{\"href\":\"http://localhost/x\",\"header\":{}}'; exit 0; }\n[ \"\$1\" = git-upload-pack ] || exit 1\nexec git -c 'safe.directory=*' upload-pack \"$dir/repos/\$repo\"\n");
 chmod 0755, "$dir/ssh/serve";
 open my $touch, '>', "$dir/ssh/seen"; close $touch; chmod 0666, "$dir/ssh/seen";
 sub authorized { file('keys', join '', map {"restrict,command=\"$dir/ssh/serve\" $_\n"} @_); chmod 0644, "$dir/ssh/keys"; return }
@@ -124,6 +124,24 @@ $stack->api(POST => '/v1/apps/blog/sync');
 wait_for { $s = $stack->api(GET => '/v1/apps/blog/sync')->{json}; $s->{status} eq 'failed' } 60, 'the sync to fail';
 is($s->{cause}{code}, 'repository_auth', 'and without a key it says so') or diag explain $s;
 
+# ---- submodules and Git LFS with the same key ----------------------------------------------------------------------------------
+my $lib = $stack->repo('lib', { 'lib.txt' => "lib\n" });
+my $at = $lib->git('-C', $lib->work, 'rev-parse', 'HEAD');
+$repo->write_file('.gitmodules', qq([submodule "lib"]\n\tpath = lib\n\turl = ../lib.git\n));
+$repo->git('-C', $repo->work, 'add', '.gitmodules');
+$repo->git('-C', $repo->work, 'update-index', '--add', '--cacheinfo', "160000,$at,lib");
+$repo->git('-C', $repo->work, qw(commit -q -m links));
+$repo->git('-C', $repo->work, qw(push -q origin main));
+$repo->own;
+is($stack->wh('apps', 'deploy-key', 'blog', '--file', "$dir/ssh/mine")->{rc}, 0, 'the key again');
+$got = $stack->wh(qw(apps set blog --submodules --lfs));
+is($got->{rc}, 0, 'submodules and LFS are switched on') or diag $got->{err};
+$d = $stack->deploy('blog', {}, 60);
+is($d->{conclusion}, 'succeeded', 'F216 a submodule of the same host') or diag explain $d->{cause};
+is($stack->get('blog', '/lib/lib.txt')->{body}, "lib\n", 'its file is there');
+$repo->commit({ '.gitattributes' => "*.bin filter=lfs\n", 'a.bin' => "version https://git-lfs.github.com/spec/v1\noid sha256:" . 'a' x 64 . "\nsize 12\n" });
+fails('the LFS server that ssh names', 'repository_refused', qr/an address that is not taken/);
+
 # ---- addresses that mean something to ssh or to its shell -------------------------------------------------------------------
 for my $bad ("ssh://-oProxyCommand=id\@localhost/x", 'git@-oProxyCommand=id:x', 'git@localhost:-x', "ssh://localhost:$port/x", 'ssh://git:pw@localhost/x',
     'git@localhost:$(id)', 'ext::ssh git@localhost %S x') {
@@ -133,7 +151,7 @@ for my $bad ("ssh://-oProxyCommand=id\@localhost/x", 'git@-oProxyCommand=id:x', 
 # ---- what was seen, what is left ---------------------------------------------------------------------------------------------
 my @seen = split /\n/, WH::Stack::slurp("$dir/ssh/seen");
 cmp_ok(scalar(@seen), '>=', 6, 'the forge was asked ' . @seen . ' times');
-is_deeply([ grep { !/^\|git-upload-pack\|\/private\.git$/ } @seen ], [], 'for this repository alone, and without an agent') or diag explain \@seen;
+is_deeply([ grep { !/^\|git-(?:upload-pack|lfs-authenticate)\|\/(?:private|lib)\.git$/ } @seen ], [], 'for these repositories alone, and without an agent') or diag explain \@seen;
 my $line = (split /\n/, WH::Stack::slurp("$dir/ssh/mine"))[3];
 my %in;
 File::Find::find({ no_chdir => 1, wanted => sub { $in{$_} = 1 if -f && !-l && WH::Stack::slurp($_) =~ /\Q$line\E|OPENSSH PRIVATE/ } },

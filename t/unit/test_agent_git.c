@@ -5,6 +5,7 @@
 #include "wh-agent/catfile.h"
 #include "wh-agent/gitenv.h"
 #include "wh-agent/gitsays.h"
+#include "wh-agent/lfs.h"
 #include "wh-agent/lstree.h"
 #include "wh-agent/release.h"
 
@@ -263,9 +264,43 @@ static void test_blobs(void **state)
     unlink(path);
 }
 
+#define LFS_OID "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
+#define LFS_V1 "version https://git-lfs.github.com/spec/v1\n"
+
+static void test_lfs_pointer(void **state)
+{
+    static const char *const good[] = {
+        LFS_V1 "oid sha256:" LFS_OID "\nsize 12345\n",
+        "version https://hawser.github.com/spec/v1\noid sha256:" LFS_OID "\nsize 12345\n",
+        LFS_V1 "ext-0-foo sha256:" LFS_OID "\next-1-bar x\noid sha256:" LFS_OID "\nsize 12345\n"};
+    static const char *const bad[] = {
+        "", LFS_V1, LFS_V1 "oid sha256:" LFS_OID "\n", LFS_V1 "size 1\noid sha256:" LFS_OID "\n",
+        LFS_V1 "oid sha256:" LFS_OID "\nsize \n", LFS_V1 "oid sha256:" LFS_OID "\nsize -1\n",
+        LFS_V1 "oid sha256:" LFS_OID "\nsize 1x\n", LFS_V1 "oid sha256:" LFS_OID "\nsize 1",
+        LFS_V1 "oid sha256:" LFS_OID "\nsize 1\nmore\n", LFS_V1 "oid sha1:" LFS_OID "\nsize 1\n",
+        LFS_V1 "oid sha256:" LFS_OID "0\nsize 1\n",
+        LFS_V1 "oid sha256:4D7A214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 1\n",
+        LFS_V1 "oid sha256:" LFS_OID "\nsize 1234567890123456\n",
+        "version https://git-lfs.github.com/spec/v2\noid sha256:" LFS_OID "\nsize 1\n",
+        LFS_V1 "ext-0-foo x"};
+    apr_int64_t size = 0;
+    char oid[65];
+
+    (void)state;
+    for (size_t i = 0; i < WH_ARRAY_LEN(good); i++) {
+        assert_true(wh_lfs_pointer(good[i], strlen(good[i]), oid, &size));
+        assert_string_equal(oid, LFS_OID);
+        assert_int_equal(size, 12345);
+    }
+    for (size_t i = 0; i < WH_ARRAY_LEN(bad); i++)
+        if (wh_lfs_pointer(bad[i], strlen(bad[i]), oid, &size))
+            fail_msg("\"%s\" passed", bad[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("which texts are pointers of Git LFS", test_lfs_pointer),
         UNIT("a tree listing is read in pieces of any size", test_lstree),
         UNIT("a malformed listing is refused at once and for good", test_lstree_broken),
         UNIT("objects are read in pieces of any size", test_catfile),

@@ -360,7 +360,7 @@ static void test_recipe(void **state)
     static const char body[] =
         NEW ",\"build\":{\"preset\":\"node\",\"install_command\":\"i\",\"start_command\":\"s\","
             "\"pre_deploy_command\":\"p\",\"runner_image\":\"n:1\",\"timeout_seconds\":60,"
-            "\"memory_bytes\":67108864}}";
+            "\"memory_bytes\":67108864,\"submodules\":true,\"lfs\":true}}";
     wh_err_t err = WH_ERR_INIT;
     wh_snapshot_t s;
     wh_app_t app;
@@ -374,10 +374,12 @@ static void test_recipe(void **state)
     assert_string_equal(s.recipe.image, "n:1");
     assert_int_equal(s.recipe.timeout_s, 60);
     assert_int_equal(s.recipe.memory_bytes, 67108864);
-    assert_ok(decode(p, "{\"build\":{\"preset\":null,\"timeout_seconds\":null}}", 1, &app, &err),
+    assert_true(s.recipe.submodules && s.recipe.lfs);
+    assert_ok(decode(p, "{\"build\":{\"lfs\":null,\"preset\":null,\"timeout_seconds\":null}}", 1, &app, &err),
               &err);
     assert_string_equal(app.recipe.preset, "");
     assert_int_equal(app.recipe.timeout_s, 0);
+    assert_true(app.recipe.submodules && !app.recipe.lfs);
     assert_string_equal(app.recipe.install, "i");
     assert_code(decode(p, "{\"build\":{\"preset\":\"x\"}}", 1, &app, &err), &err,
                 "invalid_value");

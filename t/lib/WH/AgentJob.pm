@@ -100,7 +100,7 @@ sub write_conf {
 # A 26 character id that differs from all before.
 sub id { my $self = shift; return sprintf '01hz%022d', ++$self->{n} }
 
-# payload(app => id, url => …, kind => 'static', branch, sha, root, output, …) of a job frame.
+# payload(app => id, url => …, kind => 'static', branch, sha, root, output, source => {…}, …) of a job frame.
 sub payload {
     my ($self, %o) = @_;
     my $null = undef;
@@ -117,6 +117,7 @@ sub payload {
             spa => JSON::PP::false,
         },
         $o{env} ? (env => $o{env}) : (),
+        $o{source} ? (source => $o{source}) : (),
         $o{image_of} ? (image_of => $o{image_of}) : (),
         commit => { sha => $o{sha}, ref => $null },
         deadlines => { clone_s => $o{clone_s} // 20, build_s => $o{build_s} // 60, start_s => 20, check_s => $o{check_s} // 10 },
