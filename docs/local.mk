@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	docs/directives.md \
 	docs/env.md \
 	docs/git-push.md \
+	docs/image.md \
 	docs/install.md docs/logs.md \
 	docs/metrics.md \
 	docs/names.md \

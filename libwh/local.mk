@@ -19,6 +19,7 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_id.c libwh/wh_id.h \
 	libwh/wh_idn.c libwh/wh_idn.h \
 	libwh/wh_idmap.c libwh/wh_idmap.h \
+	libwh/wh_imageref.c libwh/wh_imageref.h \
 	libwh/wh_json.c libwh/wh_json.h \
 	libwh/wh_jwt.c libwh/wh_jwt.h \
 	libwh/wh_keys.c libwh/wh_keys.h \

@@ -115,6 +115,7 @@ typedef struct wh_app_t {
     const char *repo_url;
     const char *repo_branch;
     const char *repo_root;        /* "" = the top */
+    const char *image;            /* wh_imageref_text: runs instead of what is built; "" = none */
     const char *build_command;    /* "" = none */
     const char *build_dockerfile; /* below repo_root */
     const char *build_output;     /* "" = repo_root itself, or as the preset has it */
@@ -149,7 +150,8 @@ typedef struct wh_model_app_opt_t {
 /* Body of POST /v1/apps (patch = 0: *app is filled with defaults; id, version, times are the
  * caller's) or PATCH (slug and kind may be named only with their present value: code immutable).
  * null takes a member back to its default. Codes: those of wh_json.h, slug_invalid,
- * slug_reserved, ref_invalid, repository_refused, path_invalid, immutable, invalid_value. */
+ * slug_reserved, ref_invalid, repository_refused, image_invalid, path_invalid, immutable,
+ * invalid_value. */
 apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app_opt_t *opt,
                                  wh_app_t *app, wh_err_t *err)
     WH_MUST_CHECK;
@@ -164,7 +166,8 @@ json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_he
 typedef struct wh_snapshot_t {
     const char *slug;
     wh_kind_e kind;
-    const char *repo_url, *repo_branch, *repo_root;
+    const char *repo_url, *repo_branch, *repo_root; /* url "" with an image */
+    const char *image;                              /* as in wh_app_t */
     const char *build_command, *build_dockerfile, *build_output;
     wh_recipe_t recipe;
     apr_int64_t port;
@@ -174,8 +177,9 @@ typedef struct wh_snapshot_t {
     const char *place_worker, *place_zone, *place_labels; /* as in wh_app_t */
 } wh_snapshot_t;
 
-/* {slug, kind, repository{url,branch,root_directory}, build{build_command|null, dockerfile,
- * output_directory, and of preset, install_command, start_command, pre_deploy_command,
+/* {slug, kind, repository{url,branch,root_directory} or image,
+ * build{build_command|null, dockerfile, output_directory, and of preset, install_command,
+ * start_command, pre_deploy_command,
  * runner_image, timeout_seconds, memory_bytes, submodules, lfs those that were given},
  * run{port,health_path,replicas,cpu_millis,memory_bytes,pids}, spa, clean_urls,
  * placement{worker,zone,labels} where one is given} */
@@ -221,6 +225,7 @@ typedef struct wh_deployment_t {
     const char *release_id;  /* "" = NULL */
     const char *timings;     /* JSON text */
     const char *source_id;   /* whose image or files it took up, "" = its own */
+    const char *image_digest; /* of an image of a registry: what was pulled, "" = not known */
     int env_public;          /* it gets no secrets */
     const char *site;        /* scheme, base domain, port as a URL; "" = unknown */
     int untrusted;           /* nothing happens before approved_at */
@@ -239,7 +244,8 @@ typedef struct wh_model_deployment_view_t {
 } wh_model_deployment_view_t;
 
 /* {id, app, environment, number, status, conclusion|null, phase, cause{code,detail}|null, trigger,
- * commit{sha,ref,message,author,at} with nulls, worker, url, urls, serving, environments, retained,
+ * commit{sha,ref,message,author,at} with nulls, image{reference,digest|null}|null, worker, url,
+ * urls, serving, environments, retained,
  * source|null, timings, created_at, started_at|null, finished_at|null} */
 json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
                                  const wh_model_deployment_view_t *view);

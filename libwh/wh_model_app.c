@@ -4,6 +4,7 @@
 
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
+#include "libwh/wh_imageref.h"
 #include "libwh/wh_model.h"
 #include "libwh/wh_model_int.h"
 
@@ -103,6 +104,7 @@ static void defaults(wh_app_t *app)
         .repo_url = "",
         .repo_branch = "main",
         .repo_root = "",
+        .image = "",
         .build_command = "",
         .build_dockerfile = "Dockerfile",
         .build_output = "",
@@ -239,17 +241,52 @@ static apr_status_t sync_part(const wh_json_at_t *at, wh_app_t *app, wh_err_t *e
 /* Nobody else can be asked about what was pushed to this server itself. */
 static apr_status_t sync_ok(const wh_app_t *app, wh_err_t *err)
 {
+    if (app->sync_kind == WH_SYNC_POLLING && *app->image)
+        return wh_err_field(err, "/sync/type", "invalid_value",
+                            "an app of an image has no repository that could be polled");
     if (app->sync_kind == WH_SYNC_POLLING && wh_giturl_kind(app->repo_url) == WH_GITURL_HUB)
         return wh_err_field(err, "/sync/type", "invalid_value",
                             "what is pushed to this server itself is not polled");
     return APR_SUCCESS;
 }
 
+/* Where it comes from: a repository, or an image that was built elsewhere. The one that a body
+ * names takes the place of the other. */
+static apr_status_t source(apr_pool_t *p, const wh_json_at_t *at, const wh_model_app_opt_t *opt,
+                           wh_app_t *app, wh_err_t *err)
+{
+    int repository = json_is_object(json_object_get(at->obj, "repository")) &&
+                     json_object_get(json_object_get(at->obj, "repository"), "url");
+    wh_imageref_t ref;
+
+    TRY(wh_model_int_str(at, "image", 1, WH_IMAGEREF_MAX, "", &app->image, err));
+    if (json_is_string(json_object_get(at->obj, "image"))) {
+        if (repository)
+            return wh_model_int_bad(at, "image", err,
+                                    "an app comes from a repository or an image, not from both");
+        TRY(wh_imageref_parse(p, app->image, &ref, err));
+        app->image = wh_imageref_text(p, &ref);
+        app->repo_url = "";
+    } else if (repository) {
+        app->image = "";
+    }
+    if (*app->image && app->kind != WH_KIND_CONTAINER)
+        return wh_model_int_bad(at, "image", err, "an image runs in an app of kind container");
+    if (!*app->repo_url && !*app->image)
+        return wh_err_field(err, "/repository/url", "missing_field",
+                            "the address of a repository is required, or an image");
+    /* A patch that leaves the address alone is not judged by today's rule for addresses. */
+    if (!*app->image && (!opt->patch || repository))
+        TRY(wh_giturl_check(p, app->repo_url, opt->local_repo_root, err));
+    return APR_SUCCESS;
+}
+
 apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app_opt_t *opt,
                                  wh_app_t *app, wh_err_t *err)
 {
-    static const char *const names[] = {"slug",      "name", "kind",  "repository", "build",  "run",
-                                        "placement", "spa",  "serve", "previews",   "desired", "sync"};
+    static const char *const names[] = {"slug",  "name",      "kind", "repository", "image",
+                                        "build", "run",       "placement", "spa",
+                                        "serve", "previews",  "desired",   "sync"};
     wh_json_at_t at = wh_json_root(wh_json_own(p, json_incref(body)));
     wh_model_int_parts_t parts = {
         .url = &app->repo_url,
@@ -284,12 +321,7 @@ apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app
     TRY(sync_part(&at, app, err));
     TRY(wh_model_int_parts(&at, 1, &parts, err));
     TRY(wh_model_int_placement(p, &at, 1, &place, err));
-    if (!*app->repo_url)
-        return wh_err_field(err, "/repository/url", "missing_field",
-                            "the address of the repository is required");
-    /* A patch that leaves the address alone is not judged by today's rule for addresses. */
-    if (!opt->patch || json_object_get(json_object_get(body, "repository"), "url"))
-        TRY(wh_giturl_check(p, app->repo_url, opt->local_repo_root, err));
+    TRY(source(p, &at, opt, app, err));
     return sync_ok(app, err);
 }
 
@@ -302,16 +334,24 @@ static json_t *serve_json(const wh_serve_t *s)
                      (json_int_t)s->previous_s);
 }
 
+static json_t *repository_json(const wh_app_t *app)
+{
+    if (*app->image)
+        return json_null();
+    return json_pack("{s:s, s:s, s:s}", "url", app->repo_url, "branch", app->repo_branch,
+                     "root_directory", app->repo_root);
+}
+
 json_t *wh_model_app_json(apr_pool_t *p, const wh_app_t *app, const apr_array_header_t *urls)
 {
     (void)p;
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:o,"
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o,"
         " s:{s:I, s:s, s:I, s:I, s:I, s:I}, s:o, s:b, s:o, s:{s:I, s:I}, s:{s:s, s:I}, s:s, s:s, s:o, s:o, s:o,"
         " s:o}",
         "id", app->id, "slug", app->slug, "name", app->name, "kind",
-        wh_model_kind_text(app->kind), "repository", "url", app->repo_url, "branch",
-        app->repo_branch, "root_directory", app->repo_root, "build",
+        wh_model_kind_text(app->kind), "repository", repository_json(app), "image",
+        wh_model_int_text(app->image), "build",
         wh_model_int_build_json(app->build_command, app->build_dockerfile, app->build_output,
                                 &app->recipe, 1),
         "run", "port", (json_int_t)app->run_port,

@@ -7,6 +7,18 @@
 #include "libwh/wh_model.h"
 #include "libwh/wh_model_int.h"
 
+/* Of an app of an image: as it was asked for, and what that was when it was pulled. */
+static json_t *image_json(apr_pool_t *p, const wh_deployment_t *d)
+{
+    wh_snapshot_t snapshot;
+
+    if (wh_model_snapshot_parse(p, d->snapshot, &snapshot, NULL) != APR_SUCCESS ||
+        !*snapshot.image)
+        return json_null();
+    return json_pack("{s:s, s:o}", "reference", snapshot.image, "digest",
+                     wh_model_int_text(d->image_digest));
+}
+
 json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
                                  const wh_model_deployment_view_t *view)
 {
@@ -18,15 +30,14 @@ json_t *wh_model_deployment_json(apr_pool_t *p, const wh_deployment_t *d,
         wh_model_int_text(d->commit_ref), "message", wh_model_int_text(d->commit_message),
         "author", wh_model_int_text(d->commit_author), "at", wh_model_int_time(d->commit_at));
 
-    (void)p;
     return json_pack(
-        "{s:s, s:s, s:s, s:I, s:s, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b,"
+        "{s:s, s:s, s:s, s:I, s:s, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b,"
         " s:o, s:o, s:o, s:o, s:o, s:o}",
         "id", d->id, "app", view->app_slug, "environment", d->environment, "number",
         (json_int_t)d->number, "status", wh_model_deployment_status_text(d->status),
         "conclusion", wh_model_int_text(wh_model_conclusion_text(d->conclusion)), "phase",
         wh_model_phase_text(d->phase), "cause", cause, "trigger",
-        wh_model_trigger_text(d->trigger), "commit", commit, "worker",
+        wh_model_trigger_text(d->trigger), "commit", commit, "image", image_json(p, d), "worker",
         wh_model_int_text(view->worker), "release", wh_model_int_text(d->release_id), "url",
         wh_model_int_text(view->url), "urls", wh_model_int_strings(view->urls), "serving",
         wh_model_serving_text(view->serving), "environments",

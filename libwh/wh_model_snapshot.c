@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "libwh/wh_host.h"
+#include "libwh/wh_imageref.h"
 #include "libwh/wh_model.h"
 #include "libwh/wh_model_int.h"
 
@@ -20,6 +21,10 @@ json_t *wh_model_snapshot_json(const wh_snapshot_t *s)
                      "memory_bytes", (json_int_t)s->memory_bytes, "pids", (json_int_t)s->pids,
                      "spa", s->spa, "clean_urls", s->clean_urls);
 
+    if (json && *s->image) {
+        json_object_del(json, "repository");
+        json_object_set_new(json, "image", json_string(s->image));
+    }
     if (json && wh_model_placed(s->place_worker, s->place_zone, s->place_labels))
         json_object_set_new(
             json, "placement",
@@ -35,6 +40,7 @@ json_t *wh_model_snapshot_make(const wh_app_t *app)
         .repo_url = app->repo_url,
         .repo_branch = app->repo_branch,
         .repo_root = app->repo_root,
+        .image = app->image,
         .build_command = app->build_command,
         .build_dockerfile = app->build_dockerfile,
         .build_output = app->build_output,
@@ -62,6 +68,21 @@ char *wh_model_snapshot_text(apr_pool_t *p, const wh_app_t *app)
 
     json_decref(json);
     return text;
+}
+
+/* One of the two, and an image in its one form: the agent has no other rule for it. */
+static apr_status_t source_ok(apr_pool_t *p, const wh_snapshot_t *s, wh_err_t *err)
+{
+    wh_imageref_t ref;
+
+    if (!*s->image)
+        return *s->repo_url ? APR_SUCCESS
+                            : wh_err_set(err, 400, "snapshot_invalid",
+                                         "a snapshot names a repository or an image");
+    if (s->kind != WH_KIND_CONTAINER || *s->repo_url)
+        return wh_err_set(err, 400, "snapshot_invalid",
+                          "a snapshot with an image is of a container and has no repository");
+    return wh_imageref_parse(p, s->image, &ref, err);
 }
 
 apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t *out,
@@ -93,6 +114,7 @@ apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t
         .repo_url = "",
         .repo_branch = "main",
         .repo_root = "",
+        .image = "",
         .build_command = "",
         .build_dockerfile = "Dockerfile",
         .build_output = "",
@@ -112,6 +134,8 @@ apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t
     if ((rv = wh_json_str(&at, "slug", WH_JSON_REQ(1, WH_HOST_SLUG_MAX), &out->slug, err)) !=
             APR_SUCCESS ||
         (rv = wh_json_str(&at, "kind", WH_JSON_REQ(1, 32), &kind, err)) != APR_SUCCESS ||
+        (rv = wh_json_str(&at, "image", WH_JSON_OPT(1, WH_IMAGEREF_MAX), &out->image, err)) !=
+            APR_SUCCESS ||
         (rv = wh_json_bool(&at, "spa", 0, &out->spa, err)) != APR_SUCCESS ||
         (rv = wh_json_bool(&at, "clean_urls", 0, &out->clean_urls, err)) != APR_SUCCESS ||
         (rv = wh_model_int_parts(&at, 0, &parts, err)) != APR_SUCCESS ||
@@ -119,10 +143,9 @@ apr_status_t wh_model_snapshot_decode(apr_pool_t *p, json_t *json, wh_snapshot_t
         (rv = wh_model_int_at(&at, "slug", wh_host_slug_check(out->slug, err), err)) !=
             APR_SUCCESS)
         return rv;
-    if (!wh_model_kind_of(kind, &out->kind) || !*out->repo_url)
-        return wh_err_set(err, 400, "snapshot_invalid",
-                          "a snapshot names a known kind and a repository");
-    return APR_SUCCESS;
+    if (!wh_model_kind_of(kind, &out->kind))
+        return wh_err_set(err, 400, "snapshot_invalid", "a snapshot names a known kind");
+    return source_ok(p, out, err);
 }
 
 apr_status_t wh_model_snapshot_parse(apr_pool_t *p, const char *text, wh_snapshot_t *out,

@@ -94,6 +94,7 @@ typedef struct wh_msg_job_t {
     apr_int64_t clone_s, build_s, start_s, check_s; /* deadlines, 1-86400 */
     apr_array_header_t *env; /* wh_env_pair_t, with values in the clear; NULL = none */
     wh_gitauth_t source;     /* what its repository asks for, in the clear */
+    const char *image_digest; /* what of snapshot.image is pulled; "" = as it is now */
 } wh_msg_job_t;
 
 typedef struct wh_msg_job_ack_t {
@@ -133,6 +134,7 @@ typedef struct wh_msg_job_result_t {
     const char *cause_code, *cause_detail; /* required unless succeeded */
     wh_msg_commit_t commit;
     const char *release;           /* 40 hex digits or "" */
+    const char *image_digest;      /* what was pulled, "sha256:…" or "" */
     apr_array_header_t *instances; /* wh_msg_instance_t, ≤ 16 */
     wh_msg_timings_t timings;
 } wh_msg_job_result_t;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "libwh/wh_host.h"
+#include "libwh/wh_imageref.h"
 #include "libwh/wh_manifest.h"
 #include "libwh/wh_proto_msg_int.h"
 #include "libwh/wh_seq.h"
@@ -43,6 +44,8 @@ json_t *wh_proto_msg_job_encode(const wh_msg_job_t *m)
         json_object_set_new(json, "env", env_json(m->env));
     if (json != NULL && (m->source.n_keys > 0 || m->source.token != NULL))
         json_object_set_new(json, "source", wh_gitauth_json(&m->source));
+    if (json != NULL && m->image_digest != NULL && *m->image_digest != '\0')
+        json_object_set_new(json, "image_digest", json_string(m->image_digest));
     return json;
 }
 
@@ -93,6 +96,14 @@ static apr_status_t env_item(const wh_json_at_t *at, void *element, wh_err_t *er
     return APR_SUCCESS;
 }
 
+static apr_status_t digest(const wh_json_at_t *at, const char **out, wh_err_t *err)
+{
+    TRY(wh_proto_msg_int_text(at, "image_digest", WH_IMAGEREF_DIGEST_LEN, out, err));
+    if (**out && !wh_imageref_digest_ok(*out))
+        return wh_proto_msg_int_refuse(at, "image_digest", err, "this is no digest");
+    return APR_SUCCESS;
+}
+
 static apr_status_t source(apr_pool_t *p, const wh_json_at_t *at, wh_gitauth_t *out, wh_err_t *err)
 {
     wh_json_at_t part;
@@ -130,6 +141,7 @@ static apr_status_t job(apr_pool_t *p, const wh_json_at_t *at, wh_msg_job_t *m, 
     m->image_of = "";
     if (wh_json_has(at, "image_of"))
         TRY(wh_proto_msg_int_id(at, "image_of", &m->image_of, err));
+    TRY(digest(at, &m->image_digest, err));
     if (m->kind != WH_JOB_KIND_DEPLOY)
         return APR_SUCCESS;
     TRY(wh_proto_msg_int_array(p, at, &env, &m->env, err));
@@ -260,10 +272,11 @@ json_t *wh_proto_msg_job_result_encode(const wh_msg_job_result_t *m)
                                     m->cause_detail ? m->cause_detail : "")
                         : json_null();
 
-    return json_pack("{s:s, s:I, s:s, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "job",
+    return json_pack("{s:s, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "job",
                      m->job, "epoch", (json_int_t)m->epoch, "outcome",
                      wh_model_outcome_text(m->outcome), "cause", cause, "commit",
                      commit_json(&m->commit), "release", wh_proto_msg_int_null(m->release),
+                     "image_digest", wh_proto_msg_int_null(m->image_digest),
                      "instances", instances_json(m->instances), "timings", "clone_ms",
                      (json_int_t)t->clone_ms, "build_ms", (json_int_t)t->build_ms, "start_ms",
                      (json_int_t)t->start_ms, "check_ms", (json_int_t)t->check_ms, "upload_ms",
@@ -340,6 +353,7 @@ static apr_status_t job_result(apr_pool_t *p, const wh_json_at_t *at, wh_msg_job
     TRY(wh_proto_msg_int_text(at, "release", WH_MANIFEST_ID_LEN, &m->release, err));
     if (*m->release && !wh_manifest_id_ok(m->release))
         return wh_proto_msg_int_refuse(at, "release", err, "this is no release id");
+    TRY(digest(at, &m->image_digest, err));
     TRY(wh_proto_msg_int_array(p, at, &instances, &m->instances, err));
     return timings(at, &m->timings, err);
 }

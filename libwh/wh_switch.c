@@ -44,6 +44,8 @@ static wh_switch_verdict_t container(const wh_switch_facts_t *f)
 
     if (runs && f->settings == WH_SWITCH_SETTINGS_OWN)
         return (wh_switch_verdict_t){.how = WH_SWITCH_AT_ONCE};
+    if (f->pulled && f->worker != WH_SWITCH_WORKER_READY)
+        return (wh_switch_verdict_t){.how = WH_SWITCH_START, .anywhere = 1};
     return unstartable[f->worker];
 }
 

@@ -26,6 +26,7 @@ typedef struct wh_switch_facts_t {
     int live;     /* its containers that were not stopped */
     int fit;      /* of these, the ones that run */
     int stopping; /* a worker is ending them at this moment */
+    int pulled;   /* its image is a registry's, and any worker may pull it again */
     wh_switch_worker_e worker;
     wh_switch_settings_e settings;
 } wh_switch_facts_t;
@@ -42,6 +43,7 @@ typedef struct wh_switch_verdict_t {
     const char *code;   /* of a refusal, static */
     const char *detail; /* one sentence, static */
     int redeploy;       /* its commit can be deployed again instead */
+    int anywhere;       /* of START: not on the worker that had the image */
 } wh_switch_verdict_t;
 
 /* Codes of a refusal: not_succeeded, app_stopped, already_serving, release_gone, image_gone,

@@ -43,10 +43,11 @@ static apr_status_t look_up(wh_call_t *c, apr_int64_t worker, seen_t *seen)
     return APR_SUCCESS;
 }
 
-/* Files are in the release; an image lies on the worker that built it. */
+/* Files are in the release; an image lies on the worker that built it, or in its registry. */
 static int retained(const wh_call_t *c, const wh_deployment_t *d, const seen_t *seen)
 {
-    int image = c->app->kind == WH_KIND_CONTAINER && d->worker_id && !seen->removed;
+    int image = c->app->kind == WH_KIND_CONTAINER &&
+                ((d->worker_id && !seen->removed) || *d->image_digest);
 
     return d->conclusion == WH_CONCLUSION_SUCCEEDED && (*d->release_id || image);
 }
@@ -150,6 +151,10 @@ apr_status_t wh_h_deployment_create(wh_call_t *c)
     what.ref = asked.ref;
     what.place = asked.placed ? &asked : NULL;
     what.repo_url = asked.uploaded ? WH_GITURL_PUSHED : NULL;
+    if (*c->app->image && !asked.uploaded && (*asked.ref || *asked.commit)) {
+        return wh_err_set(&c->err, 422, "no_repository",
+                          "This app runs an image, which has no branches and no commits.");
+    }
     rv = wh_mod_call_begin(c);
     if (!rv && *asked.ref && !asked.environment_named) {
         rv = wh_h_environment_of(c, c->app, asked.ref, &what.environment);

@@ -5,6 +5,7 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_giturl.h"
+#include "libwh/wh_imageref.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_model_int.h"
 #include "libwh/wh_sshkey.h"
@@ -34,7 +35,8 @@ static json_t *document(wh_call_t *c, const apr_array_header_t *rows, const char
 {
     static const char *const kinds[] = {WH_GITAUTH_DEPLOY_KEY, WH_GITAUTH_FORMER_KEY,
                                         WH_GITAUTH_CREDENTIALS};
-    json_t *json = json_pack("{s:s, s:o}", "repository", c->app->repo_url, "known_hosts",
+    json_t *json = json_pack("{s:o, s:o, s:o}", "repository", wh_model_int_text(c->app->repo_url),
+                             "image", wh_model_int_text(c->app->image), "known_hosts",
                              wh_model_int_text(hosts));
 
     for (size_t i = 0; i < WH_ARRAY_LEN(kinds); i++) {
@@ -169,8 +171,7 @@ apr_status_t wh_h_source_key_delete(wh_call_t *c)
 
 /* ---- credentials ---------------------------------------------------------------------------- */
 
-/* Of a host that is named, or of the app's own repository. */
-static apr_status_t site_of(wh_call_t *c, const char *host, const char **site)
+static apr_status_t site_named(wh_call_t *c, const char *host, const char **site)
 {
     const char *url = *host ? apr_pstrcat(c->p, "https://", host, "/x", NULL) : c->app->repo_url;
 
@@ -183,6 +184,20 @@ static apr_status_t site_of(wh_call_t *c, const char *host, const char **site)
     }
     *site = wh_giturl_site(c->p, url);
     return APR_SUCCESS;
+}
+
+/* Of a host that is named, or of the app's own repository, or of its image's registry. */
+static apr_status_t site_of(wh_call_t *c, const char *host, const char **site)
+{
+    wh_imageref_t ref;
+
+    if (!*host && *c->app->image) {
+        apr_status_t rv = wh_imageref_parse(c->p, c->app->image, &ref, &c->err);
+
+        *site = rv ? "" : wh_giturl_site(c->p, wh_imageref_url(c->p, &ref));
+        return rv;
+    }
+    return site_named(c, host, site);
 }
 
 apr_status_t wh_h_source_credentials(wh_call_t *c)

@@ -49,6 +49,10 @@ apr_status_t wh_h_sync_ask(wh_call_t *c)
 {
     apr_status_t rv;
 
+    if (*c->app->image) {
+        return wh_err_set(&c->err, 409, "nothing_to_sync",
+                          "This app has no repository: a deployment pulls its image anew.");
+    }
     if (wh_giturl_kind(c->app->repo_url) == WH_GITURL_HUB) {
         return wh_err_set(&c->err, 409, "nothing_to_sync",
                           "What is pushed to this server itself is deployed as it comes.");

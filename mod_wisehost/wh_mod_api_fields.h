@@ -13,6 +13,7 @@
 #include "libwh/wh_forge.h"
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
+#include "libwh/wh_imageref.h"
 #include "libwh/wh_manifest.h"
 #include "libwh/wh_oidc.h"
 #include "libwh/wh_sshkey.h"
@@ -251,6 +252,10 @@ static const wh_mod_field_t sync_fields[] = {
            "how often polling looks at the branch"),
     END};
 
+#define IMAGE_FIELD                                                                                \
+    TEXT("image", 1, WH_IMAGEREF_MAX,                                                              \
+         "instead of a repository: registry/path with a tag or a digest")
+
 static const wh_mod_field_t app_create_fields[] = {
     {.name = "slug",
      .type = WH_FIELD_STRING,
@@ -265,7 +270,8 @@ static const wh_mod_field_t app_create_fields[] = {
      .min = 1,
      .max = 16,
      .doc = "static or container"},
-    {.name = "repository", .type = WH_FIELD_OBJECT, .required = 1, .fields = repository_fields},
+    {.name = "repository", .type = WH_FIELD_OBJECT, .fields = repository_fields},
+    IMAGE_FIELD,
     PART("build", build_fields),
     PART("run", run_fields),
     PART("placement", placement_fields),
@@ -281,6 +287,7 @@ static const wh_mod_field_t app_patch_fields[] = {
     TEXT("name", 1, WH_APP_NAME_MAX, "the name that people read"),
     TEXT("kind", 1, 16, "may be named with its present value only"),
     PART("repository", repository_fields),
+    IMAGE_FIELD,
     PART("build", build_fields),
     PART("run", run_fields),
     PART("placement", placement_fields),
@@ -624,6 +631,7 @@ static const wh_mod_field_t service_fields[] = {{.name = "service",
 #undef WATCH_FIELD
 #undef CHANNEL_TARGET
 #undef CHANNEL_EVENTS
+#undef IMAGE_FIELD
 #undef END
 
 #endif

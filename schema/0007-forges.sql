@@ -82,3 +82,9 @@ CREATE TABLE forge_outbox (
   PRIMARY KEY (hook_id, kind, subject)
 );
 CREATE INDEX forge_outbox_due ON forge_outbox (next_at);
+
+-- ---- images from registries ----
+-- What an app runs instead of what its repository builds: registry/path with tag or digest; '' = it is built.
+ALTER TABLE apps ADD COLUMN image TEXT NOT NULL DEFAULT '';
+-- What was pulled, or (beforehand) what is to be pulled: sha256:...; '' = not known, or nothing was.
+ALTER TABLE deployments ADD COLUMN image_digest TEXT NOT NULL DEFAULT '';

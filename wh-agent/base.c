@@ -70,7 +70,12 @@ static apr_status_t check_one(wh_work_t *work, wh_engine_t *e, const char *name,
         return refuse_foreign(name, err);
     rv = e->vt->image(e, work->p, name, &image, err);
     if (rv == APR_NOTFOUND) {
-        rv = e->vt->pull(e, work->p, name, deadline, err);
+        rv = e->vt->pull(e, work->p,
+                         &(wh_engine_pull_t){.name = name,
+                                             .auth = "",
+                                             .text = wh_engine_no_text,
+                                             .deadline = deadline},
+                         err);
         if (rv == APR_SUCCESS)
             rv = e->vt->image(e, work->p, name, &image, err);
         if (rv == APR_NOTFOUND)

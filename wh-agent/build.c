@@ -53,7 +53,7 @@ const char *wh_work_network(apr_pool_t *p, const char *app_id)
 
 /* Some engines make a layer of every label, a tenth of a second each: an image gets one, and the
  * same one each time, so that a build of what was built before is found whole in the cache. */
-static apr_array_header_t *image_labels(const wh_work_t *work)
+apr_array_header_t *wh_work_image_labels(const wh_work_t *work)
 {
     apr_array_header_t *labels = apr_array_make(work->p, 2, sizeof(wh_engine_label_t));
 
@@ -214,10 +214,8 @@ static apr_status_t check_tree(wh_work_t *work, const wh_source_t *source,
 
 typedef struct stream_t {
     wh_work_t *work;
-    const wh_vars_build_t *before; /* goes in front of the tree */
-    size_t before_at;
-    const char *head; /* and before that */
-    size_t head_n, head_at;
+    wh_tarfile_t before; /* goes in front of the tree */
+    wh_tarfile_t head;   /* and before that */
     int fd;
     wh_mono_t deadline;
     apr_int64_t bytes, bytes_max;
@@ -227,22 +225,12 @@ typedef struct stream_t {
 static apr_ssize_t read_tar(void *baton, char *buf, size_t n)
 {
     stream_t *s = baton;
-    size_t first = s->before->n - s->before_at;
     ssize_t got;
 
-    if (s->head_at < s->head_n) {
-        size_t take = s->head_n - s->head_at < n ? s->head_n - s->head_at : n;
-
-        memcpy(buf, s->head + s->head_at, take);
-        s->head_at += take;
-        return (apr_ssize_t)take;
-    }
-    if (first > 0) {
-        first = first < n ? first : n;
-        memcpy(buf, s->before->tar + s->before_at, first);
-        s->before_at += first;
-        return (apr_ssize_t)first;
-    }
+    if (s->head.at < s->head.n)
+        return wh_tarfile_read(&s->head, buf, n);
+    if (s->before.at < s->before.n)
+        return wh_tarfile_read(&s->before, buf, n);
     for (;;) {
         struct pollfd pfd[2] = {{.fd = s->fd, .events = POLLIN},
                                 {.fd = s->work->cancel->fd, .events = POLLIN}};
@@ -325,7 +313,7 @@ static apr_status_t stream_and_build(wh_work_t *work, wh_engine_t *engine,
         return rv;
     stream->fd = proc.out_fd;
     stream->bytes = 0;
-    stream->head_at = stream->before_at = 0;
+    stream->head.at = stream->before.at = 0;
     rv = engine->vt->build(engine, work->p, build, image, err);
     wh_proc_end(work->p, &proc, rv != APR_SUCCESS, &result);
     wh_logs_flush(work->logs, WH_STREAM_OUT, &words->out);
@@ -401,13 +389,12 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
     words_t *words = apr_pcalloc(work->p, sizeof(*words));
     wh_vars_build_t secrets = {.n = 0};
     stream_t stream = {.work = work,
-                       .before = &secrets,
                        .deadline = source->opts.deadline,
                        .bytes_max = 2 * source->opts.max_bytes};
     wh_engine_build_t build = {.dockerfile = name_of(work, plan),
                                .tag = wh_made_tag(work->p, job->app, job->deployment),
                                .secrets = "",
-                               .labels = image_labels(work),
+                               .labels = wh_work_image_labels(work),
                                .memory_bytes = memory_of(work),
                                .cpu_weight = work->conf->build_cpu_weight,
                                .cgroup = "",
@@ -433,11 +420,17 @@ apr_status_t wh_build_image(wh_work_t *work, wh_engine_t *engine, const wh_sourc
         rv = wh_base_check(work, engine, &dockerfile, build.deadline, err);
     if (rv == APR_SUCCESS)
         rv = wh_vars_build(work, engine, &dockerfile, &secrets, err);
-    if (rv == APR_SUCCESS)
+    if (rv == APR_SUCCESS) {
         build.secrets = secrets.param;
+        stream.before = (wh_tarfile_t){.buf = secrets.tar, .n = secrets.n};
+    }
     if (rv == APR_SUCCESS && plan->way == WH_RECIPE_MADE)
-        rv = wh_tarfile_make(work->p, WH_RECIPE_FILE, plan->dockerfile, &stream.head,
-                             &stream.head_n, err);
+        rv = wh_tarfile_make(work->p,
+                             &(wh_tarfile_entry_t){.name = WH_RECIPE_FILE,
+                                                   .bytes = plan->dockerfile,
+                                                   .n = strlen(plan->dockerfile),
+                                                   .mode = 0644},
+                             1, 0, &stream.head, err);
     /* What was refused is never built, whatever words of the tenant's the refusal repeats. */
     if (rv != APR_SUCCESS)
         return outcome(&stream, &bounds, job->build_s, rv, err);

@@ -99,6 +99,8 @@ static void line_done(wh_buildout_t *out)
         stream = text_of(obj, "stream");
         if (stream[0] != '\0')
             out->fn(out->baton, WH_STREAM_OUT, stream, strlen(stream));
+        if (out->seen != NULL)
+            out->seen(out->seen_baton, obj);
         if (out->layers != NULL)
             wh_layers_feed(out->layers, stream);
         take_status(out, obj);

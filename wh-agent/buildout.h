@@ -21,6 +21,8 @@ typedef struct wh_buildout_t {
     char image[80];      /* "sha256:…" once it was said */
     char error[1024];    /* the engine's reason, "" = none so far */
     wh_layers_t *layers; /* set after init; NULL = nobody asks */
+    void (*seen)(void *baton, const json_t *obj); /* each object; likewise */
+    void *seen_baton;
 } wh_buildout_t;
 
 /* The line buffer is in p. Errors: internal. */

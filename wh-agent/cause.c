@@ -47,7 +47,8 @@ void wh_cause_settle(wh_err_t *err)
                                         "output_missing", "output_refused",   "settings_invalid", "too_many_files",   "too_large",
                                         "build_failed",   "build_timeout",    "no_engine",
                                         "start_failed",   "container_exited", "not_listening",
-                                        "image_gone",
+                                        "image_gone",     "image_refused",    "pull_failed",
+                                        "pull_timeout",   "digest_mismatch",
                                         "unhealthy",      "upload_failed",    "agent_lost",
                                         "deadline",       "canceled",         "internal"};
     static const char *const renamed[][2] = {{"ref_invalid", "ref_not_found"},

@@ -19,6 +19,7 @@ typedef struct wh_agent_conf_t {
     const char *git_program;
     const char *labels; /* JSON object of strings */
     const char *runner_images; /* likewise, see wh_dockerfile_gen.h */
+    const char *registries; /* from which images may come, see pull.h */
     const char *zone;
     const char *ca_file; /* "" = the system's */
     const char *log_level;
@@ -27,6 +28,7 @@ typedef struct wh_agent_conf_t {
     apr_int64_t memory_bytes; /* 0 in the file = what the machine has */
     apr_int64_t clone_max_bytes;
     apr_int64_t build_memory_bytes;
+    apr_int64_t image_max_bytes; /* of a pulled one; 0 = no limit */
     apr_int64_t build_pids;
     apr_int64_t build_disk_bytes, build_files, build_output_bytes; /* 0 = no limit */
     apr_int64_t publish_port_min, publish_port_max;

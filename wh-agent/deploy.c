@@ -8,6 +8,7 @@
 #include "wh-agent/deploy.h"
 #include "wh-agent/made.h"
 #include "wh-agent/output.h"
+#include "wh-agent/pull.h"
 #include "wh-agent/recipe.h"
 #include "wh-agent/release.h"
 #include "wh-agent/run.h"
@@ -133,6 +134,36 @@ static apr_status_t build_image(wh_work_t *work, wh_engine_t *engine, wh_source_
     return rv;
 }
 
+/* That of the registry. */
+static apr_status_t pull_image(wh_work_t *work, wh_engine_t *engine, wh_msg_job_result_t *result,
+                               const char **image, wh_err_t *err)
+{
+    wh_mono_t begin = wh_clock_mono(work->clock);
+    wh_pull_t pulled = {.digest = ""};
+    apr_status_t rv;
+
+    work->phase(work->phase_baton, WH_PHASE_BUILDING, NULL);
+    rv = wh_pull_image(work, engine, &pulled, err);
+    result->timings.build_ms = ms_since(work, begin);
+    result->image_digest = pulled.digest;
+    *image = pulled.image;
+    return rv;
+}
+
+/* One that is there already, or, of a registry's, that can be had again. */
+static apr_status_t image_again(wh_work_t *work, wh_engine_t *engine, wh_msg_job_result_t *result,
+                                const char **image, wh_err_t *err)
+{
+    apr_status_t rv = find_image(work, engine, image, err);
+
+    result->image_digest = work->job->image_digest;
+    if (rv == APR_SUCCESS || !wh_err_is(err, "image_gone") ||
+        work->job->image_digest[0] == '\0')
+        return rv;
+    wh_err_clear(err);
+    return pull_image(work, engine, result, image, err);
+}
+
 /* ---- static ---- */
 
 /* The image stays in the engine: the next build finds its layers there. */
@@ -184,8 +215,9 @@ static apr_status_t deploy_container(wh_work_t *work, wh_source_t *source,
     apr_status_t rv = open_engine(work, work->cancel, &engine, err);
 
     if (rv == APR_SUCCESS)
-        rv = source == NULL ? find_image(work, engine, &image, err)
-                            : build_image(work, engine, source, plan, result, &image, err);
+        rv = work->job->image_of[0] != '\0' ? image_again(work, engine, result, &image, err)
+             : source == NULL               ? pull_image(work, engine, result, &image, err)
+                              : build_image(work, engine, source, plan, result, &image, err);
     if (rv != APR_SUCCESS)
         return rv;
     work->phase(work->phase_baton, WH_PHASE_STARTING, source == NULL ? NULL : &result->commit);
@@ -205,10 +237,12 @@ static apr_status_t deploy(wh_work_t *work, wh_msg_job_result_t *result, wh_err_
 {
     wh_recipe_plan_t plan = {.way = WH_RECIPE_OWN};
     wh_source_t *source = NULL;
-    int again = work->job->image_of[0] != '\0' && work->job->snapshot.kind == WH_KIND_CONTAINER;
-    apr_status_t rv = again ? APR_SUCCESS : clone(work, &source, result, err);
+    /* There is an image, here or in a registry: nothing is fetched from a repository. */
+    int made = work->job->snapshot.kind == WH_KIND_CONTAINER &&
+               (work->job->image_of[0] != '\0' || work->job->snapshot.image[0] != '\0');
+    apr_status_t rv = made ? APR_SUCCESS : clone(work, &source, result, err);
 
-    if (rv == APR_SUCCESS && !again)
+    if (rv == APR_SUCCESS && !made)
         rv = wh_recipe_settle(work, source, &plan, err);
     if (rv != APR_SUCCESS)
         return rv;
@@ -292,6 +326,7 @@ void wh_deploy_run(wh_work_t *work, wh_msg_job_result_t *result)
                                     .cause_code = "",
                                     .cause_detail = "",
                                     .release = "",
+                                    .image_digest = "",
                                     .commit = {.sha = "", .message = "", .author = ""}};
     work->settled = 1;
     rv = job->kind == WH_JOB_KIND_STOP ? stop(work, &err) : deploy(work, result, &err);

@@ -93,7 +93,9 @@ typedef struct wh_engine_image_t {
     apr_array_header_t *labels;  /* wh_engine_label_t */
     apr_array_header_t *onbuild; /* const char *: what a build on it does first */
     apr_array_header_t *tags;    /* const char * */
+    apr_array_header_t *digests; /* const char *: "name@sha256:…" */
     apr_time_t created_at;
+    apr_int64_t bytes;
 } wh_engine_image_t;
 
 /* The tar stream of a build: bytes put into buf, 0 = the end, -1 = it failed (the build ends). */
@@ -150,6 +152,15 @@ typedef struct wh_engine_archive_t {
     wh_mono_t deadline;
 } wh_engine_archive_t;
 
+typedef struct wh_engine_pull_t {
+    const char *name;
+    const char *auth; /* the value of X-Registry-Auth, "" = none; nowhere else */
+    wh_engine_text_fn *text;
+    void *text_baton;
+    apr_int64_t max_bytes; /* as it travels; 0 = no limit */
+    wh_mono_t deadline;
+} wh_engine_pull_t;
+
 typedef struct wh_engine_t wh_engine_t;
 
 typedef struct wh_engine_vt_t {
@@ -203,8 +214,9 @@ typedef struct wh_engine_vt_t {
     /* What a name or an id means here now; APR_NOTFOUND when nothing. */
     apr_status_t (*image)(wh_engine_t *e, apr_pool_t *p, const char *name, wh_engine_image_t *image,
                           wh_err_t *err);
-    /* Fetch an image from where it is published. Code build_failed. */
-    apr_status_t (*pull)(wh_engine_t *e, apr_pool_t *p, const char *name, wh_mono_t deadline,
+    /* Fetch an image from where it is published, also when there is one of that name. Codes
+     * build_failed, too_large. */
+    apr_status_t (*pull)(wh_engine_t *e, apr_pool_t *p, const wh_engine_pull_t *what,
                          wh_err_t *err);
     /* Take a tag away, and the image with its last one. Fine when it is in use or not there: it
      * stays then. */

@@ -8,6 +8,7 @@
 #include "wh-agent/engine_http.h"
 #include "wh-agent/engine_json.h"
 #include "wh-agent/frames.h"
+#include "wh-agent/pullout.h"
 
 #define START_LIMIT_S 120
 /* Podman reckons the size of each image for the list, and with many images on a busy machine that,
@@ -596,33 +597,31 @@ static apr_status_t docker_image(wh_engine_t *e, apr_pool_t *p, const char *name
                              : rv;
 }
 
-static apr_status_t docker_pull(wh_engine_t *e, apr_pool_t *p, const char *name, wh_mono_t deadline,
+static apr_status_t docker_pull(wh_engine_t *e, apr_pool_t *p, const wh_engine_pull_t *what,
                                 wh_err_t *err)
 {
     docker_t *d = docker_of(e);
-    wh_buildout_t *out = apr_palloc(p, sizeof(*out));
-    wh_engine_call_t call = {
-        .method = "POST",
-        .path = apr_pstrcat(p, "/images/create?fromImage=", wh_engine_http_escape(p, name), NULL),
-        .sink = wh_buildout_feed,
-        .sink_baton = out};
-    wh_engine_reply_t reply;
-    apr_status_t rv = wh_buildout_init(p, out, wh_engine_no_text, NULL);
+    wh_pullout_t *out = apr_pcalloc(p, sizeof(*out));
+    wh_engine_call_t call = {.method = "POST",
+                             .path = apr_pstrcat(p, "/images/create?fromImage=",
+                                                 wh_engine_http_escape(p, what->name), NULL),
+                             .sink = wh_pullout_feed,
+                             .sink_baton = out};
+    wh_engine_reply_t reply = {.status = 0};
+    apr_status_t rv = wh_pullout_init(p, out, what, d->clock, err);
 
     if (rv != APR_SUCCESS)
-        return wh_err_wrap(err, rv, 500, "internal", "cannot read what a pull says");
-    call.timeout_us = wh_mono_diff(deadline, wh_clock_mono(d->clock));
+        return rv;
+    if (what->auth[0] != '\0')
+        call.header = apr_pstrcat(p, "X-Registry-Auth: ", what->auth, NULL);
+    call.timeout_us = wh_mono_diff(what->deadline, wh_clock_mono(d->clock));
     if (call.timeout_us <= 0)
         return wh_err_set(err, 504, "deadline", "there was no time left to fetch the image");
     rv = call_api(d, p, &call, &reply, err);
-    wh_buildout_end(out);
     if (rv == APR_SUCCESS && reply.status != 200)
-        rv = wh_err_set(err, 422, "build_failed", "the image %s cannot be had: %s", name,
+        rv = wh_err_set(err, 422, "build_failed", "the image %s cannot be had: %s", what->name,
                         wh_engine_json_message(p, reply.body, reply.n));
-    if (rv == APR_SUCCESS && out->error[0] != '\0')
-        rv = wh_err_set(err, 422, "build_failed", "the image %s cannot be had: %s", name,
-                        out->error);
-    return rv;
+    return wh_pullout_end(out, rv, err);
 }
 
 static const wh_engine_vt_t docker_vt = {

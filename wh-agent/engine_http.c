@@ -138,6 +138,8 @@ static void set_up(wh_engine_http_t *http, exchange_t *x, const char *url)
         curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, body);
         x->headers = curl_slist_append(x->headers, "Content-Type: application/json");
     }
+    if (c->header != NULL)
+        x->headers = curl_slist_append(x->headers, c->header);
     curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, c->method);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->headers);
 }

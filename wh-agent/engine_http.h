@@ -16,6 +16,7 @@ typedef int wh_engine_sink_fn(void *baton, const char *buf, size_t n);
 typedef struct wh_engine_call_t {
     const char *method;
     const char *path;        /* with the query, escaped */
+    const char *header;      /* one more, "Name: value"; NULL = none */
     const char *body;        /* JSON; NULL = none */
     wh_engine_read_fn *read; /* or a tar stream; NULL = none */
     void *read_baton;

@@ -254,7 +254,9 @@ apr_status_t wh_engine_json_image(apr_pool_t *p, const char *body, size_t n,
     image->labels = labels_of(p, json_object_get(config, "Labels"));
     image->onbuild = tags_of(p, json_object_get(config, "OnBuild"));
     image->tags = tags_of(p, json_object_get(top, "RepoTags"));
+    image->digests = tags_of(p, json_object_get(top, "RepoDigests"));
     image->created_at = time_of(top, "Created");
+    image->bytes = json_integer_value(json_object_get(top, "Size"));
     if (image->id[0] == '\0')
         return wh_err_set(err, 502, "engine_error", "the engine's description is incomplete");
     return APR_SUCCESS;

@@ -1,11 +1,10 @@
 #include <string.h>
 #include <apr_strings.h>
-#include <archive.h>
-#include <archive_entry.h>
 #include "libwh/wh_log.h"
 #include "wh-agent/engine_json.h"
 #include "wh-agent/hold.h"
 #include "wh-agent/machine.h"
+#include "wh-agent/tarfile.h"
 
 #define MEMORY_BYTES (16 * WH_MIB)
 #define PIDS 16
@@ -26,66 +25,14 @@ int wh_hold_is(const apr_array_header_t *labels)
 
 /* ---- the image ---- */
 
-#define TAR_MAX (sizeof(program) + sizeof(dockerfile) + 8192) /* heads, rounding, the end */
-
-typedef struct tar_t {
-    char *buf;
-    size_t n, at;
-} tar_t;
-
-static int add_file(struct archive *a, const char *name, const void *bytes, size_t n)
-{
-    struct archive_entry *entry = archive_entry_new();
-    int good;
-
-    if (entry == NULL)
-        return 0;
-    archive_entry_set_pathname(entry, name);
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, 0755);
-    archive_entry_set_size(entry, (la_int64_t)n);
-    archive_entry_set_mtime(entry, 0, 0); /* the same each time: the engine knows the layer again */
-    good = archive_write_header(a, entry) == ARCHIVE_OK &&
-           archive_write_data(a, bytes, n) == (la_ssize_t)n;
-    archive_entry_free(entry);
-    return good;
-}
-
-static apr_status_t make_tar(apr_pool_t *p, tar_t *tar, wh_err_t *err)
-{
-    struct archive *a = archive_write_new();
-    int good;
-
-    *tar = (tar_t){.buf = apr_palloc(p, TAR_MAX)};
-    if (a == NULL)
-        return wh_err_set(err, 500, "internal", "out of memory");
-    good = archive_write_set_format_ustar(a) == ARCHIVE_OK &&
-           archive_write_set_bytes_in_last_block(a, 1) == ARCHIVE_OK &&
-           archive_write_open_memory(a, tar->buf, TAR_MAX, &tar->n) == ARCHIVE_OK &&
-           add_file(a, "hold", program, sizeof(program)) &&
-           add_file(a, "Dockerfile", dockerfile, sizeof(dockerfile) - 1) &&
-           archive_write_close(a) == ARCHIVE_OK;
-    if (!good)
-        (void)wh_err_set(err, 500, "internal", "the image of a build's container cannot be packed");
-    archive_write_free(a);
-    return good ? APR_SUCCESS : APR_EGENERAL;
-}
-
-static apr_ssize_t read_tar(void *baton, char *buf, size_t n)
-{
-    tar_t *tar = baton;
-    size_t take = tar->n - tar->at < n ? tar->n - tar->at : n;
-
-    memcpy(buf, tar->buf + tar->at, take);
-    tar->at += take;
-    return (apr_ssize_t)take;
-}
-
 static apr_status_t build_image(wh_work_t *work, wh_engine_t *e, const char *tag,
                                 const wh_engine_label_t *label, const char **image, wh_err_t *err)
 {
     apr_array_header_t *labels = apr_array_make(work->p, 1, sizeof(wh_engine_label_t));
-    tar_t tar;
+    const wh_tarfile_entry_t files[] = {
+        {.name = "hold", .bytes = program, .n = sizeof(program), .mode = 0755},
+        {.name = "Dockerfile", .bytes = dockerfile, .n = sizeof(dockerfile) - 1, .mode = 0644}};
+    wh_tarfile_t tar;
     int settled;
     wh_engine_build_t build = {.dockerfile = "Dockerfile",
                                .tag = tag,
@@ -95,13 +42,13 @@ static apr_status_t build_image(wh_work_t *work, wh_engine_t *e, const char *tag
                                .pid_ns = "",
                                .cgroup = "",
                                .secrets = "",
-                               .read = read_tar,
+                               .read = wh_tarfile_read,
                                .read_baton = &tar,
                                .text = wh_engine_no_text,
                                .deadline =
                                    wh_mono_add(wh_clock_mono(work->clock), IMAGE_TIMEOUT_US),
                                .settled = &settled};
-    apr_status_t rv = make_tar(work->p, &tar, err);
+    apr_status_t rv = wh_tarfile_make(work->p, files, WH_ARRAY_LEN(files), 1, &tar, err);
 
     APR_ARRAY_PUSH(labels, wh_engine_label_t) = *label;
     return rv == APR_SUCCESS ? e->vt->build(e, work->p, &build, image, err) : rv;

@@ -56,6 +56,7 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/netguard.c wh-agent/netguard.h \
 	wh-agent/output.c wh-agent/output.h \
 	wh-agent/recipe.c wh-agent/recipe.h \
+	wh-agent/pull.c wh-agent/pull.h wh-agent/pullout.c wh-agent/pullout.h \
 	wh-agent/pool.c wh-agent/pool.h \
 	wh-agent/probe.c wh-agent/probe.h \
 	wh-agent/proc.c wh-agent/proc.h \
@@ -105,8 +106,9 @@ t_tools_wh_agent_job_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 t_tools_wh_agent_job_LDADD = wh-agent/libwhagent.la
 
 # Its units; t/unit/local.mk, which comes later, names the common parts.
-agent_units = t/unit/test_agent_bounds t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_job t/unit/test_agent_keep t/unit/test_agent_made t/unit/test_agent_output \
-	t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state t/unit/test_agent_tail t/unit/test_agent_uses
+agent_units = t/unit/test_agent_bounds t/unit/test_agent_cause t/unit/test_agent_compress t/unit/test_agent_dockerfile t/unit/test_agent_engine t/unit/test_agent_git t/unit/test_agent_image t/unit/test_agent_job \
+	t/unit/test_agent_keep t/unit/test_agent_made t/unit/test_agent_output t/unit/test_agent_logs t/unit/test_agent_proc t/unit/test_agent_restart t/unit/test_agent_run t/unit/test_agent_state \
+	t/unit/test_agent_tail t/unit/test_agent_uses
 agent_unit_libs = wh-agent/libwhagent.la $(unit_libs)
 t_unit_test_agent_bounds_SOURCES = t/unit/test_agent_bounds.c $(unit_common)
 t_unit_test_agent_bounds_LDADD = $(agent_unit_libs)
@@ -128,6 +130,8 @@ t_unit_test_agent_uses_SOURCES = t/unit/test_agent_uses.c $(unit_common)
 t_unit_test_agent_uses_LDADD = $(agent_unit_libs)
 t_unit_test_agent_keep_SOURCES = t/unit/test_agent_keep.c $(unit_common)
 t_unit_test_agent_keep_LDADD = $(agent_unit_libs)
+t_unit_test_agent_image_SOURCES = t/unit/test_agent_image.c $(unit_common)
+t_unit_test_agent_image_LDADD = $(agent_unit_libs)
 t_unit_test_agent_made_SOURCES = t/unit/test_agent_made.c $(unit_common)
 t_unit_test_agent_made_LDADD = $(agent_unit_libs)
 t_unit_test_agent_logs_SOURCES = t/unit/test_agent_logs.c $(unit_common)

@@ -2,9 +2,8 @@
 
 #include <string.h>
 #include <apr_strings.h>
-#include <archive.h>
-#include <archive_entry.h>
 #include "libwh/wh_json.h"
+#include "wh-agent/tarfile.h"
 
 /* ---- for the container ---- */
 
@@ -27,8 +26,9 @@ apr_array_header_t *wh_vars_run(const wh_work_t *work)
     const char *sha = text(job->commit_sha), *ref = text(job->commit_ref);
 
     add(vars, "WISEHOST_GIT_REPO", job->snapshot.repo_url);
-    /* A commit that was named without a branch may be on any. */
-    if (sha[0] == '\0' || ref[0] != '\0')
+    add(vars, "WISEHOST_IMAGE", job->snapshot.image);
+    /* A commit that was named without a branch may be on any; an image is of none that we know. */
+    if (text(job->snapshot.image)[0] == '\0' && (sha[0] == '\0' || ref[0] != '\0'))
         add(vars, "WISEHOST_BRANCH", ref[0] != '\0' ? ref : job->snapshot.repo_branch);
     add(vars, "WISEHOST_COMMIT_SHA", work->commit != NULL ? work->commit->sha : sha);
     if (work->commit != NULL) {
@@ -130,55 +130,32 @@ static apr_status_t supported(wh_work_t *work, wh_engine_t *engine, wh_err_t *er
                       name);
 }
 
-static int put(struct archive *a, const char *name, const char *value)
-{
-    struct archive_entry *entry = archive_entry_new();
-    size_t n = strlen(value);
-    int good;
-
-    if (entry == NULL)
-        return 0;
-    archive_entry_set_pathname(entry, name);
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, 0600);
-    archive_entry_set_size(entry, (la_int64_t)n);
-    good = archive_write_header(a, entry) == ARCHIVE_OK &&
-           archive_write_data(a, value, n) == (la_ssize_t)n;
-    archive_entry_free(entry);
-    return good;
-}
-
 /* One file each. What git packs goes on behind it, so the archive has no end of its own. */
 static apr_status_t pack(wh_work_t *work, const apr_array_header_t *secrets, json_t *param,
                          wh_vars_build_t *out, wh_err_t *err)
 {
-    size_t room = 10240, used = 0, ends = 0;
-    struct archive *a = archive_write_new();
-    char *buf;
-    int good;
+    wh_tarfile_entry_t *files =
+        apr_pcalloc(work->p, sizeof(*files) * ((size_t)secrets->nelts + 1));
+    wh_tarfile_t tar;
+    apr_status_t rv;
 
-    for (int i = 0; i < secrets->nelts; i++)
-        room += strlen(APR_ARRAY_IDX(secrets, i, const wh_env_pair_t *)->value) + 1024;
-    buf = apr_palloc(work->p, room);
-    good = a != NULL && archive_write_set_format_ustar(a) == ARCHIVE_OK &&
-           archive_write_set_bytes_in_last_block(a, 1) == ARCHIVE_OK &&
-           archive_write_open_memory(a, buf, room, &used) == ARCHIVE_OK;
-    for (int i = 0; good && i < secrets->nelts; i++) {
+    for (int i = 0; i < secrets->nelts; i++) {
         const wh_env_pair_t *e = APR_ARRAY_IDX(secrets, i, const wh_env_pair_t *);
         const char *random = wh_rand_hex(work->p, work->rnd, 16);
-        const char *file = apr_pstrcat(work->p, ".wisehost-secret-", random, NULL);
 
-        good = random != NULL && put(a, file, e->value);
-        json_array_append_new(param, json_sprintf("id=%s,src=%s", e->name, file));
-        /* A head, the bytes, and what fills their last block. */
-        ends += 512 + (strlen(e->value) + 511) / 512 * 512;
+        if (random == NULL)
+            return wh_err_set(err, 500, "internal", "the build's secrets cannot be packed");
+        files[i] = (wh_tarfile_entry_t){
+            .name = apr_pstrcat(work->p, ".wisehost-secret-", random, NULL),
+            .bytes = e->value,
+            .n = strlen(e->value),
+            .mode = 0600};
+        json_array_append_new(param, json_sprintf("id=%s,src=%s", e->name, files[i].name));
     }
-    good = good && archive_write_close(a) == ARCHIVE_OK && ends <= used;
-    archive_write_free(a);
-    out->tar = buf;
-    out->n = ends;
-    return good ? APR_SUCCESS
-                : wh_err_set(err, 500, "internal", "the build's secrets cannot be packed");
+    rv = wh_tarfile_make(work->p, files, secrets->nelts, 0, &tar, err);
+    out->tar = tar.buf;
+    out->n = tar.n;
+    return rv;
 }
 
 apr_status_t wh_vars_build(wh_work_t *work, wh_engine_t *engine, const wh_dockerfile_t *dockerfile,

@@ -43,6 +43,9 @@ struct wh_work_t {
 /* The labels of everything in the engine that this job makes: an array of wh_engine_label_t. */
 apr_array_header_t *wh_work_labels(const wh_work_t *work);
 
+/* Those of its image. */
+apr_array_header_t *wh_work_image_labels(const wh_work_t *work);
+
 /* The name of the app's own network. */
 const char *wh_work_network(apr_pool_t *p, const char *app_id);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_imageref.h"
 #include "libwh/wh_log.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_assign.h"
@@ -44,20 +45,46 @@ typedef struct frame_t {
     wh_envs_of_t env;
 } frame_t;
 
-/* What is fetched needs what the repository asks for; an image that is there already does not. */
+/* Of an image: which of it is pulled, and where its credentials are for. */
+static apr_status_t add_image(wh_core_t *core, apr_pool_t *p, wh_msg_job_t *m, const char **url,
+                              wh_err_t *err)
+{
+    wh_imageref_t ref;
+    wh_deployment_t *d;
+    apr_status_t rv = wh_imageref_parse(p, m->snapshot.image, &ref, err);
+
+    rv = rv == APR_SUCCESS ? wh_db_deployment_get(core->dbc, p, m->deployment, &d, err) : rv;
+    if (rv == APR_SUCCESS) {
+        m->image_digest = d->image_digest;
+        *url = wh_imageref_url(p, &ref);
+    }
+    return rv;
+}
+
+/* What is fetched needs what the repository asks for, or the registry; an image that is there
+ * already does not, but a registry's may have to be pulled again. */
 static apr_status_t add_source(wh_core_t *core, apr_pool_t *p, const frame_t *frame,
                                wh_msg_job_t *m, size_t *bytes, wh_err_t *err)
 {
-    const wh_sources_of_t of = {.app_id = m->app,
-                                .url = m->snapshot.repo_url,
-                                .submodules = m->snapshot.recipe.submodules,
-                                .own_only = frame->untrusted};
-    apr_status_t rv;
+    int image = m->snapshot.image[0] != '\0';
+    wh_sources_of_t of = {.app_id = m->app,
+                          .url = m->snapshot.repo_url,
+                          .submodules = !image && m->snapshot.recipe.submodules,
+                          .own_only = frame->untrusted};
+    apr_status_t rv = image ? add_image(core, p, m, &of.url, err) : APR_SUCCESS;
 
-    if (m->image_of[0] != '\0' && m->snapshot.kind == WH_KIND_CONTAINER) {
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (!image && m->image_of[0] != '\0' && m->snapshot.kind == WH_KIND_CONTAINER) {
         return APR_SUCCESS;
     }
     rv = wh_sources_of(core, p, &of, &m->source, err);
+    if (rv == APR_SUCCESS && image) {
+        m->source.n_keys = 0;
+        m->source.known_hosts = "";
+        m->source.token = wh_gitauth_fits(p, &m->source, of.url) ? m->source.token : "";
+    }
     for (int i = 0; rv == APR_SUCCESS && i < m->source.n_keys; i++) {
         *bytes += strlen(m->source.keys[i]);
     }

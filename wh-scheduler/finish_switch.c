@@ -140,6 +140,9 @@ static apr_status_t end_succeeded(const switch_t *s, wh_err_t *err)
     if (r->commit.present) {
         rv = wh_db_deployment_set_commit(dbc, s->p, id, s->claim, &commit, err);
     }
+    if (rv == APR_SUCCESS && r->image_digest[0] != '\0') {
+        rv = wh_db_deployment_set_image(dbc, s->p, id, s->claim, r->image_digest, err);
+    }
     rv = rv == APR_SUCCESS ? add_instances(s, err) : rv;
     if (rv == APR_SUCCESS) {
         rv = wh_db_deployment_finalize(dbc, s->p, id, s->claim,

@@ -190,7 +190,7 @@ static apr_status_t at_once(carry_t *c, wh_switch_how_e how, wh_err_t *err)
 
 /* ---- From the image ---- */
 
-static apr_status_t start(carry_t *c, wh_err_t *err)
+static apr_status_t start(carry_t *c, int anywhere, wh_err_t *err)
 {
     const wh_deployment_t *from = c->target;
     wh_db_deployment_new_t d = {
@@ -208,8 +208,11 @@ static apr_status_t start(carry_t *c, wh_err_t *err)
         .env_of = env_of(c),
         .env_public = from->env_public,
         .site = from->site,
-        .worker_id = from->worker_id,
-        .source_id = wh_db_deployment_source(from),
+        .worker_id = anywhere ? 0 : from->worker_id,
+        .place_zone = anywhere ? c->app->place_zone : NULL,
+        .place_labels = anywhere ? c->app->place_labels : NULL,
+        .source_id = anywhere ? NULL : wh_db_deployment_source(from),
+        .image_digest = from->image_digest,
         .now = c->now};
     apr_int64_t number;
     int newer = 0;
@@ -292,7 +295,7 @@ static apr_status_t carry(carry_t *c, wh_switch_verdict_t *verdict, wh_err_t *er
     case WH_SWITCH_TAKE_OVER:
         return at_once(c, verdict->how, err);
     case WH_SWITCH_START:
-        return start(c, err);
+        return start(c, verdict->anywhere, err);
     case WH_SWITCH_REFUSED:
         break;
     }

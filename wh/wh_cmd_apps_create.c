@@ -9,13 +9,16 @@
 static int body_make(wh_cli_t *cli, json_t *body)
 {
     const char *kind = wh_cli_opts_get(cli, "kind");
+    const char *repo = wh_cli_opts_get(cli, "repo"), *image = wh_cli_opts_get(cli, "image");
     int next;
-    if (wh_cli_opts_get(cli, "repo") == NULL) {
-        wh_cli_error("apps create: which repository? give --repo URL");
+    if ((repo == NULL) == (image == NULL)) {
+        wh_cli_error("apps create: of what? give --repo URL or --image IMAGE");
         return WH_EXIT_USAGE;
     }
+    if (kind == NULL)
+        kind = image != NULL ? "container" : "static";
     if (json_object_set_new(body, "slug", json_string(cli->args[0])) != 0 ||
-        json_object_set_new(body, "kind", json_string(kind != NULL ? kind : "static")) != 0) {
+        json_object_set_new(body, "kind", json_string(kind)) != 0) {
         wh_cli_error("the app's name or kind is no UTF-8 text");
         return WH_EXIT_USAGE;
     }
@@ -41,16 +44,16 @@ static int run(wh_cli_t *cli)
 }
 
 static const wh_cli_option_t options[] = {
-    {"kind", 0, "KIND", "static (what is in the repository is served) or container"},
+    {"kind", 0, "KIND", "static (what is in the repository is served) or container (of an image)"},
 #include "wh/wh_cli_app_options.h"
     WH_CLI_PLACEMENT,
     {NULL, 0, NULL, NULL},
 };
 
 const wh_cli_cmd_t wh_cmd_apps_create = {.words = "apps create",
-                                         .args = "NAME --repo URL",
+                                         .args = "NAME --repo URL|--image IMAGE",
                                          .min_args = 1,
                                          .max_args = 1,
                                          .run = run,
                                          .options = options,
-                                         .doc = "make an app of a git repository"};
+                                         .doc = "make an app of a git repository or an image"};

@@ -6,9 +6,13 @@
 
 #include "wh/wh_cmd.h"
 
+/* Of what it is: a commit, or an image by its digest. */
 static const char *short_sha(wh_cli_t *cli, const json_t *deployment)
 {
     const char *sha = wh_cli_get(cli, deployment, "commit.sha");
+    const char *digest = wh_cli_get(cli, deployment, "image.digest"), *hex = strchr(digest, ':');
+    if (*sha == '\0' && hex != NULL)
+        sha = hex + 1;
     return strlen(sha) > 7 ? apr_pstrmemdup(cli->p, sha, 7) : sha;
 }
 
@@ -51,7 +55,10 @@ static const char *created(wh_cli_t *cli, const json_t *one)
 static const char *said(wh_cli_t *cli, const json_t *one)
 {
     const char *cause = wh_cli_get(cli, one, "cause.detail");
-    return *cause != '\0' ? cause : wh_cli_get(cli, one, "commit.message");
+    const char *image = wh_cli_get(cli, one, "image.reference");
+    return *cause != '\0'   ? cause
+           : *image != '\0' ? image
+                            : wh_cli_get(cli, one, "commit.message");
 }
 
 static const wh_cli_column_t columns[] = {

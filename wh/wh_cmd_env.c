@@ -24,7 +24,7 @@ static const char *path_of(wh_cli_t *cli, const char *app, const char *name)
 
 /* ---- list ---- */
 
-static const char *shown(const wh_cli_t *cli, const json_t *one)
+static const char *shown(wh_cli_t *cli, const json_t *one)
 {
     if (json_is_true(json_object_get(one, "secret")))
         return "(secret)";
@@ -32,41 +32,36 @@ static const char *shown(const wh_cli_t *cli, const json_t *one)
                                                          : "(not shown)";
 }
 
+static const char *set_for(wh_cli_t *cli, const json_t *one)
+{
+    const char *scope = wh_cli_get(cli, one, "environment");
+    return *scope != '\0' ? scope : "all";
+}
+
+static const char *build(wh_cli_t *cli, const json_t *one)
+{
+    (void)cli;
+    return json_is_true(json_object_get(one, "build")) ? "yes" : "";
+}
+
+static const char *changed(wh_cli_t *cli, const json_t *one)
+{
+    return wh_cli_when(cli, wh_cli_get(cli, one, "updated_at"));
+}
+
+static const wh_cli_column_t columns[] = {
+    {"NAME", "name", NULL}, {"VALUE", NULL, shown},     {"SET FOR", NULL, set_for},
+    {"BUILD", NULL, build}, {"CHANGED", NULL, changed}, {NULL, NULL, NULL},
+};
+
 static int list(wh_cli_t *cli)
 {
-    static const char *const titles[] = {"NAME", "VALUE", "SET FOR", "BUILD", "CHANGED"};
-    wh_cli_reply_t reply;
-    wh_cli_table_t table;
-    const char *app;
-    if (cli->n_args > 0 && strcmp(cli->args[0], "list") == 0 &&
-        (cli->n_args > 1 || wh_cli_opts_get(cli, "app") != NULL)) {
-        cli->args++;
-        cli->n_args--;
-    }
-    app = wh_cli_opts_app(cli);
-    if (app == NULL)
-        return WH_EXIT_USAGE;
-    int rc = wh_cli_http(cli, "GET", path_of(cli, app, NULL), NULL, NULL, &reply);
-    if (rc != 0)
-        return rc;
-    json_t *one, *items = json_object_get(reply.body, "items");
-    if (cli->json) {
-        wh_cli_json(items);
-        return WH_EXIT_OK;
-    }
-    wh_cli_table_begin(cli, &table, 5, titles);
-    size_t i;
-    json_array_foreach(items, i, one)
-    {
-        const char *scope = wh_cli_get(cli, one, "environment");
-        wh_cli_table_add(&table, wh_cli_get(cli, one, "name"));
-        wh_cli_table_add(&table, shown(cli, one));
-        wh_cli_table_add(&table, *scope != '\0' ? scope : "all");
-        wh_cli_table_add(&table, json_is_true(json_object_get(one, "build")) ? "yes" : "");
-        wh_cli_table_add(&table, wh_cli_when(cli, wh_cli_get(cli, one, "updated_at")));
-    }
-    wh_cli_table_print(&table);
-    return WH_EXIT_OK;
+    const char *path = wh_cli_list_path(cli, "env");
+    const char *environment = wh_cli_opts_get(cli, "environment");
+    if (path != NULL && environment != NULL)
+        path =
+            apr_pstrcat(cli->p, path, "?environment=", wh_cli_http_escape(cli, environment), NULL);
+    return wh_cli_list(cli, path, 0, columns);
 }
 
 /* ---- values ---- */
@@ -130,10 +125,16 @@ static int set(wh_cli_t *cli)
             wh_cli_clean(cli, cli->args[0]), wh_cli_clean(cli, name));
         return WH_EXIT_USAGE;
     }
-    if (value == NULL)
+    if (value == NULL) {
         value = value_of(cli, name, &n);
-    if (value == NULL)
-        return WH_EXIT_USAGE;
+        if (value == NULL)
+            return WH_EXIT_USAGE;
+        if (n == 0 && wh_cli_opts_get(cli, "allow-empty") == NULL) {
+            wh_cli_error("the value of %s is empty; if it is to be so, say --allow-empty",
+                         wh_cli_clean(cli, name));
+            return WH_EXIT_USAGE;
+        }
+    }
     if (wh_env_value_check(value, n, &err) != APR_SUCCESS) {
         wh_cli_error("%s: %s", wh_cli_clean(cli, name), err.text);
         return WH_EXIT_USAGE;
@@ -197,6 +198,7 @@ static const wh_cli_option_t set_options[] = {
     ENVIRONMENT("only there; preview: all previews"),
     {"file", 'f', "FILE", "the value is this file, as it is"},
     {"plain", 0, NULL, "it is no secret: it is shown, and may stand on the command line"},
+    {"allow-empty", 0, NULL, "the value may be empty"},
     {"build", 0, NULL, "a build may ask for it, too"},
     {NULL, 0, NULL, NULL},
 };

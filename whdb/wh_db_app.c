@@ -17,6 +17,7 @@ static wh_app_t *app_at(apr_pool_t *p, const wh_rows_t *rows, int i)
     a->repo_url = wh_dbc_text(&r);
     a->repo_branch = wh_dbc_text(&r);
     a->repo_root = wh_dbc_text(&r);
+    a->image = wh_dbc_text(&r);
     a->build_command = wh_dbc_text(&r);
     a->build_dockerfile = wh_dbc_text(&r);
     a->build_output = wh_dbc_text(&r);
@@ -92,9 +93,10 @@ apr_status_t wh_db_app_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *a, w
     return wh_dbc_query(
         dbc, p, WH_SQL_app_insert,
         WH_ARGS(WH_S(a->id), WH_S(a->slug), WH_S(a->name), WH_S(wh_model_kind_text(a->kind)),
-                WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root), WH_S(a->build_command),
-                WH_S(a->build_dockerfile), WH_S(a->build_output), RECIPE_ARGS(a), WH_I(a->run_port),
-                WH_S(a->run_health_path), WH_I(a->run_replicas), WH_I(a->run_cpu_millis),
+                WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root), WH_S(a->image),
+                WH_S(a->build_command), WH_S(a->build_dockerfile), WH_S(a->build_output),
+                RECIPE_ARGS(a), WH_I(a->run_port), WH_S(a->run_health_path),
+                WH_I(a->run_replicas), WH_I(a->run_cpu_millis),
                 WH_I(a->run_memory_bytes), WH_I(a->run_pids), WH_S(a->place_worker),
                 WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0), SERVE_ARGS(a),
                 WH_S(wh_model_desired_text(a->desired)), WH_S(wh_model_observed_text(a->observed)),
@@ -146,8 +148,9 @@ apr_status_t wh_db_app_update(wh_dbc_t *dbc, apr_pool_t *p, wh_app_t *a, apr_tim
     apr_status_t rv = wh_dbc_cas(
         dbc, p, WH_SQL_app_update,
         WH_ARGS(WH_S(a->name), WH_S(a->repo_url), WH_S(a->repo_branch), WH_S(a->repo_root),
-                WH_S(a->build_command), WH_S(a->build_dockerfile), WH_S(a->build_output),
-                RECIPE_ARGS(a), WH_I(a->run_port), WH_S(a->run_health_path), WH_I(a->run_replicas),
+                WH_S(a->image), WH_S(a->build_command), WH_S(a->build_dockerfile),
+                WH_S(a->build_output), RECIPE_ARGS(a), WH_I(a->run_port), WH_S(a->run_health_path),
+                WH_I(a->run_replicas),
                 WH_I(a->run_cpu_millis), WH_I(a->run_memory_bytes), WH_I(a->run_pids),
                 WH_S(a->place_worker), WH_S(a->place_zone), WH_S(labels_of(a)), WH_I(a->spa != 0),
                 SERVE_ARGS(a), WH_S(wh_model_desired_text(a->desired)), WH_I(now), WH_S(a->id),

@@ -48,6 +48,7 @@ static wh_deployment_t *deployment_at(apr_pool_t *p, const wh_rows_t *rows, int 
     d->finished_at = wh_dbc_int(&r);
     d->untrusted = (int)wh_dbc_int(&r);
     d->approved_at = wh_dbc_int(&r);
+    d->image_digest = wh_dbc_text(&r);
     return d;
 }
 
@@ -124,7 +125,8 @@ apr_status_t wh_db_deployment_create(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_d
                               WH_I(d->commit_at), WH_S(d->snapshot), WH_S(d->source_id),
                               WH_I(d->env_public), WH_S(d->site), WH_I(d->untrusted),
                               WH_S(d->untrusted ? "awaiting_approval" : ""),
-                              WH_S(d->untrusted ? HELD_DETAIL : ""), WH_I(d->now)),
+                              WH_S(d->untrusted ? HELD_DETAIL : ""), WH_S(d->image_digest),
+                              WH_I(d->now)),
                       NULL, err);
     if (rv == APR_SUCCESS) {
         rv = job_insert(dbc, p, d, err);
@@ -384,6 +386,15 @@ apr_status_t wh_db_deployment_set_commit(wh_dbc_t *dbc, apr_pool_t *p, const cha
     return wh_dbc_cas(dbc, p, WH_SQL_deployment_commit,
                       WH_ARGS(WH_S(commit->sha), WH_S(commit->message), WH_S(commit->author),
                               WH_I(commit->at), WH_S(id), WH_S(c->job_id), WH_I(c->worker_id),
+                              WH_I(c->epoch)),
+                      err);
+}
+
+apr_status_t wh_db_deployment_set_image(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                        const wh_db_claim_t *c, const char *digest, wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_deployment_image,
+                      WH_ARGS(WH_S(digest), WH_S(id), WH_S(c->job_id), WH_I(c->worker_id),
                               WH_I(c->epoch)),
                       err);
 }

@@ -30,6 +30,7 @@ typedef struct wh_db_deployment_new_t {
     const char *place_zone;   /* only workers of this zone; "" or NULL = any */
     const char *place_labels; /* JSON object of strings that the worker must have; NULL = {} */
     const char *source_id;    /* the deployment whose image it starts from; NULL = it is built */
+    const char *image_digest; /* what of the snapshot's image is pulled; NULL = as it is then */
     const char *env_of;       /* whose env vars it gets; NULL = those in force now */
     int env_public;           /* of these, no secrets */
     const char *site;         /* wh_deployment_t */
@@ -137,6 +138,11 @@ typedef struct wh_db_commit_t {
 apr_status_t wh_db_deployment_set_commit(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                          const wh_db_claim_t *claim, const wh_db_commit_t *commit,
                                          wh_err_t *err) WH_DB_CHECKED;
+
+/* Of an image of a registry: what the worker pulled. */
+apr_status_t wh_db_deployment_set_image(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                        const wh_db_claim_t *claim, const char *digest,
+                                        wh_err_t *err) WH_DB_CHECKED;
 
 /* deploy -> finalize, phase switching; release_id NULL for containers (else it must be in
  * releases), timings = JSON text. In the transaction of wh_db_job_finish and before it, since the

@@ -169,6 +169,7 @@ apr_status_t wh_db_switch_facts(wh_dbc_t *dbc, apr_pool_t *p, const wh_app_t *ap
     if (out->kind == WH_KIND_STATIC) {
         return APR_SUCCESS;
     }
+    out->pulled = *snapshot.image && *d->image_digest && !*snapshot.place_worker;
     rv = worker_of(dbc, p, d->worker_id, &out->worker, err);
     rv = rv == APR_SUCCESS ? wh_db_instance_list_by_deployment(dbc, p, d->id, &instances, err) : rv;
     rv = rv == APR_SUCCESS ? wh_db_job_list_stops(dbc, p, d->id, &stops, err) : rv;

@@ -88,6 +88,13 @@ static apr_status_t site_of(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_trigger_t 
     return rv;
 }
 
+/* What pushed may have a commit; the image has none that we know of. */
+static void of_image(wh_db_deployment_new_t *d)
+{
+    d->commit_sha = d->commit_ref = d->commit_message = d->commit_author = "";
+    d->commit_at = 0;
+}
+
 apr_status_t wh_db_trigger(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_trigger_t *what, wh_err_t *err)
 {
     wh_db_deployment_new_t d = {.id = what->id,
@@ -121,12 +128,17 @@ apr_status_t wh_db_trigger(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_trigger_t *
     if (what->repo_url) {
         own = !strcmp(app->repo_url, what->repo_url);
         app->repo_url = what->repo_url;
+        app->image = "";
+    }
+    if (*app->image) {
+        of_image(&d);
+        own = 0;
     }
     d.snapshot = wh_model_snapshot_text(p, app);
     if (!d.id || !d.job_id || !d.snapshot) {
         return wh_err_set(err, 503, "no_random", "This server has no random numbers or no memory.");
     }
-    if (!*d.commit_ref && !*d.commit_sha) {
+    if (!*d.commit_ref && !*d.commit_sha && !*app->image) {
         d.commit_ref = app->repo_branch;
     }
     rv = wh_db_deployment_create(dbc, p, &d, &number, err);

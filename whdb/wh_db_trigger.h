@@ -22,8 +22,9 @@ typedef struct wh_db_trigger_t {
 } wh_db_trigger_t;
 
 /* In the caller's transaction. Of a push to the app's own branch its sync is written, too (F252,
- * F259). Codes: not_found (404: the app was deleted), no_such_worker (422, /placement/worker),
- * too_many_environments. */
+ * F259). Of an app of an image it means that this is pulled anew, whatever the commit; what comes
+ * with a repo_url of its own is built from that all the same. Codes: not_found (404: the app was
+ * deleted), no_such_worker (422, /placement/worker), too_many_environments. */
 apr_status_t wh_db_trigger(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_trigger_t *what,
                            wh_err_t *err) WH_DB_CHECKED;
 

@@ -1,8 +1,9 @@
-/* Addresses of repositories, and directories inside them. */
+/* Addresses of repositories, directories inside them, names of images. */
 #include <stdlib.h>
 #include <string.h>
 #include <apr_strings.h>
 #include "libwh/wh_giturl.h"
+#include "libwh/wh_imageref.h"
 #include "t/fuzz/fuzz.h"
 
 /* No segment of a path leads up. */
@@ -16,6 +17,20 @@ static int climbs(const char *path)
         path += n + (path[n] == '/');
     }
     return 0;
+}
+
+/* What is taken has one form, which is taken as it is. */
+static void image(apr_pool_t *p, const char *text)
+{
+    wh_imageref_t ref, again;
+    const char *one;
+
+    if (wh_imageref_parse(p, text, &ref, NULL) != APR_SUCCESS)
+        return;
+    one = wh_imageref_text(p, &ref);
+    fuzz_must(text[0] != '-' && !climbs(text) && strpbrk(one, " \n\t\\?#%&'\"$`") == NULL);
+    fuzz_must(wh_imageref_parse(p, one, &again, NULL) == APR_SUCCESS);
+    fuzz_must(strcmp(one, wh_imageref_text(p, &again)) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -45,5 +60,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         fuzz_must(url[0] != '/' && wh_giturl_check(p, url, NULL, NULL) == APR_SUCCESS);
     if (wh_giturl_subdir_check(text, NULL) == APR_SUCCESS)
         fuzz_must(text[0] != '/' && !climbs(text));
+    image(p, text);
     return 0;
 }

@@ -43,7 +43,7 @@ $res = $api->req(POST => '/v1/apps', token => $token, json => $api->app_body('bl
 is($res->{status}, 201, 'an app is made') or diag $res->{body};
 is($res->{headers}{location}, '/v1/apps/blog', 'Location names it');
 my $app = $res->{json};
-is_deeply([ sort keys %$app ], [ sort qw(id slug name kind repository build run placement spa serve previews sync desired observed push_url reason urls created_at
+is_deeply([ sort keys %$app ], [ sort qw(id slug name kind repository image build run placement spa serve previews sync desired observed push_url reason urls created_at
     updated_at) ], 'the app document has its members');
 is_deeply([ @$app{qw(slug kind desired observed)} ], [qw(blog static running unknown)], 'with their defaults');
 is_deeply($app->{run}, { port => 8080, health_path => '/', replicas => 1, cpu_millis => 1000, memory_bytes => 512 << 20,

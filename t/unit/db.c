@@ -239,6 +239,7 @@ wh_app_t *db_app(db_t *t, int n, wh_kind_e kind)
     a->repo_url = "https://example.org/app.git";
     a->repo_branch = "main";
     a->repo_root = "";
+    a->image = "";
     a->build_command = "";
     a->build_dockerfile = "Dockerfile";
     a->build_output = "";

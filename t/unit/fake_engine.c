@@ -249,16 +249,16 @@ static apr_status_t fake_image(wh_engine_t *e, apr_pool_t *p, const char *name,
     image->id = name;
     image->labels = apr_array_make(p, 1, sizeof(wh_engine_label_t));
     image->onbuild = apr_array_make(p, 1, sizeof(const char *));
+    image->digests = apr_array_make(p, 1, sizeof(const char *));
     return called("image", err);
 }
 
-static apr_status_t fake_pull(wh_engine_t *e, apr_pool_t *p, const char *name, wh_mono_t deadline,
+static apr_status_t fake_pull(wh_engine_t *e, apr_pool_t *p, const wh_engine_pull_t *what,
                               wh_err_t *err)
 {
     (void)e;
     (void)p;
-    (void)name;
-    (void)deadline;
+    (void)what;
     return called("pull", err);
 }
 

@@ -113,7 +113,7 @@ static void test_app_full(void **state)
         wh_json_text(p, json, NULL),
         "{\"id\":\"01hzx0000000000000000000aa\",\"slug\":\"shop\",\"name\":\"The Shop\",\"kind\":"
         "\"container\",\"repository\":{\"url\":\"/srv/git/shop.git\",\"branch\":\"release/1\","
-        "\"root_directory\":\"web\"},\"build\":{\"preset\":null,\"install_command\":null,"
+        "\"root_directory\":\"web\"},\"image\":null,\"build\":{\"preset\":null,\"install_command\":null,"
         "\"build_command\":\"make\\nmake install\",\"start_command\":null,"
         "\"pre_deploy_command\":null,\"dockerfile\":\"c/Dockerfile\",\"output_directory\":\"dist\","
         "\"runner_image\":null,\"timeout_seconds\":null,\"memory_bytes\":null,\"submodules\":false,"
@@ -388,6 +388,49 @@ static void test_recipe(void **state)
     assert_null(strstr(wh_model_snapshot_text(p, &app), "runner_image"));
 }
 
+/* One of a repository and an image; the one that a patch names takes the place of the other. */
+static void test_image(void **state)
+{
+    static const char digest[] =
+        "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    apr_pool_t *p = *state;
+    wh_err_t err = WH_ERR_INIT;
+    wh_deployment_t d = {.image_digest = digest};
+    wh_snapshot_t s;
+    wh_app_t app;
+    const char *text;
+
+    assert_ok(decode(p, "{\"slug\":\"box\",\"kind\":\"container\",\"image\":\"R.example/a/b\"}", 0,
+                     &app, &err),
+              &err);
+    assert_string_equal(app.image, "r.example/a/b:latest");
+    assert_string_equal(app.repo_url, "");
+    text = wh_model_snapshot_text(p, &app);
+    assert_null(strstr(text, "repository"));
+    assert_ok(wh_model_snapshot_parse(p, text, &s, &err), &err);
+    assert_string_equal(s.image, app.image);
+    assert_true(wh_model_snapshot_engine(&s));
+    d = (wh_deployment_t){.id = "d", .app_id = "x", .environment = "production",
+                          .cause_code = "", .cause_detail = "", .commit_sha = "", .commit_ref = "",
+                          .commit_message = "", .commit_author = "", .snapshot = text,
+                          .release_id = "", .timings = "{}", .image_digest = digest};
+    text = wh_json_text(p, wh_json_own(p, wh_model_deployment_json(
+                                              p, &d, &(wh_model_deployment_view_t){.app_slug = "box"})),
+                        NULL);
+    assert_non_null(strstr(text, apr_pstrcat(p, "\"image\":{\"reference\":\"r.example/a/b:latest\","
+                                                "\"digest\":\"", digest, "\"}", NULL)));
+    assert_ok(decode(p, "{\"repository\":{\"url\":\"https://h.example/x\"}}", 1, &app, &err), &err);
+    assert_string_equal(app.image, "");
+    assert_ok(decode(p, "{\"image\":\"r.example/c@sha256:0123456789abcdef0123456789abcdef0123456789abcdef"
+                        "0123456789abcdef\"}", 1, &app, &err),
+              &err);
+    assert_string_equal(app.repo_url, "");
+    assert_code(decode(p, "{\"image\":null}", 1, &app, &err), &err, "missing_field");
+    assert_code(wh_model_snapshot_parse(p, "{\"slug\":\"box\",\"kind\":\"static\",\"image\":\"r.example/a\"}",
+                                        &s, &err),
+                &err, "snapshot_invalid");
+}
+
 static void test_deployments(void **state)
 {
     apr_pool_t *p = *state;
@@ -409,7 +452,7 @@ static void test_deployments(void **state)
         "\"number\":3,\"status\":\"completed\",\"conclusion\":\"failed\",\"phase\":\"done\","
         "\"cause\":{\"code\":\"not_listening\",\"detail\":\"nothing listened on port 8080 within "
         "60 s\"},\"trigger\":\"push\",\"commit\":{\"sha\":null,\"ref\":\"main\",\"message\":null,"
-        "\"author\":null,\"at\":null},\"worker\":\"w1\",\"release\":null,\"url\":null,\"urls\":[],\"serving\":\"none\",\"environments\":[],\"retained\":false,\"source\":null,\"approval\":null,"
+        "\"author\":null,\"at\":null},\"image\":null,\"worker\":\"w1\",\"release\":null,\"url\":null,\"urls\":[],\"serving\":\"none\",\"environments\":[],\"retained\":false,\"source\":null,\"approval\":null,"
         "\"timings\":{\"clone_ms\":12},\"created_at\":\"2026-01-01T00:00:00.000000Z\","
         "\"started_at\":null,\"finished_at\":null}");
     d.timings = "not json";
@@ -586,6 +629,7 @@ int main(void)
         UNIT("F227 an app and its snapshot come back as they were", test_app_full),
         UNIT("bad app bodies are refused with code and pointer", test_app_refused),
         UNIT("a patch changes what it names; null is the default", test_app_patch),
+        UNIT("an app of an image, its snapshot and its deployment", test_image),
         UNIT("F184 the deployment document", test_deployments),
         UNIT("F214 what may be asked to be deployed", test_deploy_requests),
         UNIT("F54 registration of a worker; its key is never shown", test_workers),

@@ -150,10 +150,10 @@ static void test_result(void **state)
     apr_pool_t *p = *state;
 
     ROUND_TRIP(job_result, "{" REF ",\"outcome\":\"succeeded\",\"cause\":null,\"commit\":null,"
-                           "\"release\":\"" REL "\",\"instances\":[]," TIMINGS);
+                           "\"release\":\"" REL "\",\"image_digest\":null,\"instances\":[]," TIMINGS);
     ROUND_TRIP(job_result, "{" REF ",\"outcome\":\"failed\",\"cause\":{\"code\":\"build_failed\","
                            "\"detail\":\"make said no\"},\"commit\":{\"sha\":\"" SHA
-                           "\",\"message\":\"\",\"author\":\"\",\"at\":0},\"release\":null,"
+                           "\",\"message\":\"\",\"author\":\"\",\"at\":0},\"release\":null,\"image_digest\":null,"
                            "\"instances\":[{\"container\":\"c\",\"address\":\"10.0.0.1\",\"port\":1}"
                            "]," TIMINGS);
     REFUSED(job_result, "{" REF ",\"outcome\":\"won\"}", "/outcome");

@@ -73,6 +73,10 @@ static void test_judge(void **state)
          WH_SWITCH_REFUSED,
          "worker_offline",
          1},
+        {{.succeeded = 1, .kind = WH_KIND_CONTAINER, .pulled = 1, .worker = WH_SWITCH_WORKER_GONE},
+         WH_SWITCH_START,
+         NULL,
+         0},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -130,7 +134,7 @@ static void test_settings(void **state)
 {
     apr_pool_t *p = *state;
     wh_app_t app = {.slug = "xy", .kind = WH_KIND_STATIC, .repo_url = "https://h/new",
-                    .repo_branch = "main", .repo_root = "", .build_command = "new",
+                    .repo_branch = "main", .repo_root = "", .image = "", .build_command = "new",
                     .build_dockerfile = "Dockerfile", .build_output = "", .run_port = 9090,
                     .run_health_path = "/ok", .run_replicas = 1, .run_cpu_millis = 100,
                     .run_memory_bytes = 67108864, .run_pids = 64, .spa = 1, .place_worker = "",

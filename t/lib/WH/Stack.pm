@@ -177,7 +177,7 @@ sub start_engine {
     chmod 0750, $engine;
     unlink "$engine/podman.sock";    # a killed service leaves its socket, which is not the new one's
     $self->{proc}{podman} = WH::Proc->start(
-        name => 'podman', log => "$self->{dir}/log/podman.log", umask => 077,
+        name => 'podman', log => "$self->{dir}/log/podman.log", umask => 077, env => $self->{engine_env},
         cmd => [ "$src/conf/engine.sh", 'serve', $engine ]);
     wait_for { -S "$engine/podman.sock" || $self->_died('podman') } 15, 'the engine';
     chown 0, (getpwnam 'wisehost-agent')[3], "$engine/podman.sock";
