@@ -3,6 +3,7 @@ EXTRA_DIST += \
 	docs/access.md \
 	docs/alerts.md \
 	docs/api.md \
+	docs/audit.md \
 	docs/build.md \
 	docs/daemons.md \
 	docs/deploying.md \

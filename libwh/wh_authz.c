@@ -87,6 +87,35 @@ wh_verdict_e wh_authz(const wh_actor_t *actor, wh_action_e action, const wh_obje
     return WH_ALLOW;
 }
 
+int wh_authz_privileged(wh_action_e action)
+{
+    /* Of those that need no scope. What is new is privileged until it stands here. */
+    static const wh_action_e quiet[] = {
+        WH_ACT_HEALTH,         WH_ACT_OPENAPI,       WH_ACT_WORKER_REFRESH, WH_ACT_WORKER_CONNECT,
+        WH_ACT_TRAEFIK_WORKER, WH_ACT_TRAEFIK_PROXY, WH_ACT_AGENT_RELEASE,  WH_ACT_AGENT_OBJECT,
+        WH_ACT_AGENT_COMMIT,   WH_ACT_AGENT_SOURCE};
+
+    if (!known(action) || actions[action].scope == WH_SCOPE_READ)
+        return 0;
+    for (size_t i = 0; i < WH_ARRAY_LEN(quiet); i++) {
+        if (quiet[i] == action)
+            return 0;
+    }
+    return 1;
+}
+
+const char *wh_authz_kind_text(wh_actor_kind_e kind)
+{
+    static const char *const words[] = {
+        [WH_ACTOR_ANON] = "anonymous", [WH_ACTOR_CONTROL] = "control",
+        [WH_ACTOR_ENROLMENT] = "enrolment", [WH_ACTOR_WORKER_KEY] = "worker_key",
+        [WH_ACTOR_WORKER] = "worker", [WH_ACTOR_PROXY] = "proxy",
+        [WH_ACTOR_TOKEN] = "token", [WH_ACTOR_HOOK] = "hook",
+        [WH_ACTOR_METRICS] = "metrics"};
+
+    return (unsigned)kind < WH_ARRAY_LEN(words) ? words[kind] : NULL;
+}
+
 const char *wh_authz_action_text(wh_action_e action)
 {
     return known(action) ? actions[action].text : NULL;

@@ -81,6 +81,13 @@ int wh_authz_sees_app(const wh_actor_t *actor, const char *app_id);
 /* "app.read"; NULL for no action. The text of an assertion and of audit lines. */
 const char *wh_authz_action_text(wh_action_e action);
 
+/* 1 when the action changes something, or lets somebody in: it has its row in the audit log. What
+ * only reads is not, nor is what agents do within their own job or a worker to keep its token. */
+int wh_authz_privileged(wh_action_e action);
+
+/* "token", "worker_key"; NULL for no kind. */
+const char *wh_authz_kind_text(wh_actor_kind_e kind);
+
 /* Scope a token needs (0 = none), and whether a kind of caller is taken: for the route table, the
  * API document and tests that walk them. */
 unsigned wh_authz_action_scope(wh_action_e action);

@@ -48,6 +48,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_alert.c mod_wisehost/wh_h_alert_rule.c \
 	mod_wisehost/wh_h_channel.c \
 	mod_wisehost/wh_h_app.c mod_wisehost/wh_h_usage.c \
+	mod_wisehost/wh_h_audit.c mod_wisehost/wh_mod_audit.c \
 	mod_wisehost/wh_h_applog.c mod_wisehost/wh_h_applog.h \
 	mod_wisehost/wh_h_app_stats.c \
 	mod_wisehost/wh_h_deployment.c \

@@ -34,7 +34,12 @@ const int wh_api_routes_n = (int)(sizeof(wh_api_routes) / sizeof(wh_api_routes[0
 
 apr_status_t wh_mod_call_db(wh_call_t *c)
 {
-    return c->dbc ? APR_SUCCESS : wh_mod_dbc(c->r, &c->dbc, &c->err);
+    apr_status_t rv = c->dbc ? APR_SUCCESS : wh_mod_dbc(c->r, &c->dbc, &c->err);
+
+    if (!rv) {
+        wh_mod_audit_db(c);
+    }
+    return rv;
 }
 
 int wh_mod_call_lost(wh_call_t *c, apr_status_t rv)
@@ -318,15 +323,31 @@ static apr_status_t authorize(wh_call_t *c, int with_object)
     return rv ? rv : verdict_err(c, wh_authz(&c->actor, c->route->action, &object));
 }
 
-static apr_status_t run(wh_call_t *c)
+void wh_mod_call_let_go(wh_call_t *c)
+{
+    let_db_go(c);
+}
+
+static apr_status_t admit(wh_call_t *c)
 {
     apr_status_t rv = read_query(c);
 
     rv = rv ? rv : wh_mod_auth(c);
     rv = rv ? rv : authorize(c, 0);
     rv = rv ? rv : read_body(c);
-    rv = rv ? rv : authorize(c, 1);
-    return rv ? rv : c->route->handler(c);
+    return rv ? rv : authorize(c, 1);
+}
+
+/* Whatever becomes of a privileged call stands in the audit log. */
+static apr_status_t run(wh_call_t *c)
+{
+    apr_status_t rv = admit(c);
+
+    if (!rv) {
+        wh_mod_audit_arm(c);
+        rv = c->route->handler(c);
+    }
+    return wh_mod_audit_end(c, rv);
 }
 
 int wh_mod_api_git(request_rec *r)

@@ -56,6 +56,13 @@ enum {
     WH_API_CREATES = 64 /* where there is no such app, who may make one is let in; c->app is NULL */
 };
 
+/* Of the audit log (wh_mod_audit.c). */
+typedef enum wh_api_audit_e {
+    WH_API_AUDIT_NONE,
+    WH_API_AUDIT_ARMED,  /* the call was let in: its next commit brings a row along */
+    WH_API_AUDIT_WRITTEN /* and did */
+} wh_api_audit_e;
+
 typedef struct wh_call_t wh_call_t;
 
 /* Answers the call (wh_mod_req_reply and its like) and returns APR_SUCCESS, with what the handler
@@ -101,6 +108,7 @@ struct wh_call_t {
     wh_db_alert_rule_t *alert_rule;
     wh_channel_t *channel;
     wh_db_claim_t claim;
+    wh_api_audit_e audit;
     int rc;
     wh_err_t err;
 };
@@ -125,6 +133,15 @@ apr_status_t wh_mod_call_reply(wh_call_t *c, int status, json_t *body);
 apr_status_t wh_mod_call_text(wh_call_t *c, int status, const char *text, apr_size_t len);
 /* The same without a body. */
 apr_status_t wh_mod_call_empty(wh_call_t *c, int status);
+
+/* Gives the connection back before the call is over. */
+void wh_mod_call_let_go(wh_call_t *c);
+
+/* The dispatcher's: when a call was let in, when it has a (new) connection, when it is over (which
+ * returns rv, with c->err another one for who is refused too often). wh_mod_audit.c */
+void wh_mod_audit_arm(wh_call_t *c);
+void wh_mod_audit_db(wh_call_t *c);
+apr_status_t wh_mod_audit_end(wh_call_t *c, apr_status_t rv);
 
 /* A whole number of the query, dflt when it is not given. */
 apr_int64_t wh_mod_call_number(wh_call_t *c, const char *name, apr_int64_t dflt);
@@ -255,6 +272,7 @@ apr_status_t wh_h_source_hosts(wh_call_t *c);
 apr_status_t wh_h_sync_get(wh_call_t *c);
 apr_status_t wh_h_sync_ask(wh_call_t *c);
 apr_status_t wh_h_usage_get(wh_call_t *c);
+apr_status_t wh_h_audit_list(wh_call_t *c);
 apr_status_t wh_h_alert_list(wh_call_t *c);
 apr_status_t wh_h_alert_get(wh_call_t *c);
 apr_status_t wh_h_alert_acknowledge(wh_call_t *c);

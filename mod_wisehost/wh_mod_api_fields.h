@@ -54,6 +54,23 @@
 
 static const wh_mod_field_t no_fields[] = {END};
 
+static const wh_mod_field_t audit_fields[] = {
+    {.name = "action", .type = WH_FIELD_STRING, .min = 1, .max = 64, .doc = "app.delete"},
+    {.name = "app", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "slug"},
+    {.name = "actor", .type = WH_FIELD_STRING, .min = 1, .max = 255, .doc = "id of who did it"},
+    {.name = "since", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "RFC 3339"},
+    {.name = "limit",
+     .type = WH_FIELD_INTEGER,
+     .min = 1,
+     .max = WH_API_LIST_MAX,
+     .doc = "entries of one answer"},
+    {.name = "cursor",
+     .type = WH_FIELD_STRING,
+     .min = 1,
+     .max = 64,
+     .doc = "\"next\" of the answer before"},
+    END};
+
 static const wh_mod_field_t usage_fields[] = {
     {.name = "from", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "RFC 3339; a day before to"},
     {.name = "to", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "RFC 3339; now"},

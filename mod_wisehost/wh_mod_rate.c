@@ -33,6 +33,7 @@ static const struct {
     [WH_RATE_CREDENTIAL] = {.per_minute = 120, .burst = 240},
     [WH_RATE_LOGIN] = {.per_minute = 5, .burst = 20},
     [WH_RATE_DELIVERY] = {.per_minute = 60, .burst = 60},
+    [WH_RATE_REFUSED] = {.per_minute = 120, .burst = 600},
 };
 
 static rate_table_t *table;

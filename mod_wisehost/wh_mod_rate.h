@@ -18,6 +18,7 @@ typedef enum wh_mod_rate_e {
     WH_RATE_CREDENTIAL, /* wrong bearer: 240 at once, then 120 a minute */
     WH_RATE_LOGIN,      /* failed login: 20 at once, then 5 a minute */
     WH_RATE_DELIVERY,   /* refused delivery, for hook and address: 60 at once, then 60 a minute */
+    WH_RATE_REFUSED,    /* a known caller that may not: 600 at once, then 120 a minute */
     WH_RATE_KINDS
 } wh_mod_rate_e;
 

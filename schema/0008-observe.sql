@@ -157,3 +157,33 @@ CREATE UNIQUE INDEX notification_deliveries_once ON notification_deliveries (cha
 CREATE INDEX notification_deliveries_due ON notification_deliveries (next_at) WHERE status = 'pending';
 CREATE INDEX notification_deliveries_event ON notification_deliveries (event_id);
 CREATE INDEX notification_deliveries_age ON notification_deliveries (created_at);
+
+-- ---- audit ----
+-- Who did what, from where, and what became of it. Rows are only added: the database itself refuses all else, but
+-- that rows older than the counter audit_before may go (retention, docs/audit.md).
+CREATE TABLE audit (
+  id         TEXT   NOT NULL PRIMARY KEY,
+  at         BIGINT NOT NULL,
+  actor_kind TEXT   NOT NULL,
+  actor_id   TEXT   NOT NULL DEFAULT '',
+  action     TEXT   NOT NULL,
+  object     TEXT   NOT NULL DEFAULT '',
+  app_id     TEXT   NOT NULL DEFAULT '',
+  address    TEXT   NOT NULL DEFAULT '',
+  request_id TEXT   NOT NULL DEFAULT '',
+  outcome    TEXT   NOT NULL CHECK (outcome IN ('done', 'refused', 'failed')),
+  status     BIGINT NOT NULL DEFAULT 0,
+  code       TEXT   NOT NULL DEFAULT ''
+);
+CREATE INDEX audit_at ON audit (at);
+INSERT INTO counters (name, value) VALUES ('audit_before', 0);
+-- only: sqlite
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+-- only: sqlite
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit WHEN OLD.at >= (SELECT value FROM counters WHERE name = 'audit_before') BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+-- only: pgsql
+CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF TG_OP = ''DELETE'' THEN IF OLD.at < (SELECT value FROM counters WHERE name = ''audit_before'') THEN RETURN OLD; END IF; END IF; RAISE EXCEPTION ''the audit log is append-only'' USING ERRCODE = ''check_violation''; END';
+-- only: pgsql
+CREATE TRIGGER audit_kept BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_refuse();
+-- only: pgsql
+CREATE TRIGGER audit_whole BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();

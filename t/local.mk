@@ -14,7 +14,7 @@ t_tools_wh_route_put_SOURCES = t/tools/wh-route-put.c \
 	wh-scheduler/publish.c wh-scheduler/publish.h wh-scheduler/publish_dir.c wh-scheduler/publish_dir.h
 t_tools_wh_route_put_LDADD = libwh/libwh.la $(LMDB_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
 
-TESTS += t/guard/api.t t/guard/calls.t t/guard/daemons.t t/guard/directives.t t/guard/docs.t t/guard/faults.t t/guard/frames.t t/guard/includes.t t/guard/presets.t t/guard/registered.t t/guard/sizes.t t/guard/sql.t t/guard/tags.t t/guard/wisehost-json.t
+TESTS += t/guard/api.t t/guard/audit.t t/guard/calls.t t/guard/daemons.t t/guard/directives.t t/guard/docs.t t/guard/faults.t t/guard/frames.t t/guard/includes.t t/guard/presets.t t/guard/registered.t t/guard/sizes.t t/guard/sql.t t/guard/tags.t t/guard/wisehost-json.t
 EXTRA_DIST += t/README.md t/run t/analyze t/cppcheck.supp t/guard t/integration t/lib t/long t/tools/counts.pl t/tools/json-schema.py t/tools/ledger-app.c t/tools/ledger-git.c t/tools/version-app.c
 
 # The list that t/run hands to prove.

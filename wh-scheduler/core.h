@@ -126,6 +126,7 @@ typedef struct wh_core_t {
     wh_httpout_t *http;  /* who sends HTTP to others; NULL = nobody (tests) */
     wh_alerts_t *alerts; /* made with the first look */
     wh_usage_t *usage;   /* likewise */
+    wh_mono_t audit_at;  /* audit.c */
     wh_metrics_t metrics;
     wh_notices_t notices;
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */

@@ -11,6 +11,8 @@
 #include "libwh/wh_keys.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_sign.h"
+#include "libwh/wh_id.h"
+#include "whdb/wh_db_audit.h"
 #include "whdb/wh_db_env.h"
 #include "whdb/wh_db_schema.h"
 #include "whdb/wh_db_token.h"
@@ -289,6 +291,21 @@ static apr_status_t open_db(apr_pool_t *p, const wh_init_t *init, wh_dbc_t **dbc
     return rv;
 }
 
+/* Who may do this on the machine may do all; but it is written down. */
+static apr_status_t audit(apr_pool_t *p, const wh_init_t *init, wh_dbc_t *dbc, const char *purpose,
+                          apr_time_t now, wh_err_t *err)
+{
+    wh_db_audit_t row = {.id = wh_id_make(p, now, init->rand),
+                         .at = now,
+                         .actor_kind = "local",
+                         .actor_id = apr_ltoa(p, (long)getuid()),
+                         .action = apr_pstrcat(p, "token.", purpose, NULL),
+                         .object = "wh-scheduler",
+                         .outcome = "done"};
+
+    return wh_db_audit_insert(dbc, p, &row, err);
+}
+
 static apr_status_t print_token(apr_pool_t *p, const wh_init_t *init, wh_dbc_t *dbc,
                                 const char *purpose, FILE *out, wh_err_t *err)
 {
@@ -309,8 +326,13 @@ static apr_status_t print_token(apr_pool_t *p, const wh_init_t *init, wh_dbc_t *
                             .replaces = init->replaces,
                             .created_at = now,
                             .expires_at = now + WH_INIT_TOKEN_LIFE_US};
-    rv = wh_db_token_onetime_insert(dbc, p, &row, err);
-    if (rv == APR_SUCCESS) {
+    rv = wh_dbc_begin(dbc, p, err);
+    rv = rv == APR_SUCCESS ? wh_db_token_onetime_insert(dbc, p, &row, err) : rv;
+    rv = rv == APR_SUCCESS ? audit(p, init, dbc, purpose, now, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_dbc_commit(dbc, err) : rv;
+    if (rv != APR_SUCCESS) {
+        wh_dbc_rollback(dbc);
+    } else {
         fprintf(out, "%s_TOKEN=%s\n", strcmp(purpose, "admin") == 0 ? "ADMIN" : "ENROLMENT", token);
         fflush(out);
     }

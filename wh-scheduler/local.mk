@@ -8,6 +8,7 @@ wh_scheduler_libsched_la_CFLAGS = $(AM_CFLAGS)
 wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/alerts.c wh-scheduler/alerts.h \
 	wh-scheduler/applog.c wh-scheduler/applog.h \
+	wh-scheduler/audit.c wh-scheduler/audit.h \
 	wh-scheduler/applog_file.c wh-scheduler/applog_file.h \
 	wh-scheduler/assign.c wh-scheduler/assign.h \
 	wh-scheduler/beats.c wh-scheduler/beats.h \

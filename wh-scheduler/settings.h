@@ -31,6 +31,7 @@ typedef struct wh_settings_t {
     apr_int64_t tick_ms;
     apr_int64_t max_workers;
     apr_int64_t releases_kept, releases_kept_s;
+    apr_int64_t audit_days; /* 0 = for ever */
     apr_int64_t switches_kept_s;
     apr_int64_t collect_after_s;
     apr_int64_t app_log_bytes, app_log_age_s;

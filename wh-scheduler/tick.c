@@ -16,6 +16,7 @@
 #include "whdb/wh_db_name.h"
 #include "wh-scheduler/alerts.h"
 #include "wh-scheduler/assign.h"
+#include "wh-scheduler/audit.h"
 #include "wh-scheduler/beats.h"
 #include "wh-scheduler/desired.h"
 #include "wh-scheduler/domains.h"
@@ -401,6 +402,7 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     rv = rv == APR_SUCCESS ? wh_envs_look(core, p, mono, err) : rv;
     rv = rv == APR_SUCCESS ? wh_alerts_look(core, p, mono, now, err) : rv;
     rv = rv == APR_SUCCESS ? wh_usage_look(core, p, mono, now, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_audit_look(core, p, mono, now, err) : rv;
     rv = rv == APR_SUCCESS ? wh_retire_look(core, p, mono, now, err) : rv;
     if (rv == APR_SUCCESS) {
         wh_metrics_look(core, p, mono, now);

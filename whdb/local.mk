@@ -8,6 +8,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_alert.c whdb/wh_db_alert.h whdb/wh_db_alert_row.h \
 	whdb/wh_db_alert_tick.c whdb/wh_db_alert_tick.h \
 	whdb/wh_db_app.c whdb/wh_db_app.h \
+	whdb/wh_db_audit.c whdb/wh_db_audit.h whdb/wh_sql_audit.def \
 	whdb/wh_db_deployment.c whdb/wh_db_deployment.h \
 	whdb/wh_db_fleet.c whdb/wh_db_fleet.h \
 	whdb/wh_db_domain.c whdb/wh_db_domain.h \

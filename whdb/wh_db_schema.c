@@ -166,6 +166,15 @@ static int only_comments(const char *text)
     return 1;
 }
 
+/* "-- only: sqlite" or "-- only: pgsql" in a line before a statement: the other has no such thing. */
+static int for_us(const wh_dbc_t *dbc, const char *statement)
+{
+    const char *other =
+        wh_dbc_kind(dbc) == WH_DBC_PGSQL ? "-- only: sqlite\n" : "-- only: pgsql\n";
+
+    return strstr(statement, other) == NULL;
+}
+
 /* Runs a file statement by statement: one ends with a semicolon at the end of a line. */
 static apr_status_t file_run(wh_dbc_t *dbc, apr_pool_t *p, const wh_schema_file_t *f, wh_err_t *err)
 {
@@ -175,7 +184,8 @@ static apr_status_t file_run(wh_dbc_t *dbc, apr_pool_t *p, const wh_schema_file_
     while (rv == APR_SUCCESS && !only_comments(at)) {
         const char *end = strstr(at, ";\n");
         size_t n = end == NULL ? strlen(at) : (size_t)(end - at) + 1;
-        rv = wh_dbc_exec(dbc, apr_pstrmemdup(p, at, n), err);
+        const char *statement = apr_pstrmemdup(p, at, n);
+        rv = for_us(dbc, statement) ? wh_dbc_exec(dbc, statement, err) : APR_SUCCESS;
         at += n;
     }
     return rv;

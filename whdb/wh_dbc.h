@@ -97,6 +97,11 @@ typedef void wh_dbc_ended_fn(void *baton, const char *job, apr_int64_t worker,
                              const char *deployment);
 void wh_dbc_on_ended(wh_dbc_t *dbc, wh_dbc_ended_fn *fn, void *baton);
 
+/* Called once, inside the next transaction of this connection that is about to commit; what it
+ * writes is part of it, and when it fails the transaction is rolled back. NULL forgets it. */
+typedef apr_status_t wh_dbc_commit_fn(void *baton, wh_dbc_t *dbc, wh_err_t *err);
+void wh_dbc_with_commit(wh_dbc_t *dbc, wh_dbc_commit_fn *fn, void *baton);
+
 wh_dbc_kind_e wh_dbc_kind(const wh_dbc_t *dbc);
 
 #endif

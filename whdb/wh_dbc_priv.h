@@ -19,6 +19,8 @@ struct wh_dbc_t {
     apr_pool_t *tx_pool;    /* carries the cleanup that rolls back */
     wh_dbc_ended_fn *ended; /* may be NULL */
     void *ended_baton;
+    wh_dbc_commit_fn *with_commit; /* may be NULL */
+    void *commit_baton;
     unsigned own : 1; /* opened by wh_dbc_open: ours to close, never silently reconnected */
     unsigned gone : 1;
     unsigned in_tx : 1;

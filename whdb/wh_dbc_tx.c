@@ -153,6 +153,26 @@ void wh_dbc_rollback(wh_dbc_t *dbc)
     }
 }
 
+void wh_dbc_with_commit(wh_dbc_t *dbc, wh_dbc_commit_fn *fn, void *baton)
+{
+    dbc->with_commit = fn;
+    dbc->commit_baton = baton;
+}
+
+/* What has to be in the transaction, too. */
+static apr_status_t last_words(wh_dbc_t *dbc, wh_err_t *err)
+{
+    wh_dbc_commit_fn *fn = dbc->with_commit;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (dbc->tx_failed) {
+        return APR_SUCCESS; /* it will say so itself */
+    }
+    dbc->with_commit = NULL;
+    rv = fn != NULL ? fn(dbc->commit_baton, dbc, err) : APR_SUCCESS;
+    return rv == APR_SUCCESS && dbc->names_moved ? bump_routes(dbc, err) : rv;
+}
+
 apr_status_t wh_dbc_commit(wh_dbc_t *dbc, wh_err_t *err)
 {
     wh_dbc_class_e class;
@@ -165,7 +185,7 @@ apr_status_t wh_dbc_commit(wh_dbc_t *dbc, wh_err_t *err)
         wh_dbc_rollback(dbc);
         return wh_err_set(err, 503, "db_gone", "The database cannot be reached at present.");
     }
-    if (dbc->names_moved && !dbc->tx_failed && bump_routes(dbc, err) != APR_SUCCESS) {
+    if (last_words(dbc, err) != APR_SUCCESS) {
         wh_dbc_rollback(dbc);
         return APR_EGENERAL;
     }

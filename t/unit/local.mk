@@ -3,6 +3,7 @@
 unit_tests = \
 	t/unit/test_address \
 	t/unit/test_alert \
+	t/unit/test_audit \
 	t/unit/test_alerts \
 	t/unit/test_applog \
 	t/unit/test_asset \
@@ -303,6 +304,9 @@ t_unit_test_usage_LDADD = $(unit_sched_libs)
 t_unit_test_notices_SOURCES = t/unit/test_notices.c $(unit_sched)
 t_unit_test_notices_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_notices_LDADD = $(unit_sched_libs)
+t_unit_test_audit_SOURCES = t/unit/test_audit.c $(unit_sched)
+t_unit_test_audit_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_audit_LDADD = $(unit_sched_libs)
 t_unit_test_tick_SOURCES = t/unit/test_tick.c $(unit_sched)
 t_unit_test_tick_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_tick_LDADD = $(unit_sched_libs)

@@ -192,9 +192,33 @@ static void test_texts(void **state)
     assert_int_equal(wh_authz_err(WH_ALLOW, &err), APR_SUCCESS);
 }
 
+/* What changes something is audited; a new action is, until somebody says otherwise. */
+static void test_privileged(void **state)
+{
+    int quiet = 0;
+
+    (void)state;
+    for (int a = 0; a < WH_ACT_COUNT; a++) {
+        unsigned scope = wh_authz_action_scope((wh_action_e)a);
+
+        if (scope != 0)
+            assert_int_equal(wh_authz_privileged((wh_action_e)a), scope != WH_SCOPE_READ);
+        quiet += scope == 0 && !wh_authz_privileged((wh_action_e)a);
+    }
+    assert_int_equal(quiet, 10);
+    assert_true(wh_authz_privileged(WH_ACT_LOGIN));
+    assert_true(wh_authz_privileged(WH_ACT_WORKER_REGISTER));
+    assert_true(wh_authz_privileged(WH_ACT_HOOK_DELIVER));
+    assert_false(wh_authz_privileged(WH_ACT_COUNT));
+    for (int k = 0; k < WH_ACTOR_COUNT; k++)
+        assert_non_null(wh_authz_kind_text((wh_actor_kind_e)k));
+    assert_null(wh_authz_kind_text(WH_ACTOR_COUNT));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("what is privileged", test_privileged),
         UNIT("nobody in particular may see health, the API document and the login",
              test_anonymous),
         UNIT("F44 F45 each credential opens what it is for, and nothing else", test_kinds),
