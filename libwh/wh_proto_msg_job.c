@@ -108,7 +108,6 @@ static apr_status_t source(apr_pool_t *p, const wh_json_at_t *at, wh_gitauth_t *
 {
     wh_json_at_t part;
 
-    *out = WH_GITAUTH_NONE;
     TRY(wh_json_obj(at, "source", WH_JSON_F_NULL, &part, err));
     return part.obj ? wh_gitauth_decode(p, json_object_get(at->obj, "source"), out, err)
                     : APR_SUCCESS;
@@ -124,6 +123,7 @@ static apr_status_t job(apr_pool_t *p, const wh_json_at_t *at, wh_msg_job_t *m, 
     const char *kind = NULL;
 
     memset(m, 0, sizeof(*m));
+    m->source = WH_GITAUTH_NONE;
     TRY(wh_proto_msg_int_ref(at, &ref, err));
     m->job = ref.job;
     m->epoch = ref.epoch;

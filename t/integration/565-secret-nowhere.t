@@ -48,6 +48,16 @@ sub forms {
 }
 my %form;    # form => name
 for my $name (keys %secret) { $form{$_} = $name for forms($secret{$name}) }
+# What a private repository asks for: a token, and a key, of which the lines that hold its private half.
+my $source = { token => random_text(40), key => '' };
+{
+    my $file = $stack->dir . '/../wh-565-key-' . $$;
+    system('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', $file) == 0 or die 'ssh-keygen';
+    $source->{key} = WH::Stack::slurp($file);
+    unlink $file, "$file.pub";
+}
+$form{$_} = 'the repository\'s token' for forms($source->{token});
+$form{$_} = 'the deploy key' for map { forms($_) } (split /\n/, $source->{key})[ 3, 4 ];
 my $any = join '|', map { quotemeta } sort { length $b <=> length $a } keys %form;
 $any = qr/($any)/;
 sub found { my ($text) = @_; return $text =~ $any ? $form{$1} : undef }
@@ -75,6 +85,11 @@ my $set = $stack->api(PATCH => '/v1/apps/box/env', { variables => [
     (map { { name => $_, value => $secret{$_}, $_ eq 'NPM_TOKEN' ? (build => $yes) : () } } sort keys %secret),
     { name => 'MODE', value => 'fast', secret => $no } ] });
 is($set->{status}, 200, 'secrets are set once') or diag $set->{body};
+# With submodules they go to the agent, wherever the repository lies.
+is($stack->api(PATCH => '/v1/apps/box', { build => { submodules => $yes } }, headers => { 'If-Match' => '*' })->{status}, 200, 'submodules');
+my @source = ($stack->api(POST => '/v1/apps/box/source/deploy-key', { private_key => $source->{key} }),
+    $stack->api(PUT => '/v1/apps/box/source/credentials', { token => $source->{token}, host => 'git.example.test' }));
+is_deeply([ map { $_->{status} } @source ], [ 201, 200 ], 'a deploy key and a token') or diag explain \@source;
 
 # ---- a build, and who is looked at meanwhile ------------------------------------------------------------------
 my %listed;
@@ -165,9 +180,9 @@ my (undef, $said_of_images) = $stack->podman('image', 'inspect', split /\s+/, $i
 like($said_of_images, qr/"History".*created_by.*mount=type=secret/s, 'images were asked for their history');
 is(found($said_of_images), undef, 'XJ3 history and configuration of the images have none');
 
-my @answers = map { $stack->api(GET => $_)->{body} } '/v1/apps', '/v1/apps/box', '/v1/apps/box/env', '/v1/apps/box/env?environment=production', '/v1/apps/box/deployments',
+my @answers = map { $stack->api(GET => $_)->{body} } '/v1/apps', '/v1/apps/box', '/v1/apps/box/env', '/v1/apps/box/source', '/v1/apps/box/env?environment=production', '/v1/apps/box/deployments',
     (map { ("/v1/deployments/$_", "/v1/deployments/$_/logs?limit=1000") } $id, $failed->{id}), '/v1/workers', '/v1/stats';
-push @answers, $set->{body};
+push @answers, $set->{body}, map { $_->{body} } @source;
 is(found(join "\n", @answers), undef, 'F226 S12 no answer of the API has one');
 my @left = grep {-e} glob '/var/tmp/libpod_builder* /var/tmp/buildah*';
 my %left;
