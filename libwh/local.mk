@@ -93,6 +93,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_proto_msg_link.c \
 	libwh/wh_proto_msg_log.c \
 	libwh/wh_channel.c libwh/wh_channel.h \
+	libwh/wh_logdrain.c libwh/wh_logdrain.h \
 	libwh/wh_notify.c libwh/wh_notify.h \
 	libwh/wh_stdhook.c libwh/wh_stdhook.h \
 	libwh/wh_shout.c libwh/wh_shout.h libwh/wh_shout.def \

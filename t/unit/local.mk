@@ -58,6 +58,7 @@ unit_tests = \
 	t/unit/test_logseg \
 	t/unit/test_lru \
 	t/unit/test_memo \
+	t/unit/test_logdrain \
 	t/unit/test_notices \
 	t/unit/test_notify \
 	t/unit/test_manifest \
@@ -135,6 +136,8 @@ t_unit_test_log_SOURCES = t/unit/test_log.c $(unit_common)
 t_unit_test_logread_SOURCES = t/unit/test_logread.c $(unit_common)
 t_unit_test_logread_LDADD = $(unit_libs)
 t_unit_test_log_LDADD = $(unit_libs)
+t_unit_test_logdrain_SOURCES = t/unit/test_logdrain.c $(unit_common)
+t_unit_test_logdrain_LDADD = $(unit_libs)
 t_unit_test_notify_SOURCES = t/unit/test_notify.c $(unit_common)
 t_unit_test_notify_LDADD = $(unit_libs)
 t_unit_test_sign_SOURCES = t/unit/test_sign.c $(unit_common)
