@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	docs/daemons.md \
 	docs/deploying.md \
 	docs/directives.md \
+	docs/drains.md \
 	docs/env.md \
 	docs/git-push.md \
 	docs/image.md \

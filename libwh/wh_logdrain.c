@@ -126,8 +126,9 @@ static apr_status_t read_url(apr_pool_t *p, const char *rest, const char *http,
                              wh_logdrain_to_t *to, wh_err_t *err)
 {
     wh_httpurl_t url;
+    const char *path = strchr(rest, '/');
 
-    if (to->kind == WH_LOGDRAIN_LOKI && (strchr(rest, '/') == NULL || strchr(rest, '/')[1] == '\0')) {
+    if (to->kind == WH_LOGDRAIN_LOKI && (path == NULL || path[1] == '\0')) {
         rest = apr_pstrcat(p, apr_pstrmemdup(p, rest, strcspn(rest, "/")), "/loki/api/v1/push", NULL);
     }
     to->url = apr_pstrcat(p, http, "://", rest, NULL);

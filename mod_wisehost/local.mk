@@ -46,7 +46,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_actions.c mod_wisehost/wh_h_actions.h \
 	mod_wisehost/wh_h_agent.c \
 	mod_wisehost/wh_h_alert.c mod_wisehost/wh_h_alert_rule.c \
-	mod_wisehost/wh_h_channel.c \
+	mod_wisehost/wh_h_channel.c mod_wisehost/wh_h_logdrain.c \
 	mod_wisehost/wh_h_app.c mod_wisehost/wh_h_usage.c \
 	mod_wisehost/wh_h_audit.c mod_wisehost/wh_mod_audit.c \
 	mod_wisehost/wh_h_applog.c mod_wisehost/wh_h_applog.h \

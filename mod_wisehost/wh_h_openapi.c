@@ -25,7 +25,7 @@ static const char *const objects[] = {
     [WH_OBJ_BODY_JOB] = "job",  [WH_OBJ_QUERY_JOB] = "job",
     [WH_OBJ_WORKER] = "worker", [WH_OBJ_SWITCH] = "switch",
     [WH_OBJ_ALERT] = "alert",   [WH_OBJ_ALERT_RULE] = "alert_rule",
-    [WH_OBJ_CHANNEL] = "channel",
+    [WH_OBJ_CHANNEL] = "channel", [WH_OBJ_LOGDRAIN] = "logdrain",
     [WH_OBJ_PATH_JOB] = "job",  [WH_OBJ_REPOSITORY] = "app",
 };
 

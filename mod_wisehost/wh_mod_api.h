@@ -14,6 +14,7 @@
 
 #include "libwh/wh_authz.h"
 #include "libwh/wh_channel.h"
+#include "libwh/wh_logdrain.h"
 #include "libwh/wh_model.h"
 #include "mod_wisehost/mod_wisehost.h"
 #include "mod_wisehost/wh_mod_field.h"
@@ -42,7 +43,8 @@ typedef enum wh_api_object_e {
     WH_OBJ_ALERT,      /* {id} */
     WH_OBJ_ALERT_RULE, /* {id} */
     WH_OBJ_WORKER,     /* {id}: a worker's public id or name */
-    WH_OBJ_CHANNEL     /* {id}: a notification channel's id or name */
+    WH_OBJ_CHANNEL,    /* {id}: a notification channel's id or name */
+    WH_OBJ_LOGDRAIN    /* {id}: a log drain's id or name */
 } wh_api_object_e;
 
 enum {
@@ -107,6 +109,7 @@ struct wh_call_t {
     wh_alert_t *alert;
     wh_db_alert_rule_t *alert_rule;
     wh_channel_t *channel;
+    wh_logdrain_t *logdrain;
     wh_db_claim_t claim;
     wh_api_audit_e audit;
     int rc;
@@ -343,6 +346,11 @@ apr_status_t wh_h_notice_list(wh_call_t *c);
 apr_status_t wh_h_notice_get(wh_call_t *c);
 apr_status_t wh_h_notice_resend(wh_call_t *c);
 apr_status_t wh_h_event_list(wh_call_t *c);
+apr_status_t wh_h_logdrain_create(wh_call_t *c);
+apr_status_t wh_h_logdrain_get(wh_call_t *c);
+apr_status_t wh_h_logdrain_list(wh_call_t *c);
+apr_status_t wh_h_logdrain_patch(wh_call_t *c);
+apr_status_t wh_h_logdrain_delete(wh_call_t *c);
 
 /* Reads the body of a delivery and checks its signature against the hook that the path names: fills
  * c->raw and makes the caller a HOOK. wh_h_webhook.c */

@@ -605,6 +605,31 @@ static const wh_mod_field_t channel_patch_fields[] = {
     SWITCH("enabled", "whether it is told"),
     END};
 
+#define DRAIN_TARGET "where to: loki+https://, syslog+tls://, https:// …; it is never shown again"
+static const wh_mod_field_t logdrain_fields[] = {
+    {.name = "name",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = 64,
+     .doc = "a-z 0-9 - _ ."},
+    {.name = "target",
+     .type = WH_FIELD_STRING,
+     .required = 1,
+     .min = 1,
+     .max = WH_LOGDRAIN_URL_MAX,
+     .doc = DRAIN_TARGET},
+    TEXT("app", 1, 255, "slug: the lines of this app alone; null = of every app"),
+    SWITCH("enabled", "whether it gets lines; true unless named"),
+    END};
+
+static const wh_mod_field_t logdrain_patch_fields[] = {
+    TEXT("name", 1, 64, "a-z 0-9 - _ ."),
+    TEXT("target", 1, WH_LOGDRAIN_URL_MAX, DRAIN_TARGET),
+    TEXT("app", 1, 255, "slug: the lines of this app alone; null = of every app"),
+    SWITCH("enabled", "whether it gets lines"),
+    END};
+
 static const wh_mod_field_t notice_fields[] = {
     {.name = "limit",
      .type = WH_FIELD_INTEGER,
@@ -647,6 +672,7 @@ static const wh_mod_field_t service_fields[] = {{.name = "service",
 #undef PROVIDER_FIELD
 #undef WATCH_FIELD
 #undef CHANNEL_TARGET
+#undef DRAIN_TARGET
 #undef CHANNEL_EVENTS
 #undef IMAGE_FIELD
 #undef END

@@ -6,6 +6,7 @@
 #include "libwh/wh_text.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_deployment.h"
+#include "whdb/wh_db_logdrain.h"
 #include "whdb/wh_db_notify.h"
 #include "whdb/wh_db_switch.h"
 #include "whdb/wh_db_worker.h"
@@ -77,6 +78,14 @@ static apr_status_t channel_by_id(wh_call_t *c)
     return wh_db_channel_get(c->dbc, c->p, c->param[0], &c->channel, &c->err);
 }
 
+static apr_status_t logdrain_by_id(wh_call_t *c)
+{
+    if (wh_channel_name_check(c->param[0], NULL)) {
+        return APR_NOTFOUND;
+    }
+    return wh_db_logdrain_get(c->dbc, c->p, c->param[0], &c->logdrain, &c->err);
+}
+
 /* The worker is the caller, never what a body says; the statement itself asks for its own job. */
 static apr_status_t job_of_worker(wh_call_t *c, const char *job, apr_int64_t epoch)
 {
@@ -146,6 +155,8 @@ static apr_status_t find(wh_call_t *c)
         return worker_by_id(c);
     case WH_OBJ_CHANNEL:
         return channel_by_id(c);
+    case WH_OBJ_LOGDRAIN:
+        return logdrain_by_id(c);
     case WH_OBJ_NONE:
         break;
     }

@@ -187,3 +187,24 @@ CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS 'B
 CREATE TRIGGER audit_kept BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_refuse();
 -- only: pgsql
 CREATE TRIGGER audit_whole BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+
+-- ---- drains of logs ----
+-- Where the lines of apps go besides our own files. sealed = the URL, bound to the id; sent and lost = lines, added to
+-- once a minute; cause = why the last attempt failed.
+CREATE TABLE log_drains (
+  id         TEXT   NOT NULL PRIMARY KEY,
+  name       TEXT   NOT NULL CHECK (length(name) BETWEEN 1 AND 64),
+  kind       TEXT   NOT NULL CHECK (length(kind) > 0),
+  shown      TEXT   NOT NULL,
+  key_id     BIGINT NOT NULL CHECK (key_id > 0),
+  sealed     TEXT   NOT NULL,
+  app_id     TEXT   NOT NULL DEFAULT '',
+  enabled    BIGINT NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+  sent       BIGINT NOT NULL DEFAULT 0 CHECK (sent >= 0),
+  lost       BIGINT NOT NULL DEFAULT 0 CHECK (lost >= 0),
+  cause      TEXT   NOT NULL DEFAULT '',
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX log_drains_name ON log_drains (name);
+CREATE INDEX log_drains_key ON log_drains (key_id);

@@ -54,6 +54,8 @@ struct wh_applog_t {
     apr_time_t sweep_at;
     int due;
     apr_int64_t stored, left_out;
+    void (*on_line)(void *baton, const char *app, const wh_logdrain_line_t *line);
+    void *on_line_baton;
 };
 
 static void drop_log(void *baton, wh_lru_item_t *item);
@@ -341,6 +343,23 @@ static apr_status_t begin(draft_t *d, wh_err_t *err)
     return rv;
 }
 
+static void tell_line(const draft_t *d, const wh_msg_line_t *line, wh_level_e level)
+{
+    const source_t *s = &d->log->sources[d->k];
+    const wh_logdrain_line_t l = {.at = line->at,
+                                  .app = "",
+                                  .environment = "",
+                                  .deployment = s->deployment,
+                                  .container = s->container,
+                                  .stream = line->stream,
+                                  .level = level,
+                                  .text = line->text};
+
+    if (d->logs->on_line != NULL) {
+        d->logs->on_line(d->logs->on_line_baton, d->log->app, &l);
+    }
+}
+
 /* One line of the source in hand, under the next number. */
 static apr_status_t put(draft_t *d, const wh_msg_line_t *line, wh_err_t *err)
 {
@@ -371,6 +390,7 @@ static apr_status_t put(draft_t *d, const wh_msg_line_t *line, wh_err_t *err)
     if (rv == APR_SUCCESS) {
         d->n++;
         d->stored = line->seq;
+        tell_line(d, line, stored.level);
     }
     return rv;
 }
@@ -468,6 +488,14 @@ static apr_status_t put_lines(draft_t *d, source_t *s, const wh_msg_runtime_log_
     }
     apr_pool_destroy(scratch);
     return rv;
+}
+
+void wh_applog_on_line(wh_applog_t *logs,
+                       void (*fn)(void *baton, const char *app, const wh_logdrain_line_t *line),
+                       void *baton)
+{
+    logs->on_line = fn;
+    logs->on_line_baton = baton;
 }
 
 apr_status_t wh_applog_append(wh_applog_t *logs, apr_pool_t *ptemp, const wh_msg_runtime_log_t *m,

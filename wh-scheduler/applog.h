@@ -21,6 +21,7 @@
 #define WH_APPLOG_H
 
 #include "libwh/wh_proto_msg.h"
+#include "libwh/wh_logdrain.h"
 #include "libwh/wh_lograte.h"
 #include "wh-scheduler/applog_file.h"
 #include "wh-scheduler/segment.h"
@@ -43,6 +44,12 @@ wh_applog_t *wh_applog_make(apr_pool_t *p, const char *dir, wh_segment_t *writer
 apr_status_t wh_applog_append(wh_applog_t *logs, apr_pool_t *ptemp, const wh_msg_runtime_log_t *m,
                               const wh_lograte_now_t *rate, wh_mono_t now,
                               wh_err_t *err) WH_MUST_CHECK;
+
+/* Called with every line that was put, its notes too, in the order of the log. The line's app and
+ * environment are not filled in. */
+void wh_applog_on_line(wh_applog_t *logs,
+                       void (*fn)(void *baton, const char *app, const wh_logdrain_line_t *line),
+                       void *baton);
 
 /* Writes the notes that are due in any log, and once an hour, some apps at a time, removes what is
  * too old: call it once a second. Failures are logged and tried

@@ -18,6 +18,7 @@ void wh_core_intake(wh_core_t *core)
     core->logs = wh_logseg_make(core->pool, core->settings->logs_dir, core->log_writer);
     core->app_logs = wh_applog_make(core->pool, core->settings->logs_dir, core->log_writer,
                                     &limits);
+    wh_applog_on_line(core->app_logs, wh_logdrains_take, core);
     core->claims = wh_claims_make(core->pool);
     core->stats = wh_stats_make(core->pool, WH_STATS_PARTS_MAX);
     wh_claims_watch(core->claims, core->dbc);

@@ -22,6 +22,7 @@
 #include "wh-scheduler/claims.h"
 #include "wh-scheduler/decline.h"
 #include "wh-scheduler/httpout.h"
+#include "wh-scheduler/logdrains.h"
 #include "wh-scheduler/logseg.h"
 #include "wh-scheduler/mailbox.h"
 #include "wh-scheduler/notices.h"
@@ -129,6 +130,7 @@ typedef struct wh_core_t {
     wh_mono_t audit_at;  /* audit.c */
     wh_metrics_t metrics;
     wh_notices_t notices;
+    wh_logdrains_t *logdrains; /* made with the first look */
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
 

@@ -53,6 +53,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/lsremote.c wh-scheduler/lsremote.h \
 	wh-scheduler/poller.c wh-scheduler/poller.h \
 	wh-scheduler/syncs.c wh-scheduler/syncs.h \
+	wh-scheduler/logdrains.c wh-scheduler/logdrains.h wh-scheduler/syslogout.c wh-scheduler/syslogout.h \
 	wh-scheduler/logseg.c wh-scheduler/logseg.h \
 	wh-scheduler/metrics.c wh-scheduler/metrics.h \
 	wh-scheduler/mailbox.c wh-scheduler/mailbox.h \

@@ -442,6 +442,7 @@ static apr_status_t start_askers(apr_pool_t *p, wh_core_t *core, wh_err_t *err)
 static void stop_askers(wh_core_t *core)
 {
     wh_httpout_stop(core->http);
+    wh_logdrains_end(core);
     wh_poller_stop(core->poller);
     wh_prover_stop(core->prover);
 }

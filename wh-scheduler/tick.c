@@ -365,6 +365,7 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
         (due(&core->issuers_at, mono, ISSUERS_US) || poked)) {
         rv = wh_issuers_look(core, p, now, err);
     }
+    rv = rv == APR_SUCCESS ? wh_logdrains_look(core, p, poked, mono, err) : rv;
     if (rv == APR_SUCCESS && (poked || wh_mono_reached(mono, core->notices.at))) {
         rv = wh_notices_look(core, p, mono, now, err);
     }

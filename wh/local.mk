@@ -6,7 +6,7 @@ wh_wh_SOURCES = \
 	wh/wh_cli_switch.c wh/wh_cli_applog.c wh/wh_cli_watch.c wh/wh_cli_worker.c \
 	wh/wh_cmd_alerts.c wh/wh_cmd_audit.c wh/wh_cmd_apps.c wh/wh_cmd_apps_create.c wh/wh_cmd_apps_delete.c wh/wh_cmd_apps_info.c wh/wh_cmd_apps_source.c wh/wh_cmd_apps_set.c \
 	wh/wh_cmd_cancel.c wh/wh_cmd_deploy.c wh/wh_cmd_deployments.c wh/wh_cmd_doctor.c \
-	wh/wh_cmd_domains.c wh/wh_cmd_env.c wh/wh_cmd_environments.c \
+	wh/wh_cmd_drains.c wh/wh_cmd_domains.c wh/wh_cmd_env.c wh/wh_cmd_environments.c \
 	wh/wh_cmd_git_credential.c wh/wh_cmd_git_remote.c \
 	wh/wh_cmd_hooks.c wh/wh_cmd_hooks_create.c wh/wh_cmd_hooks_delete.c \
 	wh/wh_cmd_hooks_deliveries.c wh/wh_cmd_hooks_replay.c wh/wh_cmd_hooks_rotate.c wh/wh_cmd_hooks_forge.c wh/wh_cmd_approve.c \

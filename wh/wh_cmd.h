@@ -21,6 +21,7 @@ extern const wh_cli_cmd_t wh_cmd_login, wh_cmd_apps, wh_cmd_apps_create, wh_cmd_
     wh_cmd_usage, wh_cmd_audit,
     wh_cmd_alerts, wh_cmd_alerts_ack, wh_cmd_alerts_resolve, wh_cmd_alerts_rules,
     wh_cmd_alerts_add, wh_cmd_alerts_set, wh_cmd_alerts_remove,
+    wh_cmd_drains, wh_cmd_drains_add, wh_cmd_drains_set, wh_cmd_drains_remove,
     wh_cmd_notify, wh_cmd_notify_add, wh_cmd_notify_set, wh_cmd_notify_test, wh_cmd_notify_log,
     wh_cmd_notify_resend, wh_cmd_notify_rotate, wh_cmd_notify_remove, wh_cmd_notify_events,
     wh_cmd_git_remote, wh_cmd_git_credential;

@@ -4,10 +4,7 @@
 #include "config.h"
 
 #include <apr_strings.h>
-#include <stdio.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include "wh/wh_cmd.h"
 
@@ -67,28 +64,13 @@ static int events(wh_cli_t *cli)
 
 /* ---- add, set ---- */
 
-/* One line; the terminal does not show it. NULL after it has said why not. */
-static const char *read_target(const wh_cli_t *cli)
+static const char *ask_target(const wh_cli_t *cli)
 {
-    char line[4096];
-    struct termios old, quiet;
-    int tty = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
-    if (tty) {
-        wh_cli_note(cli, "Target (discord://…, https://…; docs/notifications.md): ");
-        quiet = old;
-        quiet.c_lflag &= ~(tcflag_t)ECHO;
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    }
-    char *got = fgets(line, sizeof(line), stdin);
-    if (tty) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
-        wh_cli_note(cli, "\n");
-    }
-    if (got == NULL || (line[strcspn(line, "\r\n")] = '\0', line[0] == '\0')) {
+    size_t n = 0;
+    const char *target = wh_cli_input_secret(cli, "Target (discord://…, https://…; docs/notifications.md)", 4096, &n);
+    if (target != NULL && n == 0)
         wh_cli_error("no target was given: it is read from stdin");
-        return NULL;
-    }
-    return apr_pstrdup(cli->p, line);
+    return n > 0 ? target : NULL;
 }
 
 /* "a,b" as a list; "all" and "" are none. */
@@ -137,7 +119,7 @@ static int send_body(wh_cli_t *cli, const char *method, const char *path, json_t
 
 static int add(wh_cli_t *cli)
 {
-    const char *target = read_target(cli);
+    const char *target = ask_target(cli);
     if (target == NULL)
         return WH_EXIT_USAGE;
     json_t *body = json_pack("{s:s, s:s}", "name", cli->args[0], "target", target);
@@ -158,7 +140,7 @@ static int set(wh_cli_t *cli)
     if (wh_cli_opts_get(cli, "off") != NULL)
         json_object_set_new(body, "enabled", json_false());
     if (wh_cli_opts_get(cli, "target") != NULL) {
-        const char *target = read_target(cli);
+        const char *target = ask_target(cli);
         if (target == NULL) {
             json_decref(body);
             return WH_EXIT_USAGE;

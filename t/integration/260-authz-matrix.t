@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Digest::SHA qw(hmac_sha256_hex sha256_hex);
 use File::Temp ();
+use JSON::PP ();
 use Test::More;
 use WH::Api;
 
@@ -32,6 +33,7 @@ my ($foreign_dep, $foreign_job) = $api->processing($root, 'yours', $w2);
 my %hook = map { $_ => $api->req(POST => '/v1/hooks', token => $root, json => { app => $_, provider => 'github' })->{json} } qw(mine yours);
 
 $api->req(POST => '/v1/notifications/channels', token => $root, json => { name => $_, target => 'discord://tok@1' }) for qw(ch-1 ch-2);
+$api->req(POST => '/v1/drains', token => $root, json => { name => $_, target => 'https://h.test/', enabled => JSON::PP::false }) for qw(dr-1 dr-2);
 
 my %switch;
 for ([ mine => $mine, $own_dep ], [ yours => $yours, $foreign_dep ]) {
@@ -89,15 +91,17 @@ my %call = (
     commit_release => sub { (json => { job => $_[0]{job}, epoch => 1 }) },
     deliver => sub { (body => '{}') },
     (map { $_ => sub { (json => {}) } } qw(change_channel rotate_channel test_channel resend_notice)),
+    change_drain => sub { (json => {}) },
+    create_drain => sub { (json => { name => 'Not One', target => 'x' }) },
     create_channel => sub { (json => { name => 'Not One', target => 'x' }) }, # nothing that would be taken
     change_hook => sub { (json => { watch => 'web/**' }) },
 );
 $api->deliver($hook{$_}, 'ping', '{}') for qw(mine yours);
 my %delivery = map { $_ => $api->value("SELECT id FROM hook_deliveries WHERE hook_id = '$hook{$_}{id}'") } qw(mine yours);
 my %object = (
-    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, delivery => $delivery{mine}, job => $own_job, worker => 'w3', switch => $switch{mine}, alert => $alert{mine}, alert_rule => $rule{mine}, channel => 'ch-1' },
-    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, delivery => $delivery{yours}, job => $foreign_job, worker => $w4->{id}, switch => $switch{yours}, alert => $alert{yours}, alert_rule => $rule{yours}, channel => 'ch-2' },
-    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, delivery => '0' x 26, job => '0' x 26, worker => 'w9', switch => '0' x 26, alert => '0' x 26, alert_rule => '0' x 26, channel => 'ch-9' },
+    own => { app => 'mine', deployment => $own_dep, hook => $hook{mine}{id}, delivery => $delivery{mine}, job => $own_job, worker => 'w3', switch => $switch{mine}, alert => $alert{mine}, alert_rule => $rule{mine}, channel => 'ch-1', logdrain => 'dr-1' },
+    foreign => { app => 'yours', deployment => $foreign_dep, hook => $hook{yours}{id}, delivery => $delivery{yours}, job => $foreign_job, worker => $w4->{id}, switch => $switch{yours}, alert => $alert{yours}, alert_rule => $rule{yours}, channel => 'ch-2', logdrain => 'dr-2' },
+    missing => { app => 'no-such-app', deployment => '0' x 26, hook => '0' x 26, delivery => '0' x 26, job => '0' x 26, worker => 'w9', switch => '0' x 26, alert => '0' x 26, alert_rule => '0' x 26, channel => 'ch-9', logdrain => 'dr-9' },
 );
 
 my @ops;
@@ -122,7 +126,7 @@ for my $scopes ('read', 'deploy', 'write', 'read deploy', 'admin') {
 sub call {
     my ($op, $who, $object) = @_;
     my %with = $call{ $op->{operationId} } ? $call{ $op->{operationId} }->($object) : ();
-    my $id = $op->{'x-object'} =~ /^(?:hook|delivery)$/ ? $object->{hook} : $object->{ $op->{'x-object'} =~ /^(?:worker|switch|alert|alert_rule|channel)$/ ? $op->{'x-object'} : 'deployment' };
+    my $id = $op->{'x-object'} =~ /^(?:hook|delivery)$/ ? $object->{hook} : $object->{ $op->{'x-object'} =~ /^(?:worker|switch|alert|alert_rule|channel|logdrain)$/ ? $op->{'x-object'} : 'deployment' };
     $id = 'a' x 40 if $op->{operationId} eq 'commit_release';
     (my $path = $op->{path}) =~ s/\{slug\}/$object->{app}/;
     $path =~ s/\{id\}/$id/;
@@ -152,7 +156,7 @@ sub verdict {
         return !$has || ($kind eq 'token' && $apps ne '*' && !$list) ? 403 : undef;
     }
     # A worker or channel belongs to no app: it is everybody's who may see workers at all.
-    return !$has || $apps ne '*' ? 403 : $which eq 'missing' ? 404 : undef if $object =~ /^(?:worker|channel)$/;
+    return !$has || $apps ne '*' ? 403 : $which eq 'missing' ? 404 : undef if $object =~ /^(?:worker|channel|logdrain)$/;
     # Kind and scope are asked before the object is looked for.
     return 403 if !$has && $which ne 'own';
     return 404 if $which eq 'missing' || ($kind eq 'token' ? $apps ne '*' && $which eq 'foreign' : $which eq 'foreign');
@@ -217,6 +221,9 @@ for my $case (sort { ($a->[0]{method} eq 'DELETE') <=> ($b->[0]{method} eq 'DELE
         $api->req(POST => $channels, token => $root, json => { name => $now{channel} = 'ch-3', target => 'https://h.test/' });
         $now{notice} = $api->req(POST => "$channels/ch-3/test", token => $root)->{json}{id};
         $api->sql("UPDATE notification_deliveries SET status = 'dead'");
+    }
+    if ($op->{operationId} eq 'delete_drain') {
+        $api->req(POST => '/v1/drains', token => $root, json => { name => $now{logdrain} = 'dr-3', target => 'https://h.test/' });
     }
     if ($op->{operationId} eq 'remove_worker') { $api->worker($now{worker} = 'short-lived') }
     my $got = call($op, $who, \%now);
