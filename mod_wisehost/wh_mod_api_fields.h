@@ -591,7 +591,7 @@ static const wh_mod_field_t channel_fields[] = {
      .min = 1,
      .max = WH_SHOUT_URL_MAX,
      .doc = CHANNEL_TARGET},
-    TEXT("app", 1, 255, "slug: of this app alone; null = of every app, and of workers"),
+    TEXT("app", 1, 255, "slug: of this app alone; null = of every app"),
     CHANNEL_EVENTS,
     TEXT("secret", 1, 128, "of a webhook: \"whsec_\" and base64; made when it is not named"),
     SWITCH("enabled", "whether it is told; true unless named"),
@@ -600,7 +600,7 @@ static const wh_mod_field_t channel_fields[] = {
 static const wh_mod_field_t channel_patch_fields[] = {
     TEXT("name", 1, 64, "a-z 0-9 - _ ."),
     TEXT("target", 1, WH_SHOUT_URL_MAX, CHANNEL_TARGET),
-    TEXT("app", 1, 255, "slug: of this app alone; null = of every app, and of workers"),
+    TEXT("app", 1, 255, "slug: of this app alone; null = of every app"),
     CHANNEL_EVENTS,
     SWITCH("enabled", "whether it is told"),
     END};

@@ -250,7 +250,7 @@ static int show_log(wh_cli_t *cli)
 }
 
 #define APP_AND_EVENTS                                                                             \
-    {"app", 'a', "APP", "of this app alone; all: of every app, and of workers"},                   \
+    {"app", 'a', "APP", "of this app alone; all: of every app"},                                   \
     {                                                                                              \
         "events", 'e', "EVENTS", "only these, with commas: deployment.*,app.cpu; all"              \
     }

@@ -117,7 +117,7 @@ static void test_deployment(void **state)
     net_t *net = net_of(s);
 
     channel(s, 1, "https://hooks.test/x", "deployment.*", "");
-    channel(s, 2, "ntfy://ntfy.test/topic", "worker.offline", "");
+    channel(s, 2, "ntfy://ntfy.test/topic", "app.offline", "");
     ends(s, "failed");
     is(s, "SELECT kind FROM notification_event WHERE kind LIKE 'deployment%'", "deployment.failed");
     sched_tick(s);
@@ -302,8 +302,8 @@ static void test_shares(void **state)
     sched_t *s = sched_case(t);
     net_t *net = net_of(s);
 
-    channel(s, 1, "https://slow.test/x", "app.*", "");
-    channel(s, 2, "https://hooks.test/x", "worker.offline", "");
+    channel(s, 1, "https://slow.test/x", "app.cpu", "");
+    channel(s, 2, "https://hooks.test/x", "app.offline", "");
     channel(s, 3, "https://other.test/x", "", "some-other-app");
     for (int i = 1; i <= 40; i++) {
         event(s, i, "app.cpu", 0);
@@ -312,7 +312,7 @@ static void test_shares(void **state)
     sched_tick(s);
     is(s, ALL, "40");
     assert_int_equal(net->n, WH_NOTICES_CHANNEL);
-    event(s, 41, "worker.offline", 0);
+    event(s, 41, "app.offline", 0);
     sched_tick(s);
     assert_int_equal(net->n, WH_NOTICES_CHANNEL + 1);
     assert_string_equal(net->out[WH_NOTICES_CHANNEL]->url, "https://hooks.test/x");

@@ -142,8 +142,8 @@ static void test_compact(void **state)
     e = event_of(p, "app.cpu", 1, gone);
     assert_string_equal(wh_event_compact(p, &e), "✅ CPU back to normal — shop");
     assert_non_null(strstr(wh_event_json(p, &e, NULL), ",\"ended\":true}"));
-    e = event_of(p, "worker.offline", 0, "{\"worker\":{\"name\":\"w-1\"}}");
-    assert_string_equal(wh_event_compact(p, &e), "🔌 Worker offline — w-1");
+    e = event_of(p, "test", 0, "{\"channel\":{\"name\":\"ops\"}}");
+    assert_string_equal(wh_event_compact(p, &e), "🔔 Test notification — ops");
     for (int i = 0; i < WH_EVENT_KINDS; i++) {
         wh_event_e kind;
 
