@@ -332,6 +332,12 @@ static const wh_mod_field_t environment_fields[] = {
     NUMBER("position", 0, 1000000, "the lowest that matches takes the branch; 0 unless named"),
     END};
 
+static const wh_mod_field_t environment_delete_fields[] = {
+    {.name = "keep",
+     .type = WH_FIELD_BOOLEAN,
+     .doc = "it takes no branches any more, and what it shows stays"},
+    END};
+
 static const wh_mod_field_t variable_fields[] = {
     {.name = "name",
      .type = WH_FIELD_STRING,

@@ -46,8 +46,29 @@ apr_status_t wh_previews_claimed(wh_core_t *core, apr_pool_t *p, const wh_app_t 
 
 /* ---- Closing ---- */
 
+/* One of this environment that is due: a name that came to another one meanwhile stays. */
+static int goes(const wh_name_t *name, const wh_db_preview_t *one, apr_time_t now)
+{
+    return strcmp(name->environment, one->environment) == 0 && name->expires_at > 0 &&
+           name->expires_at <= now;
+}
+
+/* By a name that stays: a promotion lets other environments show what was made for this one. */
+static int shown_elsewhere(const apr_array_header_t *names, const wh_db_preview_t *one,
+                           const char *deployment_id, apr_time_t now)
+{
+    for (int i = 0; i < names->nelts; i++) {
+        const wh_name_t *name = APR_ARRAY_IDX(names, i, wh_name_t *);
+
+        if (strcmp(name->deployment_id, deployment_id) == 0 && !goes(name, one, now)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static apr_status_t stop_containers(wh_core_t *core, apr_pool_t *p, const wh_db_preview_t *one,
-                                    apr_time_t now, wh_err_t *err)
+                                    const apr_array_header_t *names, apr_time_t now, wh_err_t *err)
 {
     apr_array_header_t *live;
     apr_status_t rv = wh_db_instance_list_by_app(core->dbc, p, one->app_id, &live, err);
@@ -59,7 +80,7 @@ static apr_status_t stop_containers(wh_core_t *core, apr_pool_t *p, const wh_db_
 
         rv = wh_db_deployment_get(core->dbc, p, it->deployment_id, &its, err);
         if (rv != APR_SUCCESS || strcmp(its->environment, one->environment) != 0 ||
-            it->state != WH_INSTANCE_RUNNING) {
+            it->state != WH_INSTANCE_RUNNING || shown_elsewhere(names, one, its->id, now)) {
             continue;
         }
         rv = wh_db_instance_set_state(core->dbc, p, it->id, WH_INSTANCE_RUNNING,
@@ -73,23 +94,19 @@ static apr_status_t stop_containers(wh_core_t *core, apr_pool_t *p, const wh_db_
     return rv;
 }
 
-/* Those of this environment that are due: a name that came to another one meanwhile stays. */
-static apr_status_t names_of(wh_core_t *core, apr_pool_t *p, const wh_db_preview_t *one,
-                             apr_time_t now, apr_array_header_t **out, wh_err_t *err)
+static apr_array_header_t *names_of(apr_pool_t *p, const wh_db_preview_t *one, apr_time_t now,
+                                    const apr_array_header_t *all)
 {
-    apr_array_header_t *all;
-    apr_status_t rv = wh_db_name_list_by_app(core->dbc, p, one->app_id, &all, err);
+    apr_array_header_t *out = apr_array_make(p, 8, sizeof(wh_name_t *));
 
-    *out = apr_array_make(p, 8, sizeof(wh_name_t *));
-    for (int i = 0; rv == APR_SUCCESS && i < all->nelts; i++) {
+    for (int i = 0; i < all->nelts; i++) {
         wh_name_t *name = APR_ARRAY_IDX(all, i, wh_name_t *);
 
-        if (strcmp(name->environment, one->environment) == 0 && name->expires_at > 0 &&
-            name->expires_at <= now) {
-            APR_ARRAY_PUSH(*out, wh_name_t *) = name;
+        if (goes(name, one, now)) {
+            APR_ARRAY_PUSH(out, wh_name_t *) = name;
         }
     }
-    return rv;
+    return out;
 }
 
 /* The routes go first: as long as the rows are there, a crash makes us come again. */
@@ -98,14 +115,16 @@ static apr_status_t close_one(wh_core_t *core, apr_pool_t *p, const wh_db_previe
 {
     apr_array_header_t *names;
     int n = 0;
-    apr_status_t rv = names_of(core, p, one, now, &names, err);
+    apr_status_t rv = wh_db_name_list_by_app(core->dbc, p, one->app_id, &names, err);
 
-    rv = rv == APR_SUCCESS ? wh_routes_remove(core, p, names, NULL, err) : rv;
+    rv = rv == APR_SUCCESS
+             ? wh_routes_remove(core, p, names_of(p, one, now, names), NULL, err)
+             : rv;
     rv = rv == APR_SUCCESS ? wh_dbc_begin(core->dbc, p, err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = stop_containers(core, p, one, now, err);
+    rv = stop_containers(core, p, one, names, now, err);
     rv = rv == APR_SUCCESS ? wh_db_name_delete_expired(core->dbc, p, one->app_id,
                                                        one->environment, now, &n, err)
                            : rv;
@@ -114,7 +133,7 @@ static apr_status_t close_one(wh_core_t *core, apr_pool_t *p, const wh_db_previe
         wh_dbc_rollback(core->dbc);
         return rv;
     }
-    wh_log(WH_LOG_INFO, NULL, "app %s: preview %s is closed, %d names taken down", one->slug,
+    wh_log(WH_LOG_INFO, NULL, "app %s: %s is closed, %d names taken down", one->slug,
            one->environment, n);
     core->plan_again = 1;
     return APR_SUCCESS;

@@ -38,6 +38,7 @@ const wh_cli_cmd_t *const wh_cli_commands[] = {
     &wh_cmd_environments,
     &wh_cmd_environments_set,
     &wh_cmd_environments_unset,
+    &wh_cmd_environments_delete,
     &wh_cmd_domains,
     &wh_cmd_domains_add,
     &wh_cmd_domains_info,

@@ -129,6 +129,8 @@ char *wh_cli_input_file(const wh_cli_t *cli, const char *path, size_t max, size_
 /* From stdin without the line end that commands put behind it; from a terminal one line, which it
  * asks for by `what` and does not show. NULL as above. */
 char *wh_cli_input_secret(const wh_cli_t *cli, const char *what, size_t max, size_t *n);
+/* 1 when --yes was given, or the name was typed; else 0 after it has said why. */
+int wh_cli_confirm(const wh_cli_t *cli, const char *command, const char *name);
 
 /* --- wh_cli_list.c --- */
 

@@ -82,3 +82,23 @@ char *wh_cli_input_secret(const wh_cli_t *cli, const char *what, size_t max, siz
     }
     return value;
 }
+
+int wh_cli_confirm(const wh_cli_t *cli, const char *command, const char *name)
+{
+    char line[128];
+    if (wh_cli_opts_get(cli, "yes") != NULL)
+        return 1;
+    if (!isatty(STDIN_FILENO)) {
+        wh_cli_error("%s: give --yes, there is no one to ask", command);
+        return 0;
+    }
+    fprintf(stderr, "This ends %s and all that it serves. Type its name to go on: ",
+            wh_cli_clean(cli, name));
+    if (fgets(line, sizeof(line), stdin) == NULL)
+        return 0;
+    line[strcspn(line, "\r\n")] = '\0';
+    if (strcmp(line, name) == 0)
+        return 1;
+    wh_cli_error("that is not its name: nothing was deleted");
+    return 0;
+}

@@ -8,31 +8,11 @@
 
 #include "wh/wh_cmd.h"
 
-static int confirmed(const wh_cli_t *cli, const char *app)
-{
-    char line[128];
-    if (wh_cli_opts_get(cli, "yes") != NULL)
-        return 1;
-    if (!isatty(STDIN_FILENO)) {
-        wh_cli_error("apps delete: give --yes, there is no one to ask");
-        return 0;
-    }
-    fprintf(stderr, "This ends %s and all that it serves. Type its name to go on: ",
-            wh_cli_clean(cli, app));
-    if (fgets(line, sizeof(line), stdin) == NULL)
-        return 0;
-    line[strcspn(line, "\r\n")] = '\0';
-    if (strcmp(line, app) == 0)
-        return 1;
-    wh_cli_error("that is not its name: nothing was deleted");
-    return 0;
-}
-
 static int run(wh_cli_t *cli)
 {
     wh_cli_reply_t reply;
     const char *app = wh_cli_opts_app(cli);
-    if (app == NULL || !confirmed(cli, app))
+    if (app == NULL || !wh_cli_confirm(cli, "apps delete", app))
         return WH_EXIT_USAGE;
     const char *path = apr_pstrcat(cli->p, "/v1/apps/", wh_cli_http_escape(cli, app), NULL);
     int rc = wh_cli_http(cli, "GET", path, NULL, NULL, &reply);

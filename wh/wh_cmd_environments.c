@@ -49,10 +49,24 @@ static int set(wh_cli_t *cli)
 static int drop(wh_cli_t *cli)
 {
     wh_cli_reply_t reply;
+    const char *path = path_of(cli, cli->args[0], cli->args[1]);
+    int rc = wh_cli_http(cli, "DELETE", apr_pstrcat(cli->p, path, "?keep=true", NULL), NULL, NULL,
+                         &reply);
+    if (rc == 0)
+        wh_cli_note(cli, "It takes no branches any more; what it shows stays\n");
+    return rc;
+}
+
+static int end(wh_cli_t *cli)
+{
+    wh_cli_reply_t reply;
+    if (!wh_cli_confirm(cli, "environments delete", cli->args[1]))
+        return WH_EXIT_USAGE;
     int rc =
         wh_cli_http(cli, "DELETE", path_of(cli, cli->args[0], cli->args[1]), NULL, NULL, &reply);
     if (rc == 0)
-        wh_cli_note(cli, "It takes no branches any more; what it shows stays\n");
+        wh_cli_note(cli, "%s is ended, with its names and containers\n",
+                    wh_cli_clean(cli, cli->args[1]));
     return rc;
 }
 
@@ -63,6 +77,11 @@ static const wh_cli_option_t list_options[] = {
 
 static const wh_cli_option_t set_options[] = {
     {"position", 0, "N", "of several that match the lowest takes the branch (0)"},
+    {NULL, 0, NULL, NULL},
+};
+
+static const wh_cli_option_t delete_options[] = {
+    {"yes", 'y', NULL, "do not ask"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -85,3 +104,10 @@ const wh_cli_cmd_t wh_cmd_environments_unset = {.words = "environments unset",
                                                 .max_args = 2,
                                                 .run = drop,
                                                 .doc = "send no branches there any more"};
+const wh_cli_cmd_t wh_cmd_environments_delete = {.words = "environments delete",
+                                                 .args = "APP ENVIRONMENT",
+                                                 .min_args = 2,
+                                                 .max_args = 2,
+                                                 .run = end,
+                                                 .options = delete_options,
+                                                 .doc = "end it: its names, containers, env vars"};

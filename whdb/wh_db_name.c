@@ -89,6 +89,13 @@ apr_status_t wh_db_name_expire(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                         WH_ARGS(WH_I(at), WH_S(app_id), WH_S(environment)), NULL, err);
 }
 
+apr_status_t wh_db_name_close(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                              const char *environment, apr_time_t at, int *n, wh_err_t *err)
+{
+    return wh_dbc_query(dbc, p, WH_SQL_name_close,
+                        WH_ARGS(WH_I(at), WH_S(app_id), WH_S(environment)), n, err);
+}
+
 static apr_array_header_t *previews_of(apr_pool_t *p, const wh_rows_t *rows)
 {
     apr_array_header_t *list = apr_array_make(p, rows->n + 1, sizeof(wh_db_preview_t));

@@ -39,6 +39,12 @@ apr_status_t wh_db_name_expire(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                const char *environment, apr_time_t at,
                                wh_err_t *err) WH_DB_CHECKED;
 
+/* All names of an environment go at that time, whatever it is: the scheduler takes them out of the
+ * table and ends what only they showed. *n of them. */
+apr_status_t wh_db_name_close(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                              const char *environment, apr_time_t at, int *n,
+                              wh_err_t *err) WH_DB_CHECKED;
+
 /* An app's previews that last beyond now, the newest deployment first; array of wh_db_preview_t. */
 apr_status_t wh_db_name_list_previews(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
                                       apr_time_t now, apr_array_header_t **out,

@@ -76,8 +76,28 @@ is_deeply(push_to('fix/Login', deleted => JSON::PP::true, after => '0' x 40, hea
     'F253 R22 a deleted branch starts nothing');
 
 # ---- taken back -------------------------------------------------------------------------------------
-is($api->req(DELETE => '/v1/apps/blog/environments/staging', token => $token)->{status}, 204, 'an environment takes nothing any more');
-$api->is_problem($api->req(DELETE => '/v1/apps/blog/environments/staging', token => $token), 404, 'not_found', 'once');
+my $drop = sub { return $api->req(DELETE => "/v1/apps/blog/environments/$_[0]", token => $token) };
+is($drop->('staging?keep=true')->{status}, 204, 'an environment takes nothing any more');
+$api->is_problem($drop->('staging?keep=true'), 404, 'not_found', 'once');
 like(deploy(ref => 'develop')->{json}{environment}, qr/^preview-develop-/, 'its branch is like any other then');
+
+# ---- ended ------------------------------------------------------------------------------------------
+my $id = $api->value("SELECT id FROM apps WHERE slug = 'blog'");
+my $of = sub { return $api->value("SELECT COUNT(*) FROM jobs j JOIN deployments d ON d.id = j.deployment_id WHERE d.environment = '$_[0]' AND j.cancel_at $_[1]") };
+$api->sql("INSERT INTO names (label, app_id, environment, kind, deployment_id, updated_at) SELECT 'blog-env-qa', app_id, 'qa', 'environment', id, 1"
+    . " FROM deployments WHERE environment = 'qa' ORDER BY number LIMIT 1");
+$api->req(PUT => '/v1/apps/blog/env', token => $token, json => { environment => 'qa', variables => [ { name => 'A', value => 'x' } ] });
+$api->sql("INSERT INTO domains (id, app_id, environment, host, status, challenge, created_at, updated_at) VALUES ('d', '$id', 'qa', 'qa.example', 'active', 'c', 1, 1)");
+$api->is_problem($drop->('qa'), 409, 'has_domains', 'not while a domain shows it');
+is($of->('qa', '> 0'), 0, 'and nothing of it is done');
+$api->sql("DELETE FROM domains WHERE id = 'd'");
+cmp_ok($of->('qa', '= 0'), '>', 0, 'something is under way');
+is($drop->('qa')->{status}, 204, 'an environment that shows something is ended');
+is($of->('qa', '= 0'), 0, 'what is under way is asked to end');
+cmp_ok($api->value("SELECT expires_at FROM names WHERE label = 'blog-env-qa'"), '>', 1, 'its names go');
+is_deeply($api->req(GET => '/v1/apps/blog/env', token => $token)->{json}{items}, [], 'its env vars are gone');
+is_deeply($api->req(GET => '/v1/apps/blog/environments', token => $token)->{json}{items}, [], 'and its pattern');
+$api->is_problem($drop->('production'), 409, 'production', 'production goes with its app');
+$api->is_problem($drop->('nothing'), 404, 'not_found', 'what is not there is not found');
 is($api->unexpected, '', 'the error log is clean');
 done_testing();

@@ -210,7 +210,7 @@ for my $case (sort { ($a->[0]{method} eq 'DELETE') <=> ($b->[0]{method} eq 'DELE
     if ($op->{operationId} eq 'delete_alert_rule') {
         $now{alert_rule} = $api->req(POST => "/v1/apps/$now{app}/alert-rules", token => $root, json => { kind => 'offline' })->{json}{id};
     }
-    if ($op->{operationId} eq 'delete_environment') {
+    if ($op->{operationId} eq 'delete_environment') { # ended, with nothing in it but its pattern
         $api->req(PUT => "/v1/apps/$now{app}/environments/staging", token => $root, json => { pattern => 'x' });
     }
     if ($op->{operationId} =~ /^(?:get|change|verify|delete)_domain$/) {

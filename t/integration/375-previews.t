@@ -53,7 +53,7 @@ is($s->routes, 0, 'the table is sound');
 $s->sql("UPDATE names SET expires_at = 1 WHERE environment = 'preview-b-1'");
 $s->poke;
 ok($s->soon(sub { join(' ', @{ labels() }) eq 'blog blog-branch-c blog-branch-main' }), 'F190 its time has come: it goes');
-like($s->log, qr/app blog: preview preview-b-1 is closed, 2 names taken down/, 'and it is said');
+like($s->log, qr/app blog: preview-b-1 is closed, 2 names taken down/, 'and it is said');
 
 # A rollback opens one that was closed: it counts as any other.
 $s->sql("UPDATE apps SET preview_max = 1 WHERE id = '$app->{id}'");
@@ -62,6 +62,32 @@ $s->insert('switches', id => WH::Sched::new_id(), app_id => $app->{id}, environm
 $s->poke;
 ok($s->soon(sub { join(' ', @{ labels() }) eq 'blog blog-branch-a blog-branch-main' }), 'a rollback to a closed preview opens no more than may be')
     or diag join ' ', @{ labels() };
+
+# An environment that is ended; what another one shows of it, by a promotion, goes on running.
+my $box = $s->app('box', 'container');
+my $port = 20000;
+my $start = sub {
+    my $d = $s->deployment($box, environment => 'staging', ref => 'develop');
+    $s->poke;
+    my $job = $w->begin or return undef;
+    $w->result($job, 'succeeded', instances => [ { container => "c$d->{id}", address => '127.0.0.1', port => ++$port } ]);
+    $s->soon(sub { $s->deployment_status($d) eq 'completed/succeeded/' });
+    return $d;
+};
+my $promoted = $start->();
+$s->insert('switches', id => WH::Sched::new_id(), app_id => $box->{id}, environment => 'production', deployment_id => $promoted->{id}, kind => 'promote',
+    settings => 'own', created_at => WH::Sched::now_us(), up_to => 99);
+$s->poke;
+ok($s->soon(sub { $s->value("SELECT COUNT(*) FROM names WHERE label = 'box'") == 1 }), 'production shows what was made for staging');
+my $other = $start->();
+my $of_box = sub { join ' ', sort map { $_->[0] } $s->sql("SELECT label FROM names WHERE app_id = '$box->{id}' AND kind <> 'deployment'") };
+is($of_box->(), 'box box-branch-develop box-env-staging', 'and staging something newer');
+my $state = sub { $s->value("SELECT state FROM instances WHERE deployment_id = '$_[0]{id}'") };
+$s->sql("UPDATE names SET expires_at = 1 WHERE app_id = '$box->{id}' AND environment = 'staging'");
+$s->poke;
+ok($s->soon(sub { $of_box->() eq 'box' }), 'F192 an environment is ended: its names go') or diag $of_box->();
+ok($s->soon(sub { $state->($other) ne 'running' }), 'its container ends');
+is($state->($promoted), 'running', 'but not the one that production shows');
 
 # A change of how an app is served.
 $s->sql("UPDATE apps SET serve_maintenance = 1, republish = republish + 1 WHERE id = '$app->{id}'");
