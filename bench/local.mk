@@ -1,5 +1,8 @@
 # bench: scripts, and the worker simulator with its seeding tool (built by `make check`, not installed)
-check_PROGRAMS += bench/sim/wh-sim bench/sim/wh-sim-seed
+check_PROGRAMS += bench/sim/wh-sim bench/sim/wh-sim-seed bench/sim/wh-sim-ticks
+bench_sim_wh_sim_ticks_SOURCES = bench/sim/ticks.c
+bench_sim_wh_sim_ticks_CPPFLAGS = $(unit_db_cppflags)
+bench_sim_wh_sim_ticks_LDADD = $(unit_sched_libs)
 bench_sim_wh_sim_SOURCES = bench/sim/main.c bench/sim/sim.h bench/sim/agent.c bench/sim/enrol.c \
 	bench/sim/job.c bench/sim/ledger.c bench/sim/talk.c
 bench_sim_wh_sim_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)

@@ -42,7 +42,7 @@ int wh_stats_get(const wh_stats_t *stats, const char *app, wh_mono_t mono, wh_st
 
 typedef void wh_stats_fn(void *baton, const char *app, const wh_stats_live_t *live);
 /* Calls fn for up to max apps that are not stale. Returns how many there were. fn must not change
- * the table. */
+ * the table, nor look into it: to find an app moves it. */
 int wh_stats_each(const wh_stats_t *stats, wh_mono_t mono, int max, wh_stats_fn *fn, void *baton);
 
 /* A part by itself; texts of the table. */

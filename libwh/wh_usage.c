@@ -186,13 +186,21 @@ static void take_part(taking_t *t, const wh_stats_part_t *now)
 static void take(void *baton, const char *app, const wh_stats_live_t *live)
 {
     taking_t *t = baton;
-    wh_stats_part_t parts[PARTS_MAX];
-    int n = wh_stats_parts(t->stats, app, t->mono, parts, PARTS_MAX);
 
     begin_app(t, app);
     note(&t->row->cpu_sum, &t->row->cpu_max, live->cpu_millis);
     note(&t->row->memory_sum, &t->row->memory_max, live->memory_bytes);
     note(&t->row->net_sum, &t->row->net_max, live->net_rx_per_s + live->net_tx_per_s);
+}
+
+/* Behind the walk over the table: to look an app up changes its order. */
+static void take_parts(taking_t *t, wh_usage_row_t *row)
+{
+    wh_stats_part_t parts[PARTS_MAX];
+    int n = wh_stats_parts(t->stats, row->app_id, t->mono, parts, PARTS_MAX);
+
+    t->row = row;
+    t->app = apr_hash_get(t->book->apps, row->app_id, APR_HASH_KEY_STRING);
     for (int i = 0; i < n; i++) {
         take_part(t, &parts[i]);
     }
@@ -207,6 +215,9 @@ void wh_usage_sample(wh_usage_book_t *book, apr_pool_t *p, const wh_stats_t *sta
     out->rows = apr_array_make(p, 64, sizeof(wh_usage_row_t));
     out->parts = apr_array_make(p, 64, sizeof(wh_usage_part_t));
     (void)wh_stats_each(stats, mono, APPS_MAX, take, &t);
+    for (int i = 0; i < out->rows->nelts; i++) {
+        take_parts(&t, &APR_ARRAY_IDX(out->rows, i, wh_usage_row_t));
+    }
 }
 
 int wh_usage_done(wh_usage_book_t *book, const wh_usage_sample_t *sample)

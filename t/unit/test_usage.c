@@ -146,6 +146,32 @@ static void test_parts(void **state)
     sched_end(s);
 }
 
+static void test_many(void **state)
+{
+    sched_t *s = sched_case(*state);
+    wh_usage_sample_t taken;
+    wh_usage_book_t *book = wh_usage_book_make(s->t->p, 0);
+
+    for (int i = 1; i <= 50; i++) {
+        wh_msg_app_use_t u = {.app = db_id(s->t, 'a', i),
+                              .deployment = db_id(s->t, 'd', i),
+                              .cpu_millis = i,
+                              .net_rx_bytes = i};
+
+        assert_int_equal(wh_stats_put(s->core.stats, i, &u, s->clock.now, s->clock.mono), 1);
+    }
+    wh_usage_sample(book, s->t->p, s->core.stats, s->clock.now, s->clock.mono, &taken);
+    assert_int_equal(taken.rows->nelts, 50);
+    assert_int_equal(taken.parts->nelts, 50);
+    for (int i = 0; i < 50; i++) {
+        const wh_usage_row_t *r = &APR_ARRAY_IDX(taken.rows, i, wh_usage_row_t);
+
+        assert_int_equal(r->samples, 1);
+        assert_int_equal(r->net_bytes, r->cpu_sum);
+    }
+    sched_end(s);
+}
+
 /* G31: what the containers really sent is the ledger; kills, counters that begin anew, new
  * deployments. At the end every byte is there once, and no minute but those cut off is missing. */
 static void test_kills(void **state)
@@ -310,6 +336,7 @@ int main(void)
         DB_CASE("F24 F25 F167 F169 F170 F171 R1 rows, sample by sample", test_rows),
         DB_CASE("F168 only what is known is sampled", test_silent),
         DB_CASE("F171 totals of containers that come, go and begin anew", test_parts),
+        DB_CASE("F167 every app once", test_many, .only = 's'),
         DB_CASE("G31 200 kills against a ledger", test_kills),
         DB_CASE("G17 a clock that is set back", test_clock),
         DB_CASE("F26 F166 F173 90 days, in parts", test_prune),
