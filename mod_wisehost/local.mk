@@ -37,6 +37,9 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_route.c \
 	mod_wisehost/wh_mod_send.c \
 	mod_wisehost/wh_mod_static.c \
+	mod_wisehost/wh_mod_feed.c mod_wisehost/wh_mod_feed.h \
+	mod_wisehost/wh_mod_stream.c mod_wisehost/wh_mod_stream.h mod_wisehost/wh_mod_stream_int.h \
+	mod_wisehost/wh_mod_stream_count.c mod_wisehost/wh_mod_stream_page.c mod_wisehost/wh_mod_stream_wire.c \
 	mod_wisehost/wh_mod_status.c \
 	mod_wisehost/wh_mod_type.c \
 	mod_wisehost/wh_mod_target.c \
@@ -112,7 +115,7 @@ mod_wisehost_mod_wisehost_la_CPPFLAGS = $(AM_CPPFLAGS) $(HTTPD_CFLAGS) \
 	-DWH_GIT_HOOKS_DIR=\"$(pkglibexecdir)/git-hooks\" \
 	-DWH_UNPACK_PROGRAM=\"$(pkglibexecdir)/wh-unpack\"
 mod_wisehost_mod_wisehost_la_CFLAGS = $(AM_CFLAGS) $(Z_CFLAGS)
-mod_wisehost_mod_wisehost_la_LIBADD = whdb/libwhdb.la \
+mod_wisehost_mod_wisehost_la_LIBADD = $(SSL_LIBS) whdb/libwhdb.la \
 	$(LMDB_LIBS) $(SQLITE_LIBS) $(PQ_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) $(Z_LIBS)
 mod_wisehost_mod_wisehost_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^wisehost_module$$'

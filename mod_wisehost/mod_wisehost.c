@@ -27,6 +27,7 @@
 #include "mod_wisehost/wh_mod_keep.h"
 #include "mod_wisehost/wh_mod_meter.h"
 #include "mod_wisehost/wh_mod_rate.h"
+#include "mod_wisehost/wh_mod_stream.h"
 
 static void log_sink(void *baton, int level, const char *tag, const char *line)
 {
@@ -74,6 +75,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     }
     wh_mod_counters_post_config(s);
     wh_mod_meter_post_config(s);
+    wh_mod_stream_post_config(s);
     wh_mod_proxy_post_config(pconf, s);
     wh_mod_type_post_config();
     wh_mod_send_post_config();
@@ -93,6 +95,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     wh_mod_keep_child_init(pchild, s);
     wh_mod_proxy_child_init(pchild, s);
     wh_mod_rate_child_init(pchild);
+    wh_mod_stream_child_init(pchild);
     wh_mod_git_child_init(s);
     wh_h_git_child_init(pchild);
     wh_h_traefik_child_init(pchild, s);
@@ -199,6 +202,7 @@ static void register_hooks(apr_pool_t *p)
     wh_mod_keep_register();
     wh_mod_status_register();
     wh_mod_meter_register();
+    wh_mod_stream_register();
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(wh_mod_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(test_config, NULL, NULL, APR_HOOK_MIDDLE);

@@ -9,6 +9,7 @@
 #include "libwh/wh_text.h"
 #include "libwh/wh_time.h"
 #include "mod_wisehost/wh_h_applog.h"
+#include "mod_wisehost/wh_mod_stream.h"
 #include "whdb/wh_db_deployment.h"
 
 #define LIMIT_DEFAULT 200
@@ -157,6 +158,55 @@ static json_t *cursor_of(const wh_logread_query_t *q, const wh_logread_result_t 
                               : q->after);
 }
 
+/* The number of the newest line that there is, 0 = none. */
+static apr_int64_t end_of(wh_call_t *c, const wh_logread_query_t *q)
+{
+    wh_logread_query_t newest = {.dir = q->dir, .limit = 1, .bytes = 1, .budget = q->budget};
+    wh_logread_result_t result;
+    wh_err_t err = WH_ERR_INIT;
+
+    return wh_logread(c->p, &newest, &result, &err) == APR_SUCCESS && result.lines->nelts > 0
+               ? APR_ARRAY_IDX(result.lines, 0, wh_logread_line_t).n
+               : 0;
+}
+
+/* From the line on that the client has, or some of the newest, then what comes. */
+static apr_status_t stream(wh_call_t *c, wh_logread_query_t *q, const wh_applog_of_t *of)
+{
+    wh_stream_of_t show = {.dir = q->dir,
+                           .format = wh_feed_log_event,
+                           .kinds = q->kinds,
+                           .text = q->text,
+                           .deployment = of->deployment,
+                           .after = wh_mod_stream_last_id(c)};
+    wh_logread_result_t result;
+    apr_status_t rv;
+
+    if (of->environment != NULL || q->from != 0 || q->to != 0 || q->before != 0) {
+        return bad(c,
+                   of->environment != NULL ? "environment"
+                   : q->before != 0        ? "before"
+                   : q->from != 0          ? "from"
+                                           : "to",
+                   "not for streams");
+    }
+    if (show.after < 0 && q->forward) {
+        show.after = q->after;
+    }
+    if (show.after < 0) {
+        show.after = end_of(c, q);
+        q->before = show.after + 1;
+        rv = wh_logread(c->p, q, &result, &c->err);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        show.after = result.lines->nelts > 0
+                         ? APR_ARRAY_IDX(result.lines, 0, wh_logread_line_t).n - 1
+                         : show.after;
+    }
+    return wh_mod_stream_begin(c, &show);
+}
+
 apr_status_t wh_h_applog_get(wh_call_t *c)
 {
     wh_logread_result_t result;
@@ -165,6 +215,9 @@ apr_status_t wh_h_applog_get(wh_call_t *c)
     json_t *items;
     apr_status_t rv = wh_h_applog_query(c, &q, &of);
 
+    if (rv == APR_SUCCESS && wh_mod_stream_wanted(c)) {
+        return stream(c, &q, &of);
+    }
     rv = rv == APR_SUCCESS ? wh_logread(c->p, &q, &result, &c->err) : rv;
     if (rv != APR_SUCCESS) {
         return rv;

@@ -236,7 +236,7 @@ static int stand_in(wh_keep_t *k, apr_thread_t *thread, wh_keep_next_e *next)
         *next = next_of(k);
         return 1;
     }
-    if (c->cs->state == CONN_STATE_SUSPENDED || c->clogging_input_filters ||
+    if (c->cs->state == CONN_STATE_SUSPENDED || c->aborted || c->clogging_input_filters ||
         c->cs->sense != CONN_SENSE_DEFAULT) {
         return 0;
     }

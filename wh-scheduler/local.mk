@@ -88,6 +88,8 @@ EXTRA_DIST += wh-scheduler/README.md
 check_PROGRAMS += t/tools/wh-log-read
 t_tools_wh_log_read_SOURCES = t/tools/wh-log-read.c
 t_tools_wh_log_read_LDADD = libwh/libwh.la $(APR_LIBS)
+check_PROGRAMS += t/tools/wh-stream-viewers
+t_tools_wh_stream_viewers_SOURCES = t/tools/wh-stream-viewers.c
 
 # An agent's end of the channel for the tests.
 check_PROGRAMS += t/tools/wh-test-worker

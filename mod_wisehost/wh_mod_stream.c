@@ -1,0 +1,677 @@
+#include "mod_wisehost/wh_mod_stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <apr_allocator.h>
+#include <apr_strings.h>
+#include <apr_thread_mutex.h>
+#include <ap_mpm.h>
+
+#include "libwh/wh_hash.h"
+#include "mod_wisehost/wh_mod_counters.h"
+#include "mod_wisehost/wh_mod_stream_int.h"
+
+#define GATHER_US ((apr_interval_time_t)100000) /* lines come one by one, and go in batches */
+#define TICK_US ((apr_interval_time_t)1000000)
+#define HELD_LOOK_US ((apr_interval_time_t)250000)
+#define EVENTS 256
+#define TURNS 4 /* pieces of WH_STREAM_OUT that one stream gets before the others */
+
+typedef struct log_t log_t; /* one that somebody looks at */
+struct log_t {
+    log_t *next;
+    wh_feed_t *feed;
+    int watch; /* of inotify, -1 = none: looked at each second */
+    int dirty, users;
+};
+
+typedef struct stream_t stream_t;
+struct stream_t {
+    stream_t *next;
+    apr_pool_t *p; /* its own */
+    wh_wire_t wire;
+    wh_stream_of_t of;
+    apr_uint64_t token;
+    log_t *log;
+    apr_int64_t pos;
+    apr_time_t begun, said, stuck; /* stuck 0 = it takes what is sent */
+    int gone;
+};
+
+static struct {
+    apr_pool_t *pool; /* of the child; NULL = there are no streams */
+    apr_thread_mutex_t *lock;
+    /* under the lock */
+    stream_t *left; /* httpd has done with their connections */
+    apr_thread_t *thread;
+    int stop;
+    int n, held;
+    /* the thread's own */
+    int epoll, bell, inotify;
+    stream_t *shown;
+    log_t *logs;
+    apr_pool_t *scratch;
+    int more,
+        held_up; /* somebody has not got all yet: there was no turn left, it does not take it */
+    char out[WH_STREAM_OUT]; /* what was made for the last stream, and for whom it is right */
+    apr_size_t out_n;
+    const log_t *out_log;
+    apr_int64_t out_from, out_to;
+} party = {.epoll = -1, .bell = -1, .inotify = -1};
+
+static void lock(void)
+{
+    apr_thread_mutex_lock(party.lock);
+}
+
+static void unlock(void)
+{
+    apr_thread_mutex_unlock(party.lock);
+}
+
+static void ring(void)
+{
+    uint64_t one = 1;
+
+    (void)!write(party.bell, &one, sizeof(one));
+}
+
+static int take_out(stream_t **list, const stream_t *st)
+{
+    for (; *list != NULL; list = &(*list)->next) {
+        if (*list == st) {
+            *list = st->next;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* ---- logs ---- */
+
+static log_t *log_of(const wh_stream_of_t *of)
+{
+    log_t *log = party.logs;
+
+    while (log != NULL && strcmp(wh_feed_dir(log->feed), of->dir) != 0) {
+        log = log->next;
+    }
+    if (log != NULL || (log = calloc(1, sizeof(*log))) == NULL) {
+        return log;
+    }
+    log->feed = wh_feed_make(of->dir, of->format);
+    if (log->feed == NULL) {
+        free(log);
+        return NULL;
+    }
+    log->watch = -1;
+    log->next = party.logs;
+    party.logs = log;
+    (void)wh_feed_poll(log->feed, party.scratch);
+    return log;
+}
+
+/* The directory of a log that nobody has written yet is not there: tried again each second. */
+static void watch(log_t *log)
+{
+    if (log->watch < 0) {
+        log->watch = inotify_add_watch(party.inotify, wh_feed_dir(log->feed),
+                                       IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+        log->dirty = 1;
+    }
+}
+
+static void drop_logs(void)
+{
+    log_t **at = &party.logs;
+
+    while (*at != NULL) {
+        log_t *log = *at;
+
+        if (log->users > 0) {
+            at = &log->next;
+            continue;
+        }
+        *at = log->next;
+        if (log->watch >= 0) {
+            (void)inotify_rm_watch(party.inotify, log->watch);
+        }
+        party.out_log = NULL;
+        wh_feed_free(log->feed);
+        free(log);
+    }
+}
+
+static void take_notices(void)
+{
+    char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    ssize_t n;
+
+    while ((n = read(party.inotify, buf, sizeof(buf))) > 0) {
+        for (char *at = buf; at < buf + n;) {
+            const struct inotify_event *e = (const void *)at;
+
+            for (log_t *log = party.logs; log != NULL; log = log->next) {
+                log->dirty |= log->watch == e->wd || (e->mask & IN_Q_OVERFLOW) != 0;
+                if (log->watch == e->wd && (e->mask & IN_IGNORED) != 0) {
+                    log->watch = -1;
+                }
+            }
+            at += sizeof(*e) + e->len;
+        }
+    }
+}
+
+/* ---- one stream ---- */
+
+/* One that was counted is no more. */
+static void free_stream(stream_t *st, int in_order)
+{
+    wh_wire_close(&st->wire, in_order);
+    lock();
+    party.n--;
+    wh_mod_stream_count_out(st->token);
+    unlock();
+    wh_mod_count_by(WH_COUNT_STREAMS, -1);
+    apr_pool_destroy(st->p);
+}
+
+static void end_stream(stream_t *st, int in_order)
+{
+    (void)take_out(&party.shown, st);
+    (void)epoll_ctl(party.epoll, EPOLL_CTL_DEL, st->wire.fd, NULL);
+    if (st->log != NULL) {
+        st->log->users--;
+    }
+    free_stream(st, in_order);
+}
+
+static int has_filter(const stream_t *st)
+{
+    return st->of.kinds != 0 || st->of.text != NULL || st->of.deployment != NULL;
+}
+
+/* Events for it, into party.out. */
+static apr_size_t gather(stream_t *st)
+{
+    const wh_feed_t *feed = st->log->feed;
+    const wh_feed_item_t *item;
+    apr_int64_t first = wh_feed_first(feed), end = wh_feed_last(feed);
+    int filter = has_filter(st), at = 0;
+
+    if (st->pos >= end) {
+        return 0;
+    }
+    if (party.out_log == st->log && party.out_from == st->pos && !filter) {
+        st->pos = party.out_to;
+        return party.out_n;
+    }
+    party.out_log = filter ? NULL : st->log;
+    party.out_from = st->pos;
+    party.out_n = 0;
+    if (first == 0 || st->pos + 1 < first) {
+        party.out_n =
+            wh_mod_stream_page(&st->of, party.scratch, &st->pos, end, party.out, sizeof(party.out));
+        apr_pool_clear(party.scratch);
+    } else {
+        for (item = wh_feed_after(feed, st->pos, &at); item != NULL;
+             item = wh_feed_next(feed, &at)) {
+            int wanted =
+                filter ? wh_mod_stream_wants(&st->of, party.scratch, item) : item->event != NULL;
+
+            if (wanted && party.out_n + item->len > sizeof(party.out) && party.out_n > 0) {
+                break;
+            }
+            if (wanted && item->len <= sizeof(party.out)) {
+                memcpy(party.out + party.out_n, item->event, item->len);
+                party.out_n += item->len;
+            }
+            st->pos = item->n;
+        }
+        apr_pool_clear(party.scratch);
+    }
+    party.out_to = st->pos;
+    return party.out_n;
+}
+
+/* Sends what there is, while it is taken. 0 = it has ended. */
+static int serve(stream_t *st, apr_time_t now)
+{
+    int sent = 1;
+
+    if (st->stuck != 0) {
+        int free_now = wh_wire_flush(&st->wire);
+
+        if (free_now <= 0) {
+            party.held_up = 1;
+            return free_now == 0 && now - st->stuck < WH_MOD_STREAM_STUCK;
+        }
+        st->stuck = 0;
+    }
+    for (int i = 0; sent && st->stuck == 0; i++) {
+        apr_size_t n = i < TURNS ? gather(st) : 0;
+
+        if (i == TURNS) {
+            party.more = 1; /* after the others */
+            break;
+        }
+
+        if (n == 0 && now - st->said > WH_MOD_STREAM_SILENCE) {
+            party.out_log = NULL;
+            memcpy(party.out, ":\n\n", 3);
+            n = 3;
+        }
+        if (n == 0) {
+            break;
+        }
+        sent = wh_wire_send(&st->wire, party.out, n);
+        st->said = now;
+        st->stuck = st->wire.rest != NULL ? now : 0;
+        party.held_up |= st->stuck != 0;
+    }
+    return sent;
+}
+
+static void show(stream_t *st, apr_time_t now)
+{
+    struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data = {.ptr = st}};
+
+    wh_wire_own(&st->wire);
+    st->next = party.shown;
+    party.shown = st;
+    st->log = log_of(&st->of);
+    st->begun = st->said = now;
+    if (st->log == NULL || epoll_ctl(party.epoll, EPOLL_CTL_ADD, st->wire.fd, &e) != 0) {
+        end_stream(st, 0);
+        return;
+    }
+    st->log->users++;
+    watch(st->log);
+    if (!serve(st, now)) {
+        end_stream(st, 0);
+    }
+}
+
+/* ---- the thread ---- */
+
+static int is_stopping(void)
+{
+    int state = AP_MPMQ_RUNNING;
+
+    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
+}
+
+static void welcome(apr_time_t now)
+{
+    stream_t *st;
+
+    lock();
+    st = party.left;
+    party.left = NULL;
+    unlock();
+    while (st != NULL) {
+        stream_t *next = st->next;
+
+        show(st, now);
+        st = next;
+    }
+}
+
+static void look_at_all(apr_time_t now, int tick)
+{
+    int stopping = tick && is_stopping();
+    stream_t *next;
+
+    for (log_t *log = party.logs; log != NULL; log = log->next) {
+        if (tick) {
+            watch(log);
+        }
+        if (log->dirty || log->watch < 0) {
+            (void)wh_feed_poll(log->feed, party.scratch);
+            apr_pool_clear(party.scratch);
+        }
+        log->dirty = 0;
+    }
+    for (stream_t *st = party.shown; st != NULL; st = next) {
+        next = st->next;
+        if (st->gone || !serve(st, now)) {
+            end_stream(st, 0);
+        } else if (stopping || now - st->begun > WH_MOD_STREAM_LIFE) {
+            end_stream(st, 1);
+        }
+    }
+    if (tick) {
+        drop_logs();
+    }
+}
+
+static int is_dirty(void)
+{
+    for (const log_t *log = party.logs; log != NULL; log = log->next) {
+        if (log->dirty) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void heed(const struct epoll_event *e)
+{
+    uint64_t count;
+
+    if (e->data.ptr == &party.bell) {
+        (void)!read(party.bell, &count, sizeof(count));
+    } else if (e->data.ptr == &party.inotify) {
+        take_notices();
+    } else {
+        /* Gone, or it says something, which nobody does who reads a stream. */
+        ((stream_t *)e->data.ptr)->gone = 1;
+    }
+}
+
+static void *APR_THREAD_FUNC run(apr_thread_t *thread, void *data)
+{
+    apr_time_t tick = apr_time_now() + TICK_US, due = 0;
+    int gone = 0;
+
+    (void)thread;
+    (void)data;
+    while (!__atomic_load_n(&party.stop, __ATOMIC_SEQ_CST)) {
+        struct epoll_event events[EVENTS];
+        apr_time_t now = apr_time_now(), until = due != 0 && due < tick ? due : tick;
+        int ms = until > now ? (int)((until - now) / 1000) + 1 : 0;
+        int n;
+
+        if (party.shown == NULL) {
+            ms = -1; /* nobody looks on */
+        }
+        n = epoll_wait(party.epoll, events, EVENTS, ms);
+        for (int i = 0; i < n; i++) {
+            heed(&events[i]);
+            gone |= events[i].data.ptr != &party.bell && events[i].data.ptr != &party.inotify;
+        }
+        now = apr_time_now();
+        welcome(now);
+        if (due == 0 && is_dirty()) {
+            due = now + GATHER_US;
+        }
+        if (now >= tick || gone || (due != 0 && now >= due)) {
+            int is_tick = now >= tick;
+
+            look_at_all(now, is_tick);
+            tick = is_tick ? now + TICK_US : tick;
+            due = party.more ? now : party.held_up ? now + GATHER_US : 0;
+            party.more = party.held_up = gone = 0;
+        }
+    }
+    while (party.shown != NULL) {
+        end_stream(party.shown, 1);
+    }
+    return NULL;
+}
+
+static apr_status_t stop(void *data)
+{
+    apr_status_t rv;
+
+    (void)data;
+    if (party.thread != NULL) {
+        __atomic_store_n(&party.stop, 1, __ATOMIC_SEQ_CST);
+        ring();
+        (void)apr_thread_join(&rv, party.thread);
+        party.thread = NULL;
+    }
+    return APR_SUCCESS;
+}
+
+static int add_fd(int fd, void *what)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data = {.ptr = what}};
+
+    return fd >= 0 && epoll_ctl(party.epoll, EPOLL_CTL_ADD, fd, &e) == 0;
+}
+
+/* Used by one thread while others use the child's: with an allocator of its own. */
+static apr_pool_t *own_pool(void)
+{
+    apr_allocator_t *allocator;
+    apr_pool_t *p;
+
+    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
+        return NULL;
+    }
+    if (apr_pool_create_ex(&p, NULL, NULL, allocator) != APR_SUCCESS) {
+        apr_allocator_destroy(allocator);
+        return NULL;
+    }
+    apr_allocator_owner_set(allocator, p);
+    return p;
+}
+
+/* With the first stream; under the lock. */
+static int start(void)
+{
+    if (party.thread != NULL) {
+        return 1;
+    }
+    if (party.epoll < 0) {
+        party.epoll = epoll_create1(EPOLL_CLOEXEC);
+        party.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        party.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        party.scratch = own_pool();
+        if (party.scratch == NULL || !add_fd(party.bell, &party.bell) ||
+            !add_fd(party.inotify, &party.inotify)) {
+            return 0;
+        }
+        apr_pool_pre_cleanup_register(party.pool, NULL, stop);
+    }
+    return apr_thread_create(&party.thread, NULL, run, NULL, party.pool) == APR_SUCCESS;
+}
+
+/* ---- beginning one ---- */
+
+/* httpd has done with the connection: its pool ends, the last that knew of the session goes. */
+static apr_status_t left(void *data)
+{
+    stream_t *st = data;
+
+    lock();
+    st->next = party.left;
+    party.left = st;
+    ring();
+    unlock();
+    return APR_SUCCESS;
+}
+
+int wh_mod_stream_wanted(wh_call_t *c)
+{
+    const char *accept = apr_table_get(c->r->headers_in, "Accept");
+
+    return accept != NULL && ap_find_list_item(c->p, accept, "text/event-stream");
+}
+
+apr_int64_t wh_mod_stream_last_id(wh_call_t *c)
+{
+    const char *text = apr_table_get(c->r->headers_in, "Last-Event-ID");
+    char *end;
+    apr_int64_t n = text != NULL ? apr_strtoi64(text, &end, 10) : -1;
+
+    return text != NULL && end != text && *end == '\0' && n >= 0 ? n : -1;
+}
+
+static void head(request_rec *r)
+{
+    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_setn(r->err_headers_out, "X-Accel-Buffering", "no");
+    apr_table_setn(r->subprocess_env, "no-gzip", "1");
+    apr_table_setn(r->subprocess_env, "no-brotli", "1");
+    r->no_cache = 1;
+    r->status = HTTP_OK;
+    r->status_line = NULL;
+    ap_set_content_type(r, "text/event-stream");
+}
+
+/* In the thread of its request, until it ends. */
+static void serve_held(request_rec *r, const wh_stream_of_t *of)
+{
+    char *buf = apr_palloc(r->pool, WH_STREAM_OUT);
+    apr_time_t begin = apr_time_now(), said = begin;
+    apr_int64_t pos = of->after;
+    apr_pool_t *scratch;
+    int there = 1;
+
+    apr_pool_create(&scratch, r->pool);
+    while (there && !r->connection->aborted && !is_stopping() &&
+           apr_time_now() - begin < WH_MOD_STREAM_LIFE) {
+        apr_size_t n = wh_mod_stream_page(of, scratch, &pos, 0, buf, WH_STREAM_OUT);
+
+        apr_pool_clear(scratch);
+        if (n == 0 && apr_time_now() - said > WH_MOD_STREAM_SILENCE) {
+            memcpy(buf, ":\n\n", 3);
+            n = 3;
+        }
+        if (n == 0) {
+            apr_sleep(HELD_LOOK_US);
+            continue;
+        }
+        said = apr_time_now();
+        there = ap_rwrite(buf, (int)n, r) >= 0 && ap_rflush(r) >= 0;
+    }
+    apr_pool_destroy(scratch);
+}
+
+/* Whether one more may hold its thread. */
+static int may_hold(void)
+{
+    int room;
+
+    lock();
+    room = party.held < WH_MOD_STREAMS_HELD;
+    party.held += room;
+    unlock();
+    return room;
+}
+
+static apr_status_t hold(wh_call_t *c, const wh_stream_of_t *of)
+{
+    wh_mod_count_by(WH_COUNT_STREAMS, 1);
+    if (ap_rputs(WH_STREAM_HELLO, c->r) >= 0 && ap_rflush(c->r) >= 0) {
+        serve_held(c->r, of);
+    }
+    wh_mod_count_by(WH_COUNT_STREAMS, -1);
+    return APR_SUCCESS;
+}
+
+static void fill(stream_t *st, apr_pool_t *p, const wh_stream_of_t *of, apr_uint64_t token)
+{
+    st->p = p;
+    st->token = token;
+    st->pos = of->after;
+    st->of = *of;
+    st->of.dir = apr_pstrdup(p, of->dir);
+    st->of.text = of->text != NULL ? apr_pstrdup(p, of->text) : NULL;
+    st->of.deployment = of->deployment != NULL ? apr_pstrdup(p, of->deployment) : NULL;
+}
+
+/* The head goes the usual way, with the connection's end as the end of the answer; then the
+ * connection is the stream's. */
+static void take_over(wh_call_t *c, const wh_stream_of_t *of, apr_uint64_t token)
+{
+    request_rec *r = c->r;
+    apr_pool_t *p = own_pool();
+    stream_t *st = p != NULL ? apr_pcalloc(p, sizeof(*st)) : NULL;
+    int sent;
+
+    r->connection->keepalive = AP_CONN_CLOSE;
+    sent = st != NULL && ap_rputs(WH_STREAM_HELLO, r) >= 0 && ap_rflush(r) >= 0 &&
+           !r->connection->aborted;
+    if (sent) {
+        fill(st, p, of, token);
+        sent = wh_wire_take(r->connection, &st->wire, left, st);
+    }
+    if (!sent) {
+        lock();
+        party.n--;
+        wh_mod_stream_count_out(token);
+        unlock();
+        if (p != NULL) {
+            apr_pool_destroy(p);
+        }
+        return;
+    }
+    wh_mod_count_by(WH_COUNT_STREAMS, 1);
+}
+
+apr_status_t wh_mod_stream_begin(wh_call_t *c, const wh_stream_of_t *of)
+{
+    request_rec *r = c->r;
+    int most = wh_mod_conf_streams(r->server), counted = 0, full = 1, held = 0;
+    apr_uint64_t token = wh_hash_plain(WH_HASH_PLAIN, c->actor.id, strlen(c->actor.id));
+
+    wh_mod_db_release(r);
+    c->dbc = NULL;
+    c->rc = OK;
+    if (party.pool != NULL && !r->header_only) {
+        held = r->connection->master != NULL;
+        full = held && !may_hold();
+        lock();
+        full = full || party.n >= WH_MOD_STREAMS || !start();
+        counted = !full && wh_mod_stream_count_in(token, most);
+        party.n += counted;
+        unlock();
+    }
+    if (counted) {
+        head(r);
+        if (!held) {
+            take_over(c, of, token);
+            return APR_SUCCESS;
+        }
+        (void)hold(c, of);
+    }
+    lock();
+    party.held -= held && !full;
+    party.n -= counted;
+    if (counted) {
+        wh_mod_stream_count_out(token);
+    }
+    unlock();
+    if (counted) {
+        return APR_SUCCESS;
+    }
+    if (r->header_only) {
+        head(r);
+        return APR_SUCCESS;
+    }
+    apr_table_setn(r->err_headers_out, "Retry-After", full ? "5" : "30");
+    return full ? wh_err_set(&c->err, 503, "no_stream",
+                             "As many streams as this server has are open%s.",
+                             held ? "; over HTTP/1.1 there are more" : "")
+                : wh_err_set(&c->err, 429, "too_many_streams",
+                             "This token has %d streams open, which is the most it may.", most);
+}
+
+/* ---- hooks ---- */
+
+void wh_mod_stream_register(void)
+{
+    wh_wire_register();
+}
+
+void wh_mod_stream_post_config(server_rec *s)
+{
+    wh_mod_stream_count_post_config(s);
+}
+
+void wh_mod_stream_child_init(apr_pool_t *pchild)
+{
+    party.pool = NULL;
+    if (apr_thread_mutex_create(&party.lock, APR_THREAD_MUTEX_DEFAULT, pchild) == APR_SUCCESS) {
+        party.pool = pchild;
+    }
+}

@@ -1,0 +1,50 @@
+/* Streams of events (text/event-stream): many at once, and nobody of httpd waits for them.
+ *
+ * A handler that begins one sends the head of the answer in the usual way, so that other modules
+ * have their say; then the connection is taken over: its socket is duplicated, its TLS session (if
+ * it has one) kept by a reference, and to httpd it looks like one whose client has gone. So the
+ * worker is free at once, and the MPM counts no connection. One thread of the child, which is there
+ * from the first stream on, writes to all of them and never waits: who does not take what is sent
+ * is left alone until the socket is free again, and goes after half a minute. What is read of a log
+ * is read once for all that look on (wh_mod_feed).
+ *
+ * A stream of HTTP/2 is part of a connection that others use, and holds a thread of mod_http2:
+ * there are WH_MOD_STREAMS_HELD of those in a child at most. All streams of one token:
+ * WiseHostStreams, in all children. A stream lives for WH_MOD_STREAM_LIFE, and ends with its child;
+ * who comes again with Last-Event-ID goes on where it ended, and is asked for the token again. */
+#ifndef WH_MOD_STREAM_H
+#define WH_MOD_STREAM_H
+
+#include "mod_wisehost/wh_h_applog.h"
+#include "mod_wisehost/wh_mod_feed.h"
+
+#define WH_MOD_STREAMS_HELD 8
+#define WH_MOD_STREAMS 4096 /* in a child */
+#define WH_MOD_STREAM_LIFE ((apr_interval_time_t)600 * APR_USEC_PER_SEC)
+#define WH_MOD_STREAM_SILENCE ((apr_interval_time_t)15 * APR_USEC_PER_SEC) /* then a comment */
+#define WH_MOD_STREAM_STUCK ((apr_interval_time_t)30 * APR_USEC_PER_SEC)
+
+/* What a stream shows. */
+typedef struct wh_stream_of_t {
+    const char *dir; /* of segments */
+    wh_feed_format_fn *format;
+    unsigned kinds;         /* as in wh_logread_query_t */
+    const char *text;       /* NULL = any */
+    const char *deployment; /* NULL = any */
+    apr_int64_t after;      /* the number of the line that the client has */
+} wh_stream_of_t;
+
+/* Whether the call asks for a stream. */
+int wh_mod_stream_wanted(wh_call_t *c);
+
+/* The number in Last-Event-ID, -1 = there is none. */
+apr_int64_t wh_mod_stream_last_id(wh_call_t *c);
+
+/* Begins it, and ends the call. Errors: 429 too_many_streams, 503 no_stream. */
+apr_status_t wh_mod_stream_begin(wh_call_t *c, const wh_stream_of_t *of) WH_MUST_CHECK;
+
+void wh_mod_stream_register(void);
+void wh_mod_stream_post_config(server_rec *s);
+void wh_mod_stream_child_init(apr_pool_t *pchild);
+
+#endif

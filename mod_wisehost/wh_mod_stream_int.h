@@ -1,0 +1,55 @@
+/* Between the files of wh_mod_stream. */
+#ifndef WH_MOD_STREAM_INT_H
+#define WH_MOD_STREAM_INT_H
+
+#include "mod_wisehost/wh_mod_stream.h"
+
+#define WH_STREAM_OUT (64 * 1024) /* bytes that are sent at once */
+#define WH_STREAM_HELLO "retry: 2000\n\n"
+
+/* ---- wh_mod_stream_count.c ---- */
+
+void wh_mod_stream_count_post_config(server_rec *s);
+
+/* One more of the token, unless it has `most`. Under a lock of the caller's. */
+int wh_mod_stream_count_in(apr_uint64_t token, int most);
+void wh_mod_stream_count_out(apr_uint64_t token);
+
+/* ---- wh_mod_stream_page.c ---- */
+
+/* Whether a line of the ring is asked for. p is a scratch pool. */
+int wh_mod_stream_wants(const wh_stream_of_t *of, apr_pool_t *p, const wh_feed_item_t *item);
+
+/* Events out of the files into buf, at most size bytes; *pos goes on, to end when there is nothing
+ * more to be found. Returns how many bytes. */
+apr_size_t wh_mod_stream_page(const wh_stream_of_t *of, apr_pool_t *p, apr_int64_t *pos,
+                              apr_int64_t end, char *buf, apr_size_t size);
+
+/* ---- wh_mod_stream_wire.c: a connection that was taken over ---- */
+
+typedef struct wh_wire_t {
+    int fd;
+    struct ssl_st *ssl; /* NULL = none */
+    char *rest;         /* of what was to be sent; by malloc */
+    apr_size_t rest_n, rest_at;
+} wh_wire_t;
+
+/* Notes the TLS session of a connection that begins. */
+void wh_wire_register(void);
+
+/* Takes c over; to httpd it is lost from here on. 0 = it cannot be had. The session is httpd's
+ * until over is called, which is when c->pool ends; then wh_wire_own makes it ours. */
+int wh_wire_take(conn_rec *c, wh_wire_t *wire, apr_status_t (*over)(void *baton), void *baton);
+void wh_wire_own(wh_wire_t *wire);
+
+/* Sends what it can without waiting, and keeps the rest; only when there is no rest of before. 0 =
+ * the client has gone. */
+int wh_wire_send(wh_wire_t *wire, const char *text, apr_size_t n);
+
+/* The rest: 1 = there is none any more, 0 = there is, -1 = the client has gone. */
+int wh_wire_flush(wh_wire_t *wire);
+
+/* Ends it; in_order: the client is told. */
+void wh_wire_close(wh_wire_t *wire, int in_order);
+
+#endif
