@@ -35,7 +35,7 @@ apr_status_t wh_env_name_check(const char *name, wh_err_t *err)
                           "names that begin with " WH_ENV_RESERVED "_ are the system's");
     if (strcmp(name, "PORT") == 0)
         return wh_err_set(err, 400, "env_name_reserved",
-                          "PORT is the app's setting run.port; change that instead");
+                          "it is the app's setting run.port; change that instead: wh apps set APP --port N");
     return APR_SUCCESS;
 }
 

@@ -98,7 +98,7 @@ static apr_status_t use_ref(reader_t *r, const char *ref, wh_hook_event_t *out)
     const char *name = ref + 5;
 
     if (strncmp(ref, "refs/", 5) != 0)
-        return unusable(r->err, "its ref is not a full one");
+        return unusable(r->err, "its ref is not a full one, as refs/heads/main is");
     if (strncmp(ref, "refs/heads/", 11) == 0)
         name = ref + 11;
     else if (strncmp(ref, "refs/tags/", 10) == 0)

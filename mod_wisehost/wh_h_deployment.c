@@ -1,4 +1,5 @@
 #include "mod_wisehost/wh_mod_api.h"
+#include "mod_wisehost/wh_mod_git.h"
 
 #include <apr_strings.h>
 
@@ -135,6 +136,32 @@ apr_status_t wh_h_deployment_insert(wh_call_t *c, const char *app_id, const wh_h
     return wh_db_trigger(c->dbc, c->p, &new, &c->err);
 }
 
+/* Is there what is to be deployed? Known at once of an image and of what is pushed here. */
+static apr_status_t source_check(wh_call_t *c, const wh_deploy_request_t *asked)
+{
+    wh_git_repo_t repo;
+
+    if (asked->uploaded) {
+        return APR_SUCCESS;
+    }
+    if (*c->app->image) {
+        return *asked->ref || *asked->commit
+                   ? wh_err_set(&c->err, 422, "no_repository",
+                                "This app runs an image, which has no branches and no commits.")
+                   : APR_SUCCESS;
+    }
+    if (wh_giturl_kind(c->app->repo_url) != WH_GITURL_HUB || !wh_mod_conf_git(c->r->server)) {
+        return APR_SUCCESS;
+    }
+    repo = wh_mod_git_repo(c->p, c->r->server, c->app->id);
+    return wh_mod_git_repo_there(&repo)
+               ? APR_SUCCESS
+               : wh_err_set(&c->err, 409, "not_pushed",
+                            "Nothing was pushed or uploaded to this app yet: git push %s, or "
+                            "wh deploy --upload.",
+                            wh_mod_git_url(c, c->app->slug));
+}
+
 /* F214: from the request to a record and a job that waits. */
 apr_status_t wh_h_deployment_create(wh_call_t *c)
 {
@@ -151,11 +178,8 @@ apr_status_t wh_h_deployment_create(wh_call_t *c)
     what.ref = asked.ref;
     what.place = asked.placed ? &asked : NULL;
     what.repo_url = asked.uploaded ? WH_GITURL_PUSHED : NULL;
-    if (*c->app->image && !asked.uploaded && (*asked.ref || *asked.commit)) {
-        return wh_err_set(&c->err, 422, "no_repository",
-                          "This app runs an image, which has no branches and no commits.");
-    }
-    rv = wh_mod_call_begin(c);
+    rv = source_check(c, &asked);
+    rv = rv ? rv : wh_mod_call_begin(c);
     if (!rv && *asked.ref && !asked.environment_named) {
         rv = wh_h_environment_of(c, c->app, asked.ref, &what.environment);
         what.environment = what.environment ? what.environment : asked.environment;

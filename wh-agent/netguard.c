@@ -79,7 +79,9 @@ static apr_status_t look_up(apr_pool_t *p, const char *host, int allow_private, 
         if (!allow_private && !wh_netguard_is_public(a->ai_addr)) {
             freeaddrinfo(found);
             return wh_err_set(err, 422, "repository_refused",
-                              "the repository's host %s has an address that is not public", host);
+                              "the repository's host %s has an address that is not public, and this "
+                              "worker's git_private_addresses is off",
+                              host);
         }
         if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST))
             continue;

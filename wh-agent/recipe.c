@@ -156,8 +156,9 @@ static apr_status_t choose_static(recipe_t *r, wh_recipe_way_e *way, wh_err_t *e
         return wh_err_set(
             err, 422, "settings_invalid",
             "this is a %s program (%s), and a static app would publish its source: make "
-            "a container app of it (wh apps create --kind container; git push -o "
-            "kind=container), or choose the preset \"static\"",
+            "a container app of it (wh apps delete, for the kind of this one stays, then wh apps "
+            "create --kind container or git push -o kind=container), or choose the preset "
+            "\"static\"",
             r->found.preset->title, r->found.reason);
     if (!commands && (r->found.preset == NULL || strcmp(r->found.preset->family, "plain") == 0))
         *way = WH_RECIPE_AS_IS;

@@ -115,7 +115,8 @@ static apr_status_t addresses(apr_pool_t *p, const wh_lsremote_opt_t *opt, const
             continue;
         }
         if (!opt->private_ok && !wh_address_public(text)) {
-            rv = wh_err_set(err, 422, "repository_refused", "%s is no public address.", text);
+            rv = wh_err_set(err, 422, "repository_refused",
+                            "%s is no public address, and git_private_addresses is off.", text);
         }
         *list = apr_pstrcat(p, *list, **list ? "," : "", strchr(text, ':') ? "[" : "", text,
                             strchr(text, ':') ? "]" : "", NULL);

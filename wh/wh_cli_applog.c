@@ -1,6 +1,7 @@
 /* What an app prints: pages out of its log, and what comes after them. */
 #include "config.h"
 
+#include <apr_lib.h>
 #include <apr_strings.h>
 #include <apr_time.h>
 #include <stdlib.h>
@@ -216,8 +217,26 @@ static int end_of(wh_cli_t *cli, const char *app, json_int_t *end)
     return rc;
 }
 
+/* What begins with no digit is no time in any form; the server does not know our options. */
+static int times_check(wh_cli_t *cli)
+{
+    static const char *const options[] = {"since", "until"};
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+        const char *value = wh_cli_opts_get(cli, options[i]);
+        if (value != NULL && !apr_isdigit(*value)) {
+            wh_cli_error("--%s: \"%s\" is no time: 90s, 30m, 1h, 2d, or 2026-01-02T03:04:05Z",
+                         options[i], wh_cli_clean(cli, value));
+            return WH_EXIT_USAGE;
+        }
+    }
+    return 0;
+}
+
 int wh_cli_applog(wh_cli_t *cli, const char *app, apr_int64_t tail)
 {
+    if (times_check(cli) != 0)
+        return WH_EXIT_USAGE;
     applog_t log = {.cli = cli, .path = path_of(cli, app)};
     int following = wh_cli_opts_get(cli, "follow") != NULL;
     json_int_t end = 0, after = 0;

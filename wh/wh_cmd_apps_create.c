@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "libwh/wh_giturl.h"
 #include "wh/wh_cmd.h"
 
 static int body_make(wh_cli_t *cli, json_t *body)
@@ -25,6 +26,20 @@ static int body_make(wh_cli_t *cli, json_t *body)
     return wh_cli_app_body(cli, body, &next);
 }
 
+/* There is nothing to deploy before something was sent to an app that has no other source. */
+static void next_say(wh_cli_t *cli, const json_t *app)
+{
+    const char *slug = wh_cli_get(cli, app, "slug"), *push = wh_cli_get(cli, app, "push_url");
+    if (strcmp(wh_cli_get(cli, app, "repository.url"), WH_GITURL_PUSHED) != 0)
+        wh_cli_note(cli, "Created. Next: wh deploy --wait %s\n", slug);
+    else if (*push != '\0')
+        wh_cli_note(cli, "Created. Next: git push %s %s, or wh deploy --wait --upload DIR %s\n",
+                    push, wh_cli_get(cli, app, "repository.branch"), slug);
+    else
+        wh_cli_note(cli,
+                    "Created, but this server takes no pushes and uploads: WiseHostGit is off\n");
+}
+
 static int run(wh_cli_t *cli)
 {
     wh_cli_reply_t reply;
@@ -39,7 +54,7 @@ static int run(wh_cli_t *cli)
         wh_cli_json(reply.body);
     else
         wh_cli_out("%s\n", wh_cli_get(cli, reply.body, "slug"));
-    wh_cli_note(cli, "Created. Next: wh deploy --wait %s\n", wh_cli_get(cli, reply.body, "slug"));
+    next_say(cli, reply.body);
     return WH_EXIT_OK;
 }
 

@@ -202,7 +202,7 @@ const wh_cli_cmd_t wh_cmd_apps_credentials = {.words = "apps credentials",
                                               .max_args = 1,
                                               .run = credentials,
                                               .options = credentials_options,
-                                              .doc = "user and token for a repository over https"};
+                                              .doc = "user and token for https, or for an image's registry"};
 const wh_cli_cmd_t wh_cmd_apps_known_hosts = {.words = "apps known-hosts",
                                               .args = "APP",
                                               .min_args = 1,

@@ -14,6 +14,7 @@ use WH::Stack;
 my $stack = WH::Stack->new->start;
 $stack->api(POST => '/v1/apps', { slug => 'up', kind => 'static', repository => { url => 'https://git.example.org/up.git' } });
 $stack->api(POST => '/v1/apps', { slug => 'other', kind => 'static', repository => { url => 'hub:' } });
+is($stack->api(POST => '/v1/apps/other/deployments', {})->{json}{code}, 'not_pushed', 'F214 what was never pushed nor uploaded cannot be deployed');
 my $dir = $stack->dir . '/people';
 make_path("$dir/site/a/.git", "$dir/site/.git");
 
