@@ -268,7 +268,13 @@ static const json_t *member(const json_t *json, const char *path)
     return json;
 }
 
-/* A number or a text of printable ASCII. */
+/* A number or a text of printable ASCII that is a name in a path. */
+static int id_ok(const char *id)
+{
+    return strlen(id) <= ID_MAX && wh_forge_token_ok(id) && strcmp(id, ".") != 0 &&
+           strcmp(id, "..") != 0;
+}
+
 static const char *id_of(apr_pool_t *p, const wh_forge_t *forge, const json_t *item)
 {
     for (const char *name = forge->id; *name;) {
@@ -278,8 +284,7 @@ static const char *id_of(apr_pool_t *p, const wh_forge_t *forge, const json_t *i
         if (json_is_integer(id)) {
             return apr_psprintf(p, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(id));
         }
-        if (json_is_string(id) && json_string_length(id) <= ID_MAX &&
-            wh_forge_token_ok(json_string_value(id))) {
+        if (json_is_string(id) && id_ok(json_string_value(id))) {
             return json_string_value(id);
         }
         name += n + (name[n] == '|');
@@ -325,7 +330,8 @@ wh_forge_verdict_e wh_forge_verdict(wh_forge_action_e action, int status, int wa
         (status == 403 && waits)) {
         return WH_FORGE_AGAIN;
     }
-    if (status == 404 || status == 410) {
+    /* Whoever may comment may write our mark: what is not ours to edit does not silence us. */
+    if (status == 404 || status == 410 || (status == 403 && action == WH_FORGE_COMMENT_SET)) {
         switch (action) {
         case WH_FORGE_HOOK_REMOVE:
             return WH_FORGE_DONE;

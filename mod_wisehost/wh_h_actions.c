@@ -5,6 +5,7 @@
 
 #include "libwh/wh_actions.h"
 #include "libwh/wh_oidc.h"
+#include "mod_wisehost/wh_mod_rate.h"
 #include "whdb/wh_db_issuer.h"
 
 #define KEYS_GOOD apr_time_from_sec(86400) /* who cannot be asked for so long is trusted no more   \
@@ -28,17 +29,10 @@ static apr_status_t find_issuer(wh_call_t *c, const char *issuer, wh_db_issuer_t
     return rv;
 }
 
-/* A key that is not there: the issuer may have a new one. Whoever makes keys up gets it asked once
- * a minute, and no more. */
-static apr_status_t ask_again(wh_call_t *c, const wh_db_issuer_t *issuer)
+static apr_status_t ask(wh_call_t *c, const wh_db_issuer_t *issuer)
 {
-    apr_status_t rv;
+    apr_status_t rv = wh_mod_call_begin(c);
 
-    if (!c->hook || issuer->fetched_at > c->now - KEYS_FRESH) {
-        return APR_EGENERAL;
-    }
-    wh_err_clear(&c->err);
-    rv = wh_mod_call_begin(c);
     rv = rv ? rv
             : wh_db_issuer_ask(c->dbc, c->p, issuer->issuer, c->now, c->now - KEYS_FRESH, &c->err);
     if (!rv) {
@@ -49,6 +43,26 @@ static apr_status_t ask_again(wh_call_t *c, const wh_db_issuer_t *issuer)
         wh_err_clear(&c->err);
         rv = APR_SUCCESS;
     }
+    return rv;
+}
+
+/* A key that is not there: the issuer may have a new one. Whoever makes keys up gets it asked once
+ * a minute and no more, writes nothing in between, and is counted like any other forger. */
+static apr_status_t ask_again(wh_call_t *c, const wh_db_issuer_t *issuer)
+{
+    apr_time_t since = c->now - KEYS_FRESH;
+    wh_err_t limit = WH_ERR_INIT;
+    apr_status_t rv;
+
+    if (!c->hook || issuer->fetched_at > since) {
+        return APR_EGENERAL;
+    }
+    wh_err_clear(&c->err);
+    if (wh_mod_rate_failed(c->r, WH_RATE_DELIVERY, c->param[1], &limit)) {
+        c->err = limit;
+        return APR_EGENERAL;
+    }
+    rv = issuer->asked_at < since ? ask(c, issuer) : APR_SUCCESS;
     if (rv) {
         return rv;
     }

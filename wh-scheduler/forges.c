@@ -7,6 +7,7 @@
 #include "libwh/wh_hook.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_log.h"
+#include "libwh/wh_mask.h"
 #include "libwh/wh_secret.h"
 #include "libwh/wh_sign.h"
 #include "libwh/wh_text.h"
@@ -19,6 +20,7 @@
 #define MOST_US apr_time_from_sec(3600)
 #define ATTEMPTS_MAX 16 /* some ten hours */
 #define SAID_MAX 200
+#define SAID_READ 4096 /* bytes in which a secret is looked for, more than are shown */
 #define NO_MORE WH_FORGE_ACTIONS /* nothing is to be sent after this */
 
 /* One thing to be said, and to whom. */
@@ -196,8 +198,29 @@ static apr_status_t send_it(wh_core_t *core, apr_pool_t *p, talk_t *t, apr_time_
 
 /* ---- Answers ---- */
 
+/* What a forge says, without what we said to it: some put the token into their answer. "" when that
+ * cannot be told apart. */
+static const char *cleaned(const wh_core_t *core, apr_pool_t *p, const talk_t *t, const char *text)
+{
+    const char *line = wh_text_clean_line(p, text, strlen(text), SAID_READ), *values[2];
+    wh_err_t err = WH_ERR_INIT;
+    wh_keys_t keys;
+    size_t n;
+
+    if (open_token(core, p, &t->f, &values[0], &err) != APR_SUCCESS) {
+        return "";
+    }
+    wh_keys_derive(core->env_root, &keys);
+    values[1] = wh_keys_hook_secret(p, &keys, t->f.hook_id, t->f.secret_n);
+    wh_sign_wipe(&keys, sizeof(keys));
+    line = wh_mask_text(p, wh_mask_make(p, values, WH_ARRAY_LEN(values)), NULL, line, strlen(line),
+                        &n);
+    return wh_text_cap(p, line, SAID_MAX);
+}
+
 /* "it answers 401: Bad credentials", for people. */
-static const char *said(apr_pool_t *p, const talk_t *t, const wh_httpout_req_t *a)
+static const char *said(const wh_core_t *core, apr_pool_t *p, const talk_t *t,
+                        const wh_httpout_req_t *a)
 {
     const char *name = wh_hook_provider(t->f.provider)->title, *text = NULL;
     json_t *doc;
@@ -211,9 +234,8 @@ static const char *said(apr_pool_t *p, const talk_t *t, const wh_httpout_req_t *
                    ? text
                    : json_string_value(json_object_get(json_object_get(doc, "error"), "message"));
     }
-    return text == NULL ? apr_psprintf(p, "%s answers %d.", name, a->status)
-                        : apr_psprintf(p, "%s answers %d: %s", name, a->status,
-                                       wh_text_clean_line(p, text, strlen(text), SAID_MAX));
+    text = text != NULL ? cleaned(core, p, t, text) : "";
+    return apr_psprintf(p, "%s answers %d%s%s", name, a->status, *text ? ": " : ".", text);
 }
 
 /* What was found or made there is remembered. */
@@ -284,7 +306,7 @@ static apr_status_t again(wh_core_t *core, apr_pool_t *p, const talk_t *t,
     apr_interval_time_t wait =
         wh_backoff_wait(FIRST_US, MOST_US, (unsigned)t->say.attempts, wh_rand_jitter(core->rand));
     apr_int64_t asked = 0;
-    apr_status_t rv = wh_db_forge_error(core->dbc, p, t->f.hook_id, said(p, t, a), err);
+    apr_status_t rv = wh_db_forge_error(core->dbc, p, t->f.hook_id, said(core, p, t, a), err);
 
     if (rv == APR_SUCCESS && t->say.attempts + 1 >= ATTEMPTS_MAX) {
         return over(core, p, t, err);
@@ -300,7 +322,7 @@ static apr_status_t again(wh_core_t *core, apr_pool_t *p, const talk_t *t,
 static apr_status_t stop(wh_core_t *core, apr_pool_t *p, const talk_t *t, const wh_httpout_req_t *a,
                          wh_err_t *err)
 {
-    const char *why = said(p, t, a);
+    const char *why = said(core, p, t, a);
 
     wh_log(WH_LOG_WARN, "WH0535", "app %s, hook %s: nothing is said to its forge any more: %s",
            t->f.slug, t->f.hook_id, why);
@@ -339,7 +361,7 @@ static apr_status_t judge(wh_core_t *core, apr_pool_t *p, talk_t *t, const wh_ht
         return stop(core, p, t, a, err);
     case WH_FORGE_NO:
     default:
-        rv = wh_db_forge_error(core->dbc, p, t->f.hook_id, said(p, t, a), err);
+        rv = wh_db_forge_error(core->dbc, p, t->f.hook_id, said(core, p, t, a), err);
         return rv == APR_SUCCESS ? over(core, p, t, err) : rv;
     }
 }

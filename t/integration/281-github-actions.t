@@ -142,6 +142,11 @@ $stack->db->rows('UPDATE token_issuers SET fetched_at = 1, asked_at = 1');
 $res = send_token(token('k2', sha => $second));
 is_deeply([ $res->{status}, $res->{json}{code} ], [ 503, 'keys_unknown' ], 'but not for ever');
 like($res->{json}{detail}, qr/localhost/, 'and it is said why') or diag $res->{body};
+my $forged = join '.', map { encode_base64url($_) } '{"alg":"RS256","kid":"made-up"}', '{}', 'x' x 256;
+my %flood;
+for (1 .. 600) { $flood{ send_token($forged)->{status} }++; last if $flood{429} }
+cmp_ok($flood{429} // 0, '>', 0, 'XC whoever makes keys up is slowed down as every other forger') or diag explain \%flood;
+is($stack->request(method => 'GET', path => '/health')->{status}, 200, 'and nobody else is');
 $stack->allow_log(qr/WH0536/);
 is_deeply([ $stack->stop ], [], 'everything ends in order');
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');

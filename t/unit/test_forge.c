@@ -137,6 +137,8 @@ static void test_answers(void **state)
     static const char comments[] = "{\"values\":[{\"id\":3,\"content\":{\"raw\":\"hello\"}},"
                                    "{\"id\":4,\"content\":{\"raw\":\"<!-- m --> x\"}}]}";
     static const char odd[] = "{\"id\":\"a b\"}";
+    /* What would be another place than one of these below the list. */
+    static const char *const paths[] = {"{\"id\":\"..\"}", "{\"id\":\".\"}", "{\"id\":\"\"}"};
     const wh_forge_t *github = wh_forge_of("github"), *bitbucket = wh_forge_of("bitbucket");
 
     assert_string_equal(wh_forge_id(*state, github, "{\"id\":17}", 9), "17");
@@ -144,6 +146,8 @@ static void test_answers(void **state)
     assert_string_equal(wh_forge_id(*state, bitbucket, "{\"id\":5}", 8), "5");
     assert_null(wh_forge_id(*state, github, "x", 1));
     assert_null(wh_forge_id(*state, github, odd, sizeof(odd) - 1));
+    for (size_t i = 0; i < WH_ARRAY_LEN(paths); i++)
+        assert_null(wh_forge_id(*state, github, paths[i], strlen(paths[i])));
     assert_string_equal(
         wh_forge_find(*state, github, WH_FORGE_HOOK_FIND, "https://a/y", list, sizeof(list) - 1),
         "22");
@@ -177,6 +181,10 @@ static void test_verdicts(void **state)
                {WH_FORGE_HOOK_REMOVE, 404, 0, WH_FORGE_DONE},
                {WH_FORGE_COMMENT_SET, 404, 0, WH_FORGE_GONE},
                {WH_FORGE_COMMENT_SET, 410, 0, WH_FORGE_GONE},
+               {WH_FORGE_COMMENT_SET, 403, 0, WH_FORGE_GONE}, /* somebody else's, with our mark */
+               {WH_FORGE_COMMENT_SET, 403, 1, WH_FORGE_AGAIN},
+               {WH_FORGE_COMMENT_SET, 401, 0, WH_FORGE_STOP},
+               {WH_FORGE_COMMENT_ADD, 403, 0, WH_FORGE_STOP},
                {WH_FORGE_COMMENT_ADD, 404, 0, WH_FORGE_NO}};
 
     (void)state;
