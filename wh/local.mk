@@ -11,7 +11,7 @@ wh_wh_SOURCES = \
 	wh/wh_cmd_hooks.c wh/wh_cmd_hooks_create.c wh/wh_cmd_hooks_delete.c \
 	wh/wh_cmd_hooks_deliveries.c wh/wh_cmd_hooks_replay.c wh/wh_cmd_hooks_rotate.c wh/wh_cmd_hooks_forge.c wh/wh_cmd_approve.c \
 	wh/wh_cmd_login.c wh/wh_cmd_logs.c wh/wh_cmd_notify.c wh/wh_cmd_promote.c wh/wh_cmd_rollback.c wh/wh_cmd_stats.c wh/wh_cmd_status.c wh/wh_cmd_sync.c \
-	wh/wh_cmd_usage.c wh/wh_cmd_version.c \
+	wh/wh_cmd_requests.c wh/wh_cmd_usage.c wh/wh_cmd_version.c \
 	wh/wh_cmd_workers.c wh/wh_cmd_workers_drain.c wh/wh_cmd_workers_enroll.c \
 	wh/wh_cmd_workers_info.c wh/wh_cmd_workers_remove.c wh/wh_cmd_workers_revoke.c \
 	wh/wh_cmd_workers_rotate_key.c wh/wh_cmd_workers_undrain.c

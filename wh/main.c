@@ -44,6 +44,7 @@ const wh_cli_cmd_t *const wh_cli_commands[] = {
     &wh_cmd_domains_info,
     &wh_cmd_domains_verify,
     &wh_cmd_domains_remove,
+    &wh_cmd_requests,
     &wh_cmd_usage,
     &wh_cmd_audit,
     &wh_cmd_alerts,

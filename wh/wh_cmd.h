@@ -19,7 +19,7 @@ extern const wh_cli_cmd_t wh_cmd_login, wh_cmd_apps, wh_cmd_apps_create, wh_cmd_
     wh_cmd_domains_info, wh_cmd_domains_verify, wh_cmd_domains_remove, wh_cmd_workers,
     wh_cmd_workers_info, wh_cmd_workers_enroll, wh_cmd_workers_drain, wh_cmd_workers_undrain,
     wh_cmd_workers_remove, wh_cmd_workers_revoke, wh_cmd_workers_rotate_key, wh_cmd_stats,
-    wh_cmd_usage, wh_cmd_audit,
+    wh_cmd_usage, wh_cmd_requests, wh_cmd_audit,
     wh_cmd_alerts, wh_cmd_alerts_ack, wh_cmd_alerts_resolve, wh_cmd_alerts_rules,
     wh_cmd_alerts_add, wh_cmd_alerts_set, wh_cmd_alerts_remove,
     wh_cmd_drains, wh_cmd_drains_add, wh_cmd_drains_set, wh_cmd_drains_remove,

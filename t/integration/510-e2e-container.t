@@ -35,6 +35,8 @@ $commit->();
 my $app = $stack->api(POST => '/v1/apps', { slug => $slug, kind => 'container', serve => { grace_seconds => 10 },
     repository => { url => $repo->path, branch => 'main' }, run => { port => 8080 } });
 is($app->{status}, 201, 'a container app is made') or diag($app->{body});
+my $stats = sub { return $stack->api(GET => "/v1/apps/$slug/stats")->{json} };
+is($stats->()->{reason}, 'not_running', 'F4 it has no figures yet');
 
 my $deploy = sub {
     my $done = $stack->deploy($slug, {}, 90);
@@ -81,6 +83,11 @@ for my $what (sort keys %broken) {
     ok(scalar($stack->log_lines($done->{id})), 'its log is kept');
     like($stack->get($slug)->{body}, qr/$live/, 'the former release goes on serving');
 }
+
+# It has run for a while, so nothing is to be waited for.
+my $uses = try_for { my $l = $stats->(); $l->{live} && $l } 20;
+ok($uses && $uses->{memory_bytes} > 0 && $uses->{net_total_bytes} > 0, 'F71 F72 what it uses is known') or diag(explain $stats->());
+like($stack->wh('stats', $slug)->{out}, qr/^cpu .*^memory .*^network .* in, .* out\n.*^of +\d+ container/ms, 'and said by wh stats');
 
 # One that never listens: a program that only waits.
 my $waiter = $stack->dir . '/waiter.c';

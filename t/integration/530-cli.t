@@ -75,6 +75,11 @@ says({}, ['apps'], 0, 'an app without a deployment', out => qr/^site +static +ne
 says({}, [ 'apps', 'info', 'site' ], 0, 'its info', out => qr/state +never deployed\n/);
 says({}, [ 'status', 'site' ], 0, 'its status', out => qr/^site: never deployed\n/);
 says({}, ['status'], 0, 'and the status of all', out => qr/^site +never deployed /m);
+says({}, [ 'requests', 'site' ], 0, 'requests', out => qr/^LAST +PER S +REQUESTS .*^minute +0\.00 +0 .*^all +- +0 +0 +0 +0 +0 +0 +- +- +- +0\.0 MiB$/ms, err => qr/counted since \d{4}-/);
+ok(decode_json($stack->wh('requests', '-a', 'site', '--json')->{out})->{counted}, 'requests --json');
+says({}, [ 'stats', 'site' ], 0, 'F4 stats of a static app', out => qr/\Ano figures: static\n\z/);
+says({}, [ $_, 'nobody' ], 3, "$_ of none: exit code 3") for qw(requests stats);
+says({}, ['requests'], 2, 'requests of what?', err => qr/which app/);
 # Its settings.
 says({}, [ 'apps', 'set', 'site' ], 2, 'apps set of nothing', err => qr/what\?/);
 says({}, [ 'apps', 'set', 'nobody', '--spa' ], 3, 'apps set of none: exit code 3');

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # What a container uses, from the engine by the agent and the scheduler to the API and /metrics; and that nothing is
-# known is said.
+# known is said. A short look at the same is in t/integration/510-e2e-container.t.
 use strict;
 use warnings;
 use FindBin;
@@ -28,6 +28,7 @@ is_deeply([ @$none{qw(live reason cpu_percent memory_bytes updated_at)} ], [ JSO
     'F4 a static app has no figures, and says why');
 $stack->api(POST => '/v1/apps', { slug => 'burn', kind => 'container', repository => { url => $repo->path, branch => 'main' },
     run => { port => 8080, memory_bytes => 64 << 20 } });
+is($stack->wh('stats', 'burn')->{out}, "no figures: not_running\n", 'wh stats says so');
 is(stats('burn')->{reason}, 'not_running', 'F4 nor has one that does not run');
 my $d = $stack->deploy('burn', {}, 90);
 is($d->{conclusion}, 'succeeded', 'a container that burns CPU') or diag explain $d;
@@ -41,6 +42,7 @@ is($live->{memory_limit_bytes}, 64 << 20, 'F71 its limit');
 like($live->{updated_at}, qr/^\d{4}-.*Z$/, 'F71 when that was');
 ok(exists $live->{$_} && defined $live->{$_}, "F72 $_") for qw(net_bytes_per_s net_mbps net_total_bytes disk_bytes_per_s disk_mbps);
 cmp_ok($live->{net_total_bytes}, '>', 0, 'F72 its probe came over the network');
+like($stack->wh('stats', 'burn')->{out}, qr/\Acpu +\d+\.\d % of a core\nmemory +\d+\.\d of 64\.0 MiB\nnetwork .*\ndisk .* read, .* written\nof +1 container/, 'wh stats');
 ok(try_for(sub { $stack->request(path => '/metrics')->{body} =~ /^wisehost_app_memory_bytes\{app="burn"\} \d+$/m }, 15), 'the same in /metrics');
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
 $stack->stop;
