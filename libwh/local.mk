@@ -68,7 +68,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_logread.c libwh/wh_logread.h \
 	libwh/wh_lru.c libwh/wh_lru.h \
 	libwh/wh_openmetrics.c libwh/wh_openmetrics.h \
-	libwh/wh_meter.c libwh/wh_meter.def libwh/wh_meter.h \
+	libwh/wh_meter.c libwh/wh_meter.def libwh/wh_meter.h libwh/wh_meter_file.c libwh/wh_meter_file.h \
 	libwh/wh_memo.c libwh/wh_memo.h \
 	libwh/wh_manifest.c libwh/wh_manifest.h \
 	libwh/wh_mime.c libwh/wh_mime.h \

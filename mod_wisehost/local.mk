@@ -27,7 +27,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_keep.c \
 	mod_wisehost/wh_mod_keep.h \
 	mod_wisehost/wh_mod_lru.h \
-	mod_wisehost/wh_mod_meter.c \
+	mod_wisehost/wh_mod_meter.c mod_wisehost/wh_mod_meter_file.c \
 	mod_wisehost/wh_mod_meter.h \
 	mod_wisehost/wh_mod_page.c \
 	mod_wisehost/wh_mod_problem.c \

@@ -203,6 +203,7 @@ static void register_hooks(apr_pool_t *p)
     wh_mod_status_register();
     wh_mod_meter_register();
     wh_mod_stream_register();
+    wh_mod_meter_file_register();
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(wh_mod_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(test_config, NULL, NULL, APR_HOOK_MIDDLE);

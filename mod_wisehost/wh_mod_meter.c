@@ -543,6 +543,29 @@ void wh_mod_meter_each(wh_mod_meter_fn *fn, void *baton)
     }
 }
 
+int wh_mod_meter_minute(wh_mod_meter_minute_fn *fn, void *baton)
+{
+    const apr_uint32_t window_s = (WH_METER_TICKS + 1) * WH_METER_TICK_S;
+    apr_uint32_t now_s = (apr_uint32_t)apr_time_sec(apr_time_now());
+    wh_mod_meter_t m;
+
+    if (!on || !try_lock()) {
+        return 0;
+    }
+    for (apr_uint32_t i = 1; i < atomic_load(&at.head->used); i++) {
+        if (at.row[i].app[0] == '\0' || atomic_load(&at.row[i].used_s) + window_s < now_s) {
+            continue;
+        }
+        sum_up(i, &m.all);
+        read_now(i, mono_us(), &m);
+        if (wh_meter_requests(&m.now) > 0) {
+            fn(baton, at.row[i].app, &m.now);
+        }
+    }
+    unlock();
+    return 1;
+}
+
 void wh_mod_meter_room(wh_mod_meter_room_t *out)
 {
     wh_meter_sum_t sum;

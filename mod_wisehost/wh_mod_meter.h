@@ -58,6 +58,13 @@ typedef void wh_mod_meter_fn(void *baton, const char *slug, const wh_meter_sum_t
 /* Calls fn for every row in use, WH_MOD_METER_OTHER first. */
 void wh_mod_meter_each(wh_mod_meter_fn *fn, void *baton);
 
+typedef void wh_mod_meter_minute_fn(void *baton, const char *app_id, const wh_meter_sum_t *minute);
+/* Calls fn for every app that was asked in the last minute. 0: not now, somebody else is at it. */
+int wh_mod_meter_minute(wh_mod_meter_minute_fn *fn, void *baton);
+
+/* Hook monitor: tells the scheduler. register_hooks only (wh_mod_meter_file.c). */
+void wh_mod_meter_file_register(void);
+
 /* Rows in use, how many there are, and requests that found none. */
 typedef struct wh_mod_meter_room_t {
     int rows, used;

@@ -4,6 +4,7 @@
 
 #include "libwh/wh_id.h"
 #include "libwh/wh_log.h"
+#include "wh-scheduler/requests.h"
 #include "whdb/wh_db_alert_tick.h"
 
 #define RULES_READ 2000 /* rules of one read */
@@ -12,9 +13,8 @@ struct wh_alerts_t {
     apr_pool_t *pool; /* of the book; NULL = nothing is loaded */
     wh_alert_book_t *book;
     wh_mono_t due;
-    wh_alert_meter_t meters[WH_ALERTS_METERS + 1]; /* the first is the agents' */
-    int n_meters;
-    wh_mono_t mono; /* of the look under way */
+    wh_mono_t mono;       /* of the look under way */
+    apr_hash_t *requests; /* of the same, NULL = no httpd said anything */
 };
 
 /* ---- who knows values ---- */
@@ -33,27 +33,20 @@ static void read_use(void *baton, const wh_alert_app_t *app, wh_alert_reading_t 
     }
 }
 
+/* What httpd's module counted. */
+static void read_requests(void *baton, const wh_alert_app_t *app, wh_alert_reading_t *readings)
+{
+    const wh_core_t *core = baton;
+
+    wh_requests_readings(core->alerts->requests, app->id, readings);
+}
+
 static wh_alerts_t *alerts_of(wh_core_t *core)
 {
     if (core->alerts == NULL) {
         core->alerts = apr_pcalloc(core->pool, sizeof(*core->alerts));
-        core->alerts->meters[0] =
-            (wh_alert_meter_t){.kinds = 1u << WH_ALERT_CPU | 1u << WH_ALERT_MEMORY |
-                                        1u << WH_ALERT_NETWORK | 1u << WH_ALERT_DISK,
-                               .read = read_use,
-                               .baton = core};
-        core->alerts->n_meters = 1;
     }
     return core->alerts;
-}
-
-void wh_alerts_meter(wh_core_t *core, const wh_alert_meter_t *meter)
-{
-    wh_alerts_t *a = alerts_of(core);
-
-    if (a->n_meters <= WH_ALERTS_METERS) {
-        a->meters[a->n_meters++] = *meter;
-    }
 }
 
 void wh_alerts_forget(wh_core_t *core)
@@ -205,7 +198,12 @@ static apr_status_t look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_tim
                          wh_err_t *err)
 {
     wh_alerts_t *a = alerts_of(core);
-    wh_alert_world_t world = {.meters = a->meters, .n_meters = a->n_meters, .now = now};
+    const wh_alert_meter_t meters[] = {
+        {1u << WH_ALERT_CPU | 1u << WH_ALERT_MEMORY | 1u << WH_ALERT_NETWORK | 1u << WH_ALERT_DISK,
+         read_use, core},
+        {1u << WH_ALERT_ERROR_RATE | 1u << WH_ALERT_LATENCY, read_requests, core},
+    };
+    wh_alert_world_t world = {.meters = meters, .n_meters = WH_ARRAY_LEN(meters), .now = now};
     wh_alert_plan_t plan;
     apr_array_header_t *apps;
     apr_status_t rv = load(core, p, now, err);
@@ -218,6 +216,7 @@ static apr_status_t look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_tim
     world.apps = apps;
     world.blind = wh_mono_diff(mono, core->started) < WH_STATS_TTL_US;
     a->mono = mono;
+    a->requests = wh_requests_read(p, core->settings->state_dir, now);
     wh_alert_plan(a->book, p, &world, &plan);
     /* While something is counted, the time of each look is what a restart begins its gap at. */
     if (plan.edges->nelts > 0 || plan.changes->nelts > 0 || wh_alert_book_states(a->book) > 0) {

@@ -16,9 +16,4 @@ apr_status_t wh_alerts_look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_
  * again before the next look. */
 void wh_alerts_forget(wh_core_t *core);
 
-/* Somebody who knows values besides the agents' figures; meter lives as long as core->pool. At most
- * WH_ALERTS_METERS. */
-#define WH_ALERTS_METERS 4
-void wh_alerts_meter(wh_core_t *core, const wh_alert_meter_t *meter);
-
 #endif

@@ -62,6 +62,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/publish.c wh-scheduler/publish.h \
 	wh-scheduler/publish_dir.c wh-scheduler/publish_dir.h \
 	wh-scheduler/recover.c wh-scheduler/recover.h \
+	wh-scheduler/requests.c wh-scheduler/requests.h \
 	wh-scheduler/retire.c wh-scheduler/retire.h \
 	wh-scheduler/roster.c wh-scheduler/roster.h \
 	wh-scheduler/routes.c wh-scheduler/routes.h \

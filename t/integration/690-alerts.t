@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # db: sqlite pgsql
 # Alerts end to end: rules by API and wh, a deployment that fails. The edges in time are in t/unit/test_alerts,
-# the real ticks in t/long/690-alerts.t.
+# the real ticks in t/long/690-alerts.t; but one rule is followed from what visitors got to its alert.
 use strict;
 use warnings;
 use FindBin;
@@ -10,7 +10,15 @@ use Test::More;
 use WH::Stack;
 use WH::Wait qw(wait_for);
 
-my $stack = WH::Stack->new->start;
+chomp(my $modules = `apxs -q LIBEXECDIR`);
+my $stack = WH::Stack->new(httpd_extra => <<"CONF")->start;
+<IfModule !alias_module>
+    LoadModule alias_module "$modules/mod_alias.so"
+</IfModule>
+<Location "/broken">
+    Redirect 500 /
+</Location>
+CONF
 my $repo = $stack->app('page', { 'index.html' => "first\n" });
 my $id = $stack->api(GET => '/v1/apps/page')->{json}{id};
 sub alerts { return $stack->api(GET => "/v1/apps/page/alerts@_")->{json}{items} }
@@ -22,6 +30,8 @@ is_deeply([ map { $_->{kind} } @$rules ], [qw(offline crashloop deployment_faile
 my $made = $stack->api(POST => '/v1/apps/page/alert-rules', { kind => 'error_rate', threshold => 0.5, sustain_minutes => 0 });
 is_deeply([ $made->{status}, @{ $made->{json} }{qw(app threshold unit severity enabled)} ],
     [ 201, 'page', 0.5, 'percent_of_requests', 'warning', JSON::PP::true() ], 'R26 a rule has its unit') or diag explain $made;
+sub enable { return $stack->api(PATCH => "/v1/alert-rules/$made->{json}{id}", { enabled => $_[0] })->{status} }
+is(enable(JSON::PP::false()), 200, 'it may be off, until it is wanted');
 for ([ { kind => 'load', threshold => 1 }, 'kind_unknown' ], [ { kind => 'cpu' }, 'missing_field' ], [ { kind => 'cpu', threshold => -1 }, 'out_of_range' ],
     [ { kind => 'memory', threshold => 101 }, 'out_of_range' ], [ { kind => 'cpu', threshold => 'much' }, 'wrong_type' ],
     [ { kind => 'cpu', threshold => 1, sustain_minutes => 1441 }, 'out_of_range' ], [ { kind => 'cpu', threshold => 1, app => 'page' }, 'unknown_field' ]) {
@@ -35,6 +45,9 @@ is($stack->wh('alerts', 'set', $rule, '--above', '85.5')->{rc}, 0, 'wh alerts se
 like($stack->wh('alerts', 'rules', 'page')->{out}, qr/^\Q$rule\E +page +cpu +85.5 percent_of_core +10 min +critical +ok$/m, 'wh alerts rules');
 is($stack->wh('alerts', 'remove', $rule)->{rc}, 0, 'wh alerts remove');
 is($stack->api(GET => "/v1/alert-rules/$rule")->{status}, 404, 'it is gone');
+
+# ---- requests: told by httpd every ten seconds or so, looked at below ------------------------------------
+is($stack->get('page', '/broken')->{status}, 500, 'an app that answers 500') for 1 .. 3;
 
 # ---- an event -------------------------------------------------------------------------------------------
 $repo->git('-C', $repo->path, 'symbolic-ref', 'HEAD', 'refs/heads/main');
@@ -62,6 +75,18 @@ my ($b) = @{ alerts() };
 my $source = $stack->api(POST => '/v1/apps/page/alerts/resolve', { source => $b->{source} });
 is_deeply([ $source->{status}, @{ $source->{json} }{qw(id status reason)} ], [ 200, $b->{id}, 'resolved', 'by_hand' ], 'F157 resolved by source');
 is($stack->api(POST => '/v1/apps/page/alerts/resolve', { source => $b->{source} })->{status}, 204, 'once more is no fault');
+
+# ---- requests -------------------------------------------------------------------------------------------
+sub told { return join '', map { WH::Stack::slurp($_) } glob $stack->dir . '/state/run/httpd-*.requests' }
+$stack->get('page', '/broken'); # the last minute is what counts
+wait_for { told() =~ /^\Q$id\E 0 \d+ 0 \d+ [1-9]/m } 30, 'httpd has told of the errors';
+is(enable(JSON::PP::true()), 200, 'the rule is on again');
+$stack->proc('scheduler')->kill9; # the first look of the next one is at once
+$stack->start_scheduler;
+my $rate;
+wait_for { ($rate) = grep { $_->{kind} eq 'error_rate' } @{ alerts('?status=active') } } 60, 'an app that answers 500 fires error_rate';
+cmp_ok($rate->{value}, '>', 0.5, 'with the part that failed, in percent');
+like($rate->{message}, qr/^error_rate is [\d.]+ % of requests, above 0\.5/, 'in words');
 $stack->stop;
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
 done_testing();

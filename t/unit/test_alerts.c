@@ -2,9 +2,12 @@
  * middle, one event for each edge whatever is killed when. Nothing sleeps. */
 #include "t/unit/sched.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "libwh/wh_id.h"
+#include "libwh/wh_meter_file.h"
 #include "whdb/wh_db_alert.h"
 #include "whdb/wh_db_app.h"
 #include "wh-scheduler/alerts.h"
@@ -154,6 +157,92 @@ static void test_restart(void **state)
     assert_string_equal(told(s), "cpu/active | app.cpu!");
     pass(s, 240, 100);
     assert_string_equal(told(s), "cpu/resolved | app.cpu! app.cpu.");
+    sched_end(s);
+}
+
+/* What httpd number n wrote just now: 100 requests of the last minute, so many of them errors, all
+ * of them that slow; none when slow_us is 0. */
+static void asked(sched_t *s, int n, int errors, apr_int64_t slow_us)
+{
+    wh_meter_sum_t sum = {{0}, {0}};
+    char line[WH_METER_FILE_LINE];
+    const char *dir = apr_pstrcat(s->t->p, s->dir, WH_METER_FILE_DIR, NULL);
+    FILE *f;
+
+    s->settings.state_dir = s->dir;
+    (void)mkdir(dir, 0750);
+    f = fopen(apr_psprintf(s->t->p, "%s/" WH_METER_FILE_BEGIN "%d" WH_METER_FILE_END, dir, n), "w");
+    assert_non_null(f);
+    sum.of[WH_METER_2XX] = 100 - (apr_uint64_t)errors;
+    sum.of[WH_METER_5XX] = (apr_uint64_t)errors;
+    sum.took[wh_meter_bucket(slow_us)] = 100;
+    fwrite(line, wh_meter_file_head(line, s->clock.now), 1, f);
+    if (slow_us > 0) {
+        fwrite(line, wh_meter_file_app(line, s->a->id, &sum), 1, f);
+    }
+    fwrite(line, wh_meter_file_end(line, slow_us > 0), 1, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void pass_asked(sched_t *s, int seconds, int errors, apr_int64_t slow_us)
+{
+    for (int i = 0; i < seconds; i += 15) {
+        sched_pass(s, 15);
+        asked(s, 1, errors, slow_us);
+        sched_tick(s);
+    }
+}
+
+/* What httpd counts: 5xx of all, the time that 95 of 100 did not exceed. */
+static void test_requests(void **state)
+{
+    sched_t *s = sched_case(*state);
+
+    sched_tick(s);
+    add_rule(s, s->a->id, WH_ALERT_ERROR_RATE, 5000, 2);
+    pass_asked(s, 300, 5, 1000); /* equal is not above */
+    assert_string_equal(told(s), " | ");
+    pass_asked(s, 90, 6, 1000);
+    assert_string_equal(told(s), " | ");
+    pass_asked(s, 60, 6, 1000);
+    assert_string_equal(told(s), "error_rate/active | app.error_rate!");
+    assert_string_equal(VALUE(s, "SELECT value FROM alerts"), "6000");
+    asked(s, 2, 0, 1000); /* another httpd, without errors, that is silent from then on */
+    pass_asked(s, 30, 6, 1000);
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM alert_states WHERE since > 0"), "1");
+    pass_asked(s, 60, 6, 1000); /* stale: it is not asked any more */
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM alert_states"), "0");
+    pass_asked(s, 180, 0, 1000);
+    assert_string_equal(told(s), "error_rate/resolved | app.error_rate! app.error_rate.");
+    add_rule(s, s->a->id, WH_ALERT_LATENCY, 1000000, 0);
+    pass_asked(s, 30, 0, 1000000); /* a second is what is asked for */
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM alerts WHERE kind = 'latency'"), "0");
+    pass_asked(s, 30, 0, 1900000);
+    assert_string_equal(
+        VALUE(s, "SELECT status || ' ' || value FROM alerts WHERE kind = 'latency'"),
+        "active 1950000");
+    sched_end(s);
+}
+
+/* W9: an httpd that does not write any more, an app that nobody asks: neither edge is counted. */
+static void test_not_asked(void **state)
+{
+    sched_t *s = sched_case(*state);
+
+    sched_tick(s);
+    add_rule(s, s->a->id, WH_ALERT_ERROR_RATE, 5000, 2);
+    pass_asked(s, 180, 50, 1000);
+    assert_string_equal(told(s), "error_rate/active | app.error_rate!");
+    pass(s, 45, -1);
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM alert_states WHERE missing_since > 0"), "0");
+    pass(s, 600, -1); /* no news */
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM alert_states WHERE missing_since > 0"), "1");
+    pass_asked(s, 600, 0, 0); /* nobody asks */
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM alert_states WHERE missing_since > 0"), "1");
+    assert_string_equal(told(s), "error_rate/active | app.error_rate!");
+    pass_asked(s, 180, 0, 1000);
+    assert_string_equal(told(s), "error_rate/resolved | app.error_rate! app.error_rate.");
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM alert_states"), "0");
     sched_end(s);
 }
 
@@ -331,6 +420,8 @@ int main(void)
                 test_life),
         DB_CASE("W9 what is missing is stated", test_missing),
         DB_CASE("W9 G17 a restart, a clock that is set", test_restart),
+        DB_CASE("R26 error rates and latencies, by the figures of httpd", test_requests),
+        DB_CASE("W9 an httpd that says nothing, an app that nobody asks", test_not_asked),
         DB_CASE("killed at random: none twice, none forgotten", test_kills),
         DB_CASE("acknowledged, resolved by hand", test_by_hand),
         DB_CASE("F161 rules that change, rules of all apps", test_rules),
