@@ -180,7 +180,7 @@ static void say_dockerfile(wh_work_t *work, const char *text)
     while (*text != '\0') {
         size_t n = strcspn(text, "\n");
 
-        wh_logs_say(work->logs, "| %s", wh_text_log_escape(work->p, text, n, WH_TEXT_LINE_MAX / 2));
+        wh_logs_say(work->logs, "| %s", wh_text_clean_line(work->p, text, n, WH_TEXT_LINE_MAX / 2));
         text += n + (text[n] == '\n');
     }
 }

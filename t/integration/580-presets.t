@@ -51,6 +51,7 @@ my $serve = 'mkdir -p /tmp/w && cp who page /tmp/w && exec httpd -f -p $PORT -h 
     like(log_of($got), qr/^settings of wisehost\.json are used$/m, 'F286 the log says that the repository has settings');
     like(log_of($got), qr/^preset node: package\.json$/m, 'F286 the log says which preset was taken and why');
     like(log_of($got), qr/^\| FROM \Q$image\E AS build$/m, 'F187 F239 and shows the Dockerfile, with the image of the worker\'s choice');
+    like(log_of($got), qr/^\| RUN .*[^\\]\\"made /m, 'F187 as it is: a backslash stays one');
     my $c = decode_json($agent->podman('inspect', $i->{container}))->[0];
     is($c->{Config}{User}, '10001:10001', 'F235 it runs as nobody');
     ok((grep { $_ eq 'PORT=3000' } @{ $c->{Config}{Env} }), 'wisehost.json says where it listens');
