@@ -47,14 +47,15 @@ static apr_status_t ask(wh_call_t *c, const wh_db_issuer_t *issuer)
 }
 
 /* A key that is not there: the issuer may have a new one. Whoever makes keys up gets it asked once
- * a minute and no more, writes nothing in between, and is counted like any other forger. */
+ * a minute and no more, writes nothing in between, is counted like any other forger, and learns
+ * neither whether there is such a hook nor what the issuer's server said. */
 static apr_status_t ask_again(wh_call_t *c, const wh_db_issuer_t *issuer)
 {
     apr_time_t since = c->now - KEYS_FRESH;
     wh_err_t limit = WH_ERR_INIT;
     apr_status_t rv;
 
-    if (!c->hook || issuer->fetched_at > since) {
+    if (issuer->fetched_at > since || (!c->hook && issuer->fetched_at == 0)) {
         return APR_EGENERAL;
     }
     wh_err_clear(&c->err);
@@ -62,13 +63,16 @@ static apr_status_t ask_again(wh_call_t *c, const wh_db_issuer_t *issuer)
         c->err = limit;
         return APR_EGENERAL;
     }
-    rv = issuer->asked_at < since ? ask(c, issuer) : APR_SUCCESS;
+    rv = c->hook && issuer->asked_at < since ? ask(c, issuer) : APR_SUCCESS;
     if (rv) {
         return rv;
     }
+    if (*issuer->error) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, c->r, "WH0250: hook %s: its issuer's keys: %s",
+                      c->param[1], issuer->error);
+    }
     return wh_err_set(&c->err, 503, "keys_unknown",
-                      "The keys of the token's issuer are being fetched; try again.%s%s",
-                      *issuer->error ? " " : "", issuer->error);
+                      "The keys of the token's issuer are being fetched; try again.");
 }
 
 apr_status_t wh_h_actions_verify(wh_call_t *c, const char *authorization)
