@@ -142,3 +142,10 @@ uninstall-hook:
 	rm -f $(DESTDIR)$(httpdmoddir)/mod_wisehost.so
 	rm -f $(DESTDIR)$(pkglibexecdir)/git-hooks/pre-receive $(DESTDIR)$(pkglibexecdir)/git-hooks/post-receive
 	-rmdir $(DESTDIR)$(pkglibexecdir)/git-hooks $(DESTDIR)$(pkglibexecdir)
+
+# The schema of wisehost.json, as bytes.
+mod_wisehost/wh_repo_schema.inc: conf/wisehost.schema.json
+	$(AM_V_GEN)$(MKDIR_P) mod_wisehost && od -An -v -tx1 $(srcdir)/conf/wisehost.schema.json | \
+		sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g' >$@.new && mv $@.new $@
+$(mod_wisehost_mod_wisehost_la_OBJECTS): mod_wisehost/wh_repo_schema.inc
+CLEANFILES += mod_wisehost/wh_repo_schema.inc

@@ -1,4 +1,5 @@
 #include "mod_wisehost/wh_mod_api.h"
+#include "libwh/wh_json.h"
 
 #include <apr_lib.h>
 #include <apr_strings.h>
@@ -134,4 +135,18 @@ apr_status_t wh_h_openapi_get(wh_call_t *c)
                              json_pack("{s:s, s:{s:s, s:s}, s:o, s:o}", "openapi", "3.1.0", "info",
                                        "title", "Wisehost", "version", WH_VERSION, "paths", paths,
                                        "components", components()));
+}
+
+/* conf/wisehost.schema.json, as it was when this was built. */
+static const char repo_schema[] = {
+#include "mod_wisehost/wh_repo_schema.inc"
+};
+
+apr_status_t wh_h_openapi_repo_schema(wh_call_t *c)
+{
+    json_t *json;
+    apr_status_t rv =
+        wh_json_load_object(c->p, repo_schema, sizeof(repo_schema), NULL, &json, &c->err);
+
+    return rv ? rv : wh_mod_call_reply(c, 200, json_incref(json));
 }

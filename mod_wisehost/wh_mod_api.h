@@ -249,6 +249,7 @@ apr_status_t wh_h_app_urls(wh_call_t *c, const wh_app_t *app, const char *deploy
 /* Handlers, one resource a file. */
 apr_status_t wh_h_health_get(wh_call_t *c);
 apr_status_t wh_h_openapi_get(wh_call_t *c);
+apr_status_t wh_h_openapi_repo_schema(wh_call_t *c);
 apr_status_t wh_h_login(wh_call_t *c);
 apr_status_t wh_h_app_list(wh_call_t *c);
 apr_status_t wh_h_app_create(wh_call_t *c);

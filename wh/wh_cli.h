@@ -83,6 +83,9 @@ const char *wh_cli_opts_get(const wh_cli_t *cli, const char *name);
  * option was not given. Returns 0, or WH_EXIT_USAGE after it has said what is wrong. */
 int wh_cli_opts_int(const wh_cli_t *cli, const char *name, apr_int64_t min, apr_int64_t max,
                     apr_int64_t *out) __attribute__((warn_unused_result));
+/* The same for a time in seconds, which may end with s, m, h or d. */
+int wh_cli_opts_seconds(const wh_cli_t *cli, const char *name, apr_int64_t min, apr_int64_t max,
+                        apr_int64_t *out) __attribute__((warn_unused_result));
 /* The app that is meant: -a/--app, else the first argument (which it takes away); NULL after it has
  * said that one is needed. */
 const char *wh_cli_opts_app(wh_cli_t *cli);

@@ -13,18 +13,18 @@ enum { ALL, SITE, BOX, NEVER };
 enum { NOW, NEXT };
 
 static const struct {
-    const char *option, *path, *title;
+    const char *option, *arg, *path, *title;
     int type, shown, effect;
     apr_int64_t least;
 } fields[] = {
 #define APP_TEXT(option, arg, path, shown, title, effect, doc)                                     \
-    {option, path, title, TEXT, shown, effect, 0},
+    {option, arg, path, title, TEXT, shown, effect, 0},
 #define APP_NEED(option, arg, path, shown, title, effect, doc)                                     \
-    {option, path, title, NEED, shown, effect, 0},
+    {option, arg, path, title, NEED, shown, effect, 0},
 #define APP_NUMBER(option, arg, path, least, shown, title, effect, doc)                            \
-    {option, path, title, NUMBER, shown, effect, least},
+    {option, arg, path, title, NUMBER, shown, effect, least},
 #define APP_SWITCH(option, path, shown, title, effect, doc)                                        \
-    {option, path, title, SWITCH, shown, effect, 0},
+    {option, NULL, path, title, SWITCH, shown, effect, 0},
 #include "wh/wh_cli_app.def"
 #undef APP_TEXT
 #undef APP_NEED
@@ -74,7 +74,8 @@ static int value_of(const wh_cli_t *cli, size_t i, json_t **out)
         return WH_EXIT_USAGE;
     }
     if (fields[i].type == NUMBER && *text != '\0') {
-        int rc = wh_cli_opts_int(cli, option, fields[i].least, APR_INT64_MAX, &number);
+        int rc = (strcmp(fields[i].arg, "SECONDS") == 0 ? wh_cli_opts_seconds : wh_cli_opts_int)(
+            cli, option, fields[i].least, APR_INT64_MAX, &number);
         if (rc != 0)
             return rc;
     }

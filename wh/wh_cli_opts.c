@@ -208,6 +208,39 @@ int wh_cli_opts_int(const wh_cli_t *cli, const char *name, apr_int64_t min, apr_
     return 0;
 }
 
+/* 90, 90s, 10m, 2h, 7d. */
+static int seconds_of(const wh_cli_t *cli, const char *text, apr_int64_t min, apr_int64_t max,
+                      apr_int64_t *out)
+{
+    static const struct {
+        char unit;
+        apr_int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    size_t n = strlen(text);
+    apr_int64_t each = 0, number = 0;
+    for (size_t i = 0; n > 1 && i < sizeof(units) / sizeof(units[0]); i++)
+        each = text[n - 1] == units[i].unit ? units[i].seconds : each;
+    if (each == 0)
+        return wh_text_number(text, min, max, out);
+    if (!wh_text_number(apr_pstrmemdup(cli->p, text, n - 1), 0, APR_INT64_MAX / each, &number) ||
+        number * each < min || number * each > max)
+        return 0;
+    *out = number * each;
+    return 1;
+}
+
+int wh_cli_opts_seconds(const wh_cli_t *cli, const char *name, apr_int64_t min, apr_int64_t max,
+                        apr_int64_t *out)
+{
+    const char *text = wh_cli_opts_get(cli, name);
+    if (text != NULL && !seconds_of(cli, text, min, max, out)) {
+        wh_cli_error("--%s: \"%s\" is no time from %" APR_INT64_T_FMT " s on, as 90, 90s, 10m, 2h "
+                     "or 7d", name, wh_cli_clean(cli, text), min);
+        return WH_EXIT_USAGE;
+    }
+    return 0;
+}
+
 const char *wh_cli_opts_app(wh_cli_t *cli)
 {
     const char *app = wh_cli_opts_get(cli, "app");

@@ -19,6 +19,11 @@ static int run(wh_cli_t *cli)
     int next = 0;
     if (app == NULL)
         return WH_EXIT_USAGE;
+    if (wh_cli_opts_get(cli, "kind") != NULL) {
+        wh_cli_error("apps set: the kind of an app cannot be changed; make another app of that "
+                     "kind: wh apps create NAME --kind …");
+        return WH_EXIT_USAGE;
+    }
     json_t *body = json_object();
     int rc = wh_cli_app_body(cli, body, &next);
     if (rc == 0 && json_object_size(body) == 0) {
@@ -41,6 +46,7 @@ static int run(wh_cli_t *cli)
 
 static const wh_cli_option_t options[] = {
     {"app", 'a', "APP", "the app"},
+    {"kind", 0, "KIND", "cannot be changed: make another app"},
 #include "wh/wh_cli_app_options.h"
     WH_CLI_PLACEMENT,
     {NULL, 0, NULL, NULL},

@@ -17,6 +17,8 @@ my ($names) = slurp('libwh/wh_model_build.c') =~ /names\[\] = \{(.*?)\};/s;
 is(join(' ', sort keys %$build), join(' ', sort $names =~ /"(\w+)"/g), 'build has the names of the code');
 my ($fields) = slurp('mod_wisehost/wh_mod_api_fields.h') =~ /build_fields\[\] = \{(.*?)\};/s;
 is(join(' ', sort keys %$build), join(' ', sort $fields =~ /\("(\w+)",/g), 'and those of the API');
+my %cli = map { $_ => 1 } slurp('wh/wh_cli_app.def') =~ /"build\.(\w+)"/g;
+is(join(' ', sort keys %cli), join(' ', sort keys %$build), 'and wh can set each of them, and no other');
 my ($run) = slurp('libwh/wh_model_build.c') =~ /run_names\[\] = \{(.*?)\};/s;
 is(join(' ', sort keys %{ $schema->{properties}{run}{properties} }), join(' ', sort $run =~ /"(\w+)"/g), 'run has the names of the code');
 my @presets = slurp('libwh/wh_preset.def') =~ /WH_PRESET\("([^"]+)"/g;

@@ -59,7 +59,16 @@ $res = $api->req(GET => '/v1/apps/blog', token => $token);
 is_deeply($res->{json}, $app, 'GET gives the same document');
 is($res->{headers}{etag}, $etag, 'and the same ETag');
 $api->is_problem($api->req(POST => '/v1/apps', token => $token, json => $api->app_body('blog')), 409, 'conflict',
-    'a slug is taken once');
+    'F267 F270 a slug is taken once, by the index and not by a look beforehand');
+$api->is_problem($api->req(POST => '/v1/apps', token => $token, json => $api->app_body('blog', placement => { zone => 'elsewhere' })), 409, 'conflict',
+    'F267 and for all workers, for it is a host name');
+like($api->value("SELECT sql FROM sqlite_master WHERE name = 'apps_slug'"), qr/UNIQUE.*\(slug\) WHERE deleted_at = 0/, 'F265 F266 F268 the index is on the name itself, and leaves out what was deleted')
+    if ($ENV{WH_TEST_DB} // 'sqlite') eq 'sqlite';
+
+# ---- the schema of what a repository may say ----------------------------------------------------------
+$res = $api->req(GET => '/v1/schema/wisehost.json');
+is_deeply($res->{json}, JSON::PP::decode_json(do { local (@ARGV, $/) = "$FindBin::Bin/../../conf/wisehost.schema.json"; <> }),
+    'the server itself answers the schema of wisehost.json, to anybody');
 
 # ---- change ----------------------------------------------------------------------------------------
 $api->is_problem($api->req(PATCH => '/v1/apps/blog', token => $token, json => { name => 'B' }), 428,

@@ -97,7 +97,7 @@ synced_to($third);
 is(deployments('page')->[0]{trigger}, 'manual', 'it is deployed');
 
 # ---- by webhook, with polling behind it ---------------------------------------------------------------------
-is($stack->wh('apps', 'set', 'page', '--sync', 'polling', '--sync-every', '86400')->{rc}, 0, 'polling, once a day');
+is($stack->wh('apps', 'set', 'page', '--sync', 'polling', '--sync-every', '1d')->{rc}, 0, 'polling, once a day');
 wait_for { ($s = state_of('page'))->{trigger} eq 'poll' && $s->{status} eq 'success' } 90, 'a changed setting is a look at once';
 my $fourth = $repo->commit({ 'index.html' => "fourth\n" });
 is($push->($fourth)->{status}, 202, 'a hook of a polled app is quicker');

@@ -96,6 +96,7 @@ like(get('hello-static')->{body}, qr/juniper/, 'the static example shows its con
 like(get('hello-container')->{body}, qr/rosemary/, 'the container example shows its content') if $container;
 
 # The next command that it prints works as printed (the lines that are indented after "Try next").
+like($said, qr{^  git push http://127\.0\.0\.1:\d+/git/my-site\.git main$}m, 'it says how a repository of one\'s own is pushed');
 my ($next) = $said =~ /Try next:\n\n((?:  .*\n)+)/;
 ($rc, my $out) = run_cmd('sh', '-ec', $next);
 is($rc, 0, 'the next command works as printed') or diag($next, $out);

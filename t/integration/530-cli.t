@@ -82,6 +82,9 @@ says({}, [ $_, 'nobody' ], 3, "$_ of none: exit code 3") for qw(requests stats);
 says({}, ['requests'], 2, 'requests of what?', err => qr/which app/);
 # Its settings.
 says({}, [ 'apps', 'set', 'site' ], 2, 'apps set of nothing', err => qr/what\?/);
+says({}, [ 'apps', 'set', 'site', '--kind', 'container' ], 2, 'its kind cannot be changed, and it is said', err => qr/cannot be changed; make another app/);
+says({}, [ 'apps', 'set', 'site', '--previous-assets', '2h' ], 0, 'a time with its unit');
+says({}, [ 'apps', 'set', 'site', '--previous-assets', '2w' ], 2, 'and one without sense', err => qr/is no time/);
 says({}, [ 'apps', 'set', 'nobody', '--spa' ], 3, 'apps set of none: exit code 3');
 says({}, [ 'apps', 'set', 'site', '--spa', '--no-spa' ], 2, 'both ways', err => qr/--spa and --no-spa/);
 says({}, [ 'apps', 'set', 'site', '--repo', '' ], 2, 'no repository', err => qr/--repo must not be empty/);
