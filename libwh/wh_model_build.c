@@ -134,11 +134,11 @@ int wh_model_snapshot_engine(const wh_snapshot_t *s)
            (preset != NULL && strcmp(preset->family, "plain") != 0);
 }
 
-/* What a repository may say: how it is built and where it listens. What it may use up, and where it
- * is served, is its owner's to say. */
+/* What a repository may say: how it is built, where it listens and what kind of site it is. What it
+ * may use up, and where it is served, is its owner's to say. */
 static apr_status_t repo_settings(const wh_json_at_t *at, wh_snapshot_t *s, wh_err_t *err)
 {
-    static const char *const all[] = {"$schema", "build", "run"};
+    static const char *const all[] = {"$schema", "build", "run", "spa", "clean_urls"};
     static const char *const run_names[] = {"port", "health_path"};
     const char *schema = "";
     wh_json_at_t run;
@@ -160,6 +160,8 @@ static apr_status_t repo_settings(const wh_json_at_t *at, wh_snapshot_t *s, wh_e
 
     TRY(wh_json_only(at, all, WH_ARRAY_LEN(all), err));
     TRY(wh_json_str(at, "$schema", WH_JSON_OPT(0, 2048), &schema, err));
+    TRY(wh_json_bool(at, "spa", WH_JSON_F_NULL, &s->spa, err));
+    TRY(wh_json_bool(at, "clean_urls", WH_JSON_F_NULL, &s->clean_urls, err));
     TRY(wh_model_int_build(at, 1, &parts, err));
     TRY(wh_json_obj(at, "run", 0, &run, err));
     if (run.obj)

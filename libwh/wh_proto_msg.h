@@ -135,6 +135,8 @@ typedef struct wh_msg_job_result_t {
     wh_msg_commit_t commit;
     const char *release;           /* 40 hex digits or "" */
     const char *image_digest;      /* what was pulled, "sha256:…" or "" */
+    int site;                      /* of a site, as its files have it: spa and clean_urls hold */
+    int spa, clean_urls;
     apr_array_header_t *instances; /* wh_msg_instance_t, ≤ 16 */
     wh_msg_timings_t timings;
 } wh_msg_job_result_t;

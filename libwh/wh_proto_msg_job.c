@@ -272,7 +272,7 @@ json_t *wh_proto_msg_job_result_encode(const wh_msg_job_result_t *m)
                                     m->cause_detail ? m->cause_detail : "")
                         : json_null();
 
-    return json_pack("{s:s, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "job",
+    json_t *json = json_pack("{s:s, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "job",
                      m->job, "epoch", (json_int_t)m->epoch, "outcome",
                      wh_model_outcome_text(m->outcome), "cause", cause, "commit",
                      commit_json(&m->commit), "release", wh_proto_msg_int_null(m->release),
@@ -281,6 +281,11 @@ json_t *wh_proto_msg_job_result_encode(const wh_msg_job_result_t *m)
                      (json_int_t)t->clone_ms, "build_ms", (json_int_t)t->build_ms, "start_ms",
                      (json_int_t)t->start_ms, "check_ms", (json_int_t)t->check_ms, "upload_ms",
                      (json_int_t)t->upload_ms);
+
+    if (json != NULL && m->site)
+        json_object_set_new(json, "site", json_pack("{s:b, s:b}", "spa", m->spa, "clean_urls",
+                                                    m->clean_urls));
+    return json;
 }
 
 static apr_status_t cause(const wh_json_at_t *at, wh_msg_job_result_t *m, wh_err_t *err)
@@ -332,6 +337,19 @@ static apr_status_t timings(const wh_json_at_t *at, wh_msg_timings_t *t, wh_err_
     return wh_json_int(&part, "upload_ms", rule, &t->upload_ms, err);
 }
 
+static apr_status_t site(const wh_json_at_t *at, wh_msg_job_result_t *m, wh_err_t *err)
+{
+    wh_json_at_t part;
+
+    m->site = m->spa = m->clean_urls = 0;
+    TRY(wh_json_obj(at, "site", WH_JSON_F_NULL, &part, err));
+    if (!part.obj)
+        return APR_SUCCESS;
+    m->site = 1;
+    TRY(wh_json_bool(&part, "spa", 0, &m->spa, err));
+    return wh_json_bool(&part, "clean_urls", 0, &m->clean_urls, err);
+}
+
 static apr_status_t job_result(apr_pool_t *p, const wh_json_at_t *at, wh_msg_job_result_t *m,
                                wh_err_t *err)
 {
@@ -354,6 +372,7 @@ static apr_status_t job_result(apr_pool_t *p, const wh_json_at_t *at, wh_msg_job
     if (*m->release && !wh_manifest_id_ok(m->release))
         return wh_proto_msg_int_refuse(at, "release", err, "this is no release id");
     TRY(digest(at, &m->image_digest, err));
+    TRY(site(at, m, err));
     TRY(wh_proto_msg_int_array(p, at, &instances, &m->instances, err));
     return timings(at, &m->timings, err);
 }

@@ -197,9 +197,13 @@ static apr_status_t deploy_static(wh_work_t *work, wh_source_t *source,
     source->opts.deadline = in_s(work, work->job->build_s);
     rv = wh_release_publish(work, source, output, &done, err);
     result->timings.upload_ms = ms_since(work, begin);
-    if (rv == APR_SUCCESS)
-        result->release = done.id;
-    return rv;
+    if (rv != APR_SUCCESS)
+        return rv;
+    result->release = done.id;
+    result->site = 1;
+    result->spa = work->job->snapshot.spa;
+    result->clean_urls = work->job->snapshot.clean_urls;
+    return APR_SUCCESS;
 }
 
 /* ---- container ---- */

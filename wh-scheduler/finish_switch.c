@@ -7,6 +7,7 @@
 #include "libwh/wh_branch.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
+#include "libwh/wh_json.h"
 #include "libwh/wh_log.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_instance.h"
@@ -129,6 +130,26 @@ static apr_status_t end_unused(const switch_t *s, const wh_db_outcome_t *how, wh
     return rv;
 }
 
+/* The repository may say what kind of site it is: that is kept with the deployment, too. */
+static apr_status_t take_site(const switch_t *s, wh_err_t *err)
+{
+    const wh_msg_job_result_t *r = s->result;
+    wh_snapshot_t snapshot;
+    const char *text;
+    apr_status_t rv = wh_model_snapshot_parse(s->p, s->deployment->snapshot, &snapshot, err);
+
+    if (rv != APR_SUCCESS || !r->site || snapshot.kind != WH_KIND_STATIC ||
+        (!snapshot.spa == !r->spa && !snapshot.clean_urls == !r->clean_urls)) {
+        return rv;
+    }
+    snapshot.spa = r->spa;
+    snapshot.clean_urls = r->clean_urls;
+    text = wh_json_text(s->p, wh_json_own(s->p, wh_model_snapshot_json(&snapshot)), NULL);
+    return text != NULL ? wh_db_deployment_set_snapshot(s->core->dbc, s->p, s->deployment->id,
+                                                        s->claim, text, err)
+                        : wh_err_set(err, 503, "db_error", "out of memory");
+}
+
 static apr_status_t end_succeeded(const switch_t *s, wh_err_t *err)
 {
     const wh_msg_job_result_t *r = s->result;
@@ -140,6 +161,7 @@ static apr_status_t end_succeeded(const switch_t *s, wh_err_t *err)
     if (r->commit.present) {
         rv = wh_db_deployment_set_commit(dbc, s->p, id, s->claim, &commit, err);
     }
+    rv = rv == APR_SUCCESS ? take_site(s, err) : rv;
     if (rv == APR_SUCCESS && r->image_digest[0] != '\0') {
         rv = wh_db_deployment_set_image(dbc, s->p, id, s->claim, r->image_digest, err);
     }

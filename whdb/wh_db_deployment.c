@@ -399,6 +399,15 @@ apr_status_t wh_db_deployment_set_image(wh_dbc_t *dbc, apr_pool_t *p, const char
                       err);
 }
 
+apr_status_t wh_db_deployment_set_snapshot(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                           const wh_db_claim_t *c, const char *text, wh_err_t *err)
+{
+    return wh_dbc_cas(dbc, p, WH_SQL_deployment_snapshot,
+                      WH_ARGS(WH_S(text), WH_S(id), WH_S(c->job_id), WH_I(c->worker_id),
+                              WH_I(c->epoch)),
+                      err);
+}
+
 apr_status_t wh_db_deployment_finalize(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                        const wh_db_claim_t *c, const char *release_id,
                                        const char *timings, wh_err_t *err)

@@ -139,6 +139,11 @@ apr_status_t wh_db_deployment_set_commit(wh_dbc_t *dbc, apr_pool_t *p, const cha
                                          const wh_db_claim_t *claim, const wh_db_commit_t *commit,
                                          wh_err_t *err) WH_DB_CHECKED;
 
+/* What the worker found to be otherwise than its snapshot has it. */
+apr_status_t wh_db_deployment_set_snapshot(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
+                                           const wh_db_claim_t *claim, const char *text,
+                                           wh_err_t *err) WH_DB_CHECKED;
+
 /* Of an image of a registry: what the worker pulled. */
 apr_status_t wh_db_deployment_set_image(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                         const wh_db_claim_t *claim, const char *digest,

@@ -65,6 +65,16 @@ like($said[20], qr/10 lines more of _redirects/, 'what is more is counted');
 like($said[21], qr/_headers is longer than 1 MiB/, 'too large a file is named');
 $repo->commit({ _redirects => undef, _headers => undef });
 
+# What kind of site it is, the repository may say itself; the app's own setting holds where it says nothing.
+$repo->commit({ 'wisehost.json' => '{"spa": true, "clean_urls": true}', 'about.html' => "<p>about\n" });
+is($stack->deploy($slug)->{conclusion}, 'succeeded', 'F286 a site with a wisehost.json');
+is($stack->get($slug, '/any/path')->{status}, 200, 'spa: its page answers every path');
+like($stack->get($slug, '/about')->{body}, qr/about/, 'clean_urls: about.html is /about');
+ok(!$stack->api(GET => "/v1/apps/$slug")->{json}{spa}, 'the app itself is as it was');
+$repo->commit({ 'wisehost.json' => undef, 'about.html' => undef });
+is($stack->deploy($slug)->{conclusion}, 'succeeded', 'and without it');
+is($stack->get($slug, '/any/path')->{status}, 404, 'it is no longer so');
+
 # What fails leaves the former release live, and says why.
 $repo->commit({ 'index.html' => undef, 'sub/page.txt' => undef });
 my $empty = $stack->deploy($slug);
