@@ -4,7 +4,7 @@
 #include <apr_strings.h>
 #include <zstd.h>
 
-#define LEVEL 1             /* packing is done by the database's thread */
+#define LEVEL 1             /* logs go by, and each is packed once */
 #define SKIPPED 0x184D2A5EU /* a frame that zstd skips */
 #define MARK 0x584C4857U    /* "WHLX" */
 #define ENTRY (8 + 4 + 4 + 8 * 4 + 4 + WH_LOGPACK_BITS / 8)

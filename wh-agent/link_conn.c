@@ -10,6 +10,9 @@
 #include "wh-agent/uses.h"
 
 #define QUEUE_ENOUGH ((size_t)(1024 * 1024)) /* more log lines wait until this has gone out */
+/* Of a loud app no more than this lies before the next line of a quiet one. */
+#define FOLLOW_ENOUGH ((size_t)(96 * 1024))
+#define FOLLOW_WAIT_US ((apr_interval_time_t)10000)
 #define QUEUE_WAIT_US ((apr_interval_time_t)50000)
 #define HEARTBEAT_S 30
 
@@ -112,8 +115,10 @@ static apr_interval_time_t flush_follow(wh_agent_t *agent, apr_pool_t *p, wh_mon
         wh_msg_runtime_log_t m;
         apr_int64_t bytes = 0;
 
-        if (wait > 0 || wh_link_queued(agent->link) >= QUEUE_ENOUGH)
-            return wait > QUEUE_WAIT_US ? wait : QUEUE_WAIT_US;
+        if (wait > 0)
+            return wait;
+        if (wh_link_queued(agent->link) >= FOLLOW_ENOUGH)
+            return FOLLOW_WAIT_US;
         if (!wh_follow_take(agent->follow, p, &m))
             break;
         for (int i = 0; i < m.lines->nelts; i++)

@@ -14,6 +14,7 @@
 #include "libwh/wh_lru.h"
 #include "libwh/wh_text.h"
 #include "wh-scheduler/applog_file.h"
+#include "wh-scheduler/packer.h"
 
 #define HEAD_MAX WH_LOGLINE_HEAD
 #define SWEEP_APPS 32 /* a second */
@@ -49,6 +50,7 @@ struct wh_applog_t {
     const char *dir;
     wh_segment_t *writer;
     wh_applog_limits_t limits;
+    wh_packer_t *packer;
     wh_lru_t *known;
     DIR *sweep; /* under way */
     apr_time_t sweep_at;
@@ -79,6 +81,7 @@ wh_applog_t *wh_applog_make(apr_pool_t *p, const char *dir, wh_segment_t *writer
     logs->dir = apr_pstrcat(p, dir, "/apps", NULL);
     logs->writer = writer;
     logs->limits = *limits;
+    logs->packer = wh_packer_make(p, limits);
     apr_pool_cleanup_register(p, logs, end_sweep, apr_pool_cleanup_null);
     logs->known = wh_lru_make(p, WH_APPLOG_KNOWN, drop_log, logs);
     return logs;
@@ -208,7 +211,7 @@ static apr_status_t read_back(log_t *log, const wh_applog_t *logs, apr_pool_t *p
         const wh_logread_file_t *file = &APR_ARRAY_IDX(files, i, wh_logread_file_t);
 
         if (!file->packed) {
-            wh_applog_file_pack(p, dir, file->first);
+            wh_packer_add(logs->packer, dir, file->first);
         }
     }
     if (rv == APR_SUCCESS && knows + 1 < files->nelts) {
@@ -282,9 +285,8 @@ static void pack_ended(draft_t *d)
     if (d->log->ended == 0 || d->log->ended == d->log->first) {
         return;
     }
-    wh_applog_file_pack(d->p, dir, d->log->ended);
+    wh_packer_add(d->logs->packer, dir, d->log->ended);
     d->log->ended = 0;
-    (void)wh_applog_file_prune(d->p, dir, &d->logs->limits, 0);
 }
 
 static apr_status_t settle(draft_t *d, wh_err_t *err)
@@ -622,6 +624,7 @@ void wh_applog_remove(wh_applog_t *logs, apr_pool_t *ptemp, const char *app)
     if (item != NULL) {
         wh_lru_remove(logs->known, item);
     }
+    wh_applog_wait(logs);
     wh_applog_file_remove(ptemp, dir);
     if (rmdir(dir) != 0 && errno != ENOENT) {
         wh_log(WH_LOG_WARN, "WH0425", "%s cannot be removed: error %d", dir, errno);
@@ -632,4 +635,9 @@ void wh_applog_sums(const wh_applog_t *logs, apr_int64_t *stored, apr_int64_t *l
 {
     *stored = logs->stored;
     *left_out = logs->left_out;
+}
+
+void wh_applog_wait(wh_applog_t *logs)
+{
+    wh_packer_wait(logs->packer);
 }

@@ -59,6 +59,9 @@ void wh_applog_tell(wh_applog_t *logs, apr_pool_t *ptemp, apr_time_t at);
 /* Removes what an app has printed. */
 void wh_applog_remove(wh_applog_t *logs, apr_pool_t *ptemp, const char *app);
 
+/* Until every segment that is full is packed (packer.h). */
+void wh_applog_wait(wh_applog_t *logs);
+
 /* How many lines were stored and left out since the start. */
 void wh_applog_sums(const wh_applog_t *logs, apr_int64_t *stored, apr_int64_t *left_out);
 

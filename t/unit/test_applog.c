@@ -48,6 +48,7 @@ static world_t *world(apr_pool_t *p)
 /* As a kill does it: nothing is told, nothing written. */
 static void crash(world_t *w)
 {
+    wh_applog_wait(w->logs);
     boot(w);
 }
 
@@ -79,6 +80,7 @@ static apr_array_header_t *files_of(const world_t *w, const char *app)
     apr_array_header_t *files;
     wh_err_t err = WH_ERR_INIT;
 
+    wh_applog_wait(w->logs);
     assert_ok(wh_logread_list(w->p, apr_pstrcat(w->p, w->dir, "/apps/", app, NULL), &files, &err),
               &err);
     return files;
