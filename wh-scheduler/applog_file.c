@@ -242,7 +242,8 @@ int wh_applog_file_prune(apr_pool_t *p, const char *dir, const wh_applog_limits_
         if (stat(path, &st) != 0) {
             continue;
         }
-        bytes += i + 1 < files->nelts ? (apr_int64_t)st.st_size : 0;
+        /* One that is not packed yet soon takes a tenth of it, and counts then. */
+        bytes += file->packed ? (apr_int64_t)st.st_size : 0;
         old = now != 0 && (apr_int64_t)st.st_mtime < apr_time_sec(now) - limits->age_s;
         if (i + 1 < files->nelts && (old || bytes > limits->bytes)) {
             remove_file(path);
