@@ -6,7 +6,7 @@ libwh_libwh_la_LIBADD = $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) $
 
 # Foundations: errors, logging, time, ids, text, JSON, keys, configuration.
 libwh_libwh_la_SOURCES = \
-	libwh/wh_types.h \
+	libwh/wh_try.h libwh/wh_types.h \
 	libwh/wh_assertion.c libwh/wh_assertion.h \
 	libwh/wh_backoff.c libwh/wh_backoff.h \
 	libwh/wh_branch.c libwh/wh_branch.h libwh/wh_domain.c libwh/wh_domain.h \

@@ -13,13 +13,6 @@
 #include "libwh/wh_json.h"
 #include "libwh/wh_sshkey.h"
 
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        apr_status_t try_rv = (call);                                                              \
-        if (try_rv != APR_SUCCESS)                                                                 \
-            return try_rv;                                                                         \
-    } while (0)
-
 /* If anything else comes to lie there, rmdir says so by failing, and the next put with it. */
 static const char *const files[] = {"ssh_config",  "known_hosts", "key0", "key1",
                                     "credentials", "credentials.lock"};
@@ -27,6 +20,7 @@ static const char *const files[] = {"ssh_config",  "known_hosts", "key0", "key1"
 static const char forges[] =
 #define WH_GITAUTH_HOST(host, key) host " " key "\n"
 #include "libwh/wh_gitauth.def"
+#include "libwh/wh_try.h"
 #undef WH_GITAUTH_HOST
     ;
 

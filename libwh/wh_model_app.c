@@ -7,13 +7,7 @@
 #include "libwh/wh_imageref.h"
 #include "libwh/wh_model.h"
 #include "libwh/wh_model_int.h"
-
-#define TRY(call)                                                                                 \
-    do {                                                                                          \
-        apr_status_t try_rv = (call);                                                             \
-        if (try_rv != APR_SUCCESS)                                                                \
-            return try_rv;                                                                        \
-    } while (0)
+#include "libwh/wh_try.h"
 
 static apr_status_t only(const wh_json_at_t *at, int strict, const char *const *names, size_t n,
                          wh_err_t *err)

@@ -7,13 +7,7 @@
 #include "libwh/wh_model.h"
 #include "libwh/wh_model_int.h"
 #include "libwh/wh_preset.h"
-
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        apr_status_t try_rv = (call);                                                              \
-        if (try_rv != APR_SUCCESS)                                                                 \
-            return try_rv;                                                                         \
-    } while (0)
+#include "libwh/wh_try.h"
 
 static const char *const names[] = {"preset",
                                     "install_command",

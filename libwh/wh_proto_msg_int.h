@@ -4,13 +4,7 @@
 
 #include "libwh/wh_json.h"
 #include "libwh/wh_proto_msg.h"
-
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        apr_status_t try_rv = (call);                                                              \
-        if (try_rv != APR_SUCCESS)                                                                 \
-            return try_rv;                                                                         \
-    } while (0)
+#include "libwh/wh_try.h"
 
 /* Every refusal of a payload has one code on the wire: this puts it, and returns rv. */
 apr_status_t wh_proto_msg_int_bad(apr_status_t rv, wh_err_t *err);

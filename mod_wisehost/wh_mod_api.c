@@ -350,10 +350,12 @@ static apr_status_t run(wh_call_t *c)
     return wh_mod_audit_end(c, rv);
 }
 
-int wh_mod_api_git(request_rec *r)
+/* One dispatcher for both: they differ in how a route is found and how a refusal is written. */
+static int serve(request_rec *r, apr_status_t (*find)(wh_call_t *c),
+                 int (*problem)(request_rec *r, const wh_err_t *err))
 {
     wh_call_t c = {.r = r, .p = r->pool, .now = wh_mod_req_now(r), .rc = OK};
-    apr_status_t rv = wh_mod_git_route(&c);
+    apr_status_t rv = find(&c);
 
     rv = rv ? rv : run(&c);
     if (!rv) {
@@ -363,23 +365,17 @@ int wh_mod_api_git(request_rec *r)
         wh_dbc_rollback(c.dbc);
     }
     let_db_go(&c);
-    return wh_mod_git_problem(r, &c.err);
+    return problem(r, &c.err);
+}
+
+int wh_mod_api_git(request_rec *r)
+{
+    return serve(r, wh_mod_git_route, wh_mod_git_problem);
 }
 
 int wh_mod_api_handler(request_rec *r)
 {
-    wh_call_t c = {.r = r, .p = r->pool, .now = wh_mod_req_now(r), .rc = OK};
-    apr_status_t rv = find_route(&c);
-
-    rv = rv ? rv : run(&c);
-    if (!rv) {
-        return c.rc;
-    }
-    if (c.dbc) {
-        wh_dbc_rollback(c.dbc);
-    }
-    let_db_go(&c);
-    return wh_mod_req_problem(r, &c.err);
+    return serve(r, find_route, wh_mod_req_problem);
 }
 
 int wh_mod_api_path(const char *uri)

@@ -112,7 +112,7 @@ static apr_status_t answers(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_e
     while (rv == APR_SUCCESS && (answer = wh_prover_answer(core->prover)) != NULL) {
         apr_pool_clear(scratch);
         rv = wh_core_only(core, judge(core, scratch, answer, now, err), answer->id, err);
-        apr_pool_destroy(answer->pool);
+        apr_pool_destroy(answer->head.pool);
     }
     apr_pool_destroy(scratch);
     return rv;
@@ -135,13 +135,13 @@ static apr_status_t ask(wh_core_t *core, apr_pool_t *p, const wh_domain_t *d, ap
     if (rv != APR_SUCCESS || (q = wh_prover_question()) == NULL) {
         return rv;
     }
-    q->id = apr_pstrdup(q->pool, d->id);
-    q->app_id = apr_pstrdup(q->pool, d->app_id);
-    q->host = apr_pstrdup(q->pool, d->host);
-    q->challenge = apr_pstrdup(q->pool, d->challenge);
+    q->id = apr_pstrdup(q->head.pool, d->id);
+    q->app_id = apr_pstrdup(q->head.pool, d->app_id);
+    q->host = apr_pstrdup(q->head.pool, d->host);
+    q->challenge = apr_pstrdup(q->head.pool, d->challenge);
     if (holder != NULL && strcmp(holder->id, d->id) != 0) {
-        q->rival = apr_pstrdup(q->pool, holder->id);
-        q->rival_challenge = apr_pstrdup(q->pool, holder->challenge);
+        q->rival = apr_pstrdup(q->head.pool, holder->id);
+        q->rival_challenge = apr_pstrdup(q->head.pool, holder->challenge);
     }
     wh_prover_ask(core->prover, q);
     return APR_SUCCESS;

@@ -52,6 +52,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/sources.c wh-scheduler/sources.h \
 	wh-scheduler/lsremote.c wh-scheduler/lsremote.h \
 	wh-scheduler/packer.c wh-scheduler/packer.h \
+	wh-scheduler/asked.c wh-scheduler/asked.h \
 	wh-scheduler/poller.c wh-scheduler/poller.h \
 	wh-scheduler/syncs.c wh-scheduler/syncs.h \
 	wh-scheduler/logdrains.c wh-scheduler/logdrains.h wh-scheduler/syslogout.c wh-scheduler/syslogout.h \

@@ -4,6 +4,7 @@
 #ifndef WH_POLLER_H
 #define WH_POLLER_H
 
+#include "wh-scheduler/asked.h"
 #include "wh-scheduler/lsremote.h"
 
 #define WH_POLLER_THREADS 4
@@ -12,8 +13,7 @@ typedef struct wh_poller_t wh_poller_t;
 
 /* A question, and then its answer. The texts are in the question's own pool. */
 typedef struct wh_poll_t {
-    struct wh_poll_t *next;
-    apr_pool_t *pool;
+    wh_asked_item_t head;
     const char *app_id, *url, *branch;
     wh_gitauth_t auth;         /* what url asks for */
     apr_int64_t version;       /* of the sync when it was asked */

@@ -8,13 +8,13 @@
 #define WH_PROVER_H
 
 #include "libwh/wh_domain.h"
+#include "wh-scheduler/asked.h"
 
 typedef struct wh_prover_t wh_prover_t;
 
 /* A question, and with its finding the answer. The texts are in the question's own pool. */
 typedef struct wh_proof_t {
-    struct wh_proof_t *next;
-    apr_pool_t *pool;
+    wh_asked_item_t head;
     const char *id, *app_id, *host, *challenge;
     const char *rival, *rival_challenge; /* of another app's domain that has the name, or NULL */
     wh_domain_finding_t finding;

@@ -173,7 +173,7 @@ static apr_status_t answers(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_e
         apr_pool_clear(scratch);
         rv = wh_core_only(core, wh_syncs_judge(core, scratch, answer, now, err), answer->app_id,
                           err);
-        apr_pool_destroy(answer->pool);
+        apr_pool_destroy(answer->head.pool);
     }
     apr_pool_destroy(scratch);
     return rv;
@@ -197,9 +197,9 @@ static apr_status_t begin(wh_core_t *core, apr_pool_t *p, const wh_db_sync_due_t
         wh_dbc_rollback(core->dbc);
         return rv;
     }
-    q->app_id = apr_pstrdup(q->pool, due->app_id);
-    q->url = apr_pstrdup(q->pool, due->url);
-    q->branch = apr_pstrdup(q->pool, due->branch);
+    q->app_id = apr_pstrdup(q->head.pool, due->app_id);
+    q->url = apr_pstrdup(q->head.pool, due->url);
+    q->branch = apr_pstrdup(q->head.pool, due->branch);
     q->version = s.version;
     return APR_SUCCESS;
 }
@@ -208,7 +208,7 @@ static apr_status_t begin(wh_core_t *core, apr_pool_t *p, const wh_db_sync_due_t
 static apr_status_t add_source(wh_core_t *core, wh_poll_t *q, wh_err_t *err)
 {
     const wh_sources_of_t of = {.app_id = q->app_id, .url = q->url};
-    apr_status_t rv = wh_sources_of(core, q->pool, &of, &q->auth, err);
+    apr_status_t rv = wh_sources_of(core, q->head.pool, &of, &q->auth, err);
 
     if (rv == APR_SUCCESS || wh_core_may_retry(err)) {
         return rv;
@@ -229,7 +229,7 @@ static apr_status_t ask(wh_core_t *core, apr_pool_t *p, const wh_db_sync_due_t *
     if (rv == APR_SUCCESS && q != NULL) {
         wh_poller_ask(core->poller, q);
     } else if (q != NULL) {
-        apr_pool_destroy(q->pool);
+        apr_pool_destroy(q->head.pool);
     }
     if (rv == APR_NOTFOUND) { /* deleted, or somebody else was faster */
         wh_err_clear(err);
