@@ -68,11 +68,14 @@ is($stack->api(POST => "/v1/hooks/$id/rotate")->{json}{code}, 'no_secret', 'noth
 
 sub send_token { my ($token, %more) = @_;
     return $stack->request(method => 'POST', path => $more{path} // $path, headers => { Authorization => "Bearer $token" }, body => '') }
+# Whoever asks on and on with a key that is not known is slowed down: here nobody is asked for it.
+sub known { my ($kid) = @_; wait_for { $stack->db->value("SELECT COUNT(*) FROM token_issuers WHERE keys LIKE '%\"$kid\"%'") } 90, "the key $kid"; return }
 sub deployments { return $stack->api(GET => '/v1/apps/page/deployments')->{json}{items} }
 
 # ---- a run ---------------------------------------------------------------------------------------------
 my $token = token('k1', sha => $sha);
-wait_for { $res = send_token($token); $res->{status} != 503 } 90, 'the keys to be fetched';
+known('k1');
+$res = send_token($token);
 is($res->{status}, 202, 'F251 F253 a run deploys') or diag $res->{body}, $stack->log_text('scheduler');
 my $d = $stack->completed($res->{json}{id});
 is_deeply([ @$d{qw(trigger conclusion)}, $d->{commit}{sha} ], [ 'github-actions', 'succeeded', $sha ], 'F253 its own commit');
@@ -128,7 +131,8 @@ $token = token('k2', sha => $second);
 is(send_token($token)->{status}, 401, 'a key that is not there, right after the keys were fetched: nobody is asked again');
 $stack->db->rows('UPDATE token_issuers SET fetched_at = fetched_at - 100000000');
 is(send_token($token)->{json}{code}, 'keys_unknown', 'later they are fetched again');
-wait_for { $res = send_token($token); $res->{status} != 503 } 90, 'the new key';
+known('k2');
+$res = send_token($token);
 is($res->{status}, 202, 'and the run deploys') or diag $res->{body};
 $stack->completed($res->{json}{id});
 like($stack->get('page')->{body}, qr/second/, 'its commit is live');

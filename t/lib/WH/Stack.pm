@@ -302,6 +302,7 @@ sub deploy {
 sub completed {
     my ($self, $id, $seconds) = @_;
     my $last;
+    croak 'no deployment was made' unless defined $id;
     wait_for {
         $last = $self->api(GET => "/v1/deployments/$id")->{json};
         $last && ($last->{status} // '') eq 'completed';
