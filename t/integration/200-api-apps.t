@@ -62,8 +62,9 @@ $api->is_problem($api->req(POST => '/v1/apps', token => $token, json => $api->ap
     'F267 F270 a slug is taken once, by the index and not by a look beforehand');
 $api->is_problem($api->req(POST => '/v1/apps', token => $token, json => $api->app_body('blog', placement => { zone => 'elsewhere' })), 409, 'conflict',
     'F267 and for all workers, for it is a host name');
-like($api->value("SELECT sql FROM sqlite_master WHERE name = 'apps_slug'"), qr/UNIQUE.*\(slug\) WHERE deleted_at = 0/, 'F265 F266 F268 the index is on the name itself, and leaves out what was deleted')
-    if ($ENV{WH_TEST_DB} // 'sqlite') eq 'sqlite';
+like($api->value(($ENV{WH_TEST_DB} // 'sqlite') eq 'sqlite' ? "SELECT sql FROM sqlite_master WHERE name = 'apps_slug'"
+        : "SELECT indexdef FROM pg_indexes WHERE indexname = 'apps_slug' AND schemaname = current_schema()"),
+    qr/UNIQUE.*\(slug\) WHERE \(?deleted_at = 0/, 'F265 F266 F268 the index is on the name itself, and leaves out what was deleted');
 
 # ---- the schema of what a repository may say ----------------------------------------------------------
 $res = $api->req(GET => '/v1/schema/wisehost.json');
