@@ -6,7 +6,7 @@ use Carp qw(croak);
 use Exporter qw(import);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
-our @EXPORT_OK = qw(wait_for try_for now_s);
+our @EXPORT_OK = qw(wait_for try_for until_limited now_s);
 
 # Seconds on a clock that only goes forward.
 sub now_s { return clock_gettime(CLOCK_MONOTONIC) }
@@ -29,6 +29,15 @@ sub wait_for(&$$) {
     my $got = &try_for($condition, $seconds);
     croak "waited $seconds s in vain for $what" unless $got;
     return $got;
+}
+
+# What CALL answers, told the number of the try, until it answers 429: buckets are refilled by the second, so how many
+# tries that takes depends on the machine. At most 2,000.
+sub until_limited(&) {
+    my ($call) = @_;
+    my @status;
+    push @status, $call->($_) and $status[-1] == 429 and last for 1 .. 2000;
+    return @status;
 }
 
 1;
