@@ -133,5 +133,5 @@ static int read_all(apr_hash_t *into, const char *at, apr_time_t now)
 
 int wh_meter_file_read(apr_hash_t *into, const char *text, apr_time_t now)
 {
-    return read_all(NULL, text, now) && read_all(into, text, now);
+    return read_all(NULL, text, now) && (into == NULL || read_all(into, text, now));
 }

@@ -28,7 +28,7 @@ size_t wh_meter_file_app(char *buf, const char *app, const wh_meter_sum_t *minut
 size_t wh_meter_file_end(char *buf, int apps);
 
 /* Adds the apps of a file to the sums in `into` (app id -> wh_meter_sum_t, in its pool). Returns 1,
- * or 0 when it says nothing: into is as it was. */
+ * or 0 when it says nothing: into is as it was. into NULL: says just that. */
 int wh_meter_file_read(apr_hash_t *into, const char *text, apr_time_t now);
 
 #endif

@@ -7,7 +7,8 @@ schema_files = \
 	schema/0005-serving.sql \
 	schema/0006-triggers.sql \
 	schema/0007-forges.sql \
-	schema/0008-observe.sql
+	schema/0008-observe.sql \
+	schema/0009-events.sql
 
 schema/wh_schema_files.c: $(schema_files) schema/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) schema && (for f in $(schema_files); do \

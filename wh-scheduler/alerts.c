@@ -216,7 +216,10 @@ static apr_status_t look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_tim
     world.apps = apps;
     world.blind = wh_mono_diff(mono, core->started) < WH_STATS_TTL_US;
     a->mono = mono;
-    a->requests = wh_requests_read(p, core->settings->state_dir, now);
+    rv = wh_requests_read(core->dbc, p, core->settings->state_dir, now, &a->requests, err);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
     wh_alert_plan(a->book, p, &world, &plan);
     /* While something is counted, the time of each look is what a restart begins its gap at. */
     if (plan.edges->nelts > 0 || plan.changes->nelts > 0 || wh_alert_book_states(a->book) > 0) {

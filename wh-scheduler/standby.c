@@ -9,6 +9,7 @@
 #include "whdb/wh_db_schema.h"
 #include "wh-scheduler/dbthread.h"
 #include "wh-scheduler/lock.h"
+#include "wh-scheduler/requests.h"
 #include "wh-scheduler/retire.h"
 #include "wh-scheduler/routes.h"
 
@@ -21,7 +22,7 @@ typedef struct standby_t {
     wh_core_t *core;
     apr_pool_t *p;      /* of one turn */
     apr_int64_t routes; /* the counter's value that the table shows, -1 = none yet */
-    wh_mono_t look_at, tend_at;
+    wh_mono_t look_at, tend_at, share_at;
     int said;
 } standby_t;
 
@@ -39,6 +40,17 @@ static apr_status_t publish(standby_t *s, wh_err_t *err)
     rv = wh_routes_publish_all(core, s->p, err);
     s->routes = rv == APR_SUCCESS ? now : s->routes;
     return rv;
+}
+
+/* What httpd counts here, for the one that judges. */
+static apr_status_t share(standby_t *s, wh_err_t *err)
+{
+    wh_core_t *core = s->core;
+    apr_status_t rv = wh_db_schema_check(core->dbc, s->p, err);
+
+    return rv == APR_SUCCESS ? wh_requests_share(core->dbc, s->p, core->settings->state_dir,
+                                                 wh_clock_now(core->clock), err)
+                             : rv;
 }
 
 /* One turn while another is active. */
@@ -65,6 +77,13 @@ static void stand_by(standby_t *s)
     if (rv != APR_SUCCESS) {
         wh_log(WH_LOG_WARN, "WH0495", "standing by: route table: %s", err.text);
         s->look_at = wh_mono_add(now, AGAIN_US);
+        return;
+    }
+    if (wh_mono_reached(now, s->share_at)) {
+        s->share_at = wh_mono_add(now, WH_REQUESTS_SHARE_US);
+        if (share(s, &err) != APR_SUCCESS) {
+            wh_log(WH_LOG_WARN, "WH0565", "standing by: figures of requests: %s", err.text);
+        }
     }
 }
 

@@ -2,7 +2,8 @@
  *
  * With PostgreSQL it asks for the lock of the database twice a second, over one connection, and
  * keeps the route table of its own machine current: the httpd in front of it serves whatever the
- * active one deploys, a second later. It writes nothing into the database and listens for nobody.
+ * active one deploys, a second later. Into the database it writes what that httpd counts of
+ * requests (requests.h), nothing else, and it listens for nobody.
  * With SQLite there is one scheduler: a second one leaves at once. */
 #ifndef WH_STANDBY_H
 #define WH_STANDBY_H

@@ -14,6 +14,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_domain.c whdb/wh_db_domain.h \
 	whdb/wh_db_drain.c whdb/wh_db_drain.h \
 	whdb/wh_db_forge.c whdb/wh_db_forge.h \
+	whdb/wh_db_front.c whdb/wh_db_front.h \
 	whdb/wh_db_gc.c whdb/wh_db_gc.h \
 	whdb/wh_db_env.c whdb/wh_db_env.h \
 	whdb/wh_db_environment.c whdb/wh_db_environment.h \

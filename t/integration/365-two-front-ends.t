@@ -15,7 +15,16 @@ my $src = $WH::Stack::src;
 my $one = WH::Stack->new(engine => 1);
 my ($rc, $said) = $one->run_cmd("$src/conf/engine.sh", 'prepare', $one->dir . '/engine');
 plan skip_all => "no container engine: $said" if $rc != 0;
-my $two = WH::Stack->new(httpd_extra => 'WiseHostLocalRepoRoot "' . $one->dir . "/repos\"\n");
+chomp(my $modules = `apxs -q LIBEXECDIR`);
+my $two = WH::Stack->new(httpd_extra => 'WiseHostLocalRepoRoot "' . $one->dir . <<"CONF");
+/repos"
+<IfModule !alias_module>
+    LoadModule alias_module "$modules/mod_alias.so"
+</IfModule>
+<Location "/broken">
+    Redirect 500 /
+</Location>
+CONF
 $two->{db} = $one->db;
 $one->{agent_conf} = { hub_url => join ' ', map { 'ws://127.0.0.1:' . $_->port } $one, $two };
 # An agent comes to a front end whose scheduler stands by, or is dead; and before the killed one is back, its machine's
@@ -83,9 +92,21 @@ sub through {
     both_serve($slug, $word, "$what, $slug");
     return;
 }
+is($one->api(POST => '/v1/alert-rules', { kind => 'error_rate', threshold => 20, sustain_minutes => 0 })->{status}, 201, 'a rule of error rates');
 through($one, 'site', 'the first is active');
+sub broken { $two->get('site', '/broken') for 1 .. 20; return }
+broken();
 through($two, 'site', 'the first is active');
 through($two, 'box', 'the first is active');
+
+# ---- what came to the front end of the one that stands by counts ----
+my ($alert, $asked) = (undef, 0);
+ok(try_for(sub {
+    broken() if $asked++ % 20 == 0;
+    ($alert) = grep { $_->{kind} eq 'error_rate' } @{ $one->api(GET => '/v1/apps/site/alerts')->{json}{items} };
+    return $alert;
+}, 75), 'R26 errors that only the second front end answered with fire error_rate');
+cmp_ok($alert->{value} // 0, '>', 20, 'with the part of all requests');
 
 # ---- the active one dies, with a deployment under way ----
 my $word = commit('box');

@@ -2,15 +2,18 @@
  * middle, one event for each edge whatever is killed when. Nothing sleeps. */
 #include "t/unit/sched.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "libwh/wh_id.h"
 #include "libwh/wh_meter_file.h"
 #include "whdb/wh_db_alert.h"
 #include "whdb/wh_db_app.h"
 #include "wh-scheduler/alerts.h"
+#include "wh-scheduler/requests.h"
 #include "wh-scheduler/tick.h"
 
 #define VALUE(s, sql) db_value((s)->t, (sql))
@@ -162,14 +165,14 @@ static void test_restart(void **state)
 
 /* What httpd number n wrote just now: 100 requests of the last minute, so many of them errors, all
  * of them that slow; none when slow_us is 0. */
-static void asked(sched_t *s, int n, int errors, apr_int64_t slow_us)
+static void asked_at(sched_t *s, const char *state_dir, int n, int errors, apr_int64_t slow_us)
 {
     wh_meter_sum_t sum = {{0}, {0}};
     char line[WH_METER_FILE_LINE];
-    const char *dir = apr_pstrcat(s->t->p, s->dir, WH_METER_FILE_DIR, NULL);
+    const char *dir = apr_pstrcat(s->t->p, state_dir, WH_METER_FILE_DIR, NULL);
     FILE *f;
 
-    s->settings.state_dir = s->dir;
+    (void)mkdir(state_dir, 0750);
     (void)mkdir(dir, 0750);
     f = fopen(apr_psprintf(s->t->p, "%s/" WH_METER_FILE_BEGIN "%d" WH_METER_FILE_END, dir, n), "w");
     assert_non_null(f);
@@ -182,6 +185,12 @@ static void asked(sched_t *s, int n, int errors, apr_int64_t slow_us)
     }
     fwrite(line, wh_meter_file_end(line, slow_us > 0), 1, f);
     assert_int_equal(fclose(f), 0);
+}
+
+static void asked(sched_t *s, int n, int errors, apr_int64_t slow_us)
+{
+    s->settings.state_dir = s->dir;
+    asked_at(s, s->dir, n, errors, slow_us);
 }
 
 static void pass_asked(sched_t *s, int seconds, int errors, apr_int64_t slow_us)
@@ -221,6 +230,78 @@ static void test_requests(void **state)
     assert_string_equal(
         VALUE(s, "SELECT status || ' ' || value FROM alerts WHERE kind = 'latency'"),
         "active 1950000");
+    sched_end(s);
+}
+
+static const char *elsewhere(sched_t *s)
+{
+    return apr_pstrcat(s->t->p, s->dir, "/elsewhere", NULL);
+}
+
+static void share(sched_t *s)
+{
+    db_t *t = s->t;
+
+    assert_ok(wh_requests_share(t->dbc, t->p, elsewhere(s), s->clock.now, &t->err), &t->err);
+}
+
+/* Front ends of two machines, one of which stands by: here nobody sees an error, there everybody.
+ */
+static void test_fronts(void **state)
+{
+    sched_t *s = sched_case(*state);
+
+    sched_tick(s);
+    asked_at(s, elsewhere(s), 7, 100, 1000);
+    share(s);
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM front_requests"), "0"); /* no rule asks */
+    add_rule(s, s->a->id, WH_ALERT_ERROR_RATE, 5000, 2);
+    for (int i = 0; i < 180; i += 15) {
+        asked_at(s, elsewhere(s), 7, 20, 1000);
+        share(s);
+        pass_asked(s, 15, 0, 1000);
+    }
+    assert_string_equal(told(s), "error_rate/active | app.error_rate!");
+    assert_string_equal(VALUE(s, "SELECT value FROM alerts"), "10000"); /* 20 of 200 */
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM front_requests"), "1");
+    pass_asked(s, 240, 0, 1000); /* what is stale there is stale here */
+    assert_string_equal(told(s), "error_rate/resolved | app.error_rate! app.error_rate.");
+    asked_at(s, elsewhere(s), 1, 100, 1000); /* of the name of our own: who just stood by */
+    share(s);
+    pass_asked(s, 30, 2, 1000);
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM alert_states"), "0");
+    sched_pass(s, 2 * 86400);
+    share(s);
+    assert_string_equal(VALUE(s, "SELECT COUNT(*) FROM front_requests"), "0");
+    sched_end(s);
+}
+
+/* A file that nobody wrote for a day goes; what is not of ours stays. */
+static void test_left_files(void **state)
+{
+    static const char *const names[] = {"httpd-3.requests", "httpd-3.requests.new", "httpd-3.pid",
+                                        "other.requests"};
+    sched_t *s = sched_case(*state);
+    db_t *t = s->t;
+    apr_hash_t *sums;
+
+    asked(s, 2, 0, 1000);
+    for (int late = 0; late <= 1; late++) {
+        for (size_t i = 0; i < WH_ARRAY_LEN(names); i++) {
+            const char *path = apr_pstrcat(t->p, s->dir, WH_METER_FILE_DIR "/", names[i], NULL);
+            struct timespec at = {.tv_sec = apr_time_sec(s->clock.now) - 86390 - 20 * late};
+            const struct timespec both[] = {at, at};
+            FILE *f = fopen(path, "a");
+
+            assert_non_null(f);
+            assert_int_equal(fclose(f), 0);
+            assert_int_equal(utimensat(AT_FDCWD, path, both, 0), 0);
+            assert_ok(wh_requests_read(t->dbc, t->p, s->dir, s->clock.now, &sums, &t->err),
+                      &t->err);
+            assert_non_null(sums);
+            assert_int_equal(access(path, F_OK), late && i < 2 ? -1 : 0);
+        }
+    }
     sched_end(s);
 }
 
@@ -421,6 +502,8 @@ int main(void)
         DB_CASE("W9 what is missing is stated", test_missing),
         DB_CASE("W9 G17 a restart, a clock that is set", test_restart),
         DB_CASE("R26 error rates and latencies, by the figures of httpd", test_requests),
+        DB_CASE("R26 of front ends on other machines, too", test_fronts),
+        DB_CASE("files of an httpd that is gone are taken away after a day", test_left_files),
         DB_CASE("W9 an httpd that says nothing, an app that nobody asks", test_not_asked),
         DB_CASE("killed at random: none twice, none forgotten", test_kills),
         DB_CASE("acknowledged, resolved by hand", test_by_hand),
