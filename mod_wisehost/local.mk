@@ -83,6 +83,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_mod_api.h \
 	mod_wisehost/wh_mod_api_fields.h \
 	mod_wisehost/wh_mod_auth.c \
+	mod_wisehost/wh_mod_call.c \
 	mod_wisehost/wh_mod_field.c \
 	mod_wisehost/wh_mod_field.h \
 	mod_wisehost/wh_mod_git.c \

@@ -86,7 +86,7 @@ apr_status_t wh_h_alert_rule_create(wh_call_t *c)
     r->app_id = c->app ? c->app->id : "";
     r->created_at = r->updated_at = c->now;
     if (!rv && !r->id) {
-        rv = wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        rv = wh_mod_call_no_random(c);
     }
     rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv : wh_db_alert_rule_insert(c->dbc, c->p, r, &c->err);

@@ -159,7 +159,7 @@ apr_status_t wh_h_app_insert(wh_call_t *c, wh_app_t *app)
     app->created_at = app->updated_at = c->now;
     app->deleted_at = 0;
     if (!app->id) {
-        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        return wh_mod_call_no_random(c);
     }
     rv = wh_db_app_insert(c->dbc, c->p, app, &c->err);
     return rv && wh_err_is(&c->err, "conflict")

@@ -11,16 +11,8 @@
 #include "libwh/wh_stdhook.h"
 #include "libwh/wh_sys.h"
 #include "libwh/wh_time.h"
-#include "whdb/wh_db_app.h"
 #include "whdb/wh_db_event.h"
 #include "whdb/wh_db_notify.h"
-
-static const char *text_of(const wh_call_t *c, const char *name)
-{
-    const char *value = c->body ? json_string_value(json_object_get(c->body, name)) : NULL;
-
-    return value ? value : "";
-}
 
 /* ---- what a body says ----------------------------------------------------------------------- */
 
@@ -46,38 +38,6 @@ static apr_status_t read_events(wh_call_t *c, const char **lines)
     return rv;
 }
 
-/* Which app's events; null in the body = every app's. */
-static apr_status_t read_app(wh_call_t *c, wh_channel_t *channel)
-{
-    const json_t *given = c->body ? json_object_get(c->body, "app") : NULL;
-    wh_app_t *app;
-    apr_status_t rv;
-
-    if (!given) {
-        return APR_SUCCESS;
-    }
-    channel->app_id = channel->slug = "";
-    if (!json_is_string(given)) {
-        return APR_SUCCESS;
-    }
-    rv = wh_db_app_by_slug(c->dbc, c->p, json_string_value(given), &app, &c->err);
-    if (rv == APR_NOTFOUND) {
-        (void)wh_err_field(&c->err, "/app", "no_such_app", "There is no app of that name.");
-        c->err.http = 422;
-        return APR_EGENERAL;
-    }
-    if (!rv) {
-        channel->app_id = app->id;
-        channel->slug = app->slug;
-    }
-    return rv;
-}
-
-static apr_status_t no_random(wh_call_t *c)
-{
-    return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
-}
-
 /* A webhook has a secret: the one given, or a new one. */
 static apr_status_t give_secret(wh_call_t *c, wh_channel_key_t *key)
 {
@@ -94,7 +54,7 @@ static apr_status_t give_secret(wh_call_t *c, wh_channel_key_t *key)
     if (!*key->secret) {
         key->secret = wh_stdhook_secret_make(c->p, wh_sys_rand());
     }
-    return key->secret ? APR_SUCCESS : no_random(c);
+    return key->secret ? APR_SUCCESS : wh_mod_call_no_random(c);
 }
 
 static apr_status_t seal(wh_call_t *c, wh_channel_t *channel, const wh_channel_key_t *key)
@@ -109,14 +69,6 @@ static apr_status_t open_key(wh_call_t *c, wh_channel_key_t *key)
     wh_secret_ring_t ring = wh_secret_ring(wh_mod_keys());
 
     return wh_channel_open(c->p, &ring, c->channel, key, &c->err);
-}
-
-static apr_status_t name_taken(wh_call_t *c, apr_status_t rv)
-{
-    if (rv && wh_err_is(&c->err, "conflict")) {
-        return wh_err_set(&c->err, 409, "name_taken", "There is a channel of that name.");
-    }
-    return rv;
 }
 
 /* ---- routes --------------------------------------------------------------------------------- */
@@ -134,24 +86,27 @@ apr_status_t wh_h_channel_create(wh_call_t *c)
 {
     const json_t *enabled = json_object_get(c->body, "enabled");
     wh_channel_t channel = {.id = wh_id_make(c->p, c->now, wh_sys_rand()),
-                            .name = text_of(c, "name"),
+                            .name = wh_mod_call_string(c, "name"),
                             .app_id = "",
                             .slug = "",
                             .enabled = !json_is_false(enabled),
                             .reason = "",
                             .created_at = c->now,
                             .updated_at = c->now};
-    wh_channel_key_t key = {.url = text_of(c, "target"), .secret = text_of(c, "secret"),
+    wh_channel_key_t key = {.url = wh_mod_call_string(c, "target"),
+                            .secret = wh_mod_call_string(c, "secret"),
                             .former = ""};
     apr_status_t rv = wh_channel_name_check(channel.name, &c->err);
 
-    rv = rv ? rv : (channel.id ? APR_SUCCESS : no_random(c));
+    rv = rv ? rv : (channel.id ? APR_SUCCESS : wh_mod_call_no_random(c));
     rv = rv ? rv : give_secret(c, &key);
     rv = rv ? rv : read_events(c, &channel.events);
     rv = rv ? rv : seal(c, &channel, &key);
     rv = rv ? rv : wh_mod_call_begin(c);
-    rv = rv ? rv : read_app(c, &channel);
-    rv = rv ? rv : name_taken(c, wh_db_channel_insert(c->dbc, c->p, &channel, &c->err));
+    rv = rv ? rv : wh_mod_call_app(c, &channel.app_id, &channel.slug);
+    rv = rv ? rv
+            : wh_mod_call_name_taken(c, wh_db_channel_insert(c->dbc, c->p, &channel, &c->err),
+                                     "channel");
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     channel.events = channel.events ? channel.events : "";
     return rv ? rv : reply(c, 201, &channel, *key.secret ? key.secret : NULL);
@@ -191,7 +146,8 @@ static apr_status_t store(wh_call_t *c, wh_channel_t *channel)
     apr_status_t rv;
 
     channel->updated_at = c->now > read_at ? c->now : read_at + 1;
-    rv = name_taken(c, wh_db_channel_update(c->dbc, c->p, channel, read_at, &c->err));
+    rv = wh_mod_call_name_taken(c, wh_db_channel_update(c->dbc, c->p, channel, read_at, &c->err),
+                                "channel");
     if (rv == APR_NOTFOUND) {
         return wh_err_set(&c->err, 409, "conflict", "It was changed at the same time.");
     }
@@ -203,12 +159,12 @@ static apr_status_t store(wh_call_t *c, wh_channel_t *channel)
 static apr_status_t change(wh_call_t *c, wh_channel_t *channel, const char **secret)
 {
     const json_t *enabled = json_object_get(c->body, "enabled");
-    wh_channel_key_t key = {.url = text_of(c, "target"), .secret = "", .former = ""};
+    wh_channel_key_t key = {.url = wh_mod_call_string(c, "target"), .secret = "", .former = ""};
     const char *events = NULL;
     apr_status_t rv = APR_SUCCESS;
 
-    if (*text_of(c, "name")) {
-        channel->name = text_of(c, "name");
+    if (*wh_mod_call_string(c, "name")) {
+        channel->name = wh_mod_call_string(c, "name");
         rv = wh_channel_name_check(channel->name, &c->err);
     }
     rv = rv ? rv : read_events(c, &events);
@@ -232,7 +188,7 @@ apr_status_t wh_h_channel_patch(wh_call_t *c)
     apr_status_t rv = change(c, &channel, &secret);
 
     rv = rv ? rv : wh_mod_call_begin(c);
-    rv = rv ? rv : read_app(c, &channel);
+    rv = rv ? rv : wh_mod_call_app(c, &channel.app_id, &channel.slug);
     rv = rv ? rv : store(c, &channel);
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     return rv ? rv : reply(c, 200, &channel, secret);
@@ -261,7 +217,7 @@ apr_status_t wh_h_channel_rotate(wh_call_t *c)
         key.former = key.secret;
         key.former_until = c->now + WH_CHANNEL_FORMER_US;
         key.secret = wh_stdhook_secret_make(c->p, wh_sys_rand());
-        rv = key.secret ? APR_SUCCESS : no_random(c);
+        rv = key.secret ? APR_SUCCESS : wh_mod_call_no_random(c);
     }
     rv = rv ? rv : seal(c, &channel, &key);
     rv = rv ? rv : wh_mod_call_begin(c);
@@ -382,7 +338,7 @@ apr_status_t wh_h_channel_test(wh_call_t *c)
                            .kind = wh_event_name(WH_EVENT_TEST),
                            .at = c->now};
     const char *id = wh_id_make(c->p, c->now, wh_sys_rand());
-    apr_status_t rv = event.id && id ? wh_mod_call_begin(c) : no_random(c);
+    apr_status_t rv = event.id && id ? wh_mod_call_begin(c) : wh_mod_call_no_random(c);
 
     event.payload = wh_json_own(
         c->p, json_pack("{s:{s:s, s:s}}", "channel", "id", c->channel->id, "name",

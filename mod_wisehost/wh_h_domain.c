@@ -97,8 +97,7 @@ static apr_status_t fill(wh_call_t *c, wh_domain_t *d)
     d->challenge = wh_keys_domain_proof(c->p, wh_mod_keys(), d->host, c->app->id);
     d->reason = "";
     d->next_at = d->asked_at = d->created_at = d->updated_at = c->now;
-    return d->id ? APR_SUCCESS
-                 : wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+    return d->id ? APR_SUCCESS : wh_mod_call_no_random(c);
 }
 
 static apr_status_t room(wh_call_t *c)

@@ -76,7 +76,7 @@ apr_status_t wh_h_git_push(wh_call_t *c)
     apr_status_t rv;
 
     if (c->app == NULL && new_id == NULL) {
-        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        return wh_mod_call_no_random(c);
     }
     repo = wh_mod_git_repo(c->p, s, c->app != NULL ? c->app->id : new_id);
     rv = wh_mod_git_repo_make(c->p, s, &repo, branch, &c->err);

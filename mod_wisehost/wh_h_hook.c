@@ -112,7 +112,7 @@ apr_status_t wh_h_hook_create(wh_call_t *c)
     hook.watch = asked.watch;
     hook.token_issuer = hook.token_rule = "";
     if (!rv && !hook.id) {
-        rv = wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        rv = wh_mod_call_no_random(c);
     }
     rv = rv || !takes_tokens(hook.provider) ? rv : token_hook(c, &asked, &hook);
     rv = rv || !asked.has_forge ? rv : forge_of(c, &hook, &asked.forge, &forge);

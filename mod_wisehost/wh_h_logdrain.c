@@ -5,56 +5,13 @@
 #include "libwh/wh_json.h"
 #include "libwh/wh_logdrain.h"
 #include "libwh/wh_sys.h"
-#include "whdb/wh_db_app.h"
 #include "whdb/wh_db_logdrain.h"
-
-static const char *text_of(const wh_call_t *c, const char *name)
-{
-    const char *value = c->body ? json_string_value(json_object_get(c->body, name)) : NULL;
-
-    return value ? value : "";
-}
-
-/* Whose lines; null in the body = every app's. */
-static apr_status_t read_app(wh_call_t *c, wh_logdrain_t *d)
-{
-    const json_t *given = c->body ? json_object_get(c->body, "app") : NULL;
-    wh_app_t *app;
-    apr_status_t rv;
-
-    if (!given) {
-        return APR_SUCCESS;
-    }
-    d->app_id = d->slug = "";
-    if (!json_is_string(given)) {
-        return APR_SUCCESS;
-    }
-    rv = wh_db_app_by_slug(c->dbc, c->p, json_string_value(given), &app, &c->err);
-    if (rv == APR_NOTFOUND) {
-        (void)wh_err_field(&c->err, "/app", "no_such_app", "There is no app of that name.");
-        c->err.http = 422;
-        return APR_EGENERAL;
-    }
-    if (!rv) {
-        d->app_id = app->id;
-        d->slug = app->slug;
-    }
-    return rv;
-}
 
 static apr_status_t seal(wh_call_t *c, wh_logdrain_t *d, const char *url)
 {
     wh_secret_ring_t ring = wh_secret_ring(wh_mod_keys());
 
     return wh_logdrain_seal(c->p, &ring, wh_sys_rand(), d, url, &c->err);
-}
-
-static apr_status_t name_taken(wh_call_t *c, apr_status_t rv)
-{
-    if (rv && wh_err_is(&c->err, "conflict")) {
-        return wh_err_set(&c->err, 409, "name_taken", "There is a drain of that name.");
-    }
-    return rv;
 }
 
 /* The scheduler looks at the table when it is poked. */
@@ -70,7 +27,7 @@ static apr_status_t reply(wh_call_t *c, int status, const wh_logdrain_t *d)
 apr_status_t wh_h_logdrain_create(wh_call_t *c)
 {
     wh_logdrain_t d = {.id = wh_id_make(c->p, c->now, wh_sys_rand()),
-                       .name = text_of(c, "name"),
+                       .name = wh_mod_call_string(c, "name"),
                        .app_id = "",
                        .slug = "",
                        .cause = "",
@@ -80,12 +37,13 @@ apr_status_t wh_h_logdrain_create(wh_call_t *c)
     apr_status_t rv = wh_channel_name_check(d.name, &c->err);
 
     if (!rv && !d.id) {
-        rv = wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        rv = wh_mod_call_no_random(c);
     }
-    rv = rv ? rv : seal(c, &d, text_of(c, "target"));
+    rv = rv ? rv : seal(c, &d, wh_mod_call_string(c, "target"));
     rv = rv ? rv : wh_mod_call_begin(c);
-    rv = rv ? rv : read_app(c, &d);
-    rv = rv ? rv : name_taken(c, wh_db_logdrain_insert(c->dbc, c->p, &d, &c->err));
+    rv = rv ? rv : wh_mod_call_app(c, &d.app_id, &d.slug);
+    rv = rv ? rv
+            : wh_mod_call_name_taken(c, wh_db_logdrain_insert(c->dbc, c->p, &d, &c->err), "drain");
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     return rv ? rv : reply(c, 201, &d);
 }
@@ -124,18 +82,20 @@ apr_status_t wh_h_logdrain_patch(wh_call_t *c)
     apr_time_t read_at = d.updated_at;
     apr_status_t rv = APR_SUCCESS;
 
-    if (*text_of(c, "name")) {
-        d.name = text_of(c, "name");
+    if (*wh_mod_call_string(c, "name")) {
+        d.name = wh_mod_call_string(c, "name");
         rv = wh_channel_name_check(d.name, &c->err);
     }
     d.enabled = json_is_boolean(enabled) ? json_is_true(enabled) : d.enabled;
     d.updated_at = c->now > read_at ? c->now : read_at + 1;
-    if (!rv && *text_of(c, "target")) {
-        rv = seal(c, &d, text_of(c, "target"));
+    if (!rv && *wh_mod_call_string(c, "target")) {
+        rv = seal(c, &d, wh_mod_call_string(c, "target"));
     }
     rv = rv ? rv : wh_mod_call_begin(c);
-    rv = rv ? rv : read_app(c, &d);
-    rv = rv ? rv : name_taken(c, wh_db_logdrain_update(c->dbc, c->p, &d, read_at, &c->err));
+    rv = rv ? rv : wh_mod_call_app(c, &d.app_id, &d.slug);
+    rv = rv ? rv
+            : wh_mod_call_name_taken(c, wh_db_logdrain_update(c->dbc, c->p, &d, read_at, &c->err),
+                                     "drain");
     if (rv == APR_NOTFOUND) {
         return wh_err_set(&c->err, 409, "conflict", "It was changed at the same time.");
     }

@@ -46,7 +46,7 @@ apr_status_t wh_h_login(wh_call_t *c)
     token.id = wh_id_make(c->p, c->now, wh_sys_rand());
     secret = wh_rand_hex(c->p, wh_sys_rand(), TOKEN_BYTES);
     if (!token.id || !secret) {
-        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        return wh_mod_call_no_random(c);
     }
     secret = apr_pstrcat(c->p, "wh_", secret, NULL);
     token.hash = wh_sign_sha256_hex(c->p, secret, strlen(secret));

@@ -140,7 +140,7 @@ static apr_status_t ask(wh_call_t *c, wh_switch_kind_e kind, const char *environ
     apr_status_t rv;
 
     if (!s.id) {
-        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        return wh_mod_call_no_random(c);
     }
     rv = wh_mod_call_begin(c);
     rv = rv ? rv : store(c, &s, asked, c->deployment);

@@ -41,7 +41,7 @@ static apr_status_t begin(wh_call_t *c, const wh_git_repo_t *repo, spool_t *spoo
     const char *id = wh_id_make(c->p, apr_time_now(), wh_sys_rand());
 
     if (id == NULL) {
-        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        return wh_mod_call_no_random(c);
     }
     spool->path = apr_pstrcat(c->p, repo->path, "/objects/tmp_upload_", id, NULL);
     spool->fd = open(spool->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -25,7 +25,7 @@ static apr_status_t reply_token(wh_call_t *c, int status, const wh_worker_t *w, 
     }
     if (wh_jwt_claims_make(&claims, w->id, key_sha256, c->now, wh_sys_rand()) ||
         !(token = wh_jwt_mint(c->p, wh_mod_keys()->worker_jwt, &claims))) {
-        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        return wh_mod_call_no_random(c);
     }
     body = json_pack("{s:s, s:s}", "token", token, "token_expires_at",
                      wh_time_rfc3339(c->p, apr_time_from_sec(claims.exp)));
@@ -96,7 +96,7 @@ apr_status_t wh_h_worker_register(wh_call_t *c)
     }
     w.public_id = wh_id_make(c->p, c->now, wh_sys_rand());
     if (!w.public_id) {
-        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        return wh_mod_call_no_random(c);
     }
     w.name = asked.name;
     w.key_hash = wh_sign_sha256_hex(c->p, asked.api_key, strlen(asked.api_key));

@@ -254,7 +254,7 @@ apr_status_t wh_h_worker_enrol(wh_call_t *c)
         return rv;
     }
     if (!token) {
-        return wh_err_set(&c->err, 503, "no_random", "This server has no random numbers.");
+        return wh_mod_call_no_random(c);
     }
     t.hash = wh_sign_sha256_hex(c->p, token, strlen(token));
     rv = wh_mod_call_begin(c);

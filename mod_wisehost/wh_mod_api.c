@@ -30,88 +30,6 @@ const wh_api_route_t wh_api_routes[] = {
 #undef WH_API
 const int wh_api_routes_n = (int)(sizeof(wh_api_routes) / sizeof(wh_api_routes[0]));
 
-/* ---- what handlers use ---------------------------------------------------------------------- */
-
-apr_status_t wh_mod_call_db(wh_call_t *c)
-{
-    apr_status_t rv = c->dbc ? APR_SUCCESS : wh_mod_dbc(c->r, &c->dbc, &c->err);
-
-    if (!rv) {
-        wh_mod_audit_db(c);
-    }
-    return rv;
-}
-
-int wh_mod_call_lost(wh_call_t *c, apr_status_t rv)
-{
-    if (!rv || rv == APR_NOTFOUND || !wh_err_is(&c->err, "db_gone")) {
-        return 0;
-    }
-    c->dbc = NULL; /* the next wh_mod_call_db lends a fresh one */
-    wh_err_clear(&c->err);
-    return 1;
-}
-
-apr_status_t wh_mod_call_begin(wh_call_t *c)
-{
-    apr_status_t rv = wh_mod_call_db(c);
-
-    rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
-    if (wh_mod_call_lost(c, rv)) {
-        rv = wh_mod_call_db(c);
-        rv = rv ? rv : wh_dbc_begin(c->dbc, c->p, &c->err);
-    }
-    return rv;
-}
-
-/* Whatever waits for the client (a body that dribbles in, an answer that nobody reads) waits
- * without a connection of the pool: a few slow clients would have them all. */
-static void let_db_go(wh_call_t *c)
-{
-    wh_mod_db_release(c->r);
-    c->dbc = NULL;
-}
-
-apr_status_t wh_mod_call_reply(wh_call_t *c, int status, json_t *body)
-{
-    let_db_go(c);
-    c->rc = wh_mod_req_reply(c->r, status, body);
-    return APR_SUCCESS;
-}
-
-apr_status_t wh_mod_call_text(wh_call_t *c, int status, const char *text, apr_size_t len)
-{
-    let_db_go(c);
-    c->rc = wh_mod_req_text(c->r, status, text, len);
-    return APR_SUCCESS;
-}
-
-apr_status_t wh_mod_call_empty(wh_call_t *c, int status)
-{
-    let_db_go(c);
-    c->rc = wh_mod_req_empty(c->r, status);
-    return APR_SUCCESS;
-}
-
-apr_int64_t wh_mod_call_number(wh_call_t *c, const char *name, apr_int64_t dflt)
-{
-    const char *text = apr_table_get(c->query, name);
-
-    return text ? apr_atoi64(text) : dflt; /* the table was checked: digits alone */
-}
-
-apr_status_t wh_mod_call_no_worker(wh_call_t *c, const char *pointer, const char *name)
-{
-    (void)!wh_err_field(&c->err, pointer, "no_such_worker", "There is no worker named %s.", name);
-    c->err.http = 422;
-    return APR_EGENERAL;
-}
-
-json_t *wh_mod_call_list(json_t *items, const char *next)
-{
-    return json_pack("{s:o, s:s?}", "items", items, "next", next);
-}
-
 /* ---- finding the route ---------------------------------------------------------------------- */
 
 /* Segments of letters, digits and "._~-" alone: no escape, no ";x", no empty or dot segment. So
@@ -258,7 +176,7 @@ static apr_status_t read_body(wh_call_t *c)
         return APR_SUCCESS;
     }
     if (ap_request_has_body(c->r)) {
-        let_db_go(c);
+        wh_mod_call_let_go(c);
     }
     if (c->route->body) {
         return read_json(c);
@@ -323,11 +241,6 @@ static apr_status_t authorize(wh_call_t *c, int with_object)
     return rv ? rv : verdict_err(c, wh_authz(&c->actor, c->route->action, &object));
 }
 
-void wh_mod_call_let_go(wh_call_t *c)
-{
-    let_db_go(c);
-}
-
 static apr_status_t admit(wh_call_t *c)
 {
     apr_status_t rv = read_query(c);
@@ -364,7 +277,7 @@ static int serve(request_rec *r, apr_status_t (*find)(wh_call_t *c),
     if (c.dbc) {
         wh_dbc_rollback(c.dbc);
     }
-    let_db_go(&c);
+    wh_mod_call_let_go(&c);
     return problem(r, &c.err);
 }
 

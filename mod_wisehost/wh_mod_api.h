@@ -120,6 +120,8 @@ struct wh_call_t {
 extern const wh_api_route_t wh_api_routes[];
 extern const int wh_api_routes_n;
 
+/* ---- wh_mod_call.c: what handlers share ------------------------------------------------------ */
+
 /* Lends the database connection into c->dbc; safe to call again. 503 when there is none. */
 apr_status_t wh_mod_call_db(wh_call_t *c) WH_MUST_CHECK;
 
@@ -149,6 +151,13 @@ apr_status_t wh_mod_audit_end(wh_call_t *c, apr_status_t rv);
 /* A whole number of the query, dflt when it is not given. */
 apr_int64_t wh_mod_call_number(wh_call_t *c, const char *name, apr_int64_t dflt);
 
+/* A text of the body, "" when it is not given; it lives as long as the body. */
+const char *wh_mod_call_string(const wh_call_t *c, const char *name);
+
+/* "app" of the body, a slug: *id and *slug are that app's, "" each when it is null (every app), and
+ * stay when it is not given. Wants the connection. 422 no_such_app. */
+apr_status_t wh_mod_call_app(wh_call_t *c, const char **id, const char **slug) WH_MUST_CHECK;
+
 /* {"items": […], "next": cursor or null}; items is stolen. */
 json_t *wh_mod_call_list(json_t *items, const char *next);
 
@@ -164,6 +173,12 @@ apr_status_t wh_mod_auth_refuse(wh_call_t *c) WH_MUST_CHECK;
 
 /* 422 no_such_worker at pointer. Returns APR_EGENERAL. */
 apr_status_t wh_mod_call_no_worker(wh_call_t *c, const char *pointer, const char *name);
+
+/* 503 no_random: there is no id, no secret. Returns APR_EGENERAL. */
+apr_status_t wh_mod_call_no_random(wh_call_t *c);
+
+/* rv, the cause of a conflict made 409 name_taken: there is a "what" of that name. */
+apr_status_t wh_mod_call_name_taken(wh_call_t *c, apr_status_t rv, const char *what) WH_MUST_CHECK;
 
 /* Whether a worker may register with this address (wh_model_address_ok before): 400 at /address for
  * one that nobody can have, and for loopback unless the request came over loopback.
