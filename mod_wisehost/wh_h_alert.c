@@ -1,7 +1,6 @@
 #include "mod_wisehost/wh_mod_api.h"
 
 #include "libwh/wh_id.h"
-#include "libwh/wh_json.h"
 #include "whdb/wh_db_alert.h"
 
 static apr_status_t reply(wh_call_t *c, const char *id)
@@ -18,19 +17,10 @@ apr_status_t wh_h_alert_get(wh_call_t *c)
     return wh_mod_call_reply(c, 200, wh_alert_json(c->p, c->alert));
 }
 
-static apr_status_t filter(wh_call_t *c, wh_db_alert_filter_t *f)
+static apr_status_t status_ok(wh_call_t *c, const char *status)
 {
     static const char *const words[] = {"open", "active", "acknowledged", "resolved"};
-    const char *before = apr_table_get(c->query, "cursor");
-    const char *status = apr_table_get(c->query, "status");
 
-    *f = (wh_db_alert_filter_t){.app_id = c->app ? c->app->id : "",
-                                .status = status ? status : "",
-                                .before = before ? before : ""};
-    f->limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT) + 1;
-    if (before && !wh_id_ok(before)) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
     for (apr_size_t i = 0; status && i < WH_ARRAY_LEN(words); i++) {
         if (!strcmp(status, words[i])) {
             return APR_SUCCESS;
@@ -44,34 +34,28 @@ static apr_status_t filter(wh_call_t *c, wh_db_alert_filter_t *f)
 /* F157: of one app, or of all that the caller may see; pages are filled. */
 apr_status_t wh_h_alert_list(wh_call_t *c)
 {
-    const char *next = NULL, *last = NULL;
-    json_t *items = wh_json_own(c->p, json_array());
-    wh_db_alert_filter_t f;
-    apr_status_t rv = filter(c, &f);
-    int more = 1;
+    const char *status = apr_table_get(c->query, "status");
+    wh_db_alert_filter_t f = {.app_id = c->app ? c->app->id : "", .status = status ? status : ""};
+    apr_array_header_t *rows;
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, wh_id_ok);
 
+    f.limit = page.limit + 1;
+    rv = rv ? rv : status_ok(c, status);
     rv = rv ? rv : wh_mod_call_db(c);
-    while (!rv && more && !next) {
-        apr_array_header_t *rows;
-
+    while (!rv && page.more) {
+        f.before = page.after;
         rv = wh_db_alert_list(c->dbc, c->p, &f, &rows, &c->err);
-        for (int i = 0; !rv && i < rows->nelts && !next; i++) {
+        for (int i = 0; !rv && i < rows->nelts; i++) {
             const wh_alert_t *a = APR_ARRAY_IDX(rows, i, wh_alert_t *);
 
-            f.before = a->id;
-            if (!wh_authz_sees_app(&c->actor, a->app_id)) {
-                continue;
-            }
-            if ((int)json_array_size(items) == f.limit - 1) {
-                next = last;
-            } else {
-                json_array_append_new(items, wh_alert_json(c->p, a));
-                last = a->id;
+            if (wh_mod_call_page_row(&page, a->id, wh_authz_sees_app(&c->actor, a->app_id))) {
+                json_array_append_new(page.items, wh_alert_json(c->p, a));
             }
         }
-        more = !rv && rows->nelts == f.limit;
+        wh_mod_call_page_read(&page, rv ? 0 : rows->nelts);
     }
-    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }
 
 /* Once more is no fault: it stays whose it is. */

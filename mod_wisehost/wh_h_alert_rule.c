@@ -1,7 +1,6 @@
 #include "mod_wisehost/wh_mod_api.h"
 
 #include "libwh/wh_id.h"
-#include "libwh/wh_json.h"
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_alert.h"
 
@@ -42,37 +41,24 @@ static const char *whose(const wh_alert_rule_t *rule)
 
 apr_status_t wh_h_alert_rule_list(wh_call_t *c)
 {
-    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
-    const char *after = apr_table_get(c->query, "cursor");
-    const char *next = NULL, *last = NULL;
-    json_t *items = wh_json_own(c->p, json_array());
-    apr_status_t rv = wh_mod_call_db(c);
-    int more = 1;
+    apr_array_header_t *rows;
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, wh_id_ok);
 
-    if (after && !wh_id_ok(after)) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
-    while (!rv && more && !next) {
-        apr_array_header_t *rows;
-
-        rv = wh_db_alert_rule_list(c->dbc, c->p, after ? after : "", limit + 1, &rows, &c->err);
-        for (int i = 0; !rv && i < rows->nelts && !next; i++) {
+    rv = rv ? rv : wh_mod_call_db(c);
+    while (!rv && page.more) {
+        rv = wh_db_alert_rule_list(c->dbc, c->p, page.after, page.limit + 1, &rows, &c->err);
+        for (int i = 0; !rv && i < rows->nelts; i++) {
             const wh_db_alert_rule_t *r = &APR_ARRAY_IDX(rows, i, wh_db_alert_rule_t);
 
-            after = r->rule.id;
-            if (!wh_authz_sees_app(&c->actor, whose(&r->rule))) {
-                continue;
-            }
-            if ((int)json_array_size(items) == limit) {
-                next = last;
-            } else {
-                json_array_append_new(items, document(c, r));
-                last = r->rule.id;
+            if (wh_mod_call_page_row(&page, r->rule.id,
+                                     wh_authz_sees_app(&c->actor, whose(&r->rule)))) {
+                json_array_append_new(page.items, document(c, r));
             }
         }
-        more = !rv && rows->nelts > limit;
+        wh_mod_call_page_read(&page, rv ? 0 : rows->nelts);
     }
-    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }
 
 apr_status_t wh_h_alert_rule_create(wh_call_t *c)

@@ -4,7 +4,6 @@
 
 #include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
-#include "libwh/wh_json.h"
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_app.h"
 #include "whdb/wh_db_sync.h"
@@ -99,40 +98,31 @@ static json_t *list_entry(wh_call_t *c, const wh_app_t *app)
     return document(c, app, urls);
 }
 
+static int slug_ok(const char *cursor)
+{
+    return wh_host_slug_check(cursor, NULL) == 0;
+}
+
 /* Reads on until the page is full: what the caller may not see is left out, not counted. */
 apr_status_t wh_h_app_list(wh_call_t *c)
 {
-    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
-    const char *after = apr_table_get(c->query, "cursor");
-    const char *next = NULL, *last = NULL;
-    json_t *items = wh_json_own(c->p, json_array());
-    apr_status_t rv = wh_mod_call_db(c);
-    int more = 1;
+    apr_array_header_t *rows;
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, slug_ok);
 
-    if (after && wh_host_slug_check(after, NULL)) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
-    while (!rv && more && !next) {
-        apr_array_header_t *rows;
-
-        rv = wh_db_app_list(c->dbc, c->p, after ? after : "", limit + 1, &rows, &c->err);
-        for (int i = 0; !rv && i < rows->nelts && !next; i++) {
+    rv = rv ? rv : wh_mod_call_db(c);
+    while (!rv && page.more) {
+        rv = wh_db_app_list(c->dbc, c->p, page.after, page.limit + 1, &rows, &c->err);
+        for (int i = 0; !rv && i < rows->nelts; i++) {
             const wh_app_t *app = APR_ARRAY_IDX(rows, i, wh_app_t *);
 
-            after = app->slug;
-            if (!wh_authz_sees_app(&c->actor, app->id)) {
-                continue;
-            }
-            if ((int)json_array_size(items) == limit) {
-                next = last;
-            } else {
-                json_array_append_new(items, list_entry(c, app));
-                last = app->slug;
+            if (wh_mod_call_page_row(&page, app->slug, wh_authz_sees_app(&c->actor, app->id))) {
+                json_array_append_new(page.items, list_entry(c, app));
             }
         }
-        more = !rv && rows->nelts > limit;
+        wh_mod_call_page_read(&page, rv ? 0 : rows->nelts);
     }
-    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }
 
 /* The worker that a placement names has to be there; one that is as it was is not judged again. */

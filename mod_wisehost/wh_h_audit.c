@@ -1,7 +1,6 @@
 #include "mod_wisehost/wh_mod_api.h"
 
 #include "libwh/wh_id.h"
-#include "libwh/wh_json.h"
 #include "libwh/wh_time.h"
 #include "whdb/wh_db_audit.h"
 
@@ -30,35 +29,26 @@ static json_t *document(wh_call_t *c, const wh_db_audit_t *a)
 apr_status_t wh_h_audit_list(wh_call_t *c)
 {
     const char *since = apr_table_get(c->query, "since");
-    wh_db_audit_filter_t f = {.before = given(c, "cursor"),
-                              .action = given(c, "action"),
-                              .slug = given(c, "app"),
-                              .actor = given(c, "actor")};
-    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
+    wh_db_audit_filter_t f = {
+        .action = given(c, "action"), .slug = given(c, "app"), .actor = given(c, "actor")};
     apr_array_header_t *rows;
-    const char *next = NULL;
-    json_t *items;
-    apr_status_t rv;
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, wh_id_ok);
 
-    f.limit = limit + 1;
-    if (*f.before && !wh_id_ok(f.before)) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
-    if (since && wh_time_parse(since, &f.since)) {
+    f.before = page.after;
+    f.limit = page.limit + 1;
+    if (!rv && since && wh_time_parse(since, &f.since)) {
         return wh_err_set(&c->err, 400, "bad_parameter",
                           "The query parameter since is a time: 2026-01-02T03:04:05Z.");
     }
-    rv = wh_mod_call_db(c);
+    rv = rv ? rv : wh_mod_call_db(c);
     rv = rv ? rv : wh_db_audit_list(c->dbc, c->p, &f, &rows, &c->err);
-    if (rv) {
-        return rv;
-    }
-    items = json_array();
-    for (int i = 0; i < rows->nelts && i < limit; i++) {
+    for (int i = 0; !rv && i < rows->nelts; i++) {
         const wh_db_audit_t *a = &APR_ARRAY_IDX(rows, i, wh_db_audit_t);
 
-        json_array_append_new(items, document(c, a));
-        next = rows->nelts > limit ? a->id : NULL;
+        if (wh_mod_call_page_row(&page, a->id, 1)) {
+            json_array_append_new(page.items, document(c, a));
+        }
     }
-    return wh_mod_call_reply(c, 200, wh_mod_call_list(items, next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }

@@ -119,24 +119,20 @@ apr_status_t wh_h_channel_get(wh_call_t *c)
 
 apr_status_t wh_h_channel_list(wh_call_t *c)
 {
-    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
-    const char *after = apr_table_get(c->query, "cursor"), *next = NULL;
-    json_t *items = wh_json_own(c->p, json_array());
     apr_array_header_t *rows;
-    apr_status_t rv = wh_mod_call_db(c);
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, wh_id_ok);
 
-    if (after && !wh_id_ok(after)) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
-    rv = rv ? rv
-            : wh_db_channel_list(c->dbc, c->p, after ? after : "", limit + 1, &rows, &c->err);
-    for (int i = 0; !rv && i < rows->nelts && i < limit; i++) {
+    rv = rv ? rv : wh_mod_call_db(c);
+    rv = rv ? rv : wh_db_channel_list(c->dbc, c->p, page.after, page.limit + 1, &rows, &c->err);
+    for (int i = 0; !rv && i < rows->nelts; i++) {
         const wh_channel_t *channel = APR_ARRAY_IDX(rows, i, wh_channel_t *);
 
-        json_array_append_new(items, wh_channel_json(c->p, channel, NULL));
-        next = rows->nelts > limit ? channel->id : NULL;
+        if (wh_mod_call_page_row(&page, channel->id, 1)) {
+            json_array_append_new(page.items, wh_channel_json(c->p, channel, NULL));
+        }
     }
-    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }
 
 /* Writes what it became, if nobody else has changed it since it was read. */
@@ -277,30 +273,27 @@ static apr_status_t reply_notice(wh_call_t *c, int status, const char *id)
 
 apr_status_t wh_h_notice_list(wh_call_t *c)
 {
-    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
-    const char *before = apr_table_get(c->query, "cursor"), *next = NULL;
     const char *status = apr_table_get(c->query, "status");
-    json_t *items = wh_json_own(c->p, json_array());
     apr_array_header_t *rows;
-    apr_status_t rv;
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, wh_id_ok);
 
-    if (before && !wh_id_ok(before)) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
-    if (status && strcmp(status, "pending") && strcmp(status, "delivered") &&
+    if (!rv && status && strcmp(status, "pending") && strcmp(status, "delivered") &&
         strcmp(status, "dead")) {
         return wh_err_set(&c->err, 400, "bad_parameter",
                           "status is pending, delivered or dead.");
     }
-    rv = wh_db_notice_list(c->dbc, c->p, c->channel->id, before ? before : "", status ? status : "",
-                           limit + 1, &rows, &c->err);
-    for (int i = 0; !rv && i < rows->nelts && i < limit; i++) {
+    rv = rv ? rv
+            : wh_db_notice_list(c->dbc, c->p, c->channel->id, page.after, status ? status : "",
+                                page.limit + 1, &rows, &c->err);
+    for (int i = 0; !rv && i < rows->nelts; i++) {
         const wh_notice_t *n = APR_ARRAY_IDX(rows, i, wh_notice_t *);
 
-        json_array_append_new(items, document(c->p, n));
-        next = rows->nelts > limit ? n->id : NULL;
+        if (wh_mod_call_page_row(&page, n->id, 1)) {
+            json_array_append_new(page.items, document(c->p, n));
+        }
     }
-    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }
 
 apr_status_t wh_h_notice_get(wh_call_t *c)

@@ -389,25 +389,21 @@ static apr_status_t find(wh_call_t *c, wh_delivery_t **d)
 
 apr_status_t wh_h_delivery_list(wh_call_t *c)
 {
-    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
-    const char *before = apr_table_get(c->query, "cursor");
-    json_t *items = wh_json_own(c->p, json_array());
-    const char *next = NULL;
     apr_array_header_t *rows;
-    apr_status_t rv;
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, wh_id_ok);
 
-    if (before && !wh_id_ok(before)) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
-    rv = wh_db_delivery_list(c->dbc, c->p, c->hook->row.id, before ? before : "~", limit + 1, &rows,
-                             &c->err);
-    for (int i = 0; !rv && i < rows->nelts && i < limit; i++) {
+    rv = rv ? rv
+            : wh_db_delivery_list(c->dbc, c->p, c->hook->row.id, *page.after ? page.after : "~",
+                                  page.limit + 1, &rows, &c->err);
+    for (int i = 0; !rv && i < rows->nelts; i++) {
         const wh_delivery_t *d = APR_ARRAY_IDX(rows, i, wh_delivery_t *);
 
-        json_array_append_new(items, wh_model_delivery_json(d, 0));
-        next = rows->nelts > limit ? d->id : NULL;
+        if (wh_mod_call_page_row(&page, d->id, 1)) {
+            json_array_append_new(page.items, wh_model_delivery_json(d, 0));
+        }
     }
-    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }
 
 apr_status_t wh_h_delivery_get(wh_call_t *c)

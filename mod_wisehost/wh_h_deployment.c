@@ -7,7 +7,6 @@
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
-#include "libwh/wh_json.h"
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_deployment.h"
 #include "whdb/wh_db_name.h"
@@ -196,46 +195,29 @@ apr_status_t wh_h_deployment_create(wh_call_t *c)
 /* ---- list, get, cancel ---------------------------------------------------------------------- */
 
 /* The cursor is the number of the last deployment shown. */
-static apr_status_t cursor_number(wh_call_t *c, apr_int64_t *before)
-{
-    const char *cursor = apr_table_get(c->query, "cursor");
-    apr_size_t n = cursor ? strlen(cursor) : 0;
-
-    *before = 0;
-    if (!cursor) {
-        return APR_SUCCESS;
-    }
-    if (n > 18 || *cursor == '0' || strspn(cursor, "0123456789") != n) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
-    *before = apr_atoi64(cursor);
-    return APR_SUCCESS;
-}
-
 apr_status_t wh_h_deployment_list(wh_call_t *c)
 {
-    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
-    json_t *items = wh_json_own(c->p, json_array());
     seen_t last = {.name = ""};
     apr_array_header_t *rows;
-    const char *next = NULL;
-    apr_int64_t before;
-    apr_status_t rv = cursor_number(c, &before);
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, wh_mod_call_cursor_number);
 
     rv = rv ? rv
-            : wh_db_deployment_list_by_app(c->dbc, c->p, c->app->id, before, limit + 1, &rows,
-                                           &c->err);
-    for (int i = 0; !rv && i < rows->nelts && i < limit; i++) {
+            : wh_db_deployment_list_by_app(c->dbc, c->p, c->app->id, apr_atoi64(page.after),
+                                           page.limit + 1, &rows, &c->err);
+    for (int i = 0; !rv && i < rows->nelts; i++) {
         const wh_deployment_t *d = APR_ARRAY_IDX(rows, i, wh_deployment_t *);
         json_t *body = NULL;
 
+        if (!wh_mod_call_page_row(&page, apr_psprintf(c->p, "%" APR_INT64_T_FMT, d->number), 1)) {
+            continue;
+        }
         rv = document(c, d, 0, &last, &body);
         if (!rv) {
-            json_array_append_new(items, body);
-            next = rows->nelts > limit ? apr_psprintf(c->p, "%" APR_INT64_T_FMT, d->number) : NULL;
+            json_array_append_new(page.items, body);
         }
     }
-    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }
 
 apr_status_t wh_h_deployment_get(wh_call_t *c)

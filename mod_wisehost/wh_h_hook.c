@@ -6,7 +6,6 @@
 #include "libwh/wh_forge.h"
 #include "libwh/wh_hook.h"
 #include "libwh/wh_id.h"
-#include "libwh/wh_json.h"
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_forge.h"
 #include "whdb/wh_db_hook.h"
@@ -142,38 +141,25 @@ apr_status_t wh_h_hook_get(wh_call_t *c)
 /* Of one app, or of all that the caller may see; pages are filled as in the list of apps. */
 apr_status_t wh_h_hook_list(wh_call_t *c)
 {
-    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
-    const char *after = apr_table_get(c->query, "cursor");
-    const char *next = NULL, *last = NULL;
-    json_t *items = wh_json_own(c->p, json_array());
-    apr_status_t rv = wh_mod_call_db(c);
-    int more = 1;
+    apr_array_header_t *rows;
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, wh_id_ok);
 
-    if (after && !wh_id_ok(after)) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
-    while (!rv && more && !next) {
-        apr_array_header_t *rows;
-
-        rv = wh_db_hook_list(c->dbc, c->p, c->app ? c->app->id : NULL, after ? after : "",
-                             limit + 1, &rows, &c->err);
-        for (int i = 0; !rv && i < rows->nelts && !next; i++) {
+    rv = rv ? rv : wh_mod_call_db(c);
+    while (!rv && page.more) {
+        rv = wh_db_hook_list(c->dbc, c->p, c->app ? c->app->id : NULL, page.after, page.limit + 1,
+                             &rows, &c->err);
+        for (int i = 0; !rv && i < rows->nelts; i++) {
             const wh_db_hook_t *hook = APR_ARRAY_IDX(rows, i, wh_db_hook_t *);
 
-            after = hook->row.id;
-            if (!wh_authz_sees_app(&c->actor, hook->row.app_id)) {
-                continue;
-            }
-            if ((int)json_array_size(items) == limit) {
-                next = last;
-            } else {
-                json_array_append_new(items, document(c, &hook->row, hook->slug, NULL));
-                last = hook->row.id;
+            if (wh_mod_call_page_row(&page, hook->row.id,
+                                     wh_authz_sees_app(&c->actor, hook->row.app_id))) {
+                json_array_append_new(page.items, document(c, &hook->row, hook->slug, NULL));
             }
         }
-        more = !rv && rows->nelts > limit;
+        wh_mod_call_page_read(&page, rv ? 0 : rows->nelts);
     }
-    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }
 
 /* Its forge is told by the scheduler, which then forgets the token. */

@@ -2,7 +2,6 @@
 #include "mod_wisehost/wh_mod_api.h"
 
 #include "libwh/wh_id.h"
-#include "libwh/wh_json.h"
 #include "libwh/wh_logdrain.h"
 #include "libwh/wh_sys.h"
 #include "whdb/wh_db_logdrain.h"
@@ -55,24 +54,20 @@ apr_status_t wh_h_logdrain_get(wh_call_t *c)
 
 apr_status_t wh_h_logdrain_list(wh_call_t *c)
 {
-    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
-    const char *after = apr_table_get(c->query, "cursor"), *next = NULL;
-    json_t *items = wh_json_own(c->p, json_array());
     apr_array_header_t *rows;
-    apr_status_t rv = wh_mod_call_db(c);
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, wh_id_ok);
 
-    if (after && !wh_id_ok(after)) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
-    rv = rv ? rv
-            : wh_db_logdrain_list(c->dbc, c->p, after ? after : "", limit + 1, &rows, &c->err);
-    for (int i = 0; !rv && i < rows->nelts && i < limit; i++) {
+    rv = rv ? rv : wh_mod_call_db(c);
+    rv = rv ? rv : wh_db_logdrain_list(c->dbc, c->p, page.after, page.limit + 1, &rows, &c->err);
+    for (int i = 0; !rv && i < rows->nelts; i++) {
         const wh_logdrain_t *d = APR_ARRAY_IDX(rows, i, wh_logdrain_t *);
 
-        json_array_append_new(items, wh_logdrain_json(c->p, d));
-        next = rows->nelts > limit ? d->id : NULL;
+        if (wh_mod_call_page_row(&page, d->id, 1)) {
+            json_array_append_new(page.items, wh_logdrain_json(c->p, d));
+        }
     }
-    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }
 
 apr_status_t wh_h_logdrain_patch(wh_call_t *c)

@@ -3,7 +3,6 @@
 #include <apr_strings.h>
 
 #include "libwh/wh_id.h"
-#include "libwh/wh_json.h"
 #include "libwh/wh_jwt.h"
 #include "libwh/wh_sign.h"
 #include "libwh/wh_sys.h"
@@ -173,34 +172,22 @@ apr_status_t wh_h_worker_rotate(wh_call_t *c)
 
 /* The cursor is the row's number: opaque to clients, and not the id of anything that they can use.
  */
-static apr_status_t cursor_id(wh_call_t *c, apr_int64_t *after)
-{
-    const char *cursor = apr_table_get(c->query, "cursor");
-
-    *after = 0;
-    if (cursor && (strlen(cursor) > 18 || strspn(cursor, "0123456789") != strlen(cursor))) {
-        return wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
-    }
-    *after = cursor ? apr_atoi64(cursor) : 0;
-    return APR_SUCCESS;
-}
-
 apr_status_t wh_h_worker_list(wh_call_t *c)
 {
-    int limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT);
-    json_t *items = wh_json_own(c->p, json_array());
     apr_array_header_t *rows;
-    const char *next = NULL;
-    apr_int64_t after;
-    apr_status_t rv = cursor_id(c, &after);
+    wh_call_page_t page;
+    apr_status_t rv = wh_mod_call_page(c, &page, wh_mod_call_cursor_number);
 
     rv = rv ? rv : wh_mod_call_db(c);
-    rv = rv ? rv : wh_db_worker_list(c->dbc, c->p, after, limit + 1, &rows, &c->err);
-    for (int i = 0; !rv && i < rows->nelts && i < limit; i++) {
+    rv = rv ? rv
+            : wh_db_worker_list(c->dbc, c->p, apr_atoi64(page.after), page.limit + 1, &rows,
+                                &c->err);
+    for (int i = 0; !rv && i < rows->nelts; i++) {
         const wh_worker_t *w = APR_ARRAY_IDX(rows, i, wh_worker_t *);
 
-        json_array_append_new(items, wh_model_worker_json(c->p, w));
-        next = rows->nelts > limit ? apr_psprintf(c->p, "%" APR_INT64_T_FMT, w->id) : NULL;
+        if (wh_mod_call_page_row(&page, apr_psprintf(c->p, "%" APR_INT64_T_FMT, w->id), 1)) {
+            json_array_append_new(page.items, wh_model_worker_json(c->p, w));
+        }
     }
-    return rv ? rv : wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(items), next));
+    return rv ? rv : wh_mod_call_page_reply(c, &page);
 }

@@ -161,6 +161,34 @@ apr_status_t wh_mod_call_app(wh_call_t *c, const char **id, const char **slug) W
 /* {"items": […], "next": cursor or null}; items is stolen. */
 json_t *wh_mod_call_list(json_t *items, const char *next);
 
+/* One page of a list while it is being filled. Rows are asked for behind (or before) after, one
+ * more than limit at a time, as long as there is more; items is the pool's. */
+typedef struct wh_call_page_t {
+    int limit;
+    const char *after; /* the cursor of the last row looked at, "" at the beginning */
+    json_t *items;
+    const char *last, *next; /* the cursors of the last row shown, and of the next page */
+    int more;
+} wh_call_page_t;
+
+/* Begins a page as the query's limit and cursor have it; ok judges a cursor (0 = none of ours:
+ * 400). */
+apr_status_t wh_mod_call_page(wh_call_t *c, wh_call_page_t *page,
+                              int (*ok)(const char *cursor)) WH_MUST_CHECK;
+
+/* A cursor that is the number of a row, from 1 on. */
+int wh_mod_call_cursor_number(const char *cursor);
+
+/* The next row, by its cursor; seen says whether the caller may see it. 1 = its document goes into
+ * page->items. cursor lives as long as the page. */
+int wh_mod_call_page_row(wh_call_page_t *page, const char *cursor, int seen);
+
+/* All n rows of what was asked for were looked at. */
+void wh_mod_call_page_read(wh_call_page_t *page, int n);
+
+/* Answers with the page. */
+apr_status_t wh_mod_call_page_reply(wh_call_t *c, const wh_call_page_t *page);
+
 /* Who calls: fills c->actor (ANON when there is no credential). Errors: 401 for a wrong credential,
  * 429 after too many of them, 503 when the database cannot tell. wh_mod_auth.c */
 apr_status_t wh_mod_auth(wh_call_t *c) WH_MUST_CHECK;

@@ -3,6 +3,7 @@
 
 #include <apr_strings.h>
 
+#include "libwh/wh_json.h"
 #include "whdb/wh_db_app.h"
 
 /* ---- the database --------------------------------------------------------------------------- */
@@ -73,6 +74,55 @@ apr_status_t wh_mod_call_empty(wh_call_t *c, int status)
 json_t *wh_mod_call_list(json_t *items, const char *next)
 {
     return json_pack("{s:o, s:s?}", "items", items, "next", next);
+}
+
+/* ---- pages of lists ------------------------------------------------------------------------- */
+
+apr_status_t wh_mod_call_page(wh_call_t *c, wh_call_page_t *page, int (*ok)(const char *cursor))
+{
+    const char *cursor = apr_table_get(c->query, "cursor");
+
+    *page = (wh_call_page_t){.limit = (int)wh_mod_call_number(c, "limit", WH_API_LIST_DEFAULT),
+                             .after = cursor ? cursor : "",
+                             .items = wh_json_own(c->p, json_array()),
+                             .more = 1};
+    return !cursor || ok(cursor)
+               ? APR_SUCCESS
+               : wh_err_set(&c->err, 400, "bad_parameter", "The cursor is none of ours.");
+}
+
+int wh_mod_call_cursor_number(const char *cursor)
+{
+    size_t n = strlen(cursor);
+
+    return n > 0 && n <= 18 && *cursor != '0' && strspn(cursor, "0123456789") == n;
+}
+
+int wh_mod_call_page_row(wh_call_page_t *page, const char *cursor, int seen)
+{
+    if (page->next) {
+        return 0;
+    }
+    page->after = cursor;
+    if (!seen) {
+        return 0;
+    }
+    if ((int)json_array_size(page->items) == page->limit) {
+        page->next = page->last;
+        return 0;
+    }
+    page->last = cursor;
+    return 1;
+}
+
+void wh_mod_call_page_read(wh_call_page_t *page, int n)
+{
+    page->more = !page->next && n > page->limit;
+}
+
+apr_status_t wh_mod_call_page_reply(wh_call_t *c, const wh_call_page_t *page)
+{
+    return wh_mod_call_reply(c, 200, wh_mod_call_list(json_incref(page->items), page->next));
 }
 
 /* ---- what the call says --------------------------------------------------------------------- */
