@@ -19,6 +19,8 @@
 #include "libwh/wh_sshkey.h"
 #include "mod_wisehost/wh_mod_api.h"
 
+/* Fields by what they are: those that null may be given for (TEXT, NUMBER, SWITCH, PART), those of a
+ * query and the like, where there is no null (WORD, COUNT), and texts that are NEEDED. */
 #define ID_FIELD(field_name, text)                                                                 \
     {                                                                                              \
         .name = (field_name), .type = WH_FIELD_STRING, .required = 1, .min = 26, .max = 26,        \
@@ -47,6 +49,25 @@
     {                                                                                              \
         .name = (field_name), .type = WH_FIELD_OBJECT, .nullable = 1, .fields = (members)          \
     }
+#define NEEDED(field_name, least, most, text)                                                      \
+    {                                                                                              \
+        .name = (field_name), .type = WH_FIELD_STRING, .required = 1, .min = (least),              \
+        .max = (most), .doc = (text)                                                               \
+    }
+#define WORD(field_name, least, most, text)                                                        \
+    {                                                                                              \
+        .name = (field_name), .type = WH_FIELD_STRING, .min = (least), .max = (most),              \
+        .doc = (text)                                                                              \
+    }
+#define COUNT(field_name, least, most, text)                                                       \
+    {                                                                                              \
+        .name = (field_name), .type = WH_FIELD_INTEGER, .min = (least), .max = (most),             \
+        .doc = (text)                                                                              \
+    }
+/* limit and cursor of a list (wh_mod_call_page). */
+#define PAGE_FIELDS                                                                                \
+    COUNT("limit", 1, WH_API_LIST_MAX, "entries of one answer"),                                   \
+        WORD("cursor", 1, 64, "\"next\" of the answer before")
 #define END                                                                                        \
     {                                                                                              \
         .name = NULL                                                                               \
@@ -54,30 +75,16 @@
 
 static const wh_mod_field_t no_fields[] = {END};
 
-static const wh_mod_field_t audit_fields[] = {
-    {.name = "action", .type = WH_FIELD_STRING, .min = 1, .max = 64, .doc = "app.delete"},
-    {.name = "app", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "slug"},
-    {.name = "actor", .type = WH_FIELD_STRING, .min = 1, .max = 255, .doc = "id of who did it"},
-    {.name = "since", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "RFC 3339"},
-    {.name = "limit",
-     .type = WH_FIELD_INTEGER,
-     .min = 1,
-     .max = WH_API_LIST_MAX,
-     .doc = "entries of one answer"},
-    {.name = "cursor",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = 64,
-     .doc = "\"next\" of the answer before"},
-    END};
+static const wh_mod_field_t audit_fields[] = {WORD("action", 1, 64, "app.delete"),
+                                              WORD("app", 1, 40, "slug"),
+                                              WORD("actor", 1, 255, "id of who did it"),
+                                              WORD("since", 1, 40, "RFC 3339"),
+                                              PAGE_FIELDS,
+                                              END};
 
 static const wh_mod_field_t usage_fields[] = {
-    {.name = "from", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "RFC 3339; a day before to"},
-    {.name = "to", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "RFC 3339; now"},
-    {.name = "step",
-     .type = WH_FIELD_INTEGER,
-     .max = 2592000,
-     .doc = "seconds, a multiple of 300; 0 = what makes at most 300 points"},
+    WORD("from", 1, 40, "RFC 3339; a day before to"), WORD("to", 1, 40, "RFC 3339; now"),
+    COUNT("step", 0, 2592000, "seconds, a multiple of 300; 0 = what makes at most 300 points"),
     END};
 
 #define RULE_FIELDS                                                                                \
@@ -87,31 +94,22 @@ static const wh_mod_field_t usage_fields[] = {
      .max = 100000000,                                                                             \
      .doc = "in the unit of the kind: percent of a core, percent of the memory limit, MB/s, "      \
             "percent of requests, ms; it fires above it"},                                         \
-        {.name = "sustain_minutes",                                                                \
-         .type = WH_FIELD_INTEGER,                                                                 \
-         .max = WH_ALERT_SUSTAIN_MAX,                                                              \
-         .doc = "so long above before it fires, and so long not above before it resolves"},        \
-        {.name = "severity",                                                                       \
-         .type = WH_FIELD_STRING,                                                                  \
-         .min = 4,                                                                                 \
-         .max = 8,                                                                                 \
-         .doc = "info, warning (default) or critical"},                                            \
-        {.name = "enabled", .type = WH_FIELD_BOOLEAN, .doc = "true unless said"}
+        COUNT("sustain_minutes", 0, WH_ALERT_SUSTAIN_MAX,                                          \
+              "so long above before it fires, and so long not above before it resolves"),          \
+        WORD("severity", 4, 8, "info, warning (default) or critical"),                             \
+    {                                                                                              \
+        .name = "enabled", .type = WH_FIELD_BOOLEAN, .doc = "true unless said"                     \
+    }
 
 static const wh_mod_field_t alert_rule_fields[] = {
-    {.name = "kind",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 3,
-     .max = 32,
-     .doc = "cpu, memory, network, disk, error_rate, latency, offline, crashloop or "
-            "deployment_failed"},
-    RULE_FIELDS,
-    END};
+    NEEDED("kind", 3, 32,
+           "cpu, memory, network, disk, error_rate, latency, offline, crashloop or "
+           "deployment_failed"),
+    RULE_FIELDS, END};
 static const wh_mod_field_t alert_rule_patch_fields[] = {RULE_FIELDS, END};
 
 static const wh_mod_field_t alert_source_members[] = {
-    {.name = "type", .type = WH_FIELD_STRING, .required = 1, .min = 1, .max = 64, .doc = "app.cpu"},
+    NEEDED("type", 1, 64, "app.cpu"),
     {.name = "id", .type = WH_FIELD_STRING, .required = 1, .min = 1, .max = 128},
     END};
 static const wh_mod_field_t alert_source_fields[] = {
@@ -119,96 +117,36 @@ static const wh_mod_field_t alert_source_fields[] = {
     END};
 
 static const wh_mod_field_t alert_list_fields[] = {
-    {.name = "status",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = 16,
-     .doc = "open (active or acknowledged), active, acknowledged or resolved"},
-    {.name = "limit",
-     .type = WH_FIELD_INTEGER,
-     .min = 1,
-     .max = WH_API_LIST_MAX,
-     .doc = "entries of one answer"},
-    {.name = "cursor",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = 64,
-     .doc = "\"next\" of the answer before"},
-    END};
+    WORD("status", 1, 16, "open (active or acknowledged), active, acknowledged or resolved"),
+    PAGE_FIELDS, END};
 
-static const wh_mod_field_t page_fields[] = {{.name = "limit",
-                                              .type = WH_FIELD_INTEGER,
-                                              .min = 1,
-                                              .max = WH_API_LIST_MAX,
-                                              .doc = "entries of one answer"},
-                                             {.name = "cursor",
-                                              .type = WH_FIELD_STRING,
-                                              .min = 1,
-                                              .max = 64,
-                                              .doc = "\"next\" of the answer before"},
-                                             END};
+static const wh_mod_field_t page_fields[] = {PAGE_FIELDS, END};
 
-static const wh_mod_field_t log_fields[] = {{.name = "after",
-                                             .type = WH_FIELD_INTEGER,
-                                             .min = 0,
-                                             .max = APR_INT64_C(1000000000000),
-                                             .doc = "only lines with a higher sequence number"},
-                                            {.name = "limit",
-                                             .type = WH_FIELD_INTEGER,
-                                             .min = 1,
-                                             .max = 1000,
-                                             .doc = "lines of one answer"},
-                                            END};
+static const wh_mod_field_t log_fields[] = {
+    COUNT("after", 0, APR_INT64_C(1000000000000), "only lines with a higher sequence number"),
+    COUNT("limit", 1, 1000, "lines of one answer"), END};
 
 static const wh_mod_field_t app_log_fields[] = {
-    {.name = "after",
-     .type = WH_FIELD_INTEGER,
-     .min = 0,
-     .max = APR_INT64_C(1000000000000),
-     .doc = "lines with a higher number, the oldest first"},
-    {.name = "before",
-     .type = WH_FIELD_INTEGER,
-     .min = 1,
-     .max = APR_INT64_C(1000000000000),
-     .doc = "lines with a lower number, the newest of them; absent = from the end"},
-    {.name = "limit", .type = WH_FIELD_INTEGER, .min = 1, .max = 1000, .doc = "lines of one answer"},
-    {.name = "from",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = 40,
-     .doc = "not older than this: RFC 3339, or seconds since 1970"},
-    {.name = "to", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "older than this"},
-    {.name = "level",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = 8,
-     .doc = "of this level or a graver one: debug, info, warn, error, fatal"},
-    {.name = "text",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = 256,
-     .doc = "stands in the line; small and capital letters of ASCII count the same"},
-    {.name = "deployment", .type = WH_FIELD_STRING, .min = 26, .max = 26, .doc = "its id"},
-    {.name = "environment",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = WH_HOST_ENV_MAX,
-     .doc = "of deployments to it"},
-    {.name = "stream", .type = WH_FIELD_STRING, .min = 3, .max = 3, .doc = "out, err or sys"},
+    COUNT("after", 0, APR_INT64_C(1000000000000), "lines with a higher number, the oldest first"),
+    COUNT("before", 1, APR_INT64_C(1000000000000),
+          "lines with a lower number, the newest of them; absent = from the end"),
+    COUNT("limit", 1, 1000, "lines of one answer"),
+    WORD("from", 1, 40, "not older than this: RFC 3339, or seconds since 1970"),
+    WORD("to", 1, 40, "older than this"),
+    WORD("level", 1, 8, "of this level or a graver one: debug, info, warn, error, fatal"),
+    WORD("text", 1, 256, "stands in the line; small and capital letters of ASCII count the same"),
+    WORD("deployment", 26, 26, "its id"),
+    WORD("environment", 1, WH_HOST_ENV_MAX, "of deployments to it"),
+    WORD("stream", 3, 3, "out, err or sys"),
     END};
 
 static const wh_mod_field_t login_fields[] = {
-    {.name = "token",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = 256,
-     .doc = "the one-time token"},
-    TEXT("name", 1, WH_APP_NAME_MAX, "what the new token is called"),
-    END};
+    NEEDED("token", 1, 256, "the one-time token"),
+    TEXT("name", 1, WH_APP_NAME_MAX, "what the new token is called"), END};
 
 static const wh_mod_field_t repository_fields[] = {
-    TEXT("url", 1, WH_GITURL_MAX, "https or ssh address, or a local path where the server allows them"),
+    TEXT("url", 1, WH_GITURL_MAX,
+         "https or ssh address, or a local path where the server allows them"),
     TEXT("branch", 1, WH_HOST_BRANCH_MAX, "the branch that is deployed"),
     TEXT("root_directory", 0, WH_APP_PATH_MAX, "directory of the app inside the repository"), END};
 
@@ -224,7 +162,8 @@ static const wh_mod_field_t build_fields[] = {
     SWITCH("submodules", "fetches the repository's submodules too"),
     SWITCH("lfs", "fetches what Git LFS keeps of its files"),
     TEXT("dockerfile", 1, WH_APP_PATH_MAX, "below root_directory"),
-    TEXT("output_directory", 0, WH_APP_PATH_MAX, "what a static app publishes"), END};
+    TEXT("output_directory", 0, WH_APP_PATH_MAX, "what a static app publishes"),
+    END};
 
 static const wh_mod_field_t run_fields[] = {
     NUMBER("port", 1, 65535, "where the container listens"),
@@ -274,19 +213,9 @@ static const wh_mod_field_t sync_fields[] = {
          "instead of a repository: registry/path with a tag or a digest")
 
 static const wh_mod_field_t app_create_fields[] = {
-    {.name = "slug",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = 255,
-     .doc = "the app's name in URLs"},
+    NEEDED("slug", 1, 255, "the app's name in URLs"),
     TEXT("name", 1, WH_APP_NAME_MAX, "the name that people read"),
-    {.name = "kind",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = 16,
-     .doc = "static or container"},
+    NEEDED("kind", 1, 16, "static or container"),
     {.name = "repository", .type = WH_FIELD_OBJECT, .fields = repository_fields},
     IMAGE_FIELD,
     PART("build", build_fields),
@@ -320,15 +249,12 @@ static const wh_mod_field_t deployment_fields[] = {
     TEXT("ref", 1, WH_HOST_BRANCH_MAX, "a branch; the app's own unless named"),
     TEXT("commit", 1, 64, "a commit instead of a branch: 40 or 64 hex digits"),
     SWITCH("uploaded", "the commit is one of an upload, not of the app's own repository"),
-    PART("placement", placement_fields), END};
+    PART("placement", placement_fields),
+    END};
 
 static const wh_mod_field_t environment_fields[] = {
-    {.name = "pattern",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = WH_HOST_BRANCH_MAX,
-     .doc = "branches: * stands for anything within a segment, ** for segments"},
+    NEEDED("pattern", 1, WH_HOST_BRANCH_MAX,
+           "branches: * stands for anything within a segment, ** for segments"),
     NUMBER("position", 0, 1000000, "the lowest that matches takes the branch; 0 unless named"),
     END};
 
@@ -339,12 +265,8 @@ static const wh_mod_field_t environment_delete_fields[] = {
     END};
 
 static const wh_mod_field_t variable_fields[] = {
-    {.name = "name",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = WH_ENV_NAME_MAX,
-     .doc = "letters, digits and _, no digit first; not WISEHOST_… nor PORT"},
+    NEEDED("name", 1, WH_ENV_NAME_MAX,
+           "letters, digits and _, no digit first; not WISEHOST_… nor PORT"),
     TEXT("value", 0, WH_ENV_VALUE_MAX, "absent or null: it keeps the one that it has"),
     SWITCH("secret", "the value is never shown again; so it is unless said otherwise"),
     SWITCH("build", "a build may ask for it, too"),
@@ -352,7 +274,8 @@ static const wh_mod_field_t variable_fields[] = {
     END};
 
 static const wh_mod_field_t env_fields[] = {
-    TEXT("environment", 1, WH_HOST_ENV_MAX, "only there; preview = all previews; absent = everywhere"),
+    TEXT("environment", 1, WH_HOST_ENV_MAX,
+         "only there; preview = all previews; absent = everywhere"),
     {.name = "variables",
      .type = WH_FIELD_LIST,
      .required = 1,
@@ -362,68 +285,43 @@ static const wh_mod_field_t env_fields[] = {
     END};
 
 static const wh_mod_field_t env_list_fields[] = {
-    {.name = "environment",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = WH_HOST_ENV_MAX,
-     .doc = "what a deployment there gets; absent = all that there are"},
+    WORD("environment", 1, WH_HOST_ENV_MAX,
+         "what a deployment there gets; absent = all that there are"),
     END};
 
 static const wh_mod_field_t env_delete_fields[] = {
-    {.name = "environment",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = WH_HOST_ENV_MAX,
-     .doc = "of this environment; absent = those of the app"},
-    {.name = "name",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = WH_ENV_NAME_MAX,
-     .doc = "only this one"},
-    END};
+    WORD("environment", 1, WH_HOST_ENV_MAX, "of this environment; absent = those of the app"),
+    WORD("name", 1, WH_ENV_NAME_MAX, "only this one"), END};
 
 static const wh_mod_field_t deploy_key_fields[] = {
-    TEXT("private_key", 0, WH_SSHKEY_MAX, "in OpenSSH's form, without a passphrase; absent = a new Ed25519 one"),
-    NUMBER("overlap", 0, 2592000, "seconds in which the former key is offered too; 86400 unless named"),
+    TEXT("private_key", 0, WH_SSHKEY_MAX,
+         "in OpenSSH's form, without a passphrase; absent = a new Ed25519 one"),
+    NUMBER("overlap", 0, 2592000,
+           "seconds in which the former key is offered too; 86400 unless named"),
     END};
 
 static const wh_mod_field_t credentials_fields[] = {
-    {.name = "token",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = WH_GITAUTH_TOKEN_MAX,
-     .doc = "or a password"},
+    NEEDED("token", 1, WH_GITAUTH_TOKEN_MAX, "or a password"),
     TEXT("username", 1, WH_GITAUTH_USER_MAX, "git unless named"),
-    TEXT("host", 0, 300, "name or name:port, the only one that gets them; the repository's unless named"),
+    TEXT("host", 0, 300,
+         "name or name:port, the only one that gets them; the repository's unless named"),
     END};
 
 static const wh_mod_field_t known_hosts_fields[] = {
-    {.name = "known_hosts",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 0,
-     .max = WH_SSHKEY_MAX,
-     .doc = "lines of a known_hosts file, as ssh-keyscan has them; empty = none"},
+    NEEDED("known_hosts", 0, WH_SSHKEY_MAX,
+           "lines of a known_hosts file, as ssh-keyscan has them; empty = none"),
     END};
 
 static const wh_mod_field_t domain_create_fields[] = {
-    {.name = "host",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = 1024,
-     .doc = "the name, as DNS has it or in the letters of any script"},
+    NEEDED("host", 1, 1024, "the name, as DNS has it or in the letters of any script"),
     TEXT("environment", 1, WH_HOST_ENV_MAX, "what it shows; production unless named"),
     TEXT("redirect_to", 1, WH_DOMAIN_TARGET_MAX, "leads there instead, path and query kept"),
-    NUMBER("redirect_code", 301, 308, "301, 302, 307 or 308; 308 unless named"),
-    END};
+    NUMBER("redirect_code", 301, 308, "301, 302, 307 or 308; 308 unless named"), END};
 
 static const wh_mod_field_t domain_patch_fields[] = {
     TEXT("environment", 1, WH_HOST_ENV_MAX, "what it shows"),
     TEXT("redirect_to", 1, WH_DOMAIN_TARGET_MAX, "leads there instead; null = shows the app again"),
-    NUMBER("redirect_code", 301, 308, "301, 302, 307 or 308"),
-    END};
+    NUMBER("redirect_code", 301, 308, "301, 302, 307 or 308"), END};
 
 #define SETTINGS_FIELD                                                                             \
     TEXT("settings", 1, 16, "own: as it was deployed; current: with the app's present settings")
@@ -435,15 +333,8 @@ static const wh_mod_field_t rollback_app_fields[] = {
     TEXT("to", 1, 26, "id or number of a deployment; what was shown before unless named"),
     SETTINGS_FIELD, END};
 
-static const wh_mod_field_t promote_fields[] = {{.name = "environment",
-                                                 .type = WH_FIELD_STRING,
-                                                 .required = 1,
-                                                 .min = 1,
-                                                 .max = WH_HOST_ENV_MAX,
-                                                 .doc = "the one that is to show it"},
-                                                SETTINGS_FIELD,
-                                                END};
-
+static const wh_mod_field_t promote_fields[] = {
+    NEEDED("environment", 1, WH_HOST_ENV_MAX, "the one that is to show it"), SETTINGS_FIELD, END};
 
 #define PROVIDER_FIELD                                                                             \
     {                                                                                              \
@@ -463,26 +354,14 @@ static const wh_mod_field_t actions_fields[] = {
     END};
 
 static const wh_mod_field_t forge_fields[] = {
-    {.name = "token",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = WH_FORGE_TOKEN_MAX,
-     .doc = "for the forge's API; never shown again"},
+    NEEDED("token", 1, WH_FORGE_TOKEN_MAX, "for the forge's API; never shown again"),
     TEXT("api", 1, 255, "where it is; that of the app's repository unless named"),
-    TEXT("repository", 1, 255, "owner/name; that of the app unless named"),
-    END};
+    TEXT("repository", 1, 255, "owner/name; that of the app unless named"), END};
 
-static const wh_mod_field_t app_hook_fields[] = {PROVIDER_FIELD, WATCH_FIELD,
-                                                 PART("actions", actions_fields),
-                                                 PART("forge", forge_fields), END};
+static const wh_mod_field_t app_hook_fields[] = {
+    PROVIDER_FIELD, WATCH_FIELD, PART("actions", actions_fields), PART("forge", forge_fields), END};
 
-static const wh_mod_field_t hook_fields[] = {{.name = "app",
-                                              .type = WH_FIELD_STRING,
-                                              .required = 1,
-                                              .min = 1,
-                                              .max = 255,
-                                              .doc = "slug of the app"},
+static const wh_mod_field_t hook_fields[] = {NEEDED("app", 1, 255, "slug of the app"),
                                              PROVIDER_FIELD,
                                              WATCH_FIELD,
                                              PART("actions", actions_fields),
@@ -497,18 +376,8 @@ static const wh_mod_field_t hook_rotate_fields[] = {
     END};
 
 static const wh_mod_field_t register_fields[] = {
-    {.name = "name",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = WH_WORKER_NAME_MAX,
-     .doc = "unique among workers"},
-    {.name = "api_key",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 64,
-     .max = 64,
-     .doc = "64 hex digits"},
+    NEEDED("name", 1, WH_WORKER_NAME_MAX, "unique among workers"),
+    NEEDED("api_key", 64, 64, "64 hex digits"),
     {.name = "cpu_millis", .type = WH_FIELD_INTEGER, .required = 1, .min = 1, .max = 1024000},
     {.name = "memory_bytes",
      .type = WH_FIELD_INTEGER,
@@ -521,13 +390,8 @@ static const wh_mod_field_t register_fields[] = {
     TEXT("version", 0, 63, "of the agent"),
     END};
 
-static const wh_mod_field_t rotate_fields[] = {{.name = "api_key",
-                                                .type = WH_FIELD_STRING,
-                                                .required = 1,
-                                                .min = 64,
-                                                .max = 64,
-                                                .doc = "the new key: 64 hex digits"},
-                                               END};
+static const wh_mod_field_t rotate_fields[] = {
+    NEEDED("api_key", 64, 64, "the new key: 64 hex digits"), END};
 
 static const wh_mod_field_t enrol_fields[] = {
     TEXT("worker", 1, WH_WORKER_NAME_MAX, "the only name that the token registers"),
@@ -577,7 +441,8 @@ static const wh_mod_field_t release_fields[] = {ID_FIELD("job", "the job that ma
                                                  .fields = manifest_fields},
                                                 END};
 
-#define CHANNEL_TARGET "where to, as a URL: discord://, slack://, https:// …; it is never shown again"
+#define CHANNEL_TARGET                                                                             \
+    "where to, as a URL: discord://, slack://, https:// …; it is never shown again"
 #define CHANNEL_EVENTS                                                                             \
     {                                                                                              \
         .name = "events", .type = WH_FIELD_TEXTS, .nullable = 1, .max = WH_EVENT_FILTERS_MAX,      \
@@ -585,18 +450,8 @@ static const wh_mod_field_t release_fields[] = {ID_FIELD("job", "the job that ma
     }
 
 static const wh_mod_field_t channel_fields[] = {
-    {.name = "name",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = 64,
-     .doc = "a-z 0-9 - _ ."},
-    {.name = "target",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = WH_SHOUT_URL_MAX,
-     .doc = CHANNEL_TARGET},
+    NEEDED("name", 1, 64, "a-z 0-9 - _ ."),
+    NEEDED("target", 1, WH_SHOUT_URL_MAX, CHANNEL_TARGET),
     TEXT("app", 1, 255, "slug: of this app alone; null = of every app"),
     CHANNEL_EVENTS,
     TEXT("secret", 1, 128, "of a webhook: \"whsec_\" and base64; made when it is not named"),
@@ -613,46 +468,17 @@ static const wh_mod_field_t channel_patch_fields[] = {
 
 #define DRAIN_TARGET "where to: loki+https://, syslog+tls://, https:// …; it is never shown again"
 static const wh_mod_field_t logdrain_fields[] = {
-    {.name = "name",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = 64,
-     .doc = "a-z 0-9 - _ ."},
-    {.name = "target",
-     .type = WH_FIELD_STRING,
-     .required = 1,
-     .min = 1,
-     .max = WH_LOGDRAIN_URL_MAX,
-     .doc = DRAIN_TARGET},
+    NEEDED("name", 1, 64, "a-z 0-9 - _ ."), NEEDED("target", 1, WH_LOGDRAIN_URL_MAX, DRAIN_TARGET),
     TEXT("app", 1, 255, "slug: the lines of this app alone; null = of every app"),
-    SWITCH("enabled", "whether it gets lines; true unless named"),
-    END};
+    SWITCH("enabled", "whether it gets lines; true unless named"), END};
 
 static const wh_mod_field_t logdrain_patch_fields[] = {
-    TEXT("name", 1, 64, "a-z 0-9 - _ ."),
-    TEXT("target", 1, WH_LOGDRAIN_URL_MAX, DRAIN_TARGET),
+    TEXT("name", 1, 64, "a-z 0-9 - _ ."), TEXT("target", 1, WH_LOGDRAIN_URL_MAX, DRAIN_TARGET),
     TEXT("app", 1, 255, "slug: the lines of this app alone; null = of every app"),
-    SWITCH("enabled", "whether it gets lines"),
-    END};
+    SWITCH("enabled", "whether it gets lines"), END};
 
 static const wh_mod_field_t notice_fields[] = {
-    {.name = "limit",
-     .type = WH_FIELD_INTEGER,
-     .min = 1,
-     .max = WH_API_LIST_MAX,
-     .doc = "entries of one answer"},
-    {.name = "cursor",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = 64,
-     .doc = "\"next\" of the answer before"},
-    {.name = "status",
-     .type = WH_FIELD_STRING,
-     .min = 1,
-     .max = 16,
-     .doc = "pending, delivered or dead"},
-    END};
+    PAGE_FIELDS, WORD("status", 1, 16, "pending, delivered or dead"), END};
 
 static const wh_mod_field_t job_fields[] = {ID_FIELD("job", "the job that makes the release"),
                                             EPOCH_FIELD, END};
@@ -660,13 +486,7 @@ static const wh_mod_field_t job_fields[] = {ID_FIELD("job", "the job that makes 
 static const wh_mod_field_t job_query_fields[] = {ID_FIELD("job", "the job that makes the release"),
                                                   EPOCH_FIELD, END};
 
-static const wh_mod_field_t service_fields[] = {{.name = "service",
-                                                 .type = WH_FIELD_STRING,
-                                                 .required = 1,
-                                                 .min = 1,
-                                                 .max = 32,
-                                                 .doc = "git-upload-pack"},
-                                                END};
+static const wh_mod_field_t service_fields[] = {NEEDED("service", 1, 32, "git-upload-pack"), END};
 
 #undef ID_FIELD
 #undef EPOCH_FIELD
@@ -675,6 +495,10 @@ static const wh_mod_field_t service_fields[] = {{.name = "service",
 #undef SWITCH
 #undef SETTINGS_FIELD
 #undef PART
+#undef NEEDED
+#undef WORD
+#undef COUNT
+#undef PAGE_FIELDS
 #undef PROVIDER_FIELD
 #undef WATCH_FIELD
 #undef CHANNEL_TARGET
