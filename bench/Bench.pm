@@ -173,7 +173,7 @@ sub build {
         my $configured = -e "$dir/config.status" ? 'true' : "'$TOP/configure' --prefix='$dir/inst' --with-moddir='$dir/inst/modules'";
         patiently('building (log: bench/out/build.log)', $log,
             "{ cd '$TOP' && { [ -x configure ] || autoreconf -i; } && cd '$dir' && $configured && make -j2 "
-                . "&& make -j2 bench/sim/wh-sim bench/sim/wh-sim-seed bench/sim/wh-sim-ticks t/tools/wh-test-worker t/tools/wh-route-put t/tools/wh-db-seed && make install; } > '$log' 2>&1")
+                . "&& make -j2 bench/sim/wh-sim bench/sim/wh-sim-seed bench/sim/wh-sim-ticks t/tools/wh-test-worker t/tools/wh-stream-viewers t/tools/wh-route-put t/tools/wh-db-seed && make install; } > '$log' 2>&1")
             or die "the build failed, see bench/out/build.log\n";
         chmod 0755, $dir, out_dir();
         @ENV{qw(WH_BUILD WH_INST)} = ($dir, "$dir/inst");

@@ -12,6 +12,6 @@ bench_sim_wh_sim_seed_LDADD = whdb/libwhdb.la libwh/libwh.la $(SQLITE_LIBS) $(PQ
 	$(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS)
 
 EXTRA_DIST += bench/README.md bench/run bench/Bench.pm bench/deploy.pl bench/push.pl bench/idle.pl bench/hub.pl bench/assign.pl \
-	bench/Serve.pm bench/requests.lua bench/static.pl bench/routes.pl bench/proxy.pl bench/hooks.pl bench/observability.pl \
+	bench/Serve.pm bench/requests.lua bench/static.pl bench/routes.pl bench/proxy.pl bench/hooks.pl bench/observability.pl bench/viewers.pl \
 	bench/rivals/post-receive/httpd.conf bench/rivals/http-post-receive/httpd.conf bench/rivals/no-module/httpd.conf \
 	bench/rivals/engine-script/Script.pm

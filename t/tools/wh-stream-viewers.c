@@ -153,8 +153,13 @@ int main(int argc, char **argv)
         for (int i = 0; i < got; i++) {
             if (events[i].data.u32 == MOST)
                 over = 1;
-            else if (!take(&all[events[i].data.u32]))
+            else if (!take(&all[events[i].data.u32])) {
+                if (!said) {
+                    fputs("a viewer was sent away\n", stderr);
+                    return 1;
+                }
                 (void)epoll_ctl(epoll, EPOLL_CTL_DEL, all[events[i].data.u32].fd, NULL);
+            }
         }
         for (int i = 0; !said && i < n; i++)
             ready += all[i].ready;
