@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <apr_allocator.h>
@@ -20,6 +21,7 @@
 #define TICK_US ((apr_interval_time_t)1000000)
 #define HELD_LOOK_US ((apr_interval_time_t)250000)
 #define EVENTS 256
+#define NICE 5
 #define TURNS 4 /* pieces of WH_STREAM_OUT that one stream gets before the others */
 
 typedef struct log_t log_t; /* one that somebody looks at */
@@ -374,6 +376,15 @@ static void heed(const struct epoll_event *e)
     }
 }
 
+/* A batch for a thousand viewers is work of many milliseconds: who waits for an answer of httpd goes
+ * first. Linux has it by thread. */
+static void be_nice(void)
+{
+#ifdef __linux__
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+#endif
+}
+
 static void *APR_THREAD_FUNC run(apr_thread_t *thread, void *data)
 {
     apr_time_t tick = apr_time_now() + TICK_US, due = 0;
@@ -381,6 +392,7 @@ static void *APR_THREAD_FUNC run(apr_thread_t *thread, void *data)
 
     (void)thread;
     (void)data;
+    be_nice();
     while (!__atomic_load_n(&party.stop, __ATOMIC_SEQ_CST)) {
         struct epoll_event events[EVENTS];
         apr_time_t now = apr_time_now(), until = due != 0 && due < tick ? due : tick;
