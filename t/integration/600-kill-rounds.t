@@ -11,5 +11,5 @@ use Test::More;
 use WH::DB qw(db_kind);
 use WH::KillStack qw(run_kill_rounds);
 
-run_kill_rounds(rounds => 4, containers => 4, parts => [ qw(scheduler agent engine link), db_kind() eq 'pgsql' ? 'database' : () ]);
+run_kill_rounds(rounds => 3, containers => 4, parts => [ qw(scheduler agent engine link), db_kind() eq 'pgsql' ? 'database' : () ]);
 done_testing();
