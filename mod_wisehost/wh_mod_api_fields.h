@@ -19,8 +19,8 @@
 #include "libwh/wh_sshkey.h"
 #include "mod_wisehost/wh_mod_api.h"
 
-/* Fields by what they are: those that null may be given for (TEXT, NUMBER, SWITCH, PART), those of a
- * query and the like, where there is no null (WORD, COUNT), and texts that are NEEDED. */
+/* Fields by what they are: those that null may be given for (TEXT, NUMBER, SWITCH, PART), those of
+ * a query and the like, where there is no null (WORD, COUNT), and texts that are NEEDED. */
 #define ID_FIELD(field_name, text)                                                                 \
     {                                                                                              \
         .name = (field_name), .type = WH_FIELD_STRING, .required = 1, .min = 26, .max = 26,        \
