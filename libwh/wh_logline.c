@@ -43,7 +43,7 @@ int wh_logline_parse(const char *line, size_t n, wh_logline_t *out)
 
     if (!number(&line, end, ' ', &out->n) || !number(&line, end, ' ', &out->at) ||
         !stream_of(&line, end, out) || !number(&line, end, ':', &k) ||
-        !number(&line, end, ' ', &out->seq) || k < 1 || k > WH_LOGLINE_SOURCES)
+        !number(&line, end, ' ', &out->seq) || k < 1 || k > WH_LOGLINE_SOURCES || out->n < 1)
         return 0;
     out->k = (int)k;
     out->text = line;

@@ -97,7 +97,7 @@ typedef struct packer_t {
     const char *source[WH_LOGLINE_SOURCES]; /* the newest @ line of each */
     size_t source_n[WH_LOGLINE_SOURCES];
     char *out;
-    size_t out_n, out_room;
+    size_t out_n, out_room, index_room;
     apr_array_header_t *blocks; /* wh_logpack_block_t * */
     ZSTD_CCtx *zstd;
 } packer_t;
@@ -165,7 +165,8 @@ static int pack_block(packer_t *k)
     memcpy(from + head, k->text + k->at, end - k->at);
     block->n = (uint32_t)(head + end - k->at);
     block->at = k->out_n;
-    packed = ZSTD_compress2(k->zstd, k->out + k->out_n, k->out_room - k->out_n, from, block->n);
+    packed = ZSTD_compress2(k->zstd, k->out + k->out_n, k->out_room - k->index_room - k->out_n,
+                            from, block->n);
     if (ZSTD_isError(packed))
         return 0;
     block->packed = (uint32_t)packed;
@@ -207,7 +208,8 @@ char *wh_logpack_make(apr_pool_t *p, const char *text, size_t n, size_t *len)
     int good = 1;
 
     /* Each block begins with the sources once more. */
-    k.out_room = ZSTD_compressBound(n) + blocks * (ENTRY + 65536) + FRAME_HEAD + 8;
+    k.index_room = blocks * ENTRY + FRAME_HEAD + 8;
+    k.out_room = ZSTD_compressBound(n) + blocks * 65536 + k.index_room;
     k.out = apr_palloc(p, k.out_room);
     k.blocks = apr_array_make(p, (int)blocks, sizeof(wh_logpack_block_t *));
     k.zstd = ZSTD_createCCtx();
@@ -237,9 +239,29 @@ size_t wh_logpack_index_len(const char tail[8])
     return n;
 }
 
+/* Whether a block is one that make() would have put behind the one before it: behind it in the
+ * file, its numbers higher, and all of them no more text than a segment has. Who reads page by page
+ * would else never come to an end, and unpack the same bytes over and over. */
+static int follows(const wh_logpack_block_t *b, const wh_logpack_block_t *before,
+                   apr_int64_t *last, size_t *unpacked)
+{
+    *unpacked += b->n;
+    if (b->n > WH_LOGPACK_MAX || b->packed > WH_LOGPACK_MAX || b->at > (uint64_t)APR_INT32_MAX ||
+        *unpacked > WH_LOGPACK_MAX || (before != NULL && b->at < before->at + before->packed))
+        return 0;
+    if (b->sum.first == 0)
+        return 1;
+    if (b->sum.first <= *last || b->sum.last < b->sum.first)
+        return 0;
+    *last = b->sum.last;
+    return 1;
+}
+
 wh_logpack_block_t *wh_logpack_index(apr_pool_t *p, const char *index, size_t n, int *blocks)
 {
     wh_logpack_block_t *all;
+    apr_int64_t last = 0;
+    size_t unpacked = 0;
 
     if (n < 8 || wh_logpack_index_len(index + n - 8) != n)
         return NULL;
@@ -258,7 +280,7 @@ wh_logpack_block_t *wh_logpack_index(apr_pool_t *p, const char *index, size_t n,
         b->sum.kinds = (uint32_t)get(&index, 4);
         memcpy(b->sum.near, index, sizeof(b->sum.near));
         index += sizeof(b->sum.near);
-        if (b->n > WH_LOGPACK_MAX || b->packed > WH_LOGPACK_MAX || b->at > (uint64_t)APR_INT32_MAX)
+        if (!follows(b, i > 0 ? b - 1 : NULL, &last, &unpacked))
             return NULL;
     }
     return all;

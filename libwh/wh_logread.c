@@ -74,6 +74,7 @@ typedef struct reader_t {
     apr_int64_t reached;
     apr_int64_t taken; /* the line taken last */
     int full;
+    int short_of; /* the budget ended within a segment */
 } reader_t;
 
 /* The sources of the block in hand. */
@@ -167,9 +168,9 @@ static apr_array_header_t *hits_of(reader_t *rd, const char *text, size_t n)
 static void take(reader_t *rd, const hit_t *hit)
 {
     const wh_logline_source_t *s = &hit->source;
-    int rises = hit->line.n > rd->taken;
+    int goes_on = rd->q->forward ? hit->line.n > rd->taken : hit->line.n < rd->taken;
 
-    if (rd->taken != 0 && rises != (rd->q->forward != 0))
+    if (rd->taken != 0 && !goes_on)
         return; /* only a damaged file has it */
     if (rd->found->nelts >= rd->q->limit || rd->bytes > rd->q->bytes) {
         rd->full = 1;
@@ -267,9 +268,13 @@ static void read_packed(reader_t *rd, int fd, apr_int64_t size)
         (blocks = wh_logpack_index(whole, index, len, &n)) == NULL)
         return;
     apr_pool_create(&rd->scratch, whole);
-    for (int i = 0; i < n && !rd->full && rd->budget > 0; i++) {
+    for (int i = 0; i < n && !rd->full; i++) {
         const wh_logpack_block_t *b = &blocks[rd->q->forward ? i : n - 1 - i];
 
+        if (rd->budget <= 0) {
+            rd->short_of = 1;
+            break;
+        }
         read_block(rd, fd, b);
         if (!rd->full && b->sum.first != 0)
             rd->reached = rd->q->forward ? b->sum.last : b->sum.first;
@@ -313,6 +318,16 @@ static int concerns(const wh_logread_query_t *q, const apr_array_header_t *files
            APR_ARRAY_IDX(files, i + 1, wh_logread_file_t).first > q->after + 1;
 }
 
+/* How far was looked when the segment of files[i] was looked through. */
+static apr_int64_t edge_of(const wh_logread_query_t *q, const apr_array_header_t *files, int i,
+                           apr_int64_t otherwise)
+{
+    if (!q->forward)
+        return APR_ARRAY_IDX(files, i, wh_logread_file_t).first;
+    return i + 1 < files->nelts ? APR_ARRAY_IDX(files, i + 1, wh_logread_file_t).first - 1
+                                : otherwise;
+}
+
 static void reverse(apr_array_header_t *lines)
 {
     wh_logread_line_t *all = (wh_logread_line_t *)(void *)lines->elts;
@@ -352,13 +367,13 @@ apr_status_t wh_logread(apr_pool_t *p, const wh_logread_query_t *q, wh_logread_r
         rd.scratch = sub;
         if (concerns(q, files, at)) {
             read_segment(&rd, &APR_ARRAY_IDX(files, at, wh_logread_file_t));
-            if (!rd.full && !q->forward)
-                rd.reached = APR_ARRAY_IDX(files, at, wh_logread_file_t).first;
+            if (!rd.full && !rd.short_of)
+                rd.reached = edge_of(q, files, at, rd.reached);
         }
         apr_pool_clear(sub);
     }
     apr_pool_destroy(sub);
-    if (rd.full || i < files->nelts)
+    if (rd.full || rd.short_of || i < files->nelts)
         result->reached = rd.reached;
     if (!q->forward)
         reverse(rd.found);

@@ -6,7 +6,8 @@
 #include "libwh/wh_id.h"
 
 #define MAGIC "wisehost-requests 1 "
-#define DIGITS_MAX 18
+#define WHEN_DIGITS 18
+#define COUNT_DIGITS 12 /* no minute has as many; sums of many files stay in range */
 #define CLASSES 5
 
 static const wh_meter_e classes[CLASSES] = {WH_METER_1XX, WH_METER_2XX, WH_METER_3XX, WH_METER_4XX,
@@ -55,11 +56,11 @@ static int take(const char **at, const char *text)
     return 1;
 }
 
-static int number(const char **at, apr_uint64_t *out)
+static int number(const char **at, int digits, apr_uint64_t *out)
 {
     const char *from = *at;
 
-    for (*out = 0; **at >= '0' && **at <= '9' && *at - from < DIGITS_MAX; (*at)++) {
+    for (*out = 0; **at >= '0' && **at <= '9' && *at - from < digits; (*at)++) {
         *out = *out * 10 + (apr_uint64_t)(**at - '0');
     }
     return *at > from;
@@ -76,13 +77,13 @@ static int app_line(const char **at, char app[WH_ID_LEN + 1], wh_meter_sum_t *su
     }
     *at += WH_ID_LEN;
     for (int i = 0; i < CLASSES; i++) {
-        if (!take(at, " ") || !number(at, &sum->of[classes[i]])) {
+        if (!take(at, " ") || !number(at, COUNT_DIGITS, &sum->of[classes[i]])) {
             return 0;
         }
     }
     while (take(at, " ")) {
-        if (!number(at, &bucket) || bucket >= WH_METER_BUCKETS || !take(at, ":") ||
-            !number(at, &n)) {
+        if (!number(at, COUNT_DIGITS, &bucket) || bucket >= WH_METER_BUCKETS || !take(at, ":") ||
+            !number(at, COUNT_DIGITS, &n)) {
             return 0;
         }
         sum->took[bucket] += n;
@@ -114,7 +115,7 @@ static int read_all(apr_hash_t *into, const char *at, apr_time_t now)
     wh_meter_sum_t sum;
     apr_uint64_t when, apps = 0, told;
 
-    if (!take(&at, MAGIC) || !number(&at, &when) || !take(&at, "\n") ||
+    if (!take(&at, MAGIC) || !number(&at, WHEN_DIGITS, &when) || !take(&at, "\n") ||
         (apr_time_t)when < now - WH_METER_FILE_TTL_US ||
         (apr_time_t)when > now + WH_METER_FILE_TTL_US) {
         return 0;
@@ -128,7 +129,7 @@ static int read_all(apr_hash_t *into, const char *at, apr_time_t now)
             add(into, app, &sum);
         }
     }
-    return number(&at, &told) && told == apps && strcmp(at, "\n") == 0;
+    return number(&at, COUNT_DIGITS, &told) && told == apps && strcmp(at, "\n") == 0;
 }
 
 int wh_meter_file_read(apr_hash_t *into, const char *text, apr_time_t now)

@@ -2,6 +2,7 @@
 # `configure --enable-fuzz CC=clang` the same programs are libFuzzer's (see fuzz.h).
 # A target t/fuzz/fuzz_<x>.c is its name in fuzz_targets, its _SOURCES and _LDADD, and seeds in corpus/<x>/.
 fuzz_targets = \
+	t/fuzz/fuzz_applog \
 	t/fuzz/fuzz_batch \
 	t/fuzz/fuzz_conf \
 	t/fuzz/fuzz_env \
@@ -11,6 +12,7 @@ fuzz_targets = \
 	t/fuzz/fuzz_json \
 	t/fuzz/fuzz_jwt \
 	t/fuzz/fuzz_manifest \
+	t/fuzz/fuzz_meter \
 	t/fuzz/fuzz_model \
 	t/fuzz/fuzz_proto \
 	t/fuzz/fuzz_route \
@@ -28,6 +30,9 @@ TESTS += $(fuzz_targets) $(agent_fuzz)
 endif
 check_PROGRAMS += $(fuzz_targets) $(agent_fuzz)
 
+t_fuzz_fuzz_applog_SOURCES = t/fuzz/fuzz_applog.c $(fuzz_common)
+t_fuzz_fuzz_applog_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_applog_LDADD = $(fuzz_libs)
 t_fuzz_fuzz_batch_SOURCES = t/fuzz/fuzz_batch.c $(fuzz_common)
 t_fuzz_fuzz_batch_LDFLAGS = $(fuzz_ldflags)
 t_fuzz_fuzz_batch_LDADD = $(fuzz_libs)
@@ -58,6 +63,9 @@ t_fuzz_fuzz_host_LDADD = $(fuzz_libs)
 t_fuzz_fuzz_manifest_SOURCES = t/fuzz/fuzz_manifest.c $(fuzz_common)
 t_fuzz_fuzz_manifest_LDFLAGS = $(fuzz_ldflags)
 t_fuzz_fuzz_manifest_LDADD = $(fuzz_libs)
+t_fuzz_fuzz_meter_SOURCES = t/fuzz/fuzz_meter.c $(fuzz_common)
+t_fuzz_fuzz_meter_LDFLAGS = $(fuzz_ldflags)
+t_fuzz_fuzz_meter_LDADD = $(fuzz_libs)
 t_fuzz_fuzz_model_SOURCES = t/fuzz/fuzz_model.c $(fuzz_common)
 t_fuzz_fuzz_model_LDFLAGS = $(fuzz_ldflags)
 t_fuzz_fuzz_model_LDADD = $(fuzz_libs)

@@ -221,6 +221,55 @@ static void test_read(void **state)
     assert_string_equal(ask(&log, (wh_logread_query_t){0}), "0..0 (0) @0");
 }
 
+/* Segments that nobody has packed yet, and less to be looked through than there is: whoever goes on
+ * where it ended misses nothing, in both ways. */
+static void test_budget(void **state)
+{
+    apr_pool_t *p = *state;
+    log_t log = {p, mkdtemp(apr_pstrdup(p, "/tmp/wh-logread-XXXXXX"))};
+    static const char one[] = "@1 0 " DEP " c\n1 5 out 1:1 a\n2 6 out 1:2 b\n";
+    static const char two[] = "@1 0 " DEP " c\n3 5 out 1:3 a\n4 6 out 1:4 b\n";
+    static const char three[] = "@1 0 " DEP " c\n5 5 out 1:5 a\n6 6 out 1:6 b\n";
+    char *text = apr_palloc(p, WH_MIB), *packed;
+    size_t n = 0, len;
+
+    put_file(&log, 1, 0, one, sizeof(one) - 1);
+    put_file(&log, 3, 0, two, sizeof(two) - 1);
+    put_file(&log, 5, 0, three, sizeof(three) - 1);
+    assert_string_equal(ask(&log, (wh_logread_query_t){.text = "zz", .forward = 1, .budget = 1}),
+                        "0..0 (0) @2");
+    assert_string_equal(
+        ask(&log, (wh_logread_query_t){.text = "zz", .forward = 1, .after = 2, .budget = 1}),
+        "0..0 (0) @4");
+    assert_string_equal(
+        ask(&log, (wh_logread_query_t){.text = "zz", .forward = 1, .after = 4, .budget = 1}),
+        "0..0 (0) @0");
+    remove_log(&log);
+    log.dir = mkdtemp(apr_pstrdup(p, "/tmp/wh-logread-XXXXXX"));
+    for (int i = 1; i <= 20000; i++)
+        n += (size_t)sprintf(text + n, "%d %d out 1:%d some words %d\n", i, i, i, i % 10);
+    packed = wh_logpack_make(p, text, n, &len);
+    put_file(&log, 1, 1, packed, len);
+    assert_string_equal(ask(&log, (wh_logread_query_t){.text = "ds", .before = 3}), "1..2 (2) @0");
+    assert_string_equal(ask(&log, (wh_logread_query_t){.text = "xy", .budget = 1}),
+                        "0..0 (0) @15072");
+    remove_log(&log);
+}
+
+/* Numbers that do not rise are damage on the disk: each is answered once. */
+static void test_numbers_back(void **state)
+{
+    apr_pool_t *p = *state;
+    log_t log = {p, mkdtemp(apr_pstrdup(p, "/tmp/wh-logread-XXXXXX"))};
+    static const char text[] = "@1 0 " DEP " c\n0 1 out 1:1 a\n7 2 out 1:2 b\n7 3 out 1:3 c\n"
+                               "6 4 out 1:4 d\n9 5 out 1:5 e\n";
+
+    put_file(&log, 1, 0, text, sizeof(text) - 1);
+    assert_string_equal(ask(&log, (wh_logread_query_t){0}), "6..9 (2) @0");
+    assert_string_equal(ask(&log, (wh_logread_query_t){.forward = 1}), "7..9 (2) @0");
+    remove_log(&log);
+}
+
 /* A last line without its end is not there yet. */
 static void test_torn(void **state)
 {
@@ -268,6 +317,8 @@ int main(void)
         UNIT("the level of a line, as far as it says it", test_level),
         UNIT("lines as they stand in a segment, and what is none", test_line),
         UNIT("a log of many segments: pages, text, kinds, times, sources, bounds", test_read),
+        UNIT("less to be looked through than there is", test_budget),
+        UNIT("numbers that do not rise", test_numbers_back),
         UNIT("what is being written", test_torn),
         UNIT("damaged files", test_damaged),
     };
