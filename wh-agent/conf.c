@@ -179,6 +179,15 @@ const wh_conf_key_t wh_agent_conf_keys[] = {
      .min = 0,
      .max = APR_INT64_MAX,
      .doc = "The most that an image from a registry may have; 0 = no limit."},
+    {.name = "container_log_bytes",
+     .type = WH_CONF_BYTES,
+     .offset = AT(container_log_bytes),
+     .def = "256M",
+     .min = 0,
+     .max = WH_GIB * 1024,
+     .doc = "How large the engine's own file of what a container prints grows before it is begun "
+            "anew (with Docker there are two of them), at least 1M; 0 = as the engine is "
+            "configured."},
     {.name = "publish_port_min",
      .type = WH_CONF_INT,
      .offset = AT(publish_port_min),
@@ -357,6 +366,10 @@ apr_status_t wh_agent_conf_load(apr_pool_t *p, const char *path, wh_agent_conf_t
             err, 500, "bad_config",
             "address: \"%s\" is not an IP address that containers may be published on",
             conf->address);
+    if (conf->container_log_bytes > 0 && conf->container_log_bytes < WH_MIB)
+        return wh_err_set(err, 500, "bad_config",
+                          "container_log_bytes: %" APR_INT64_T_FMT " is neither 0 nor 1M or more",
+                          conf->container_log_bytes);
     if (conf->publish_port_min > conf->publish_port_max)
         return wh_err_set(err, 500, "bad_config",
                           "publish_port_min: %" APR_INT64_T_FMT " is above publish_port_max",

@@ -29,6 +29,7 @@ typedef struct wh_agent_conf_t {
     apr_int64_t clone_max_bytes;
     apr_int64_t build_memory_bytes;
     apr_int64_t image_max_bytes; /* of a pulled one; 0 = no limit */
+    apr_int64_t container_log_bytes; /* the engine's own file of each; 0 = as the engine has it */
     apr_int64_t build_pids;
     apr_int64_t build_disk_bytes, build_files, build_output_bytes; /* 0 = no limit */
     apr_int64_t publish_port_min, publish_port_max;

@@ -44,6 +44,7 @@ typedef struct wh_engine_spec_t {
     apr_int64_t port; /* inside; also in the environment as PORT; 0 = no network at all */
     apr_int64_t memory_bytes, cpu_millis, pids;
     apr_int64_t cpu_weight; /* of one without a port; 0 = the engine's default */
+    apr_int64_t log_bytes;  /* the engine's file of what it prints; 0 = as the engine has it */
     const apr_array_header_t *labels; /* wh_engine_label_t */
     const apr_array_header_t *env;    /* wh_env_pair_t, besides PORT; NULL = none */
 } wh_engine_spec_t;

@@ -39,12 +39,23 @@ static json_t *json_capabilities(void)
     return array;
 }
 
+/* Podman takes Docker's name for its k8s-file, and passes over the number of files: it has one. */
+static json_t *json_log_config(apr_int64_t bytes)
+{
+    char max[24];
+
+    (void)apr_snprintf(max, sizeof(max), "%" APR_INT64_T_FMT, bytes);
+    return json_pack("{s:s, s:{s:s, s:s}}", "Type", "json-file", "Config", "max-size", max,
+                     "max-file", "2");
+}
+
 static json_t *json_host_config(const wh_engine_spec_t *spec, const char *port_key)
 {
     char port[24];
+    json_t *host;
 
     (void)apr_snprintf(port, sizeof(port), "%" APR_INT64_T_FMT, spec->publish_port);
-    return json_pack(
+    host = json_pack(
         "{s:I, s:I, s:I, s:I, s:[s], s:o, s:[s], s:s, s:{s:[{s:s, s:s}]}, s:{s:s, s:i}, s:{s:s},"
         " s:[{s:s, s:i, s:i}, {s:s, s:i, s:i}]}",
         "Memory", (json_int_t)spec->memory_bytes, "MemorySwap", (json_int_t)spec->memory_bytes,
@@ -54,6 +65,9 @@ static json_t *json_host_config(const wh_engine_spec_t *spec, const char *port_k
         port_key, "HostIp", spec->publish_address, "HostPort", port, "RestartPolicy", "Name", "no",
         "MaximumRetryCount", 0, "Tmpfs", "/tmp", "rw,nosuid,nodev,size=67108864", "Ulimits", "Name",
         "nofile", "Soft", NOFILE, "Hard", NOFILE, "Name", "nproc", "Soft", NPROC, "Hard", NPROC);
+    if (spec->log_bytes > 0)
+        json_object_set_new(host, "LogConfig", json_log_config(spec->log_bytes));
+    return host;
 }
 
 /* A place for a build's steps: one process, nothing else. */

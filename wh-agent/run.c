@@ -77,6 +77,7 @@ void wh_run_spec(const wh_work_t *work, const char *image, apr_int64_t port, wh_
         .memory_bytes = snap->memory_bytes,
         .cpu_millis = snap->cpu_millis,
         .pids = snap->pids,
+        .log_bytes = work->conf->container_log_bytes,
         .labels = labels,
         .env = wh_vars_run(work),
     };

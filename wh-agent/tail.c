@@ -5,6 +5,27 @@
 #include "libwh/wh_proto_msg.h"
 #include "libwh/wh_time.h"
 
+/* What was read of that second is not there to be passed over: the engine began its file anew, by
+ * its size. How many lines went with the old one nobody knows, so the count begins anew, with
+ * a line of ours that is in none of the engine's. */
+static void say_missing(wh_tail_t *t)
+{
+    static const char text[] =
+        "lines may be missing here: the engine began its file of this log anew";
+    wh_mask_state_t alone = {0};
+    wh_tail_line_t line = {.seq = 1,
+                           .at = t->at,
+                           .coarse = t->coarse,
+                           .stream = WH_STREAM_SYS,
+                           .mask = &alone,
+                           .text = text,
+                           .n = sizeof(text) - 1};
+
+    t->skip = 0;
+    t->pos.seq = 1;
+    t->fn(t->baton, &line);
+}
+
 static void emit(wh_tail_t *t, wh_stream_e stream, wh_tail_half_t *half, const char *text, size_t n)
 {
     apr_int64_t sec = apr_time_sec(t->at);
@@ -19,7 +40,8 @@ static void emit(wh_tail_t *t, wh_stream_e stream, wh_tail_half_t *half, const c
         t->skip--;
         return;
     }
-    t->skip = 0;
+    if (t->skip > 0)
+        say_missing(t);
     if (sec > t->pos.sec) {
         t->pos.sec = sec;
         t->pos.same = 0;

@@ -2,7 +2,8 @@
  * text. Out come lines with numbers that are the same however often the log is read: a line's
  * number is its place in the log, and where a reader was is said by the second that the engine gave
  * the last line and how many lines of that second were read. Read again from that second on, as
- * many are passed over. Pure; no thread, no clock. */
+ * many are passed over; where they are gone, a line of the stream sys says so. Pure; no thread, no
+ * clock. */
 #ifndef WH_AGENT_TAIL_H
 #define WH_AGENT_TAIL_H
 

@@ -51,6 +51,11 @@ static void test_spec(void **state)
     assert_non_null(strstr(wh_json_text(p, wh_json_own(p, wh_engine_json_spec(&spec)), NULL),
                            "\"Env\":[\"PORT=8080\",\"A=b\\n\\\"c\\\" $d %s\"]"));
     assert_non_null(strstr(wh_json_text(p, body, NULL), "\"Name\":\"no\",\"MaximumRetryCount\":0"));
+    assert_null(json_object_get(host, "LogConfig"));
+    spec.log_bytes = 1048576;
+    assert_non_null(strstr(wh_json_text(p, wh_json_own(p, wh_engine_json_spec(&spec)), NULL),
+                           "\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{\"max-size\":"
+                           "\"1048576\",\"max-file\":\"2\"}}"));
     /* D3: what must never be asked has no place to be asked in. */
     for (const char *const *key =
              (const char *const[]){"Privileged", "Binds", "Mounts", "PidMode", "IpcMode", "UTSMode",

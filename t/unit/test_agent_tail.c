@@ -110,6 +110,20 @@ static void test_resume(void **state)
     }
 }
 
+/* The engine's file was begun anew while nobody read. */
+static void test_begun_anew(void **state)
+{
+    const wh_tail_pos_t from = {.sec = 999999999, .same = 2, .seq = 7};
+    bytes_t b = sample();
+    got_t got = {*state, apr_pstrdup(*state, "")};
+    wh_tail_pos_t end = read_on(&got, &b, 9, from);
+
+    assert_non_null(strstr(got.all, "1 0 2 lines may be missing here: the engine began its file of "
+                                    "this log anew|2 0 0 one|3 0 1 two|"));
+    assert_int_equal(end.seq, 9);
+    assert_int_equal(end.same, 5); /* as the engine counts them */
+}
+
 static void test_long(void **state)
 {
     static char text[30000];
@@ -153,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT("frames in pieces of any size become lines; CR, both streams, no end", test_lines),
         UNIT("read again from the second of any line: nothing twice, nothing lost", test_resume),
+        UNIT("a file that was begun anew meanwhile: it is said", test_begun_anew),
         UNIT("F7 a line without end is cut at 8 KiB", test_long),
         UNIT("what is no log breaks it off", test_hostile),
     };
