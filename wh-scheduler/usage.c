@@ -83,7 +83,7 @@ static apr_status_t load(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_
 }
 
 static apr_status_t sample(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_time_t now,
-                           wh_err_t *err)
+                           int *any, wh_err_t *err)
 {
     wh_usage_t *u = usage_of(core);
     wh_usage_sample_t taken;
@@ -93,7 +93,8 @@ static apr_status_t sample(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_t
         return rv;
     }
     wh_usage_sample(u->book, p, core->stats, now, mono, &taken);
-    if (taken.rows->nelts == 0) {
+    *any = taken.rows->nelts > 0;
+    if (!*any) {
         return APR_SUCCESS;
     }
     rv = wh_dbc_begin(core->dbc, p, err);
@@ -132,12 +133,15 @@ apr_status_t wh_usage_look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr_t
 {
     wh_usage_t *u = usage_of(core);
     apr_pool_t *scratch;
+    apr_interval_time_t wait;
+    int any = 0;
     apr_status_t rv = APR_SUCCESS;
 
     apr_pool_create(&scratch, p);
     if (wh_mono_reached(mono, u->due)) {
-        rv = sample(core, scratch, mono, now, err);
-        u->due = rv == APR_SUCCESS ? wh_mono_add(mono, WH_USAGE_EVERY_US) : u->due;
+        rv = sample(core, scratch, mono, now, &any, err);
+        wait = any ? WH_USAGE_EVERY_US : WH_USAGE_AGAIN_US;
+        u->due = rv == APR_SUCCESS ? wh_mono_add(mono, wait) : u->due;
     }
     rv = rv == APR_SUCCESS ? prune(core, scratch, mono, now, err) : rv;
     apr_pool_destroy(scratch);

@@ -5,6 +5,7 @@
 
 #include "wh-scheduler/core.h"
 
+#define WH_USAGE_AGAIN_US APR_INT64_C(20000000) /* nothing is known: agents come back yet */
 #define WH_USAGE_PRUNE_US APR_INT64_C(86400000000)
 #define WH_USAGE_PRUNE_FIRST_US APR_INT64_C(600000000) /* after a start */
 

@@ -146,6 +146,33 @@ static void test_parts(void **state)
     sched_end(s);
 }
 
+/* After a start the agents are not back yet: that costs less than a minute. */
+static void test_after_start(void **state)
+{
+    sched_t *s = sched_case(*state);
+
+    report(s, 1, 1, 1, 100);
+    look(s);
+    sched_pass(s, 59);
+    kill_it(s);
+    look(s); /* nobody has reported */
+    sched_pass(s, 16);
+    report(s, 1, 1, 1, 170);
+    look(s);
+    assert_int_equal(number(s, "SELECT SUM(samples) FROM usage_buckets"), 1);
+    sched_pass(s, 4); /* all of them have */
+    look(s);
+    assert_int_equal(number(s, "SELECT SUM(samples) FROM usage_buckets"), 2);
+    assert_int_equal(number(s, "SELECT SUM(net_bytes) FROM usage_buckets"), 70);
+    for (int i = 1; i <= 60; i++) {
+        sched_pass(s, 1);
+        report(s, 1, 1, 1, 170);
+        look(s);
+        assert_int_equal(number(s, "SELECT SUM(samples) FROM usage_buckets"), i < 60 ? 2 : 3);
+    }
+    sched_end(s);
+}
+
 static void test_many(void **state)
 {
     sched_t *s = sched_case(*state);
@@ -336,6 +363,8 @@ int main(void)
         DB_CASE("F24 F25 F167 F169 F170 F171 R1 rows, sample by sample", test_rows),
         DB_CASE("F168 only what is known is sampled", test_silent),
         DB_CASE("F171 totals of containers that come, go and begin anew", test_parts),
+        DB_CASE("the first sample after a start waits for the agents, not for a minute",
+                test_after_start),
         DB_CASE("F167 every app once", test_many, .only = 's'),
         DB_CASE("G31 200 kills against a ledger", test_kills),
         DB_CASE("G17 a clock that is set back", test_clock),

@@ -1,6 +1,7 @@
 package WH::Recorder;
 # A server for tests that others send to, on loopback: HTTP on one port, mail (SMTP without TLS) on another. It keeps what
-# came and answers 204, or what answer() says for a path: a status, or [ status, header, ... ].
+# came and answers 204, or what answer() says for a path: a status, or [ status, header, ... ]; after as many seconds as
+# answer("after $path" => seconds) says.
 use strict;
 use warnings;
 use IO::Select ();
@@ -93,7 +94,9 @@ sub _http {
         my $body = substr $state->{text}, $length, $n;
         substr $state->{text}, 0, $length + $n, '';
         $self->_keep({ method => $method, target => $target, headers => \%headers, body => $body });
-        my $answer = $self->_answers->{ $target =~ s/\?.*//r } // 204;
+        my ($path, $answers) = ($target =~ s/\?.*//r, $self->_answers);
+        my $answer = $answers->{$path} // 204;
+        select undef, undef, undef, $answers->{"after $path"} if $answers->{"after $path"};
         my ($status, @more) = ref $answer ? @$answer : $answer;
         syswrite $fh, "HTTP/1.1 $status X\r\n" . join('', map { "$_\r\n" } @more) . ($status == 204 ? '' : "Content-Length: 0\r\n") . "\r\n";
     }
