@@ -69,7 +69,9 @@ apr_status_t wh_event_read(apr_pool_t *p, const char *id, const char *name, int 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    e.subject = either(text_at(e.data, "app", "slug"), text_at(e.data, "channel", "name"));
+    e.subject =
+        either(text_at(e.data, "app", "slug"),
+               either(text_at(e.data, "worker", "name"), text_at(e.data, "channel", "name")));
     e.url = text_at(e.data, "url", NULL);
     *event = e;
     return APR_SUCCESS;

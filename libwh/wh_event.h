@@ -3,7 +3,8 @@
  *
  * An event is a row of `notification_event`: its name, whether what it tells of has ended, and its
  * data, a JSON object that is made where the thing happened and never changed after:
- *     {"app":{"id","slug"}, "environment", "url", …} or {"channel":{"id","name"}}
+ *     {"app":{"id","slug"}, "environment", "url", …}, {"worker":{"id","name"}} or
+ *     {"channel":{"id","name"}}
  * Pure and thread-safe. */
 #ifndef WH_EVENT_H
 #define WH_EVENT_H
@@ -27,7 +28,7 @@ typedef struct wh_event_t {
     wh_event_e kind;
     int ended;           /* the other edge: what it told of has ended */
     apr_time_t at;
-    const char *subject; /* slug of the app; of a test, the name of the channel */
+    const char *subject; /* slug of the app; name of the worker, of a test's channel */
     const char *url;     /* where the app answers, "" = nowhere */
     json_t *data;        /* borrowed by the pool of wh_event_read */
 } wh_event_t;

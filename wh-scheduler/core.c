@@ -4,8 +4,10 @@
 #include <string.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_id.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_sign.h"
+#include "whdb/wh_db_notify.h"
 #include "whdb/wh_db_worker.h"
 #include "wh-scheduler/beats.h"
 
@@ -219,6 +221,18 @@ apr_status_t wh_core_roster(wh_core_t *core, apr_pool_t *p, int always, wh_err_t
     rv = read_roster(core, p, err);
     core->roster_mark = mark;
     return rv;
+}
+
+apr_status_t wh_core_tell_worker(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
+                                 wh_worker_status_e status, apr_time_t now, wh_err_t *err)
+{
+    wh_db_worker_edge_t edge = {.id = wh_id_make(p, now, core->rand),
+                                .worker = worker,
+                                .status = status,
+                                .at = now};
+
+    return edge.id != NULL ? wh_db_worker_tell(core->dbc, p, &edge, err)
+                           : wh_err_set(err, 503, "internal", "There are no random numbers.");
 }
 
 int wh_core_may_say(wh_core_t *core, apr_int64_t worker)

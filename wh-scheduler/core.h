@@ -138,6 +138,11 @@ typedef struct wh_core_t {
  * core->dbc. */
 void wh_core_intake(wh_core_t *core);
 
+/* In the transaction that writes a worker's status: those who are notified hear of it. */
+apr_status_t wh_core_tell_worker(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
+                                 wh_worker_status_e status, apr_time_t now,
+                                 wh_err_t *err) WH_MUST_CHECK;
+
 /* 1 = something that this worker caused may be logged (say.h). */
 int wh_core_may_say(wh_core_t *core, apr_int64_t worker);
 

@@ -19,6 +19,26 @@ static handler_fn *const handlers[WH_MSG_COUNT] = {
     [WH_MSG_VIOLATION] = wh_hub_msg_violation,
 };
 
+/* A connection that takes the place of another is no news. */
+static apr_status_t online(wh_core_t *core, apr_pool_t *p, const wh_worker_t *w, apr_time_t now,
+                           wh_err_t *err)
+{
+    apr_status_t rv = wh_dbc_begin(core->dbc, p, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = wh_db_worker_set_online(core->dbc, p, w->id, w, now, err);
+    if (rv == APR_SUCCESS && w->status != WH_WORKER_ONLINE) {
+        rv = wh_core_tell_worker(core, p, w->id, WH_WORKER_ONLINE, now, err);
+    }
+    rv = rv == APR_SUCCESS ? wh_dbc_commit(core->dbc, err) : rv;
+    if (rv != APR_SUCCESS) {
+        wh_dbc_rollback(core->dbc);
+    }
+    return rv;
+}
+
 apr_status_t wh_hub_msg_connect(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
                                 apr_uint64_t conn, apr_time_t now, wh_err_t *err)
 {
@@ -38,7 +58,7 @@ apr_status_t wh_hub_msg_connect(wh_core_t *core, apr_pool_t *p, apr_int64_t work
         return APR_SUCCESS;
     }
     if (rv == APR_SUCCESS) {
-        rv = wh_db_worker_set_online(core->dbc, p, worker, w, now, err);
+        rv = online(core, p, w, now, err);
     }
     if (rv != APR_SUCCESS) {
         return rv;

@@ -209,7 +209,10 @@ apr_status_t wh_recover_drop(wh_core_t *core, apr_pool_t *p, apr_int64_t worker,
         return rv;
     }
     rv = wh_db_worker_set_offline(core->dbc, p, worker, now, err);
-    rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    if (rv == APR_SUCCESS) {
+        rv = wh_core_tell_worker(core, p, worker, WH_WORKER_OFFLINE, now, err);
+    }
+    rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv; /* it was, or it was removed: nobody's news */
     if (rv == APR_SUCCESS && !wh_settings_hold(core->settings)) {
         rv = free_assigned(core, p, worker, err);
     }

@@ -10,6 +10,7 @@
 #include "libwh/wh_json.h"
 #include "libwh/wh_text.h"
 #include "whdb/wh_db_event.h"
+#include "whdb/wh_db_worker.h"
 #include "whdb/wh_dbc_priv.h"
 
 /* ---- channels ---- */
@@ -388,5 +389,26 @@ apr_status_t wh_db_deployment_tell(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
     event.app_id = t.app_id;
     event.kind = wh_event_name(kinds[conclusion]);
     event.payload = payload_of(p, id, &t, conclusion);
+    return wh_db_event_insert(dbc, p, &event, err);
+}
+
+apr_status_t wh_db_worker_tell(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_worker_edge_t *edge,
+                               wh_err_t *err)
+{
+    static const wh_event_e kinds[] = {[WH_WORKER_OFFLINE] = WH_EVENT_WORKER_OFFLINE,
+                                       [WH_WORKER_ONLINE] = WH_EVENT_WORKER_ONLINE};
+    wh_db_event_t event = {.id = edge->id,
+                           .user_id = "",
+                           .app_id = "",
+                           .kind = wh_event_name(kinds[edge->status]),
+                           .at = edge->at};
+    wh_worker_t *w;
+    apr_status_t rv = wh_db_worker_get(dbc, p, edge->worker, &w, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    event.payload = wh_json_own(
+        p, json_pack("{s:{s:s, s:s}}", "worker", "id", w->public_id, "name", w->name));
     return wh_db_event_insert(dbc, p, &event, err);
 }

@@ -103,4 +103,16 @@ apr_status_t wh_db_deployment_tell(wh_dbc_t *dbc, apr_pool_t *p, const char *id,
                                    wh_conclusion_e conclusion, apr_time_t now,
                                    wh_err_t *err) WH_DB_CHECKED;
 
+/* A worker went, or came (again). id: of the event, wh_id_make. */
+typedef struct wh_db_worker_edge_t {
+    const char *id;
+    apr_int64_t worker;
+    wh_worker_status_e status;
+    apr_time_t at;
+} wh_db_worker_edge_t;
+
+/* The same of a worker: in the transaction that writes its status. */
+apr_status_t wh_db_worker_tell(wh_dbc_t *dbc, apr_pool_t *p, const wh_db_worker_edge_t *edge,
+                               wh_err_t *err) WH_DB_CHECKED;
+
 #endif

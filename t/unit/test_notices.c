@@ -167,6 +167,49 @@ static void test_moves(void **state)
     sched_end(s);
 }
 
+/* Each edge once, in the transaction of the status: what came of it is in the outbox, and a channel
+ * of one app does not hear of machines. */
+static void test_workers(void **state)
+{
+    db_t *t = *state;
+    sched_t *s = sched_case(t);
+    const char *seen = t->pg ? "SELECT string_agg(kind, ' ' ORDER BY created_at, id) FROM"
+                               " notification_event WHERE kind LIKE 'worker.%'"
+                             : "SELECT group_concat(kind, ' ') FROM (SELECT kind FROM"
+                               " notification_event WHERE kind LIKE 'worker.%'"
+                               " ORDER BY created_at, id)";
+
+    (void)net_of(s);
+    channel(s, 1, "https://hooks.test/all", "worker.*", "");
+    channel(s, 2, "https://hooks.test/app", "", s->a->id);
+    sched_tick(s);
+    sched_up(s, s->w, NULL); /* its row said online: a scheduler that was started again */
+    sched_up(s, s->w, NULL);
+    is(s, seen, "NULL");
+    sched_pass(s, 1);
+    sched_down(s, s->w->id);
+    is(s, seen, "worker.offline");
+    sched_pass(s, 1);
+    sched_up(s, s->w, NULL);
+    is(s, seen, "worker.offline worker.online");
+    sched_pass(s, 1);
+    for (int i = 0; i < 8; i++) { /* half-open: no heartbeat for two minutes (R9) */
+        sched_pass(s, 30);
+        sched_tick(s);
+    }
+    is(s, seen, "worker.offline worker.online worker.offline");
+    is(s, "SELECT MIN(payload) FROM notification_event WHERE kind = 'worker.online'",
+       apr_psprintf(t->p, "{\"worker\":{\"id\":\"%s\",\"name\":\"%s\"}}", s->w->public_id,
+                    s->w->name));
+    sched_tick(s);
+    is(s, ALL, "3");
+    sched_up(s, s->w, NULL);
+    db_sql(t, "UPDATE workers SET admin_state = 'removed', status = 'offline'");
+    sched_down(s, s->w->id); /* removed by hand: that is in the audit log */
+    is(s, seen, "worker.offline worker.online worker.offline worker.online");
+    sched_end(s);
+}
+
 static void test_retries(void **state)
 {
     db_t *t = *state;
@@ -384,6 +427,7 @@ int main(void)
         DB_CASE("F100 a deployment's end is told of with the end itself", test_deployment),
         DB_CASE("F100 a success is told of once, when its names answer", test_success),
         DB_CASE("a move between workers that went well is nobody's news", test_moves),
+        DB_CASE("F8 a worker that goes or comes is told of once", test_workers),
         DB_CASE("what does not arrive is tried for a day, then dead; resent it begins anew",
                 test_retries),
         DB_CASE("the first waits: 5 s, 30 s", test_times),
