@@ -376,8 +376,8 @@ static void heed(const struct epoll_event *e)
     }
 }
 
-/* A batch for a thousand viewers is work of many milliseconds: who waits for an answer of httpd goes
- * first. Linux has it by thread. */
+/* A batch for a thousand viewers is work of many milliseconds: who waits for an answer of httpd
+ * goes first. Linux has it by thread. */
 static void be_nice(void)
 {
 #ifdef __linux__
