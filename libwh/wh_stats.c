@@ -28,6 +28,7 @@ typedef struct app_t {
     wh_lru_item_t item; /* first */
     char id[WH_ID_LEN + 1];
     part_t *parts;
+    apr_int64_t cpu_us, used[TOTALS]; /* counted since it was met */
 } app_t;
 
 struct wh_stats_t {
@@ -103,10 +104,9 @@ static app_t *app_of(wh_stats_t *stats, const char *id)
     return app;
 }
 
-static part_t *part_of(wh_stats_t *stats, apr_int64_t worker, const wh_msg_app_use_t *use)
+static part_t *part_of(wh_stats_t *stats, app_t *app, apr_int64_t worker,
+                       const wh_msg_app_use_t *use)
 {
-    app_t *app = stats->parts < stats->max ? app_of(stats, use->app)
-                                           : (app_t *)wh_lru_find(stats->apps, use->app);
     part_t *part = app ? app->parts : NULL;
 
     while (part && (part->worker != worker || strcmp(part->deployment, use->deployment) != 0))
@@ -147,35 +147,48 @@ static void measure(part_t *part, int known, wh_mono_t mono)
     part->base_at = mono;
 }
 
-int wh_stats_put(wh_stats_t *stats, apr_int64_t worker, const wh_msg_app_use_t *use, apr_time_t now,
-                 wh_mono_t mono)
-{
-    part_t *part;
-    int known;
-
-    if (wh_mono_diff(mono, stats->swept) >= WH_STATS_TTL_US)
-        sweep(stats, mono);
-    part = part_of(stats, worker, use);
-    if (!part)
-        return 0;
-    known = part->updated_at != 0 && !stale(part, mono);
-    part->cpu = use->cpu_millis;
-    part->memory = use->memory_bytes;
-    part->limit = use->memory_limit_bytes;
-    part->total[RX] = use->net_rx_bytes;
-    part->total[TX] = use->net_tx_bytes;
-    part->total[READ] = use->disk_read_bytes;
-    part->total[WRITE] = use->disk_write_bytes;
-    measure(part, known, mono);
-    part->at = mono;
-    part->updated_at = now;
-    return 1;
-}
-
 /* Sums of what workers say stay in range, whatever they say. */
 static void add(apr_int64_t *to, apr_int64_t n)
 {
     *to = *to > APR_INT64_MAX - n ? APR_INT64_MAX : *to + n;
+}
+
+static void take_total(app_t *app, part_t *part, int which, int met, apr_int64_t total)
+{
+    if (met && total > part->total[which])
+        add(&app->used[which], total - part->total[which]);
+    part->total[which] = total;
+}
+
+int wh_stats_put(wh_stats_t *stats, apr_int64_t worker, const wh_msg_app_use_t *use, apr_time_t now,
+                 wh_mono_t mono)
+{
+    app_t *app;
+    part_t *part;
+    int met, known;
+
+    if (wh_mono_diff(mono, stats->swept) >= WH_STATS_TTL_US)
+        sweep(stats, mono);
+    app = stats->parts < stats->max ? app_of(stats, use->app)
+                                    : (app_t *)wh_lru_find(stats->apps, use->app);
+    part = part_of(stats, app, worker, use);
+    if (!part)
+        return 0;
+    met = part->updated_at != 0;
+    known = met && !stale(part, mono);
+    if (known) /* the agent's figure is of the time since its last look */
+        add(&app->cpu_us, use->cpu_millis * (wh_mono_diff(mono, part->at) / 1000));
+    part->cpu = use->cpu_millis;
+    part->memory = use->memory_bytes;
+    part->limit = use->memory_limit_bytes;
+    take_total(app, part, RX, met, use->net_rx_bytes);
+    take_total(app, part, TX, met, use->net_tx_bytes);
+    take_total(app, part, READ, met, use->disk_read_bytes);
+    take_total(app, part, WRITE, met, use->disk_write_bytes);
+    measure(part, known, mono);
+    part->at = mono;
+    part->updated_at = now;
+    return 1;
 }
 
 static int live_of(const app_t *app, wh_mono_t mono, wh_stats_live_t *out)
@@ -200,6 +213,13 @@ static int live_of(const app_t *app, wh_mono_t mono, wh_stats_live_t *out)
         out->updated_at = part->updated_at > out->updated_at ? part->updated_at : out->updated_at;
         out->parts++;
         out->rated += part->rated;
+    }
+    if (out->parts > 0) {
+        out->used_cpu_us = app->cpu_us;
+        out->used_rx = app->used[RX];
+        out->used_tx = app->used[TX];
+        out->used_read = app->used[READ];
+        out->used_write = app->used[WRITE];
     }
     return out->parts > 0;
 }

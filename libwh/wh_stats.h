@@ -7,6 +7,11 @@
  * container began anew) counts from zero, so that no rate is ever negative. Everything inside is
  * bytes, seconds and thousandths of a core (R6).
  *
+ * What an app used in all, for those who ask seldom, is counted here, too, from what came between
+ * two reports of a part. What is met first is where its counting begins, and a total that went
+ * back adds nothing: a container out of several may have ended, and too little for 15 s is better
+ * than what was never used. An app that is swept begins anew.
+ *
  * Pure: the time is handed in. Not thread-safe: the table belongs to one thread. */
 #ifndef WH_STATS_H
 #define WH_STATS_H
@@ -26,6 +31,7 @@ typedef struct wh_stats_live_t {
     apr_int64_t net_bytes, disk_bytes; /* totals of both ways, since the containers began */
     apr_time_t updated_at;             /* of the newest part */
     int parts;
+    apr_int64_t used_cpu_us, used_rx, used_tx, used_read, used_write; /* counted, only growing */
     int rated; /* parts of which there were two reports: only they have rates */
 } wh_stats_live_t;
 

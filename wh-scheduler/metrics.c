@@ -203,34 +203,39 @@ static void take_use(void *baton, const char *app, const wh_stats_live_t *live)
         APR_ARRAY_PUSH(uses->list, use_t) = (use_t){.slug = slug, .live = *live};
 }
 
-static void use_family(wh_om_t *om, const apr_array_header_t *list, int which)
-{
-    static const struct {
-        const char *name, *unit, *help;
-    } of[] = {
-        {"wisehost_app_cpu_cores", NULL, "Cores that the application used just now."},
-        {"wisehost_app_memory_bytes", "bytes", "Memory that it uses, without the page cache."},
-        {"wisehost_app_memory_limit_bytes", "bytes", "Memory that it may use."},
-        {"wisehost_app_network_receive_bytes_per_second", NULL, "Bytes a second to it."},
-        {"wisehost_app_network_transmit_bytes_per_second", NULL, "Bytes a second from it."},
-        {"wisehost_app_disk_read_bytes_per_second", NULL, "Bytes a second from disk."},
-        {"wisehost_app_disk_write_bytes_per_second", NULL, "Bytes a second to disk."},
-    };
-
-    wh_om_family(om, WH_OM_GAUGE, of[which].name, of[which].unit, of[which].help);
-    for (int i = 0; i < list->nelts; i++) {
-        const use_t *use = &APR_ARRAY_IDX(list, i, use_t);
-        const wh_stats_live_t *l = &use->live;
-        const apr_int64_t values[] = {l->cpu_millis,      l->memory_bytes, l->memory_limit_bytes,
-                                      l->net_rx_per_s,    l->net_tx_per_s, l->disk_read_per_s,
-                                      l->disk_write_per_s};
-
-        if (which == 0)
-            wh_om_millis(om, "", values[which], "app", use->slug, NULL);
-        else
-            wh_om_int(om, "", values[which], "app", use->slug, NULL);
-    }
-}
+/* Families of an application: one figure each. */
+#define USE(member) offsetof(wh_stats_live_t, member)
+static const struct {
+    const char *name, *unit, *help;
+    size_t at;
+    wh_om_kind_e kind;
+    void (*put)(wh_om_t *om, const char *suffix, apr_int64_t value, ...);
+} use_families[] = {
+    {"wisehost_app_cpu_cores", NULL, "Cores that the application used just now.", USE(cpu_millis),
+     WH_OM_GAUGE, wh_om_millis},
+    {"wisehost_app_memory_bytes", "bytes", "Memory that it uses, without the page cache.",
+     USE(memory_bytes), WH_OM_GAUGE, wh_om_int},
+    {"wisehost_app_memory_limit_bytes", "bytes", "Memory that it may use.",
+     USE(memory_limit_bytes), WH_OM_GAUGE, wh_om_int},
+    {"wisehost_app_network_receive_bytes_per_second", NULL, "Bytes a second to it.",
+     USE(net_rx_per_s), WH_OM_GAUGE, wh_om_int},
+    {"wisehost_app_network_transmit_bytes_per_second", NULL, "Bytes a second from it.",
+     USE(net_tx_per_s), WH_OM_GAUGE, wh_om_int},
+    {"wisehost_app_disk_read_bytes_per_second", NULL, "Bytes a second from disk.",
+     USE(disk_read_per_s), WH_OM_GAUGE, wh_om_int},
+    {"wisehost_app_disk_write_bytes_per_second", NULL, "Bytes a second to disk.",
+     USE(disk_write_per_s), WH_OM_GAUGE, wh_om_int},
+    {"wisehost_app_cpu_seconds", "seconds", "CPU time that it used.", USE(used_cpu_us),
+     WH_OM_COUNTER, wh_om_us},
+    {"wisehost_app_network_receive_bytes", "bytes", "Bytes to it.", USE(used_rx), WH_OM_COUNTER,
+     wh_om_int},
+    {"wisehost_app_network_transmit_bytes", "bytes", "Bytes from it.", USE(used_tx),
+     WH_OM_COUNTER, wh_om_int},
+    {"wisehost_app_disk_read_bytes", "bytes", "Bytes from disk.", USE(used_read), WH_OM_COUNTER,
+     wh_om_int},
+    {"wisehost_app_disk_written_bytes", "bytes", "Bytes to disk.", USE(used_write), WH_OM_COUNTER,
+     wh_om_int},
+};
 
 static void uses(wh_om_t *om, wh_core_t *core, wh_mono_t mono)
 {
@@ -239,8 +244,18 @@ static void uses(wh_om_t *om, wh_core_t *core, wh_mono_t mono)
     if (core->stats == NULL)
         return;
     (void)wh_stats_each(core->stats, mono, WH_METRICS_APPS_MAX, take_use, &all);
-    for (int which = 0; which < 7; which++)
-        use_family(om, all.list, which);
+    for (size_t k = 0; k < WH_ARRAY_LEN(use_families); k++) {
+        wh_om_family(om, use_families[k].kind, use_families[k].name, use_families[k].unit,
+                     use_families[k].help);
+        for (int i = 0; i < all.list->nelts; i++) {
+            const use_t *use = &APR_ARRAY_IDX(all.list, i, use_t);
+            apr_int64_t value =
+                *(const apr_int64_t *)((const char *)&use->live + use_families[k].at);
+
+            use_families[k].put(om, use_families[k].kind == WH_OM_COUNTER ? "_total" : "", value,
+                                "app", use->slug, NULL);
+        }
+    }
 }
 
 /* "<app id> <updated_at> <parts> <figures …>", the figures in the order of wh_stats_live_t. */

@@ -54,6 +54,9 @@ for (qw(wisehost_httpd_children wisehost_httpd_api_requests_total wisehost_route
 is($value{wisehost_database_up}, 1, 'the database can be used');
 my %families;
 $families{$_}++ for $plain =~ /^# TYPE (\S+)/mg;
+for (qw(cpu_seconds network_receive_bytes network_transmit_bytes disk_read_bytes disk_written_bytes)) {
+    like($plain, qr/^# TYPE wisehost_app_${_}_total counter$/m, "F71 wisehost_app_${_}_total is a counter of applications");
+}
 is_deeply([ grep { $families{$_} > 1 } sort keys %families ], [], 'each family is there once');
 
 # ---- what reads it ----

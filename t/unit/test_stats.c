@@ -146,12 +146,42 @@ static void test_parts(void **state)
     assert_int_equal(wh_stats_count(stats), 1);
 }
 
+/* What was used in all: from what came between two reports; never more than that, never less than
+ * before. */
+static void test_used(void **state)
+{
+    wh_stats_t *stats = wh_stats_make(*state, 10);
+    wh_stats_live_t live;
+
+    put(stats, 1, use(APP, DEP, 1000000), 0); /* it may have run for a year */
+    assert_int_equal(wh_stats_get(stats, APP, at(0), &live), 1);
+    assert_int_equal(live.used_cpu_us + live.used_rx + live.used_write, 0);
+    put(stats, 1, use(APP, DEP, 1000100), 15 * S);
+    put(stats, 2, use(APP, DEP2, 7000), 20 * S); /* another container: another part */
+    put(stats, 2, use(APP, DEP2, 7050), 24 * S);
+    assert_int_equal(wh_stats_get(stats, APP, at(24 * S), &live), 1);
+    assert_int_equal(live.used_cpu_us, 19 * S / 4);
+    assert_int_equal(live.used_rx, 150);
+    assert_int_equal(live.used_tx, 300);
+    assert_int_equal(live.used_read, 450);
+    assert_int_equal(live.used_write, 600);
+    put(stats, 1, use(APP, DEP, 600000), 30 * S); /* one of several ended, or all began anew */
+    put(stats, 1, use(APP, DEP, 600001), 45 * S);
+    assert_int_equal(wh_stats_get(stats, APP, at(45 * S), &live), 1);
+    assert_int_equal(live.used_rx, 151);
+    put(stats, 2, use(APP, DEP2, 7060), 80 * S); /* late: nobody knows of its CPU */
+    assert_int_equal(wh_stats_get(stats, APP, at(80 * S), &live), 1);
+    assert_int_equal(live.used_cpu_us, (15 + 4 + 15 + 15) * S / 4);
+    assert_int_equal(live.used_rx, 161);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("F3 F4 F69 F71 F134 there at 45 s, gone a microsecond later", test_expiry),
         UNIT("F133 a report sweeps when 45 s have passed since the last sweep", test_sweep),
         UNIT("F72 R6 rates from totals, never negative", test_rates),
+        UNIT("F71 what was used in all only grows, and by no more than was used", test_used),
         UNIT("the greatest numbers of the wire", test_extremes),
         UNIT("F2 F132 F135 an app is the sum of its parts; bounded; deleted", test_parts),
     };
