@@ -55,7 +55,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/asked.c wh-scheduler/asked.h \
 	wh-scheduler/poller.c wh-scheduler/poller.h \
 	wh-scheduler/syncs.c wh-scheduler/syncs.h \
-	wh-scheduler/logdrains.c wh-scheduler/logdrains.h wh-scheduler/syslogout.c wh-scheduler/syslogout.h \
+	wh-scheduler/places.c wh-scheduler/places.h wh-scheduler/logdrains.c wh-scheduler/logdrains.h wh-scheduler/syslogout.c wh-scheduler/syslogout.h \
 	wh-scheduler/logseg.c wh-scheduler/logseg.h \
 	wh-scheduler/metrics.c wh-scheduler/metrics.h \
 	wh-scheduler/mailbox.c wh-scheduler/mailbox.h \

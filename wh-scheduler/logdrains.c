@@ -8,6 +8,7 @@
 #include "libwh/wh_log.h"
 #include "libwh/wh_text.h"
 #include "wh-scheduler/core.h"
+#include "wh-scheduler/places.h"
 #include "wh-scheduler/syslogout.h"
 #include "whdb/wh_db_logdrain.h"
 
@@ -15,7 +16,6 @@
 #define COUNT_US ((apr_interval_time_t)10000000)
 #define AGAIN_FIRST_US ((apr_interval_time_t)1000000)
 #define AGAIN_MOST_US ((apr_interval_time_t)60000000)
-#define PLACES_MAX 4096
 
 typedef struct line_t {
     struct line_t *next;
@@ -44,14 +44,9 @@ typedef struct drain_t {
 
 struct wh_logdrains_t {
     drain_t *drains;
-    apr_pool_t *places_p; /* deployment -> place_t */
-    apr_hash_t *places;
+    wh_places_t *places;
     wh_mono_t reload_at, count_at;
 };
-
-typedef struct place_t {
-    const char *slug, *environment;
-} place_t;
 
 /* ---- queues ---- */
 
@@ -126,46 +121,26 @@ static void tell_lost(drain_t *d, const wh_logdrain_line_t *near)
     enqueue(d, &note);
 }
 
-static const place_t *place_of(wh_core_t *core, const char *deployment, const char *app)
-{
-    wh_logdrains_t *all = core->logdrains;
-    place_t *place = apr_hash_get(all->places, deployment, APR_HASH_KEY_STRING);
-    wh_err_t err = WH_ERR_INIT;
-
-    if (place != NULL) {
-        return place;
-    }
-    if (apr_hash_count(all->places) >= PLACES_MAX) {
-        apr_pool_clear(all->places_p);
-        all->places = apr_hash_make(all->places_p);
-    }
-    place = apr_palloc(all->places_p, sizeof(*place));
-    *place = (place_t){.slug = apr_pstrdup(all->places_p, app), .environment = ""};
-    if (core->dbc != NULL &&
-        wh_db_logdrain_place(core->dbc, all->places_p, deployment, &place->slug,
-                             &place->environment, &err) == APR_SUCCESS) {
-        apr_hash_set(all->places, apr_pstrdup(all->places_p, deployment), APR_HASH_KEY_STRING,
-                     place);
-    }
-    return place;
-}
-
 void wh_logdrains_take(void *baton, const char *app, const wh_logdrain_line_t *line)
 {
     wh_core_t *core = baton;
     wh_logdrain_line_t l = *line;
-    const place_t *place = NULL;
+    int looked = 0;
 
     if (core->logdrains == NULL) {
         return;
     }
+    l.app = app;
+    l.environment = "";
     for (drain_t *d = core->logdrains->drains; d != NULL; d = d->next) {
         if (d->app[0] != '\0' && strcmp(d->app, app) != 0) {
             continue;
         }
-        place = place != NULL ? place : place_of(core, line->deployment, app);
-        l.app = place->slug;
-        l.environment = place->environment;
+        if (!looked) {
+            looked = 1;
+            (void)wh_places_find(core->logdrains->places, core->dbc, wh_clock_mono(core->clock),
+                                 line->deployment, &l.app, &l.environment);
+        }
         tell_lost(d, &l);
         enqueue(d, &l);
     }
@@ -492,8 +467,7 @@ static wh_logdrains_t *made(wh_core_t *core)
 {
     wh_logdrains_t *all = apr_pcalloc(core->pool, sizeof(*all));
 
-    apr_pool_create(&all->places_p, core->pool);
-    all->places = apr_hash_make(all->places_p);
+    all->places = wh_places_make(core->pool);
     return all;
 }
 

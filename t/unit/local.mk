@@ -66,6 +66,7 @@ unit_tests = \
 	t/unit/test_model \
 	t/unit/test_negotiate \
 	t/unit/test_oidc \
+	t/unit/test_places \
 	t/unit/test_preset \
 	t/unit/test_dockerfile_gen \
 	t/unit/test_proto \
@@ -310,6 +311,9 @@ t_unit_test_notices_LDADD = $(unit_sched_libs)
 t_unit_test_audit_SOURCES = t/unit/test_audit.c $(unit_sched)
 t_unit_test_audit_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_audit_LDADD = $(unit_sched_libs)
+t_unit_test_places_SOURCES = t/unit/test_places.c $(unit_db)
+t_unit_test_places_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_places_LDADD = $(unit_sched_libs)
 t_unit_test_tick_SOURCES = t/unit/test_tick.c $(unit_sched)
 t_unit_test_tick_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_tick_LDADD = $(unit_sched_libs)
