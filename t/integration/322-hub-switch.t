@@ -24,12 +24,18 @@ sub fresh {
     $s->sql("UPDATE apps SET last_number = last_number + 1 WHERE id = '$app->{id}'");
     return $s->deployment($app, %o, number => $s->value("SELECT last_number FROM apps WHERE id = '$app->{id}'"));
 }
-# One that succeeded, as its worker tells it.
+# One that succeeded, as its worker tells it. What nobody is shown any more may have come to its end before.
 sub done {
     my ($app, %o) = @_;
     my $d = fresh($app, %o);
     $s->poke;
     my $job = $w->begin;
+    while ($job->{deployment} ne $d->{id}) {
+        die "not a stop: $job->{kind}" if $job->{kind} ne 'stop';
+        $w->result($job, 'succeeded');
+        $w->wait('result_ack');
+        $job = $w->begin;
+    }
     return finish($d, $job);
 }
 sub finish {
