@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/../lib";
 use IO::Socket::IP;
 use Test::More;
 use WH::Stack;
-use WH::Wait qw(try_for);
+use WH::Wait qw(try_for until_limited);
 
 my $probe = IO::Socket::IP->new(LocalHost => '::1', LocalPort => 0, Listen => 1, Proto => 'tcp')
     or plan skip_all => 'this machine has no ::1';
@@ -40,18 +40,18 @@ is($stack->deploy('six')->{conclusion}, 'succeeded', 'a site is deployed by it')
 is($stack->get('six')->{body}, "<p>six\n", 'and serves');
 
 # Wrong keys are counted here too, by the first 64 bits.
-my @status = map {
+my @status = until_limited {
     my (undef, $text) = $stack->run_cmd(qw(curl -sS -o /dev/null -w %{http_code} --http1.1 --max-time 5 --cacert), "$dir/listen.pem",
         qw(-H Connection:Upgrade -H Upgrade:websocket -H Sec-WebSocket-Version:13 -H Sec-WebSocket-Key:dGhlIHNhbXBsZSBub25jZQ==),
         qw(-H Sec-WebSocket-Protocol:wisehost.v1 -H), 'Authorization: Bearer ' . 'f' x 64, "https://[::1]:$port/v1/workers/ws");
-    $text;
-} 1 .. 25;
+    return $text;
+};
 is($status[0], 401, 'a wrong key: 401');
 is($status[-1], 429, 'guessing on: 429');
-my $connected = sub { return scalar(() = $stack->log_text('agent') =~ /connected to wss/g) };
+my $times = sub { return scalar(() = $stack->log_text('agent') =~ /connected to wss/g) };
 $stack->proc('agent')->stop(10);
 $stack->start_agent;
-ok(try_for(sub { $connected->() == 2 }, 20), 'the agent is let in all the same');
+ok(try_for(sub { $times->() == 2 }, 20), 'the agent is let in all the same');
 
 # A certificate that is trusted, and is another address's.
 $stack->proc('agent')->stop(10);
@@ -60,7 +60,7 @@ $stack->proc('scheduler')->signal('HUP');
 ok(try_for(sub { $stack->log_text('scheduler') =~ /certificate read again/ }, 5), 'another certificate') or diag $stack->log_text('scheduler');
 $stack->start_agent;
 ok(try_for(sub { $stack->log_text('agent') =~ /hostname mismatch.*cannot be reached at wss/s }, 20), 'that is not good for ::1 is not taken');
-is($connected->(), 2, 'and nothing is said to it');
+is($times->(), 2, 'and nothing is said to it');
 $stack->allow_log(qr/WH0644/);
 is(join("\n", $stack->bad_log_lines), '', 'the logs are clean');
 is(join(' ', $stack->stop), '', 'everything stops in time');

@@ -4,6 +4,7 @@ package WH::DB;
 use strict;
 use warnings;
 use Carp qw(croak);
+use DBI;
 use Exporter qw(import);
 use WH::Pg;
 
@@ -34,7 +35,7 @@ sub new {
     ($self->{params} = $server) =~ s/\bdbname=\S+/dbname=$self->{name}/
         or $self->{params} .= " dbname=$self->{name}";
     $self->{server} = $server;
-    $self->_psql($server, "CREATE DATABASE $self->{name}");
+    $self->_pgsql($server, "CREATE DATABASE $self->{name}");
     return $self;
 }
 
@@ -51,17 +52,29 @@ sub _run {
     return $text;
 }
 
-sub _psql {
+# A connection to PostgreSQL, kept: a program for each statement is most of what a test would take. Each process has its
+# own; one that was lost is made again.
+sub _dbh {
+    my ($self, $params) = @_;
+    my $kept = $self->{dbh}{"$$ $params"};
+    return $kept if $kept && $kept->ping;
+    return $self->{dbh}{"$$ $params"} = DBI->connect('dbi:Pg:' . join(';', split ' ', $params), undef, undef,
+        { RaiseError => 0, PrintError => 0, AutoCommit => 1, AutoInactiveDestroy => 1, pg_enable_utf8 => 0, pg_bool_tf => 1 })
+        // croak "PostgreSQL: " . DBI->errstr;
+}
+
+sub _pgsql {
     my ($self, $params, $sql) = @_;
-    return _run('psql', '-XqAt', '-F', "\t", '-v', 'ON_ERROR_STOP=1', '-c', $sql, $params);
+    my $st = $self->_dbh($params)->prepare($sql, { pg_direct => 1 });
+    $st->execute // croak 'PostgreSQL: ' . $st->errstr;
+    return $st->{NUM_OF_FIELDS} ? map { [ map { $_ // '' } @$_ ] } @{ $st->fetchall_arrayref } : ();
 }
 
 # The rows of one statement, each a list of texts.
 sub rows {
     my ($self, $sql) = @_;
-    my $text = $self->{kind} eq 'sqlite'
-        ? _run('sqlite3', '-batch', '-bail', '-separator', "\t", '-cmd', '.timeout 5000', $self->{params}, $sql)
-        : $self->_psql($self->{params}, $sql);
+    return $self->_pgsql($self->{params}, $sql) if $self->{kind} eq 'pgsql';
+    my $text = _run('sqlite3', '-batch', '-bail', '-separator', "\t", '-cmd', '.timeout 5000', $self->{params}, $sql);
     return map { [ split /\t/, $_, -1 ] } split /\n/, $text // '';
 }
 
@@ -125,7 +138,9 @@ sub DESTROY {
     my $self = shift;
     return if $self->{owner} != $$ || !$self->{name} || $self->{pg};
     local ($@, $?);
-    eval { $self->_psql($self->{server}, "DROP DATABASE IF EXISTS $self->{name} WITH (FORCE)") };
+    my $drop = "DROP DATABASE IF EXISTS $self->{name} WITH (FORCE)";
+    # At the very end nobody knows which objects still live.
+    eval { ${^GLOBAL_PHASE} eq 'DESTRUCT' ? _run('psql', '-Xqc', $drop, $self->{server}) : $self->_pgsql($self->{server}, $drop) };
 }
 
 1;
