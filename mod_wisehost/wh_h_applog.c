@@ -180,6 +180,7 @@ static apr_status_t stream(wh_call_t *c, wh_logread_query_t *q, const wh_applog_
                            .deployment = of->deployment,
                            .after = wh_mod_stream_last_id(c)};
     wh_logread_result_t result;
+    apr_int64_t end;
     apr_status_t rv;
 
     if (of->environment != NULL || q->from != 0 || q->to != 0 || q->before != 0) {
@@ -193,8 +194,12 @@ static apr_status_t stream(wh_call_t *c, wh_logread_query_t *q, const wh_applog_
     if (show.after < 0 && q->forward) {
         show.after = q->after;
     }
+    end = end_of(c, q);
+    if (show.after > end) {
+        show.after = end; /* of another life of this log, or made up: it would hide what comes */
+    }
     if (show.after < 0) {
-        show.after = end_of(c, q);
+        show.after = end;
         q->before = show.after + 1;
         rv = wh_logread(c->p, q, &result, &c->err);
         if (rv != APR_SUCCESS) {

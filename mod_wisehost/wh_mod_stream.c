@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <apr_allocator.h>
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 #include <ap_mpm.h>
@@ -23,6 +22,8 @@
 #define EVENTS 256
 #define NICE 5
 #define TURNS 4 /* pieces of WH_STREAM_OUT that one stream gets before the others */
+#define ROUND_US ((apr_interval_time_t)20000) /* reading files, before the others have a turn */
+#define PAUSE_US ((apr_interval_time_t)5000)  /* between such rounds */
 
 typedef struct log_t log_t; /* one that somebody looks at */
 struct log_t {
@@ -60,6 +61,9 @@ static struct {
     apr_pool_t *scratch;
     int more,
         held_up; /* somebody has not got all yet: there was no turn left, it does not take it */
+    apr_time_t round; /* when the round under way began */
+    int late;         /* it has no time left for files */
+    int paged;        /* files were read in it */
     char out[WH_STREAM_OUT]; /* what was made for the last stream, and for whom it is right */
     apr_size_t out_n;
     const log_t *out_log;
@@ -198,7 +202,22 @@ static int has_filter(const stream_t *st)
     return st->of.kinds != 0 || st->of.text != NULL || st->of.deployment != NULL;
 }
 
-/* Events for it, into party.out. */
+static void begin_round(void)
+{
+    party.round = apr_time_now();
+    party.late = party.paged = 0;
+}
+
+/* Whether there is time left to read files in this round: somebody looks for a word in a large log,
+ * and the others wait for their next line. */
+static int may_page(void)
+{
+    party.late |= apr_time_now() - party.round > ROUND_US;
+    party.paged = 1;
+    return !party.late;
+}
+
+/* Events for it, into party.out; none yet, too, when there was no time to find them. */
 static apr_size_t gather(stream_t *st)
 {
     const wh_feed_t *feed = st->log->feed;
@@ -212,6 +231,9 @@ static apr_size_t gather(stream_t *st)
     if (party.out_log == st->log && party.out_from == st->pos && !filter) {
         st->pos = party.out_to;
         return party.out_n;
+    }
+    if ((first == 0 || st->pos + 1 < first) && !may_page()) {
+        return 0;
     }
     party.out_log = filter ? NULL : st->log;
     party.out_from = st->pos;
@@ -241,6 +263,11 @@ static apr_size_t gather(stream_t *st)
     return party.out_n;
 }
 
+static int has_all(const stream_t *st)
+{
+    return st->pos >= wh_feed_last(st->log->feed);
+}
+
 /* Sends what there is, while it is taken. 0 = it has ended. */
 static int serve(stream_t *st, apr_time_t now)
 {
@@ -256,6 +283,7 @@ static int serve(stream_t *st, apr_time_t now)
         st->stuck = 0;
     }
     for (int i = 0; sent && st->stuck == 0; i++) {
+        apr_int64_t before = st->pos;
         apr_size_t n = i < TURNS ? gather(st) : 0;
 
         if (i == TURNS) {
@@ -263,6 +291,7 @@ static int serve(stream_t *st, apr_time_t now)
             break;
         }
 
+        party.more |= n == 0 && (party.late || st->pos > before) && !has_all(st);
         if (n == 0 && now - st->said > WH_MOD_STREAM_SILENCE) {
             party.out_log = NULL;
             memcpy(party.out, ":\n\n", 3);
@@ -324,10 +353,27 @@ static void welcome(apr_time_t now)
     }
 }
 
+/* Who had no time comes first the next time. */
+static void begin_with(stream_t *first)
+{
+    stream_t *last = party.shown, *before = NULL;
+
+    for (stream_t *st = party.shown; st != first; st = st->next) {
+        before = st;
+    }
+    for (; last->next != NULL; last = last->next) {
+    }
+    if (before != NULL) {
+        last->next = party.shown;
+        party.shown = first;
+        before->next = NULL;
+    }
+}
+
 static void look_at_all(apr_time_t now, int tick)
 {
     int stopping = tick && is_stopping();
-    stream_t *next;
+    stream_t *next, *late = NULL;
 
     for (log_t *log = party.logs; log != NULL; log = log->next) {
         if (tick) {
@@ -339,13 +385,19 @@ static void look_at_all(apr_time_t now, int tick)
         }
         log->dirty = 0;
     }
+    begin_round();
     for (stream_t *st = party.shown; st != NULL; st = next) {
         next = st->next;
         if (st->gone || !serve(st, now)) {
             end_stream(st, 0);
         } else if (stopping || now - st->begun > WH_MOD_STREAM_LIFE) {
             end_stream(st, 1);
+        } else if (party.late && late == NULL && !has_all(st)) {
+            late = st;
         }
+    }
+    if (late != NULL) {
+        begin_with(late);
     }
     if (tick) {
         drop_logs();
@@ -408,16 +460,19 @@ static void *APR_THREAD_FUNC run(apr_thread_t *thread, void *data)
             gone |= events[i].data.ptr != &party.bell && events[i].data.ptr != &party.inotify;
         }
         now = apr_time_now();
+        begin_round();
         welcome(now);
-        if (due == 0 && is_dirty()) {
-            due = now + GATHER_US;
+        if (due == 0 && (party.more || is_dirty())) {
+            due = party.more ? now : now + GATHER_US;
         }
         if (now >= tick || gone || (due != 0 && now >= due)) {
             int is_tick = now >= tick;
 
             look_at_all(now, is_tick);
             tick = is_tick ? now + TICK_US : tick;
-            due = party.more ? now : party.held_up ? now + GATHER_US : 0;
+            due = party.more      ? apr_time_now() + (party.paged ? PAUSE_US : 0)
+                  : party.held_up ? now + GATHER_US
+                                  : 0;
             party.more = party.held_up = gone = 0;
         }
     }
@@ -448,23 +503,6 @@ static int add_fd(int fd, void *what)
     return fd >= 0 && epoll_ctl(party.epoll, EPOLL_CTL_ADD, fd, &e) == 0;
 }
 
-/* Used by one thread while others use the child's: with an allocator of its own. */
-static apr_pool_t *own_pool(void)
-{
-    apr_allocator_t *allocator;
-    apr_pool_t *p;
-
-    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
-        return NULL;
-    }
-    if (apr_pool_create_ex(&p, NULL, NULL, allocator) != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return NULL;
-    }
-    apr_allocator_owner_set(allocator, p);
-    return p;
-}
-
 /* With the first stream; under the lock. */
 static int start(void)
 {
@@ -475,7 +513,7 @@ static int start(void)
         party.epoll = epoll_create1(EPOLL_CLOEXEC);
         party.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         party.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        party.scratch = own_pool();
+        party.scratch = wh_mod_stream_pool();
         if (party.scratch == NULL || !add_fd(party.bell, &party.bell) ||
             !add_fd(party.inotify, &party.inotify)) {
             return 0;
@@ -498,35 +536,6 @@ static apr_status_t left(void *data)
     ring();
     unlock();
     return APR_SUCCESS;
-}
-
-int wh_mod_stream_wanted(wh_call_t *c)
-{
-    const char *accept = apr_table_get(c->r->headers_in, "Accept");
-
-    return accept != NULL && ap_find_list_item(c->p, accept, "text/event-stream");
-}
-
-apr_int64_t wh_mod_stream_last_id(wh_call_t *c)
-{
-    const char *text = apr_table_get(c->r->headers_in, "Last-Event-ID");
-    char *end;
-    apr_int64_t n = text != NULL ? apr_strtoi64(text, &end, 10) : -1;
-
-    return text != NULL && end != text && *end == '\0' && n >= 0 ? n : -1;
-}
-
-static void head(request_rec *r)
-{
-    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
-    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
-    apr_table_setn(r->err_headers_out, "X-Accel-Buffering", "no");
-    apr_table_setn(r->subprocess_env, "no-gzip", "1");
-    apr_table_setn(r->subprocess_env, "no-brotli", "1");
-    r->no_cache = 1;
-    r->status = HTTP_OK;
-    r->status_line = NULL;
-    ap_set_content_type(r, "text/event-stream");
 }
 
 /* In the thread of its request, until it ends. */
@@ -596,7 +605,7 @@ static void fill(stream_t *st, apr_pool_t *p, const wh_stream_of_t *of, apr_uint
 static void take_over(wh_call_t *c, const wh_stream_of_t *of, apr_uint64_t token)
 {
     request_rec *r = c->r;
-    apr_pool_t *p = own_pool();
+    apr_pool_t *p = wh_mod_stream_pool();
     stream_t *st = p != NULL ? apr_pcalloc(p, sizeof(*st)) : NULL;
     int sent;
 
@@ -639,7 +648,7 @@ apr_status_t wh_mod_stream_begin(wh_call_t *c, const wh_stream_of_t *of)
         unlock();
     }
     if (counted) {
-        head(r);
+        wh_mod_stream_head(r);
         if (!held) {
             take_over(c, of, token);
             return APR_SUCCESS;
@@ -657,7 +666,7 @@ apr_status_t wh_mod_stream_begin(wh_call_t *c, const wh_stream_of_t *of)
         return APR_SUCCESS;
     }
     if (r->header_only) {
-        head(r);
+        wh_mod_stream_head(r);
         return APR_SUCCESS;
     }
     apr_table_setn(r->err_headers_out, "Retry-After", full ? "5" : "30");

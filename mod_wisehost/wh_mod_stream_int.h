@@ -7,6 +7,15 @@
 #define WH_STREAM_OUT (64 * 1024) /* bytes that are sent at once */
 #define WH_STREAM_HELLO "retry: 2000\n\n"
 
+/* ---- wh_mod_stream_http.c ---- */
+
+/* Of an answer that has no end. */
+void wh_mod_stream_head(request_rec *r);
+
+/* Used by one thread while others use the child's: with an allocator of its own. NULL = there is no
+ * memory. */
+apr_pool_t *wh_mod_stream_pool(void);
+
 /* ---- wh_mod_stream_count.c ---- */
 
 void wh_mod_stream_count_post_config(server_rec *s);
