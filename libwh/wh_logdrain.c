@@ -223,10 +223,10 @@ apr_status_t wh_logdrain_open(apr_pool_t *p, const wh_secret_ring_t *ring, const
 
 json_t *wh_logdrain_json(apr_pool_t *p, const wh_logdrain_t *d)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:b, s:I, s:I, s:s?, s:s, s:s}", "id", d->id,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:b, s:b, s:I, s:I, s:s?, s:s, s:s}", "id", d->id,
                      "name", d->name, "kind", d->kind, "target", d->shown, "app",
-                     d->slug[0] ? d->slug : NULL, "enabled", d->enabled, "lines_sent",
-                     (json_int_t)d->sent, "lines_lost", (json_int_t)d->lost, "cause",
+                     d->slug[0] ? d->slug : NULL, "enabled", d->enabled, "gzip", d->gzip,
+                     "lines_sent", (json_int_t)d->sent, "lines_lost", (json_int_t)d->lost, "cause",
                      d->cause[0] ? d->cause : NULL, "created_at",
                      wh_time_rfc3339(p, d->created_at), "updated_at",
                      wh_time_rfc3339(p, d->updated_at));

@@ -57,7 +57,7 @@ typedef struct wh_logdrain_t {
     apr_int64_t key_id;
     const char *sealed;
     const char *app_id, *slug; /* "" = every app */
-    int enabled;
+    int enabled, gzip; /* gzip: bodies of HTTP are packed */
     apr_int64_t sent, lost; /* lines */
     const char *cause;      /* why the last attempt failed, "" = it did not */
     apr_time_t created_at, updated_at;

@@ -13,6 +13,15 @@ static apr_status_t seal(wh_call_t *c, wh_logdrain_t *d, const char *url)
     return wh_logdrain_seal(c->p, &ring, wh_sys_rand(), d, url, &c->err);
 }
 
+/* Syslog has no bodies. */
+static apr_status_t gzip_check(wh_call_t *c, const wh_logdrain_t *d)
+{
+    return d->gzip && !strcmp(d->kind, wh_logdrain_kind_name(WH_LOGDRAIN_SYSLOG))
+               ? wh_err_field(&c->err, "/gzip", "gzip_unknown",
+                              "Syslog sends no bodies: gzip is for Loki and HTTP.")
+               : APR_SUCCESS;
+}
+
 /* The scheduler looks at the table when it is poked. */
 static apr_status_t reply(wh_call_t *c, int status, const wh_logdrain_t *d)
 {
@@ -31,6 +40,7 @@ apr_status_t wh_h_logdrain_create(wh_call_t *c)
                        .slug = "",
                        .cause = "",
                        .enabled = !json_is_false(json_object_get(c->body, "enabled")),
+                       .gzip = json_is_true(json_object_get(c->body, "gzip")),
                        .created_at = c->now,
                        .updated_at = c->now};
     apr_status_t rv = wh_channel_name_check(d.name, &c->err);
@@ -39,6 +49,7 @@ apr_status_t wh_h_logdrain_create(wh_call_t *c)
         rv = wh_mod_call_no_random(c);
     }
     rv = rv ? rv : seal(c, &d, wh_mod_call_string(c, "target"));
+    rv = rv ? rv : gzip_check(c, &d);
     rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv : wh_mod_call_app(c, &d.app_id, &d.slug);
     rv = rv ? rv
@@ -73,6 +84,7 @@ apr_status_t wh_h_logdrain_list(wh_call_t *c)
 apr_status_t wh_h_logdrain_patch(wh_call_t *c)
 {
     const json_t *enabled = json_object_get(c->body, "enabled");
+    const json_t *gzip = json_object_get(c->body, "gzip");
     wh_logdrain_t d = *c->logdrain;
     apr_time_t read_at = d.updated_at;
     apr_status_t rv = APR_SUCCESS;
@@ -82,10 +94,12 @@ apr_status_t wh_h_logdrain_patch(wh_call_t *c)
         rv = wh_channel_name_check(d.name, &c->err);
     }
     d.enabled = json_is_boolean(enabled) ? json_is_true(enabled) : d.enabled;
+    d.gzip = json_is_boolean(gzip) ? json_is_true(gzip) : d.gzip;
     d.updated_at = c->now > read_at ? c->now : read_at + 1;
     if (!rv && *wh_mod_call_string(c, "target")) {
         rv = seal(c, &d, wh_mod_call_string(c, "target"));
     }
+    rv = rv ? rv : gzip_check(c, &d);
     rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv : wh_mod_call_app(c, &d.app_id, &d.slug);
     rv = rv ? rv

@@ -470,12 +470,14 @@ static const wh_mod_field_t channel_patch_fields[] = {
 static const wh_mod_field_t logdrain_fields[] = {
     NEEDED("name", 1, 64, "a-z 0-9 - _ ."), NEEDED("target", 1, WH_LOGDRAIN_URL_MAX, DRAIN_TARGET),
     TEXT("app", 1, 255, "slug: the lines of this app alone; null = of every app"),
-    SWITCH("enabled", "whether it gets lines; true unless named"), END};
+    SWITCH("enabled", "whether it gets lines; true unless named"),
+    SWITCH("gzip", "whether bodies go out as gzip (by HTTP alone); false unless named"), END};
 
 static const wh_mod_field_t logdrain_patch_fields[] = {
     TEXT("name", 1, 64, "a-z 0-9 - _ ."), TEXT("target", 1, WH_LOGDRAIN_URL_MAX, DRAIN_TARGET),
     TEXT("app", 1, 255, "slug: the lines of this app alone; null = of every app"),
-    SWITCH("enabled", "whether it gets lines"), END};
+    SWITCH("enabled", "whether it gets lines"),
+    SWITCH("gzip", "whether bodies go out as gzip (by HTTP alone)"), END};
 
 static const wh_mod_field_t notice_fields[] = {
     PAGE_FIELDS, WORD("status", 1, 16, "pending, delivered or dead"), END};

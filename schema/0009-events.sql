@@ -8,3 +8,7 @@ CREATE TABLE front_requests (
   told_at BIGINT NOT NULL,
   figures TEXT   NOT NULL
 );
+
+-- ---- drains of logs ----
+-- Whether bodies go out as gzip; a drain by syslog has none.
+ALTER TABLE log_drains ADD COLUMN gzip BIGINT NOT NULL DEFAULT 0 CHECK (gzip IN (0, 1));

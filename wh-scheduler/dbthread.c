@@ -17,6 +17,7 @@
 #define TURN 64 /* messages that are taken between two looks at a long queue */
 #define TRY_PAUSE_US APR_INT64_C(100000)
 #define RECONNECT_US APR_INT64_C(1000000)
+#define FLUSH_LOOK_US 20000
 #define FAULTS_MAX 200 /* wrong frames on one connection: who sends more of them is sent away */
 
 struct wh_dbthread_t {
@@ -247,6 +248,33 @@ static void tick(wh_dbthread_t *t, apr_pool_t *p, int poked)
     apr_pool_clear(p);
 }
 
+/* An orderly end: the lines that drains have not sent yet get a moment, for they are in no other
+ * place that goes on. Whatever hangs is left. */
+static void flush(wh_dbthread_t *t, apr_pool_t *p)
+{
+    wh_core_t *core = t->core;
+    wh_mono_t mono = wh_clock_mono(core->clock);
+    wh_mono_t until = wh_mono_add(mono, WH_LOGDRAINS_END_US);
+    wh_err_t err = WH_ERR_INIT;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (t->deposed || core->dbc == NULL || wh_dbc_gone(core->dbc)) {
+        return;
+    }
+    while (rv == APR_SUCCESS && wh_logdrains_busy(core, mono) && !wh_mono_reached(mono, until)) {
+        wh_watchdog_mark(core->dog, mono);
+        rv = wh_logdrains_look(core, p, 0, mono, &err);
+        usleep(FLUSH_LOOK_US);
+        mono = wh_clock_mono(core->clock);
+        rv = rv == APR_SUCCESS ? wh_tick_answers(core, p, wh_clock_now(core->clock), &err) : rv;
+        apr_pool_clear(p);
+    }
+    rv = rv == APR_SUCCESS ? wh_logdrains_leave(core, p, &err) : rv;
+    if (rv != APR_SUCCESS) {
+        wh_log(WH_LOG_WARN, "WH0566", "log drains, at the end: %s", err.text);
+    }
+}
+
 static void *run(void *baton)
 {
     wh_dbthread_t *t = baton;
@@ -283,6 +311,7 @@ static void *run(void *baton)
             next = wh_mono_reached(now, next) ? wh_mono_add(now, every) : next;
         }
     }
+    flush(t, p);
     apr_pool_destroy(p);
     while (core->peers != NULL) {
         (void)wh_core_peer_drop(core, core->peers->conn);

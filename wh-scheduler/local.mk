@@ -29,6 +29,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/gc.c wh-scheduler/gc.h wh-scheduler/gc_int.h \
 	wh-scheduler/gc_objects.c \
 	wh-scheduler/gone.c wh-scheduler/gone.h \
+	wh-scheduler/gzip.c wh-scheduler/gzip.h \
 	wh-scheduler/health.c wh-scheduler/health.h \
 	wh-scheduler/hub.c wh-scheduler/hub.h \
 	wh-scheduler/hub_auth.c wh-scheduler/hub_auth.h \
@@ -80,7 +81,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/user.c wh-scheduler/user.h \
 	wh-scheduler/watchdog.c wh-scheduler/watchdog.h
 wh_scheduler_libsched_la_LIBADD = whdb/libwhdb.la libwh/libwh.la \
-	$(LWS_LIBS) $(LMDB_LIBS) $(CURL_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) -lpthread
+	$(LWS_LIBS) $(LMDB_LIBS) $(CURL_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS) $(APU_LIBS) $(APR_LIBS) $(Z_LIBS) -lpthread
 
 wh_scheduler_wh_scheduler_SOURCES = wh-scheduler/main.c
 wh_scheduler_wh_scheduler_LDADD = wh-scheduler/libsched.la

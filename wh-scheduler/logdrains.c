@@ -8,6 +8,7 @@
 #include "libwh/wh_log.h"
 #include "libwh/wh_text.h"
 #include "wh-scheduler/core.h"
+#include "wh-scheduler/gzip.h"
 #include "wh-scheduler/places.h"
 #include "wh-scheduler/syslogout.h"
 #include "whdb/wh_db_logdrain.h"
@@ -34,6 +35,7 @@ typedef struct drain_t {
     size_t bytes;
     int n, flying;            /* lines; those of them that are under way */
     wh_syslogout_t *sys;      /* NULL = HTTP */
+    int gzip;                 /* its owner says so, and no answer said otherwise */
     apr_int64_t sent, lost;   /* since they were written */
     apr_int64_t untold;       /* lost, and the drain does not know yet */
     unsigned failures;
@@ -209,7 +211,10 @@ static apr_status_t answered(wh_core_t *core, apr_pool_t *p, const wh_httpout_re
     if (d == NULL || d->flying == 0) {
         return APR_SUCCESS; /* changed or deleted meanwhile */
     }
-    if (answer->status >= 200 && answer->status < 300) {
+    if (answer->status == 415 && d->gzip) {
+        d->gzip = 0; /* RFC 7694, 3: so it says that it does not take it; until it is changed */
+        ended(core, d, AGAIN, "It does not take gzip (415): lines go out plain.");
+    } else if (answer->status >= 200 && answer->status < 300) {
         ended(core, d, ARRIVED, "");
     } else if (answer->status > 0) {
         ended(core, d, for_good(answer->status) ? NEVER : AGAIN,
@@ -255,7 +260,10 @@ static void send_http(wh_core_t *core, apr_pool_t *p, drain_t *d)
     req->answer_max = 1024;
     req->body = loki ? wh_logdrain_loki(req->pool, lines, n, &req->body_len)
                      : wh_logdrain_jsonl(req->pool, lines, n, &req->body_len);
-    ok = req->body != NULL &&
+    if (d->gzip && req->body != NULL) {
+        req->body = wh_gzip(req->pool, req->body, req->body_len, &req->body_len);
+    }
+    ok = req->body != NULL && (!d->gzip || wh_httpout_header(req, "Content-Encoding", "gzip")) &&
          wh_httpout_header(req, "Content-Type", loki ? "application/json" : "application/x-ndjson");
     ok = ok && (d->to.auth[0] == '\0' || wh_httpout_header(req, "Authorization", d->to.auth));
     ok = ok && (d->to.tenant[0] == '\0' || wh_httpout_header(req, "X-Scope-OrgID", d->to.tenant));
@@ -343,6 +351,7 @@ static apr_status_t begin_drain(wh_core_t *core, const wh_logdrain_t *row, wh_er
     d->last = &d->first;
     d->seen = 1;
     d->updated_at = row->updated_at;
+    d->gzip = row->gzip;
     apr_cpystrn(d->id, row->id, sizeof(d->id));
     apr_cpystrn(d->app, row->app_id, sizeof(d->app));
     apr_cpystrn(d->name, row->name, sizeof(d->name));
@@ -497,6 +506,32 @@ apr_status_t wh_logdrains_look(wh_core_t *core, apr_pool_t *p, int poked, wh_mon
     }
     apr_pool_destroy(scratch);
     return rv;
+}
+
+int wh_logdrains_busy(const wh_core_t *core, wh_mono_t mono)
+{
+    const drain_t *d = core->logdrains != NULL ? core->logdrains->drains : NULL;
+
+    while (d != NULL && d->flying == 0 && (d->n == 0 || !wh_mono_reached(mono, d->again))) {
+        d = d->next;
+    }
+    return d != NULL;
+}
+
+apr_status_t wh_logdrains_leave(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
+{
+    drain_t *d = core->logdrains != NULL ? core->logdrains->drains : NULL;
+
+    if (core->logdrains == NULL) {
+        return APR_SUCCESS;
+    }
+    for (; d != NULL; d = d->next) {
+        d->changed |= d->n > 0;
+        d->lost += d->n;
+        dequeue(d, d->n);
+        d->flying = 0;
+    }
+    return write_counts(core, p, err);
 }
 
 void wh_logdrains_end(wh_core_t *core)

@@ -234,7 +234,7 @@ static apr_status_t tend(wh_core_t *core, apr_pool_t *p, wh_mono_t now, wh_err_t
 }
 
 /* What others answered; each in its own callback. */
-static apr_status_t answered(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
+apr_status_t wh_tick_answers(wh_core_t *core, apr_pool_t *p, apr_time_t now, wh_err_t *err)
 {
     apr_status_t rv = APR_SUCCESS;
     wh_httpout_req_t *answer;
@@ -360,7 +360,7 @@ static apr_status_t changed(wh_core_t *core, apr_pool_t *p, int poked, wh_mono_t
         (due(&core->syncs_at, mono, SYNCS_US) || poked)) {
         rv = wh_syncs_look(core, p, now, err);
     }
-    rv = rv == APR_SUCCESS ? answered(core, p, now, err) : rv;
+    rv = rv == APR_SUCCESS ? wh_tick_answers(core, p, now, err) : rv;
     if (rv == APR_SUCCESS && core->http != NULL &&
         (due(&core->issuers_at, mono, ISSUERS_US) || poked)) {
         rv = wh_issuers_look(core, p, now, err);

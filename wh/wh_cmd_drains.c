@@ -38,7 +38,15 @@ static int list(wh_cli_t *cli)
 static int send_body(wh_cli_t *cli, const char *method, const char *path, json_t *body)
 {
     const char *app = wh_cli_opts_get(cli, "app");
+    const char *gzip = wh_cli_opts_get(cli, "gzip");
     wh_cli_reply_t reply;
+    if (gzip != NULL && strcmp(gzip, "on") != 0 && strcmp(gzip, "off") != 0) {
+        wh_cli_error("--gzip is on or off");
+        json_decref(body);
+        return WH_EXIT_USAGE;
+    }
+    if (gzip != NULL)
+        json_object_set_new(body, "gzip", json_boolean(strcmp(gzip, "on") == 0));
     if (app != NULL)
         json_object_set_new(body, "app", strcmp(app, "all") == 0 ? json_null() : json_string(app));
     int rc = wh_cli_http(cli, method, path, body, NULL, &reply);
@@ -100,9 +108,14 @@ static int remove_drain(wh_cli_t *cli)
     {                                                                                              \
         "app", 'a', "APP", "of this app alone; all: of every app"                                  \
     }
-static const wh_cli_option_t add_options[] = {APP, {NULL, 0, NULL, NULL}};
+#define GZIP                                                                                       \
+    {                                                                                              \
+        "gzip", 0, "on|off", "pack bodies, where the target takes that (Loki, HTTP)"               \
+    }
+static const wh_cli_option_t add_options[] = {APP, GZIP, {NULL, 0, NULL, NULL}};
 static const wh_cli_option_t set_options[] = {
     APP,
+    GZIP,
     {"on", 0, NULL, "send lines again"},
     {"off", 0, NULL, "send nothing for now"},
     {NULL, 0, NULL, NULL},

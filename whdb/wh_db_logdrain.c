@@ -15,6 +15,7 @@ static wh_logdrain_t *drain_at(apr_pool_t *p, const wh_rows_t *rows, int i)
     d->app_id = wh_dbc_text(&r);
     d->slug = wh_dbc_text(&r);
     d->enabled = (int)wh_dbc_int(&r);
+    d->gzip = (int)wh_dbc_int(&r);
     d->sent = wh_dbc_int(&r);
     d->lost = wh_dbc_int(&r);
     d->cause = wh_dbc_text(&r);
@@ -29,7 +30,8 @@ apr_status_t wh_db_logdrain_insert(wh_dbc_t *dbc, apr_pool_t *p, const wh_logdra
     return wh_dbc_query(dbc, p, WH_SQL_logdrain_insert,
                         WH_ARGS(WH_S(d->id), WH_S(d->name), WH_S(d->kind), WH_S(d->shown),
                                 WH_I(d->key_id), WH_S(d->sealed), WH_S(d->app_id),
-                                WH_I(d->enabled), WH_I(d->created_at), WH_I(d->updated_at)),
+                                WH_I(d->enabled), WH_I(d->gzip), WH_I(d->created_at),
+                                WH_I(d->updated_at)),
                         NULL, err);
 }
 
@@ -69,7 +71,7 @@ apr_status_t wh_db_logdrain_update(wh_dbc_t *dbc, apr_pool_t *p, const wh_logdra
     return wh_dbc_cas(dbc, p, WH_SQL_logdrain_update,
                       WH_ARGS(WH_S(d->name), WH_S(d->kind), WH_S(d->shown), WH_I(d->key_id),
                               WH_S(d->sealed), WH_S(d->app_id), WH_I(d->enabled),
-                              WH_I(d->updated_at), WH_S(d->id), WH_I(read_at)),
+                              WH_I(d->gzip), WH_I(d->updated_at), WH_S(d->id), WH_I(read_at)),
                       err);
 }
 

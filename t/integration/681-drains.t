@@ -8,12 +8,13 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use IO::Select ();
 use IO::Socket::INET ();
+use IO::Uncompress::Gunzip qw(gunzip);
 use JSON::PP qw(decode_json);
 use Test::More;
 use WH::Recorder;
 use WH::Sched;
 use WH::Stack;
-use WH::Wait qw(try_for);
+use WH::Wait qw(now_s try_for);
 
 my $stack = WH::Stack->new;
 my $dir = $stack->dir;
@@ -47,15 +48,20 @@ my %target = (
     tls => "syslog+tls://127.0.0.1:$tls_port",
     tcp => 'syslog+tcp://127.0.0.1:' . $tcp->sockport,
     udp => 'syslog+udp://127.0.0.1:' . $udp->sockport,
+    zip => "http://$http/zip",
+    plain => "http://$http/plain",
     dead => 'http://127.0.0.1:' . WH::Stack::free_port() . '/x',
     hangs => 'http://127.0.0.1:' . $hangs->sockport . '/x',
 );
 for my $name (sort keys %target) {
-    my $res = wh_in($target{$name}, qw(drains add), $name);
+    my $res = wh_in($target{$name}, qw(drains add), $name, $name =~ /^(?:zip|plain)$/ ? qw(--gzip on) : ());
     like("$res->{rc} $res->{out}", qr/^0 name    $name\n/, "wh drains add $name") or diag $res->{err};
     unlike("$res->{out}$res->{err}", qr/s3cr3t/, 'no secret is said back');
 }
 is(wh_in('ftp://x', qw(drains add bad))->{rc}, 1, 'a target that is none is refused');
+is($stack->api(PATCH => '/v1/drains/tcp', { gzip => JSON::PP::true() })->{json}{code}, 'gzip_unknown', 'syslog has nothing to pack');
+is($stack->wh(qw(drains set loki --gzip maybe))->{rc}, 2, 'gzip is on or off');
+$there->answer('/plain' => 415);
 is($stack->api(POST => '/v1/drains', { name => 'loki', target => 'https://h/' })->{status}, 409, 'a name is there once');
 unlike(join('', map { @$_ } $stack->db->rows('SELECT sealed FROM log_drains')), qr/127\.0\.0\.1|s3cr3t/, 'targets are sealed');
 
@@ -88,6 +94,18 @@ is_deeply(decode_json($loki->{body}), { streams => [
 is("$loki->{headers}{'content-type'} $loki->{headers}{'x-scope-orgid'} $loki->{headers}{authorization}", 'application/json t-1 Basic dTpzM2NyM3Q=', 'with its tenant and password');
 is((decode_json((split /\n/, (at_path('/lines'))[0])[1]))->{message}, 'level=error <b>it</b> "broke"', 'JSON lines');
 
+ok((try_for { at_path('/zip') } 10), 'a drain with gzip gets them, too');
+my ($zip) = grep { $_->{target} eq '/zip' } $there->seen;
+is($zip->{headers}{'content-encoding'}, 'gzip', 'and says so');
+utf8::downgrade(my $packed = $zip->{body});
+gunzip(\$packed, \my $unzipped) or die;
+is($unzipped, (at_path('/lines'))[0], 'packed is the same');
+ok((try_for { grep { $_->{target} eq '/plain' } $there->seen } 10), 'who does not take gzip says 415');
+$there->answer('/plain' => 204);
+ok((try_for { grep { $_->{target} eq '/plain' && !$_->{headers}{'content-encoding'} } $there->seen } 10), 'and gets the same lines plain');
+is((at_path('/plain'))[-1], (at_path('/lines'))[0], 'without a loss');
+is($stack->api(DELETE => "/v1/drains/$_")->{status}, 204, "$_ has done") for qw(zip plain);
+
 my $message = sub { my ($pri, $us, $stream, $text) = @_; return "<$pri>1 2023-11-14T22:13:20.00000${us}Z localhost shop c0ffee012345 $stream [wisehost\@32473 environment=\"production\" deployment=\"$d->{id}\"] $text" };
 my @want = ($message->(14, 1, 'stdout', 'ready red'), $message->(11, 2, 'stderr', 'level=error <b>it</b> "broke"'));
 my $framed = join '', map { length($_) . " $_" } @want;
@@ -119,6 +137,20 @@ is($stack->wh(qw(drains set hangs --off))->{rc}, 0, 'wh drains set');
 is($stack->wh(qw(drains remove dead))->{rc}, 0, 'wh drains remove');
 unlike($stack->log_text('scheduler'), qr/s3cr3t/, 'no log has a secret');
 $stack->allow_log(qr/WH0542/);
+
+# ---- an orderly end: what waits goes out, but nobody waits for who hangs ------------------------------------------
+$stack->wh(qw(drains set hangs --on));
+my $lost = drain('hangs')->{lines_lost};
+$s->poke;
+says([ out => 'the last line' ]);
+ok((try_for { grep { WH::Stack::slurp($_) =~ /the last line/ } glob "$dir/state/logs/apps/*/*.seg" } 10), 'a line is stored');
+my $from = now_s();
+$stack->proc('scheduler')->stop(20);
+my $took = now_s() - $from;
+cmp_ok($took, '<', 15, sprintf 'the scheduler ends in time: %.1f s', $took);
+like(WH::Stack::slurp("$there->{dir}/seen"), qr/the last line/, 'what was not sent yet goes out before');
+cmp_ok($stack->db->value("SELECT lost FROM log_drains WHERE name = 'hangs'"), '>', $lost, 'what could not is counted');
+delete $stack->{proc}{scheduler};
 $w->do('quit');
 $stack->stop;
 done_testing();
