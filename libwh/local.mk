@@ -56,6 +56,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_gitauth.c libwh/wh_gitauth.h libwh/wh_gitauth.def \
 	libwh/wh_giturl.c libwh/wh_giturl.h \
 	libwh/wh_sshkey.c libwh/wh_sshkey.h \
+	libwh/wh_file.c libwh/wh_file.h \
 	libwh/wh_hash.c libwh/wh_hash.h \
 	libwh/wh_headers.c libwh/wh_headers.h \
 	libwh/wh_hook.c libwh/wh_hook.h libwh/wh_hook_int.h libwh/wh_hook_decode.c libwh/wh_hook_log.c \

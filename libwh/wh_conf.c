@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <apr_strings.h>
 #include "libwh/wh_conf.h"
+#include "libwh/wh_file.h"
 #include "libwh/wh_text.h"
 
 #define FILE_MAX ((size_t)(256 * 1024))
@@ -257,6 +258,7 @@ static apr_status_t slurp(apr_pool_t *p, int fd, const char *path, wh_conf_text_
     struct stat st;
     char *buf;
     size_t size;
+    apr_status_t rv;
 
     if (fstat(fd, &st) != 0)
         return wh_err_wrap(err, errno, 500, "config_unreadable", "%s", path);
@@ -265,17 +267,11 @@ static apr_status_t slurp(apr_pool_t *p, int fd, const char *path, wh_conf_text_
     size = st.st_size >= 0 && (apr_uint64_t)st.st_size < FILE_MAX ? (size_t)st.st_size : FILE_MAX;
     buf = apr_palloc(p, size + 1);
     *text = (wh_conf_text_t){.name = path, .text = buf};
-    while (text->len < size + 1) {
-        ssize_t got = read(fd, buf + text->len, size + 1 - text->len);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return wh_err_wrap(err, errno, 500, "config_unreadable", "%s", path);
-        if (got == 0)
-            return APR_SUCCESS;
-        text->len += (size_t)got;
-    }
+    rv = wh_file_get(fd, buf, size + 1, &text->len);
+    if (rv != APR_SUCCESS)
+        return wh_err_wrap(err, rv, 500, "config_unreadable", "%s", path);
+    if (text->len <= size)
+        return APR_SUCCESS;
     if (size < FILE_MAX)
         return wh_err_set(err, 500, "config_unreadable", "%s changed while it was read", path);
     return APR_SUCCESS;

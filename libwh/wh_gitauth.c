@@ -9,6 +9,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_file.h"
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sshkey.h"
@@ -70,11 +71,9 @@ static apr_status_t write_file(apr_pool_t *p, const char *parent, const char *na
                                const char *text, wh_err_t *err)
 {
     const char *path = path_of(p, parent, name);
-    size_t n = strlen(text);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), rc = 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int rc = fd < 0 ? errno : wh_file_put(fd, text, strlen(text));
 
-    if (fd < 0 || write(fd, text, n) != (ssize_t)n)
-        rc = errno != 0 ? errno : EIO;
     if (fd >= 0 && close(fd) != 0 && rc == 0)
         rc = errno;
     return rc == 0 ? APR_SUCCESS : wh_err_wrap(err, rc, 500, "internal", "cannot write %s", path);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 #include <apr_strings.h>
+#include "libwh/wh_file.h"
 #include "libwh/wh_keys.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
@@ -123,18 +124,12 @@ static apr_status_t check_file(int fd, const char *path, wh_err_t *err)
  * for, so that a file which grows meanwhile is seen. */
 static apr_status_t read_all(int fd, const char *path, char *buf, size_t *len, wh_err_t *err)
 {
-    *len = 0;
-    while (*len <= FILE_MAX) {
-        ssize_t got = read(fd, buf + *len, FILE_MAX + 1 - *len);
+    apr_status_t rv = wh_file_get(fd, buf, FILE_MAX + 1, len);
 
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return wh_err_wrap(err, errno, 500, "key_unreadable", "%s", path);
-        if (got == 0)
-            return APR_SUCCESS;
-        *len += (size_t)got;
-    }
+    if (rv != APR_SUCCESS)
+        return wh_err_wrap(err, rv, 500, "key_unreadable", "%s", path);
+    if (*len <= FILE_MAX)
+        return APR_SUCCESS;
     return wh_err_set(err, 500, "key_content", "%s is too long for a key file", path);
 }
 

@@ -3,9 +3,11 @@
  * has it in memory and writes it into a file every few seconds; so nobody waits for it, and nothing
  * is shown that is older than F3 has it.
  */
-#include <apr_file_io.h>
+#include <fcntl.h>
+
 #include <apr_strings.h>
 
+#include "libwh/wh_file.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_stats.h"
 #include "libwh/wh_time.h"
@@ -19,23 +21,9 @@
 static char *read_file(request_rec *r)
 {
     const char *path = apr_pstrcat(r->pool, wh_mod_conf_state_dir(r->server), LIVE, NULL);
-    apr_file_t *f = NULL;
-    apr_finfo_t info;
-    apr_size_t n;
-    char *text;
+    wh_file_text_t file;
 
-    if (apr_file_open(&f, path, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, r->pool) != APR_SUCCESS ||
-        apr_file_info_get(&info, APR_FINFO_SIZE | APR_FINFO_TYPE, f) != APR_SUCCESS ||
-        info.filetype != APR_REG || info.size < 0 || info.size > LIVE_BYTES_MAX) {
-        return NULL;
-    }
-    n = (apr_size_t)info.size;
-    text = apr_palloc(r->pool, n + 1);
-    if (n > 0 && apr_file_read_full(f, text, n, &n) != APR_SUCCESS) {
-        return NULL;
-    }
-    text[n] = '\0';
-    return text;
+    return wh_file_read(r->pool, AT_FDCWD, path, LIVE_BYTES_MAX, &file) ? NULL : file.text;
 }
 
 /* The line of an app into *out; 0 when there is none. */

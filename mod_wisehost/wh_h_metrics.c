@@ -3,10 +3,10 @@
  * scheduler out of a file that it writes anew every few seconds: nothing here asks a database or
  * waits for another process, so that they can be had when something is wrong.
  */
-#include <apr_file_io.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_file.h"
 #include "libwh/wh_openmetrics.h"
 #include "mod_wisehost/wh_mod_api.h"
 #include "mod_wisehost/wh_mod_counters.h"
@@ -244,28 +244,17 @@ static void app_figures(wh_om_t *om)
 static const char *snapshot(request_rec *r, size_t *n, apr_time_t *written)
 {
     const char *path = apr_pstrcat(r->pool, wh_mod_conf_state_dir(r->server), SNAPSHOT, NULL);
-    apr_file_t *f = NULL;
-    apr_finfo_t info;
-    apr_size_t len;
-    char *text;
+    wh_file_text_t file;
 
-    if (apr_file_open(&f, path, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, r->pool) != APR_SUCCESS ||
-        apr_file_info_get(&info, APR_FINFO_SIZE | APR_FINFO_TYPE | APR_FINFO_MTIME, f) !=
-            APR_SUCCESS ||
-        info.filetype != APR_REG || info.size <= 0 || info.size > SNAPSHOT_BYTES_MAX) {
+    if (wh_file_read(r->pool, AT_FDCWD, path, SNAPSHOT_BYTES_MAX, &file) || file.n == 0) {
         return NULL;
     }
-    *written = info.mtime;
-    if (r->request_time - info.mtime > SNAPSHOT_FRESH) {
+    *written = file.written;
+    if (r->request_time - file.written > SNAPSHOT_FRESH || !wh_om_text_ok(file.text, file.n)) {
         return NULL;
     }
-    len = (apr_size_t)info.size;
-    text = apr_palloc(r->pool, len);
-    if (apr_file_read_full(f, text, len, &len) != APR_SUCCESS || !wh_om_text_ok(text, len)) {
-        return NULL;
-    }
-    *n = len;
-    return text;
+    *n = file.n;
+    return file.text;
 }
 
 static void scheduler_figures(wh_om_t *om, request_rec *r)

@@ -10,6 +10,7 @@
 
 #include <apr_strings.h>
 
+#include "libwh/wh_file.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_sys.h"
 #include "libwh/wh_text.h"
@@ -56,21 +57,9 @@ static apr_status_t begin(wh_call_t *c, const wh_git_repo_t *repo, spool_t *spoo
 static apr_status_t add(void *baton, const char *data, apr_size_t n, wh_err_t *err)
 {
     const spool_t *spool = baton;
+    apr_status_t rv = wh_file_put(spool->fd, data, n);
 
-    while (n > 0) {
-        ssize_t done = write(spool->fd, data, n);
-
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done < 0) {
-            return wh_err_wrap(err, APR_FROM_OS_ERROR(errno), 503, "storage_error",
-                               "The upload cannot be stored");
-        }
-        data += done;
-        n -= (apr_size_t)done;
-    }
-    return APR_SUCCESS;
+    return rv ? wh_err_wrap(err, rv, 503, "storage_error", "The upload cannot be stored") : rv;
 }
 
 /* "commit OID FILES BYTES" */

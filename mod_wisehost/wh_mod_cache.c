@@ -9,6 +9,8 @@
 #include <apr_thread_mutex.h>
 
 #include "mod_wisehost/mod_wisehost.h"
+
+#include "libwh/wh_file.h"
 #include "mod_wisehost/wh_mod_cache.h"
 #include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_lru.h"
@@ -156,21 +158,6 @@ int wh_mod_cache_wants(apr_off_t size)
            (apr_size_t)size + sizeof(wh_mod_content_t) <= cache->max;
 }
 
-static int read_all(int fd, char *buf, apr_size_t size)
-{
-    apr_size_t got = 0;
-
-    while (got < size) {
-        ssize_t n = read(fd, buf + got, size - got);
-
-        if (n <= 0 && (n == 0 || errno != EINTR)) {
-            return 0;
-        }
-        got += n > 0 ? (apr_size_t)n : 0;
-    }
-    return 1;
-}
-
 static wh_mod_content_t *content_alloc(apr_size_t size, apr_size_t behind)
 {
     wh_mod_content_t *content = malloc(sizeof(*content) + behind);
@@ -188,6 +175,7 @@ wh_mod_content_t *wh_mod_content_make(int fd, apr_size_t size, int map)
 {
     wh_mod_content_t *content;
     void *at = MAP_FAILED;
+    apr_size_t got;
 
     if (map && size >= MAP_MIN) {
         at = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
@@ -202,7 +190,7 @@ wh_mod_content_t *wh_mod_content_make(int fd, apr_size_t size, int map)
     if (at != MAP_FAILED) {
         content->mapped = 1;
         content->data = at;
-    } else if (!read_all(fd, content->data, size)) {
+    } else if (wh_file_get(fd, content->data, size, &got) || got != size) {
         free(content);
         return NULL;
     }

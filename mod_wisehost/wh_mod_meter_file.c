@@ -12,6 +12,7 @@
 
 #include <apr_strings.h>
 
+#include "libwh/wh_file.h"
 #include "libwh/wh_hash.h"
 #include "libwh/wh_meter_file.h"
 #include "mod_wisehost/wh_mod_meter.h"
@@ -61,36 +62,15 @@ static const char *name_of(apr_pool_t *p, const server_rec *s)
     return apr_psprintf(p, WH_METER_FILE_BEGIN "%016" APR_UINT64_T_HEX_FMT WH_METER_FILE_END, hash);
 }
 
-static int write_all(int fd, const char *text, size_t n)
-{
-    while (n > 0) {
-        ssize_t did = write(fd, text, n);
-
-        if (did <= 0) {
-            return 0;
-        }
-        text += did;
-        n -= (size_t)did;
-    }
-    return 1;
-}
-
 /* The scheduler reads it by the group that the directory has. */
-static int replace(apr_pool_t *p, int dir, const char *name, const text_t *t)
+static apr_status_t replace(apr_pool_t *p, int dir, const char *name, const text_t *t)
 {
-    const char *fresh = apr_pstrcat(p, name, ".new", NULL);
     struct stat st;
-    int fd, good;
+    wh_file_new_t file = {.dir = dir, .path = name, .mode = 0640};
+    apr_status_t rv = fstat(dir, &st) == 0 ? APR_SUCCESS : errno;
 
-    (void)unlinkat(dir, fresh, 0);
-    fd = openat(dir, fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return 0;
-    }
-    good = fstat(dir, &st) == 0 && fchown(fd, (uid_t)-1, st.st_gid) == 0 && fchmod(fd, 0640) == 0 &&
-           write_all(fd, t->buf, t->n);
-    good = close(fd) == 0 && good;
-    return good && renameat(dir, fresh, dir, name) == 0;
+    file.group = st.st_gid;
+    return rv ? rv : wh_file_replace(p, &file, t->buf, t->n);
 }
 
 static void tell(apr_pool_t *p, server_rec *s)
@@ -99,7 +79,7 @@ static void tell(apr_pool_t *p, server_rec *s)
     const char *path = apr_pstrcat(p, wh_mod_conf_state_dir(s), WH_METER_FILE_DIR, NULL);
     text_t t = {.p = p, .room = 16 * WH_METER_FILE_LINE};
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int good;
+    apr_status_t rv;
 
     if (dir < 0) {
         return; /* nothing was set up there, so there are no rules */
@@ -108,14 +88,14 @@ static void tell(apr_pool_t *p, server_rec *s)
     t.n = wh_meter_file_head(t.buf, apr_time_now());
     if (wh_mod_meter_minute(take_app, &t)) {
         t.n += wh_meter_file_end(more(&t), t.apps);
-        good = replace(p, dir, name_of(p, s), &t);
-        if (!good && !failed) {
-            ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
+        rv = replace(p, dir, name_of(p, s), &t);
+        if (rv && !failed) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,
                          "WH0182: the figures of requests cannot be written to %s: rules of error "
                          "rate and latency have none",
                          path);
         }
-        failed = !good;
+        failed = rv != APR_SUCCESS;
     }
     close(dir);
 }

@@ -17,6 +17,7 @@
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
 
+#include "libwh/wh_file.h"
 #include "libwh/wh_sys.h"
 #include "mod_wisehost/wh_mod_cache.h"
 #include "mod_wisehost/wh_mod_counters.h"
@@ -198,28 +199,15 @@ static wh_release_t *cache_find(wh_shard_t *shard, const char *id)
 static apr_status_t read_text(apr_pool_t *p, const char *path, char **buf, apr_size_t *len,
                               wh_err_t *err)
 {
-    apr_file_t *f = NULL;
-    apr_finfo_t info;
-    apr_status_t rv = apr_file_open(&f, path, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, p);
+    wh_file_text_t file;
+    apr_status_t rv = wh_file_read(p, AT_FDCWD, path, WH_RELEASE_TEXT_MAX, &file);
 
-    if (rv == APR_SUCCESS) {
-        rv = apr_file_info_get(&info, APR_FINFO_SIZE | APR_FINFO_TYPE, f);
-    }
-    if (rv == APR_SUCCESS && (info.filetype != APR_REG || info.size > WH_RELEASE_TEXT_MAX)) {
-        rv = APR_EINVAL;
-    }
-    if (rv == APR_SUCCESS) {
-        *buf = apr_palloc(p, (apr_size_t)info.size + 1);
-        rv = apr_file_read_full(f, *buf, (apr_size_t)info.size, len);
-    }
-    if (f != NULL) {
-        apr_file_close(f);
-    }
-    if (rv != APR_SUCCESS) {
+    if (rv) {
         return wh_err_wrap(err, rv, HTTP_SERVICE_UNAVAILABLE, "release_missing",
                            "The release cannot be read");
     }
-    (*buf)[*len] = '\0';
+    *buf = file.text;
+    *len = file.n;
     return APR_SUCCESS;
 }
 

@@ -8,10 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <apr_file_io.h>
+#include <apr_file_info.h>
 #include <apr_strings.h>
 
 #include "libwh/wh_fault.h"
+#include "libwh/wh_file.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
 
@@ -268,28 +269,18 @@ apr_status_t wh_mod_store_staged(const wh_mod_store_t *store, const wh_mod_uploa
     const wh_json_limits_t limits = {
         .bytes = MANIFEST_BYTES_MAX, .depth = 6, .values = 24 * WH_MANIFEST_FILES_MAX};
     const char *path = apr_pstrcat(store->p, upload_dir(store, up), "/manifest.json", NULL);
-    apr_file_t *file;
-    apr_finfo_t info;
+    wh_file_text_t file;
     json_t *json;
-    char *text;
-    apr_status_t rv = apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, store->p);
+    apr_status_t rv = wh_file_read(store->p, AT_FDCWD, path, MANIFEST_BYTES_MAX, &file);
 
     if (APR_STATUS_IS_ENOENT(rv)) {
         return not_announced(err);
     }
-    rv = rv ? rv : apr_file_info_get(&info, APR_FINFO_SIZE, file);
-    if (rv || info.size > MANIFEST_BYTES_MAX) {
-        return wh_err_wrap(err, rv, 503, "storage_error",
-                           "The announced manifest could not be read");
-    }
-    text = apr_palloc(store->p, (apr_size_t)info.size + 1);
-    rv = apr_file_read_full(file, text, (apr_size_t)info.size, NULL);
-    apr_file_close(file);
     if (rv) {
         return wh_err_wrap(err, rv, 503, "storage_error",
                            "The announced manifest could not be read");
     }
-    rv = wh_json_load(store->p, text, (size_t)info.size, &limits, &json, err);
+    rv = wh_json_load(store->p, file.text, file.n, &limits, &json, err);
     return rv ? rv : wh_manifest_from_json(store->p, json, NULL, m, err);
 }
 

@@ -11,6 +11,7 @@
 #include <apr_time.h>
 
 #include "libwh/wh_fault.h"
+#include "libwh/wh_file.h"
 #include "libwh/wh_rand.h"
 #include "libwh/wh_sys.h"
 
@@ -56,23 +57,6 @@ int wh_mod_store_make_dir(const char *path, const char *parent)
         return wh_mod_store_flush_dir(parent);
     }
     return errno == EEXIST ? 0 : -1;
-}
-
-int wh_mod_store_write_all(int fd, const char *data, apr_size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, data, n);
-
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
-            return -1;
-        }
-        data += done;
-        n -= (apr_size_t)done;
-    }
-    return 0;
 }
 
 /* A name beside the real one that nobody else has. */
@@ -124,7 +108,8 @@ apr_status_t wh_mod_store_write(const wh_mod_store_t *store, const char *dir, co
     if (fd < 0) {
         return wh_mod_store_failed(err, "make a file");
     }
-    if (wh_mod_store_write_all(fd, data, n) < 0) {
+    errno = wh_file_put(fd, data, n);
+    if (errno != 0) {
         apr_status_t rv = wh_mod_store_failed(err, "write a file");
 
         close(fd);

@@ -15,7 +15,6 @@ const char *wh_mod_store_object_dir(const wh_mod_store_t *store, const char *sha
 int wh_mod_store_flush_dir(const char *path);
 /* A directory that may be there; a new one is made durable in its parent. */
 int wh_mod_store_make_dir(const char *path, const char *parent);
-int wh_mod_store_write_all(int fd, const char *data, apr_size_t n);
 
 /* A name in dir that nobody else has, NULL without random bytes. */
 const char *wh_mod_store_temp_name(const wh_mod_store_t *store, const char *dir);

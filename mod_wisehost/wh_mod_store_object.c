@@ -11,6 +11,7 @@
 #include <apr_time.h>
 
 #include "libwh/wh_fault.h"
+#include "libwh/wh_file.h"
 #include "libwh/wh_sign.h"
 
 #define FEW 8                     /* files or directories that are flushed one by one */
@@ -174,8 +175,8 @@ apr_status_t wh_mod_store_add(wh_mod_object_t *o, const char *data, apr_size_t n
     }
     wh_sign_add(o->hash, data, n);
     o->got += (apr_off_t)n;
-    return wh_mod_store_write_all(o->fd, data, n) ? wh_mod_store_failed(err, "write an object")
-                                                  : APR_SUCCESS;
+    errno = wh_file_put(o->fd, data, n);
+    return errno ? wh_mod_store_failed(err, "write an object") : APR_SUCCESS;
 }
 
 static apr_status_t check(wh_mod_object_t *o, wh_err_t *err)

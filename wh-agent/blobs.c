@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
+#include "libwh/wh_file.h"
 #include "libwh/wh_sign.h"
 #include "wh-agent/blobs.h"
 #include "wh-agent/fsutil.h"
@@ -85,7 +86,7 @@ void wh_blobs_save(wh_blobs_t *blobs)
     fd = open(blobs->path, flags, 0600);
     if (fd < 0)
         return;
-    if (write(fd, text, strlen(text)) < 0)
+    if (wh_file_put(fd, text, strlen(text)) != APR_SUCCESS)
         (void)unlink(blobs->path);
     close(fd);
     apr_array_clear(blobs->fresh);

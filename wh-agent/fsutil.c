@@ -7,24 +7,10 @@
 #include <apr_file_info.h>
 #include <apr_file_io.h>
 #include <apr_strings.h>
+#include "libwh/wh_file.h"
 #include "wh-agent/fsutil.h"
 
 #define DEPTH_MAX 64
-
-static apr_status_t write_all(int fd, const char *text, size_t n)
-{
-    while (n > 0) {
-        ssize_t did = write(fd, text, n);
-
-        if (did < 0 && errno == EINTR)
-            continue;
-        if (did < 0)
-            return errno;
-        text += did;
-        n -= (size_t)did;
-    }
-    return APR_SUCCESS;
-}
 
 static apr_status_t sync_dir_of(apr_pool_t *p, const char *path)
 {
@@ -44,24 +30,12 @@ static apr_status_t sync_dir_of(apr_pool_t *p, const char *path)
 apr_status_t wh_fsutil_write(apr_pool_t *p, const char *path, const char *text, size_t n,
                              int durable, wh_err_t *err)
 {
-    const char *temp = apr_pstrcat(p, path, ".new", NULL);
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    apr_status_t rv;
+    const wh_file_new_t file = {
+        .dir = AT_FDCWD, .path = path, .mode = 0600, .group = WH_FILE_NO_GROUP, .durable = durable};
+    apr_status_t rv = wh_file_replace(p, &file, text, n);
 
-    if (fd < 0)
-        return wh_err_wrap(err, errno, 500, "state_unwritable", "cannot write %s", temp);
-    rv = write_all(fd, text, n);
-    if (rv == APR_SUCCESS && durable && fsync(fd) != 0)
-        rv = errno;
-    if (close(fd) != 0 && rv == APR_SUCCESS)
-        rv = errno;
-    if (rv == APR_SUCCESS && rename(temp, path) != 0)
-        rv = errno;
-    if (rv == APR_SUCCESS && durable)
-        rv = sync_dir_of(p, path);
     if (rv == APR_SUCCESS)
         return APR_SUCCESS;
-    (void)unlink(temp);
     return wh_err_wrap(err, rv, 500, "state_unwritable", "cannot write %s", path);
 }
 
@@ -77,36 +51,20 @@ apr_status_t wh_fsutil_rename(apr_pool_t *p, const char *from, const char *to, w
 apr_status_t wh_fsutil_read(apr_pool_t *p, const char *path, size_t max, char **text, size_t *n,
                             wh_err_t *err)
 {
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    struct stat st;
-    size_t have = 0;
-    char *buf;
+    wh_file_text_t file;
+    apr_status_t rv = wh_file_read(p, AT_FDCWD, path, max, &file);
 
-    if (fd < 0 && errno == ENOENT) {
+    if (APR_STATUS_IS_ENOENT(rv)) {
         (void)wh_err_set(err, 500, "state_unreadable", "%s is not there", path);
         return APR_NOTFOUND;
     }
-    if (fd < 0)
-        return wh_err_wrap(err, errno, 500, "state_unreadable", "cannot read %s", path);
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 || (size_t)st.st_size > max) {
-        close(fd);
+    if (rv == EINVAL || rv == EFBIG)
         return wh_err_set(err, 500, "state_unreadable",
                           "%s is not a regular file of at most %zu bytes", path, max);
-    }
-    buf = apr_palloc(p, (size_t)st.st_size + 1);
-    while (have < (size_t)st.st_size) {
-        ssize_t got = read(fd, buf + have, (size_t)st.st_size - have);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        have += (size_t)got;
-    }
-    close(fd);
-    buf[have] = '\0';
-    *text = buf;
-    *n = have;
+    if (rv != APR_SUCCESS)
+        return wh_err_wrap(err, rv, 500, "state_unreadable", "cannot read %s", path);
+    *text = file.text;
+    *n = file.n;
     return APR_SUCCESS;
 }
 

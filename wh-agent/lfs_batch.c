@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include "libwh/wh_file.h"
 #include "libwh/wh_giturl.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
@@ -164,21 +165,6 @@ typedef struct sink_t {
     int fd, failed;
 } sink_t;
 
-static int write_all(int fd, const char *buf, size_t n)
-{
-    while (n > 0) {
-        ssize_t put = write(fd, buf, n);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return -1;
-        buf += put;
-        n -= (size_t)put;
-    }
-    return 0;
-}
-
 static int take_bytes(void *baton, const char *buf, size_t n)
 {
     sink_t *sink = baton;
@@ -187,7 +173,7 @@ static int take_bytes(void *baton, const char *buf, size_t n)
         return 1;
     sink->left -= (apr_int64_t)n;
     wh_sign_add(sink->hash, buf, n);
-    sink->failed |= write_all(sink->fd, buf, n) != 0;
+    sink->failed |= wh_file_put(sink->fd, buf, n) != APR_SUCCESS;
     return sink->failed;
 }
 
@@ -198,7 +184,7 @@ static const char *shown(apr_pool_t *p, const wh_lfs_file_t *file)
 
 static apr_status_t write_text(int fd, const char *text, wh_err_t *err)
 {
-    return write_all(fd, text, strlen(text)) == 0
+    return wh_file_put(fd, text, strlen(text)) == APR_SUCCESS
                ? APR_SUCCESS
                : wh_err_wrap(err, errno, 500, "internal", "cannot write what LFS keeps");
 }

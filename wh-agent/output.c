@@ -6,6 +6,7 @@
 #include <apr_strings.h>
 #include <archive.h>
 #include <archive_entry.h>
+#include "libwh/wh_file.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_manifest.h"
 #include "libwh/wh_sign.h"
@@ -48,21 +49,6 @@ static apr_status_t nameless(apr_pool_t *p, const char *dir, int *fd, wh_err_t *
         return wh_err_wrap(err, errno, 500, "internal", "cannot make a temporary file");
     apr_pool_cleanup_register(p, (void *)(intptr_t)*fd, close_fd, apr_pool_cleanup_null);
     return APR_SUCCESS;
-}
-
-static int write_all(int fd, const char *buf, size_t n)
-{
-    while (n > 0) {
-        ssize_t put = write(fd, buf, n);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return 0;
-        buf += put;
-        n -= (size_t)put;
-    }
-    return 1;
 }
 
 /* ---- the tar stream, taken apart ---- */
@@ -155,7 +141,7 @@ static apr_status_t take_contents(parse_t *x, file_t *file)
     while ((n = archive_read_data(x->a, buf, PIECE)) > 0) {
         if (out->end + n > WH_MANIFEST_BYTES_MAX)
             return too_large(x);
-        if (!write_all(out->fd, buf, (size_t)n))
+        if (wh_file_put(out->fd, buf, (size_t)n) != APR_SUCCESS)
             return wh_err_wrap(x->err, errno, 500, "internal", "cannot write a temporary file");
         wh_sign_add(ctx, buf, (size_t)n);
         out->end += n;
@@ -296,7 +282,7 @@ static int take_bytes(void *baton, const char *buf, size_t n)
 
     s->n += (apr_off_t)n;
     s->full = s->n > TAR_MAX;
-    s->failed = !s->full && !write_all(s->fd, buf, n) ? errno : 0;
+    s->failed = s->full ? 0 : wh_file_put(s->fd, buf, n);
     return s->full || s->failed;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <apr_strings.h>
+#include "libwh/wh_file.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
 #include "wh-agent/release_int.h"
@@ -113,6 +114,7 @@ static int spool_end(sending_t *s, const wh_catfile_object_t *o)
 static int take_missing(void *baton, const wh_catfile_object_t *o, const char *buf, size_t n)
 {
     sending_t *s = baton;
+    apr_status_t rv;
 
     if (strcmp(o->type, "blob") != 0)
         return 1;
@@ -122,8 +124,8 @@ static int take_missing(void *baton, const wh_catfile_object_t *o, const char *b
         return spool_end(s, o);
     if (s->data != NULL) {
         memcpy(s->data + s->have, buf, n);
-    } else if (write(s->fd, buf, n) != (ssize_t)n) {
-        (void)wh_err_wrap(&s->err, errno, 500, "internal", "cannot write a temporary file");
+    } else if ((rv = wh_file_put(s->fd, buf, n)) != APR_SUCCESS) {
+        (void)wh_err_wrap(&s->err, rv, 500, "internal", "cannot write a temporary file");
         return 1;
     }
     s->have += (apr_int64_t)n;

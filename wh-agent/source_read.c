@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <apr_strings.h>
+#include "libwh/wh_file.h"
 #include "wh-agent/gitsays.h"
 #include "wh-agent/source_int.h"
 
@@ -20,22 +21,17 @@ apr_status_t wh_source_git_ok(apr_pool_t *p, const wh_source_t *source, const wh
 
 apr_status_t wh_source_input(const char *buf, size_t n, int *fd, wh_err_t *err)
 {
-    size_t done = 0;
+    apr_status_t rv;
 
     *fd = memfd_create("input", MFD_CLOEXEC);
-    while (*fd >= 0 && done < n) {
-        ssize_t put = write(*fd, buf + done, n - done);
-
-        if (put < 0 && errno != EINTR)
-            break;
-        done += put > 0 ? (size_t)put : 0;
-    }
-    if (*fd >= 0 && done == n && lseek(*fd, 0, SEEK_SET) == 0)
+    rv = *fd >= 0 ? wh_file_put(*fd, buf, n) : errno;
+    if (rv == APR_SUCCESS && lseek(*fd, 0, SEEK_SET) == 0)
         return APR_SUCCESS;
+    rv = rv == APR_SUCCESS ? errno : rv;
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
-    return wh_err_wrap(err, errno, 500, "internal", "cannot hand anything to git");
+    return wh_err_wrap(err, rv, 500, "internal", "cannot hand anything to git");
 }
 
 /* One name a line. */

@@ -4,6 +4,7 @@
 #include <apr_hash.h>
 #include <apr_strings.h>
 #include <apr_tables.h>
+#include "libwh/wh_file.h"
 #include "libwh/wh_sign.h"
 #include "wh-agent/fsutil.h"
 #include "wh-agent/variants.h"
@@ -134,7 +135,7 @@ void wh_variants_save(wh_variants_t *v)
     fd = open(v->path, flags, 0600);
     if (fd < 0)
         return;
-    if (write(fd, text, strlen(text)) < 0)
+    if (wh_file_put(fd, text, strlen(text)) != APR_SUCCESS)
         (void)unlink(v->path);
     close(fd);
     apr_array_clear(v->fresh);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_file.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_logpack.h"
 
@@ -70,14 +71,11 @@ static apr_status_t slurp(const char *path, char **text, apr_size_t *n, wh_err_t
     } else if (st.st_size > SIZE_MAX_READ || (*text = malloc((size_t)st.st_size + 1)) == NULL) {
         error = ENOMEM;
     }
-    while (error == 0 && *n < (apr_size_t)st.st_size) {
-        ssize_t got = read(fd, *text + *n, (size_t)st.st_size - *n);
-
-        if (got <= 0) {
-            error = got < 0 ? errno : EIO;
-            break;
-        }
-        *n += (apr_size_t)got;
+    if (error == 0) {
+        error = wh_file_get(fd, *text, (size_t)st.st_size, n);
+    }
+    if (error == 0 && *n < (apr_size_t)st.st_size) {
+        error = EIO; /* segments do not get shorter */
     }
     if (fd >= 0) {
         close(fd);
@@ -116,35 +114,18 @@ apr_status_t wh_applog_file_read(apr_pool_t *p, const char *path,
 
 /* ---- packing ---- */
 
-static int write_whole(const char *path, const char *text, size_t n)
+static int write_whole(apr_pool_t *p, const char *path, const char *text, size_t n)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640), error = 0;
+    const wh_file_new_t file = {
+        .dir = AT_FDCWD, .path = path, .mode = 0640, .group = WH_FILE_NO_GROUP, .durable = 1};
 
-    if (fd < 0) {
-        return errno;
-    }
-    while (n > 0 && error == 0) {
-        ssize_t done = write(fd, text, n);
-
-        if (done < 0 && errno != EINTR) {
-            error = errno;
-        } else if (done > 0) {
-            text += done;
-            n -= (size_t)done;
-        }
-    }
-    if (error == 0 && fdatasync(fd) != 0) {
-        error = errno;
-    }
-    close(fd);
-    return error;
+    return wh_file_replace(p, &file, text, n);
 }
 
 void wh_applog_file_pack(apr_pool_t *p, const char *dir, apr_int64_t first)
 {
     wh_logread_file_t file = {.first = first}, packed = {.first = first, .packed = 1};
     const char *from = wh_logread_path(p, dir, &file), *to = wh_logread_path(p, dir, &packed);
-    const char *half = apr_pstrcat(p, to, ".new", NULL);
     wh_err_t err = WH_ERR_INIT;
     char *text = NULL, *out = NULL;
     apr_size_t n, len = 0;
@@ -157,16 +138,12 @@ void wh_applog_file_pack(apr_pool_t *p, const char *dir, apr_int64_t first)
     }
     apr_pool_create(&scratch, p);
     out = wh_logpack_make(scratch, text, n, &len);
-    error = out != NULL ? write_whole(half, out, len) : ENOMEM;
-    if (error == 0 && rename(half, to) != 0) {
-        error = errno;
-    }
+    error = out != NULL ? write_whole(scratch, to, out, len) : ENOMEM;
     if (error == 0 && unlink(from) != 0) {
         error = errno;
     }
     if (error != 0) {
         wh_log(WH_LOG_WARN, "WH0415", "%s is not packed: error %d", from, error);
-        (void)unlink(half);
     }
     apr_pool_destroy(scratch);
     free(text);
@@ -187,7 +164,7 @@ static void empty(apr_pool_t *p, const char *dir, const wh_logread_file_t *file,
     wh_logread_file_t fresh = {.first = next};
     const char *path = wh_logread_path(p, dir, &fresh);
 
-    if (write_whole(path, "", 0) == 0 && next != file->first) {
+    if (write_whole(p, path, "", 0) == 0 && next != file->first) {
         remove_file(wh_logread_path(p, dir, file));
     }
 }

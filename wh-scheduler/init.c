@@ -8,6 +8,7 @@
 #include <apr_file_io.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_file.h"
 #include "libwh/wh_keys.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_sign.h"
@@ -141,8 +142,7 @@ static apr_status_t make_file(apr_pool_t *p, const char *path, const char *text,
                               const owners_t *owners, owner_e owner, wh_err_t *err)
 {
     const char *fresh = apr_psprintf(p, "%s.%ld", path, (long)getpid());
-    size_t n = strlen(text);
-    apr_status_t rv;
+    apr_status_t rv, put;
     int fd;
 
     if (access(path, F_OK) == 0) {
@@ -153,8 +153,10 @@ static apr_status_t make_file(apr_pool_t *p, const char *path, const char *text,
         return wh_err_wrap(err, errno, 500, "init_failed", "%s", fresh);
     }
     rv = give(fd, fresh, owners, owner, 0600, err);
-    if (rv == APR_SUCCESS && (write(fd, text, n) != (ssize_t)n || fsync(fd) != 0)) {
-        rv = wh_err_wrap(err, errno, 500, "init_failed", "%s", fresh);
+    put = rv == APR_SUCCESS ? wh_file_put(fd, text, strlen(text)) : APR_SUCCESS;
+    put = put == APR_SUCCESS && fsync(fd) != 0 ? errno : put;
+    if (put != APR_SUCCESS) {
+        rv = wh_err_wrap(err, put, 500, "init_failed", "%s", fresh);
     }
     close(fd);
     if (rv == APR_SUCCESS && link(fresh, path) != 0 && errno != EEXIST) {
@@ -227,22 +229,11 @@ static apr_status_t make_keys(apr_pool_t *p, const wh_init_t *init, const owners
 
 static apr_status_t replace_file(apr_pool_t *p, const char *path, const char *text, wh_err_t *err)
 {
-    const char *fresh = apr_psprintf(p, "%s.%ld", path, (long)getpid());
-    size_t n = strlen(text);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int good;
+    const wh_file_new_t file = {
+        .dir = AT_FDCWD, .path = path, .mode = 0600, .group = WH_FILE_NO_GROUP, .durable = 1};
+    apr_status_t rv = wh_file_replace(p, &file, text, strlen(text));
 
-    if (fd < 0) {
-        return wh_err_wrap(err, errno, 500, "rotate_failed", "%s", fresh);
-    }
-    good = write(fd, text, n) == (ssize_t)n && fsync(fd) == 0;
-    close(fd);
-    if (!good || rename(fresh, path) != 0) {
-        (void)wh_err_wrap(err, errno, 500, "rotate_failed", "%s", path);
-        (void)unlink(fresh);
-        return APR_EGENERAL;
-    }
-    return APR_SUCCESS;
+    return rv == APR_SUCCESS ? rv : wh_err_wrap(err, rv, 500, "rotate_failed", "%s", path);
 }
 
 apr_status_t wh_init_rotate_file(apr_pool_t *p, const wh_init_t *init, apr_int64_t *id,

@@ -7,6 +7,7 @@
 #include <apr_strings.h>
 
 #include "config.h"
+#include "libwh/wh_file.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_openmetrics.h"
 #include "wh-scheduler/core.h"
@@ -277,28 +278,12 @@ static void live_line(void *baton, const char *app, const wh_stats_live_t *l)
 
 /* ---- the files ---- */
 
-static int write_all(int fd, const char *text, size_t n)
-{
-    while (n > 0) {
-        ssize_t did = write(fd, text, n);
-
-        if (did <= 0)
-            return -1;
-        text += did;
-        n -= (size_t)did;
-    }
-    return 0;
-}
-
 static int replace(apr_pool_t *p, const char *path, const char *text, size_t n)
 {
-    const char *fresh = apr_pstrcat(p, path, ".new", NULL);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
-    int good = fd >= 0 && write_all(fd, text, n) == 0;
+    const wh_file_new_t file = {
+        .dir = AT_FDCWD, .path = path, .mode = 0640, .group = WH_FILE_NO_GROUP};
 
-    if (fd >= 0)
-        good = close(fd) == 0 && good;
-    return good && rename(fresh, path) == 0;
+    return wh_file_replace(p, &file, text, n) == APR_SUCCESS;
 }
 
 static int write_live(wh_core_t *core, apr_pool_t *p, wh_mono_t mono)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_file.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_meter_file.h"
@@ -30,15 +31,17 @@ static int ends(const char *name, const char *tail)
 /* With a NUL behind it; NULL for what is none, or too much. */
 static const char *text_of(apr_pool_t *p, int fd, const struct stat *st)
 {
-    char *text = NULL;
+    size_t n;
+    char *text;
 
-    if (st->st_size < WH_REQUESTS_BYTES_MAX) {
-        text = apr_palloc(p, (apr_size_t)st->st_size + 1);
-        text[st->st_size] = '\0';
-        if (read(fd, text, (size_t)st->st_size) != st->st_size) {
-            text = NULL;
-        }
+    if (st->st_size >= WH_REQUESTS_BYTES_MAX) {
+        return NULL;
     }
+    text = apr_palloc(p, (apr_size_t)st->st_size + 1);
+    if (wh_file_get(fd, text, (size_t)st->st_size, &n) != APR_SUCCESS) {
+        return NULL;
+    }
+    text[n] = '\0';
     return text;
 }
 

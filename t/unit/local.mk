@@ -30,6 +30,7 @@ unit_tests = \
 	t/unit/test_env \
 	t/unit/test_entry \
 	t/unit/test_err \
+	t/unit/test_file \
 	t/unit/test_forge \
 	t/unit/test_fsm \
 	t/unit/test_gc \
@@ -256,6 +257,8 @@ t_unit_test_switch_SOURCES = t/unit/test_switch.c $(unit_common)
 t_unit_test_switch_LDADD = $(unit_libs)
 t_unit_test_asset_SOURCES = t/unit/test_asset.c $(unit_common)
 t_unit_test_asset_LDADD = $(unit_libs)
+t_unit_test_file_SOURCES = t/unit/test_file.c $(unit_common)
+t_unit_test_file_LDADD = $(unit_libs)
 t_unit_test_hash_SOURCES = t/unit/test_hash.c $(unit_common)
 t_unit_test_hash_LDADD = $(unit_libs)
 t_unit_test_headers_SOURCES = t/unit/test_headers.c $(unit_common)
