@@ -283,15 +283,16 @@ static apr_status_t open_db(apr_pool_t *p, const wh_init_t *init, wh_dbc_t **dbc
 }
 
 /* Who may do this on the machine may do all; but it is written down. */
-static apr_status_t audit(apr_pool_t *p, const wh_init_t *init, wh_dbc_t *dbc, const char *purpose,
-                          apr_time_t now, wh_err_t *err)
+static apr_status_t audit(apr_pool_t *p, const wh_init_t *init, wh_dbc_t *dbc, const char *action,
+                          const char *object, wh_err_t *err)
 {
+    apr_time_t now = wh_clock_now(init->clock);
     wh_db_audit_t row = {.id = wh_id_make(p, now, init->rand),
                          .at = now,
                          .actor_kind = "local",
-                         .actor_id = apr_ltoa(p, (long)getuid()),
-                         .action = apr_pstrcat(p, "token.", purpose, NULL),
-                         .object = "wh-scheduler",
+                         .actor_id = apr_ltoa(p, init->by),
+                         .action = action,
+                         .object = apr_pstrcat(p, "wh-scheduler", object, NULL),
                          .outcome = "done"};
 
     return wh_db_audit_insert(dbc, p, &row, err);
@@ -319,7 +320,8 @@ static apr_status_t print_token(apr_pool_t *p, const wh_init_t *init, wh_dbc_t *
                             .expires_at = now + WH_INIT_TOKEN_LIFE_US};
     rv = wh_dbc_begin(dbc, p, err);
     rv = rv == APR_SUCCESS ? wh_db_token_onetime_insert(dbc, p, &row, err) : rv;
-    rv = rv == APR_SUCCESS ? audit(p, init, dbc, purpose, now, err) : rv;
+    rv = rv == APR_SUCCESS ? audit(p, init, dbc, apr_pstrcat(p, "token.", purpose, NULL), "", err)
+                           : rv;
     rv = rv == APR_SUCCESS ? wh_dbc_commit(dbc, err) : rv;
     if (rv != APR_SUCCESS) {
         wh_dbc_rollback(dbc);
@@ -349,13 +351,24 @@ apr_status_t wh_init_rotate(apr_pool_t *p, const wh_init_t *init, apr_int64_t id
     apr_status_t rv = wh_dbc_open(p, s->db_driver, s->db_params, &dbc, err);
 
     rv = rv == APR_SUCCESS ? wh_db_schema_check(dbc, p, err) : rv;
-    rv = rv == APR_SUCCESS ? wh_db_env_key_next(dbc, p, id, err) : rv;
-    if (rv == APR_SUCCESS || rv == APR_NOTFOUND) {
+    rv = rv == APR_SUCCESS ? wh_dbc_begin(dbc, p, err) : rv;
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = wh_db_env_key_next(dbc, p, id, err);
+    rv = rv == APR_NOTFOUND ? APR_SUCCESS : rv;
+    if (rv == APR_SUCCESS) {
+        rv = audit(p, init, dbc, "env_key.rotate",
+                   apr_psprintf(p, " --rotate-env-key: key %" APR_INT64_T_FMT, id), err);
+    }
+    rv = rv == APR_SUCCESS ? wh_dbc_commit(dbc, err) : rv;
+    if (rv != APR_SUCCESS) {
+        wh_dbc_rollback(dbc);
+    } else {
         fprintf(out,
                 "Env vars are sealed with key %" APR_INT64_T_FMT
                 " from now on.\nReload httpd, so that it has it too: apachectl graceful\n",
                 id);
-        rv = APR_SUCCESS;
     }
     return rv;
 }
@@ -370,6 +383,8 @@ apr_status_t wh_init_migrate(apr_pool_t *p, const wh_init_t *init, FILE *out, wh
         fprintf(out, "The schema is at %d already.\n", to);
     } else if (rv == APR_SUCCESS) {
         fprintf(out, "The schema was migrated from %d to %d.\n", from, to);
+        rv = audit(p, init, dbc, "schema.migrate",
+                   apr_psprintf(p, " --migrate: from %d to %d", from, to), err);
     }
     return rv;
 }

@@ -17,6 +17,7 @@ typedef struct wh_init_t {
     const char *httpd_user;
     const char *worker; /* --enrolment-token: for this worker's name alone; NULL = any */
     int replaces;       /* … which may be there already, with another key */
+    long by;            /* for the audit log: the user who runs this, as he began */
     const wh_clock_t *clock;
     const wh_rand_t *rand;
 } wh_init_t;

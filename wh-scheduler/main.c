@@ -224,6 +224,7 @@ static int act(apr_pool_t *p, const options_t *o, const wh_settings_t *s)
                       .user = o->user,
                       .worker = o->worker,
                       .replaces = o->replaces,
+                      .by = (long)getuid(),
                       .clock = wh_sys_clock(),
                       .rand = wh_sys_rand(),
                       .httpd_user = o->httpd_user != NULL ? o->httpd_user : s->httpd_user};

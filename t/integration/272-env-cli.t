@@ -67,6 +67,9 @@ $stack->proc('scheduler')->stop;
 my $key = WH::Stack::slurp("$dir/state/keys/module.key");
 my ($rc, $said) = $stack->run_cmd($stack->scheduler_cmd('--rotate-env-key'));
 is($rc, 0, 'wh-scheduler --rotate-env-key') or diag $said;
+is_deeply($stack->api(GET => '/v1/audit?action=env_key.rotate')->{json}{items}[0]{actor}, { kind => 'local', id => "$<" }, 'the audit log has who ran it')
+    or diag explain $stack->api(GET => '/v1/audit?limit=3')->{json};
+is($stack->api(GET => '/v1/audit?action=token.admin')->{json}{items}[0]{actor}{id}, "$<", 'and who made the first token');
 like($said, qr/key 2 from now on/, 'says which');
 isnt(WH::Stack::slurp("$dir/state/keys/module.key"), $key, 'module.key is another');
 is((stat "$dir/state/keys/module.key")[2] & 07777, 0600, 'as private as it was');
