@@ -85,6 +85,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_model_worker.c \
 	libwh/wh_negotiate.c libwh/wh_negotiate.h \
 	libwh/wh_pattern.c libwh/wh_pattern.h \
+	libwh/wh_pool.c libwh/wh_pool.h \
 	libwh/wh_preset.c libwh/wh_preset.h libwh/wh_preset.def \
 	libwh/wh_preset_text.c libwh/wh_preset_text.h \
 	libwh/wh_proto.c libwh/wh_proto.h libwh/wh_proto_msg.def \

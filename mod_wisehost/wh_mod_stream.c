@@ -13,6 +13,7 @@
 #include <ap_mpm.h>
 
 #include "libwh/wh_hash.h"
+#include "libwh/wh_pool.h"
 #include "mod_wisehost/wh_mod_counters.h"
 #include "mod_wisehost/wh_mod_stream_int.h"
 
@@ -513,7 +514,7 @@ static int start(void)
         party.epoll = epoll_create1(EPOLL_CLOEXEC);
         party.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         party.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        party.scratch = wh_mod_stream_pool();
+        party.scratch = wh_mod_stream_scratch();
         if (party.scratch == NULL || !add_fd(party.bell, &party.bell) ||
             !add_fd(party.inotify, &party.inotify)) {
             return 0;
@@ -605,7 +606,7 @@ static void fill(stream_t *st, apr_pool_t *p, const wh_stream_of_t *of, apr_uint
 static void take_over(wh_call_t *c, const wh_stream_of_t *of, apr_uint64_t token)
 {
     request_rec *r = c->r;
-    apr_pool_t *p = wh_mod_stream_pool();
+    apr_pool_t *p = wh_pool_make("stream");
     stream_t *st = p != NULL ? apr_pcalloc(p, sizeof(*st)) : NULL;
     int sent;
 

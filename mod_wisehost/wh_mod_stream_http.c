@@ -2,6 +2,7 @@
 #include <apr_allocator.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_pool.h"
 #include "mod_wisehost/wh_mod_stream_int.h"
 
 int wh_mod_stream_wanted(wh_call_t *c)
@@ -33,18 +34,12 @@ void wh_mod_stream_head(request_rec *r)
     ap_set_content_type(r, "text/event-stream");
 }
 
-apr_pool_t *wh_mod_stream_pool(void)
+apr_pool_t *wh_mod_stream_scratch(void)
 {
-    apr_allocator_t *allocator;
-    apr_pool_t *p;
+    apr_pool_t *p = wh_pool_make("streams");
 
-    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
-        return NULL;
+    if (p != NULL) {
+        apr_allocator_max_free_set(apr_pool_allocator_get(p), APR_ALLOCATOR_MAX_FREE_UNLIMITED);
     }
-    if (apr_pool_create_ex(&p, NULL, NULL, allocator) != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return NULL;
-    }
-    apr_allocator_owner_set(allocator, p);
     return p;
 }

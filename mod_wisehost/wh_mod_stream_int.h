@@ -12,9 +12,9 @@
 /* Of an answer that has no end. */
 void wh_mod_stream_head(request_rec *r);
 
-/* Used by one thread while others use the child's: with an allocator of its own. NULL = there is no
+/* A pool that is cleared all the time: what one round took, the next one takes. NULL = there is no
  * memory. */
-apr_pool_t *wh_mod_stream_pool(void);
+apr_pool_t *wh_mod_stream_scratch(void);
 
 /* ---- wh_mod_stream_count.c ---- */
 

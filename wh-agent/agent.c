@@ -1,12 +1,12 @@
 #include <malloc.h>
 #include <apr_strings.h>
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "wh-agent/agent.h"
 #include "wh-agent/caches.h"
 #include "wh-agent/house.h"
 #include "wh-agent/link_conn.h"
 #include "wh-agent/look.h"
-#include "wh-agent/pool.h"
 #include "wh-agent/thread.h"
 #include "wh-agent/uses.h"
 

@@ -1,6 +1,6 @@
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "wh-agent/events.h"
-#include "wh-agent/pool.h"
 #include "wh-agent/thread.h"
 
 #define PAUSE_FIRST_US APR_USEC_PER_SEC

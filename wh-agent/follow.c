@@ -3,10 +3,10 @@
 #include <string.h>
 #include <apr_strings.h>
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "wh-agent/engine_http.h"
 #include "wh-agent/follow_int.h"
 #include "wh-agent/fsutil.h"
-#include "wh-agent/pool.h"
 #include "wh-agent/reconcile.h"
 #include "wh-agent/thread.h"
 #include "wh-agent/vars.h"

@@ -1,7 +1,7 @@
 #include <malloc.h>
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "wh-agent/house.h"
-#include "wh-agent/pool.h"
 #include "wh-agent/thread.h"
 
 /* One time: what its thread needs, and what came of it. */

@@ -11,11 +11,11 @@
 #include "libwh/wh_jwt.h"
 #include "libwh/wh_keys.h"
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "libwh/wh_sign.h"
 #include "wh-agent/api.h"
 #include "wh-agent/fsutil.h"
 #include "wh-agent/identity.h"
-#include "wh-agent/pool.h"
 
 #define KEY_HEX 64
 #define ENROLMENT_MAX 512

@@ -4,10 +4,10 @@
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "wh-agent/deploy.h"
 #include "wh-agent/hush.h"
 #include "wh-agent/job.h"
-#include "wh-agent/pool.h"
 #include "wh-agent/thread.h"
 #include "wh-agent/vars.h"
 

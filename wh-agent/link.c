@@ -4,9 +4,9 @@
 #include <apr_strings.h>
 #include <openssl/x509v3.h>
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "libwh/wh_sign.h"
 #include "wh-agent/link.h"
-#include "wh-agent/pool.h"
 
 #define NONCE_HEADER "x-wisehost-nonce:"
 #define QUEUE_MAX ((size_t)(4 * 1024 * 1024))

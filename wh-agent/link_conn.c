@@ -2,10 +2,10 @@
 #include <apr_strings.h>
 #include "config.h"
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "libwh/wh_text.h"
 #include "wh-agent/house.h"
 #include "wh-agent/link_conn.h"
-#include "wh-agent/pool.h"
 #include "wh-agent/rotate.h"
 #include "wh-agent/uses.h"
 

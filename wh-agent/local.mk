@@ -57,7 +57,6 @@ wh_agent_libwhagent_la_SOURCES = \
 	wh-agent/output.c wh-agent/output.h \
 	wh-agent/recipe.c wh-agent/recipe.h \
 	wh-agent/pull.c wh-agent/pull.h wh-agent/pullout.c wh-agent/pullout.h \
-	wh-agent/pool.c wh-agent/pool.h \
 	wh-agent/probe.c wh-agent/probe.h \
 	wh-agent/proc.c wh-agent/proc.h \
 	wh-agent/reach.c wh-agent/reach.h \

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <apr_strings.h>
+#include "libwh/wh_pool.h"
 #include "libwh/wh_text.h"
 #include "wh-agent/logs.h"
-#include "wh-agent/pool.h"
 
 typedef struct line_t line_t;
 struct line_t {

@@ -1,6 +1,6 @@
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "wh-agent/pass.h"
-#include "wh-agent/pool.h"
 
 static wh_reconcile_opts_t reconcile_opts(const wh_pass_t *pass)
 {

@@ -8,8 +8,8 @@
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "wh-agent/fsutil.h"
-#include "wh-agent/pool.h"
 #include "wh-agent/results.h"
 
 #define FILE_MAX ((size_t)(256 * 1024))

@@ -1,5 +1,5 @@
 #include "libwh/wh_log.h"
-#include "wh-agent/pool.h"
+#include "libwh/wh_pool.h"
 #include "wh-agent/rotate.h"
 #include "wh-agent/thread.h"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <apr_strings.h>
 #include "libwh/wh_log.h"
-#include "wh-agent/pool.h"
+#include "libwh/wh_pool.h"
 #include "wh-agent/thread.h"
 
 /* Sums of what an engine says stay in range, whatever it says. */

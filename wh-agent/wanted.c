@@ -3,8 +3,8 @@
 #include <apr_strings.h>
 #include "libwh/wh_json.h"
 #include "libwh/wh_log.h"
+#include "libwh/wh_pool.h"
 #include "wh-agent/fsutil.h"
-#include "wh-agent/pool.h"
 #include "wh-agent/wanted.h"
 
 #define FILE_MAX ((size_t)(4 * 1024 * 1024))

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "libwh/wh_pool.h"
+
 struct wh_asked_t {
     wh_asked_opt_t opt;
     pthread_t threads[WH_ASKED_THREADS_MAX];
@@ -16,19 +18,12 @@ struct wh_asked_t {
 
 void *wh_asked_make(size_t size, const char *tag)
 {
-    apr_allocator_t *allocator;
-    apr_pool_t *p;
+    apr_pool_t *p = wh_pool_make(tag);
     wh_asked_item_t *item;
 
-    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
+    if (p == NULL) {
         return NULL;
     }
-    if (apr_pool_create_ex(&p, NULL, NULL, allocator) != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return NULL;
-    }
-    apr_allocator_owner_set(allocator, p);
-    apr_pool_tag(p, tag);
     item = apr_pcalloc(p, size);
     item->pool = p;
     return item;

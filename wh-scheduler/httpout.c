@@ -12,6 +12,7 @@
 
 #include "libwh/wh_address.h"
 #include "libwh/wh_httpurl.h"
+#include "libwh/wh_pool.h"
 
 #define CONNECT_MS 5000L
 #define IDLE_MS 600000
@@ -85,19 +86,12 @@ static apr_status_t call_end(void *baton)
 
 wh_httpout_req_t *wh_httpout_request(const char *what, wh_httpout_done_fn *done)
 {
-    apr_allocator_t *allocator;
-    apr_pool_t *p;
+    apr_pool_t *p = wh_pool_make("httpout");
     call_t *call;
 
-    if (apr_allocator_create(&allocator) != APR_SUCCESS) {
+    if (p == NULL) {
         return NULL;
     }
-    if (apr_pool_create_ex(&p, NULL, NULL, allocator) != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return NULL;
-    }
-    apr_allocator_owner_set(allocator, p); /* it goes from thread to thread */
-    apr_pool_tag(p, "httpout");
     call = apr_pcalloc(p, sizeof(*call));
     apr_pool_cleanup_register(p, call, call_end, apr_pool_cleanup_null);
     call->req.pool = p;

@@ -4,10 +4,10 @@
 #include <apr_strings.h>
 #include "config.h"
 #include "libwh/wh_json.h"
+#include "libwh/wh_pool.h"
 #include "libwh/wh_sign.h"
 #include "wh-agent/api.h"
 #include "wh-agent/identity.h"
-#include "wh-agent/pool.h"
 #include "bench/sim/sim.h"
 
 static wh_api_t *the_api; /* one kept connection for all */

@@ -1,5 +1,6 @@
 #include <apr_allocator.h>
-#include "wh-agent/pool.h"
+
+#include "libwh/wh_pool.h"
 
 apr_pool_t *wh_pool_make(const char *tag)
 {
@@ -8,7 +9,7 @@ apr_pool_t *wh_pool_make(const char *tag)
 
     if (apr_allocator_create(&allocator) != APR_SUCCESS)
         return NULL;
-    /* Keep little: an idle agent should be small. */
+    /* Keep little: whoever is idle should be small. */
     apr_allocator_max_free_set(allocator, 1);
     if (apr_pool_create_ex(&p, NULL, NULL, allocator) != APR_SUCCESS) {
         apr_allocator_destroy(allocator);
