@@ -50,6 +50,7 @@ libwh_libwh_la_SOURCES += \
 	libwh/wh_drain.c libwh/wh_drain.h \
 	libwh/wh_env.c libwh/wh_env.h libwh/wh_mask.c libwh/wh_mask.h \
 	libwh/wh_event.c libwh/wh_event.h libwh/wh_event.def \
+	libwh/wh_news.c libwh/wh_news.h libwh/wh_news.def \
 	libwh/wh_fsm.c libwh/wh_fsm.h \
 	libwh/wh_forge.c libwh/wh_forge.h libwh/wh_forge.def \
 	libwh/wh_gc.c libwh/wh_gc.h \

@@ -35,6 +35,11 @@ int wh_branch_is_preview(const char *environment);
  * digits of its SHA-256; wh_host_env_check holds for it. In p. */
 const char *wh_branch_preview(apr_pool_t *p, const char *branch);
 
+/* Where an environment of an app answers, below a site ("https://apps.example"); ref = the branch,
+ * for a preview. "" without a site. In p. */
+const char *wh_branch_url(apr_pool_t *p, const char *site, const char *slug,
+                          const char *environment, const char *ref);
+
 /* Where a branch goes: own (the app's branch) to production; else to the first of the rules
  * (wh_branch_rule_t, in their order; NULL = none) that matches; else, if the app has previews, to
  * the preview of the branch; else NULL. */

@@ -118,7 +118,8 @@ static int matches(const reader_t *rd, sources_t *sources, const wh_logline_t *l
            (q->to == 0 || line->at < q->to) &&
            is_of_kind(q, WH_LOGPACK_KIND(line->stream) | WH_LOGPACK_LEVEL(line->level)) &&
            (rd->lower == NULL || memmem(lower, line->len, rd->lower, rd->lower_n) != NULL) &&
-           is_wanted(rd, sources, line->k);
+           is_wanted(rd, sources, line->k) &&
+           (q->wants_line == NULL || q->wants_line(q->baton, line->text, line->len));
 }
 
 typedef struct hit_t {
@@ -180,6 +181,8 @@ static void take(reader_t *rd, const hit_t *hit)
     rd->reached = rd->taken = hit->line.n;
     APR_ARRAY_PUSH(rd->found, wh_logread_line_t) = (wh_logread_line_t){
         .n = hit->line.n,
+        .seq = hit->line.seq,
+        .k = hit->line.k,
         .at = hit->line.at,
         .stream = hit->line.stream,
         .level = hit->line.level,

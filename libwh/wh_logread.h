@@ -28,7 +28,8 @@ const char *wh_logread_path(apr_pool_t *p, const char *dir, const wh_logread_fil
 /* ---- lines ---- */
 
 typedef struct wh_logread_line_t {
-    apr_int64_t n;
+    apr_int64_t n, seq;
+    int k;
     apr_time_t at;
     wh_stream_e stream;
     wh_level_e level;
@@ -38,6 +39,9 @@ typedef struct wh_logread_line_t {
 
 /* Whether lines of this source are wanted; asked for once in a block. */
 typedef int wh_logread_wants_fn(void *baton, const char *deployment, const char *container);
+
+/* Whether a line's text is; asked last. */
+typedef int wh_logread_line_fn(void *baton, const char *text, size_t n);
 
 typedef struct wh_logread_query_t {
     const char *dir;
@@ -50,6 +54,7 @@ typedef struct wh_logread_query_t {
     unsigned kinds;             /* WH_LOGPACK_KIND and WH_LOGPACK_LEVEL; 0 of a sort = all of it */
     const char *text;           /* stands in it, letters of ASCII in any case; NULL = anything */
     wh_logread_wants_fn *wants; /* NULL = all */
+    wh_logread_line_fn *wants_line; /* NULL = all */
     void *baton;
     apr_int64_t budget; /* bytes of text to look through at most */
 } wh_logread_query_t;

@@ -58,6 +58,7 @@ mod_wisehost_mod_wisehost_la_SOURCES += \
 	mod_wisehost/wh_h_deployment.c \
 	mod_wisehost/wh_h_domain.c \
 	mod_wisehost/wh_h_env.c \
+	mod_wisehost/wh_h_event.c mod_wisehost/wh_h_event.h \
 	mod_wisehost/wh_h_environment.c \
 	mod_wisehost/wh_h_git.c \
 	mod_wisehost/wh_h_health.c \

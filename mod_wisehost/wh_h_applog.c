@@ -21,8 +21,7 @@ static apr_status_t bad(wh_call_t *c, const char *name, const char *why)
     return wh_err_set(&c->err, 400, "bad_parameter", "%s: %s", name, why);
 }
 
-/* RFC 3339, or seconds since 1970. */
-static apr_status_t time_of(wh_call_t *c, const char *name, apr_time_t *out)
+apr_status_t wh_h_applog_time(wh_call_t *c, const char *name, apr_time_t *out)
 {
     const char *text = apr_table_get(c->query, name);
     apr_int64_t seconds;
@@ -115,8 +114,8 @@ apr_status_t wh_h_applog_query(wh_call_t *c, wh_logread_query_t *q, wh_applog_of
         .wants = of->deployment != NULL || of->environment != NULL ? is_of : NULL,
         .baton = of,
         .budget = BUDGET};
-    rv = time_of(c, "from", &q->from);
-    rv = rv == APR_SUCCESS ? time_of(c, "to", &q->to) : rv;
+    rv = wh_h_applog_time(c, "from", &q->from);
+    rv = rv == APR_SUCCESS ? wh_h_applog_time(c, "to", &q->to) : rv;
     rv = rv == APR_SUCCESS ? kinds_of(c, &q->kinds) : rv;
     if (rv == APR_SUCCESS && q->forward && q->before != 0) {
         rv = bad(c, "before", "after and before exclude each other");
@@ -143,8 +142,7 @@ json_t *wh_h_applog_line(const wh_logread_line_t *line)
                      line->deployment, "container", line->container);
 }
 
-/* Where the next call goes on: null when there is no more. Forward there may always be more. */
-static json_t *cursor_of(const wh_logread_query_t *q, const wh_logread_result_t *result)
+json_t *wh_h_applog_cursor(const wh_logread_query_t *q, const wh_logread_result_t *result)
 {
     int n = result->lines->nelts;
 
@@ -158,58 +156,33 @@ static json_t *cursor_of(const wh_logread_query_t *q, const wh_logread_result_t 
                               : q->after);
 }
 
-/* The number of the newest line that there is, 0 = none. */
-static apr_int64_t end_of(wh_call_t *c, const wh_logread_query_t *q)
-{
-    wh_logread_query_t newest = {.dir = q->dir, .limit = 1, .bytes = 1, .budget = q->budget};
-    wh_logread_result_t result;
-    wh_err_t err = WH_ERR_INIT;
-
-    return wh_logread(c->p, &newest, &result, &err) == APR_SUCCESS && result.lines->nelts > 0
-               ? APR_ARRAY_IDX(result.lines, 0, wh_logread_line_t).n
-               : 0;
-}
-
 /* From the line on that the client has, or some of the newest, then what comes. */
-static apr_status_t stream(wh_call_t *c, wh_logread_query_t *q, const wh_applog_of_t *of)
+static apr_status_t stream(wh_call_t *c, const wh_logread_query_t *q, const wh_applog_of_t *of)
 {
     wh_stream_of_t show = {.dir = q->dir,
                            .format = wh_feed_log_event,
                            .kinds = q->kinds,
                            .text = q->text,
-                           .deployment = of->deployment,
-                           .after = wh_mod_stream_last_id(c)};
-    wh_logread_result_t result;
-    apr_int64_t end;
-    apr_status_t rv;
+                           .deployment = of->deployment};
+    apr_int64_t had = wh_mod_stream_last_id(c);
+    apr_status_t rv = APR_SUCCESS;
 
-    if (of->environment != NULL || q->from != 0 || q->to != 0 || q->before != 0) {
+    if (of->environment != NULL || q->to != 0 || q->before != 0) {
         return bad(c,
                    of->environment != NULL ? "environment"
                    : q->before != 0        ? "before"
-                   : q->from != 0          ? "from"
                                            : "to",
                    "not for streams");
     }
-    if (show.after < 0 && q->forward) {
-        show.after = q->after;
+    if (had < 0 && q->forward) {
+        had = q->after;
     }
-    end = end_of(c, q);
-    if (show.after > end) {
-        show.after = end; /* of another life of this log, or made up: it would hide what comes */
+    if (had >= 0) {
+        wh_mod_stream_resume(c, &show, had);
+    } else {
+        rv = wh_mod_stream_begin_at(c, &show, q);
     }
-    if (show.after < 0) {
-        show.after = end;
-        q->before = show.after + 1;
-        rv = wh_logread(c->p, q, &result, &c->err);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-        show.after = result.lines->nelts > 0
-                         ? APR_ARRAY_IDX(result.lines, 0, wh_logread_line_t).n - 1
-                         : show.after;
-    }
-    return wh_mod_stream_begin(c, &show);
+    return rv == APR_SUCCESS ? wh_mod_stream_begin(c, &show) : rv;
 }
 
 apr_status_t wh_h_applog_get(wh_call_t *c)
@@ -237,6 +210,6 @@ apr_status_t wh_h_applog_get(wh_call_t *c)
     }
     return wh_mod_call_reply(c, 200,
                              json_pack("{s:o, s:o, s:b}", "items", items,
-                                       q.forward ? "next" : "before", cursor_of(&q, &result),
+                                       q.forward ? "next" : "before", wh_h_applog_cursor(&q, &result),
                                        "complete", result.reached == 0));
 }

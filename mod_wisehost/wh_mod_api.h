@@ -310,6 +310,7 @@ apr_status_t wh_h_metrics_get(wh_call_t *c);
 apr_status_t wh_h_upload(wh_call_t *c);
 apr_status_t wh_h_log_get(wh_call_t *c);
 apr_status_t wh_h_applog_get(wh_call_t *c);
+apr_status_t wh_h_event_get(wh_call_t *c);
 apr_status_t wh_h_source_get(wh_call_t *c);
 apr_status_t wh_h_source_key(wh_call_t *c);
 apr_status_t wh_h_source_key_delete(wh_call_t *c);

@@ -140,6 +140,31 @@ static const wh_mod_field_t app_log_fields[] = {
     WORD("stream", 3, 3, "out, err or sys"),
     END};
 
+static const wh_mod_field_t event_fields[] = {
+    {.name = "after",
+     .type = WH_FIELD_INTEGER,
+     .min = 0,
+     .max = APR_INT64_C(1000000000000),
+     .doc = "events with a higher id, the oldest first"},
+    {.name = "before",
+     .type = WH_FIELD_INTEGER,
+     .min = 1,
+     .max = APR_INT64_C(1000000000000),
+     .doc = "events with a lower id, the newest of them; absent = from the end"},
+    {.name = "limit", .type = WH_FIELD_INTEGER, .min = 1, .max = 1000, .doc = "events of one answer"},
+    {.name = "from",
+     .type = WH_FIELD_STRING,
+     .min = 1,
+     .max = 40,
+     .doc = "not older than this: RFC 3339, or seconds since 1970"},
+    {.name = "to", .type = WH_FIELD_STRING, .min = 1, .max = 40, .doc = "older than this"},
+    {.name = "type",
+     .type = WH_FIELD_STRING,
+     .min = 1,
+     .max = 400,
+     .doc = "of these types, with commas between: deploymentUpdate, alert.*"},
+    END};
+
 static const wh_mod_field_t login_fields[] = {
     NEEDED("token", 1, 256, "the one-time token"),
     TEXT("name", 1, WH_APP_NAME_MAX, "what the new token is called"), END};

@@ -200,7 +200,8 @@ static void end_stream(stream_t *st, int in_order)
 
 static int has_filter(const stream_t *st)
 {
-    return st->of.kinds != 0 || st->of.text != NULL || st->of.deployment != NULL;
+    return st->of.kinds != 0 || st->of.text != NULL || st->of.deployment != NULL ||
+           st->of.wants != NULL;
 }
 
 static void begin_round(void)
@@ -580,10 +581,17 @@ static int may_hold(void)
     return room;
 }
 
+/* What each begins with. */
+static int greet(request_rec *r, const wh_stream_of_t *of)
+{
+    return ap_rputs(WH_STREAM_HELLO, r) >= 0 &&
+           (of->hello == NULL || ap_rputs(of->hello, r) >= 0) && ap_rflush(r) >= 0;
+}
+
 static apr_status_t hold(wh_call_t *c, const wh_stream_of_t *of)
 {
     wh_mod_count_by(WH_COUNT_STREAMS, 1);
-    if (ap_rputs(WH_STREAM_HELLO, c->r) >= 0 && ap_rflush(c->r) >= 0) {
+    if (greet(c->r, of)) {
         serve_held(c->r, of);
     }
     wh_mod_count_by(WH_COUNT_STREAMS, -1);
@@ -595,10 +603,7 @@ static void fill(stream_t *st, apr_pool_t *p, const wh_stream_of_t *of, apr_uint
     st->p = p;
     st->token = token;
     st->pos = of->after;
-    st->of = *of;
-    st->of.dir = apr_pstrdup(p, of->dir);
-    st->of.text = of->text != NULL ? apr_pstrdup(p, of->text) : NULL;
-    st->of.deployment = of->deployment != NULL ? apr_pstrdup(p, of->deployment) : NULL;
+    wh_mod_stream_copy(p, of, &st->of);
 }
 
 /* The head goes the usual way, with the connection's end as the end of the answer; then the
@@ -611,8 +616,7 @@ static void take_over(wh_call_t *c, const wh_stream_of_t *of, apr_uint64_t token
     int sent;
 
     r->connection->keepalive = AP_CONN_CLOSE;
-    sent = st != NULL && ap_rputs(WH_STREAM_HELLO, r) >= 0 && ap_rflush(r) >= 0 &&
-           !r->connection->aborted;
+    sent = st != NULL && greet(r, of) && !r->connection->aborted;
     if (sent) {
         fill(st, p, of, token);
         sent = wh_wire_take(r->connection, &st->wire, left, st);

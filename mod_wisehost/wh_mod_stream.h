@@ -25,20 +25,37 @@
 #define WH_MOD_STREAM_STUCK ((apr_interval_time_t)30 * APR_USEC_PER_SEC)
 
 /* What a stream shows. */
-typedef struct wh_stream_of_t {
+typedef struct wh_stream_of_t wh_stream_of_t;
+struct wh_stream_of_t {
     const char *dir; /* of segments */
     wh_feed_format_fn *format;
     unsigned kinds;         /* as in wh_logread_query_t */
     const char *text;       /* NULL = any */
     const char *deployment; /* NULL = any */
-    apr_int64_t after;      /* the number of the line that the client has */
-} wh_stream_of_t;
+    /* Whether a line is shown, asked last; NULL = every one. */
+    int (*wants)(const wh_stream_of_t *of, const char *text, apr_size_t n);
+    const char *app;                /* for wants: of this app, NULL = of any */
+    const apr_array_header_t *apps; /* of these (const char *), NULL = of all there are */
+    unsigned types;                 /* wh_news_types(), 0 = any */
+    const char *hello;              /* events to begin with, NULL = none */
+    apr_int64_t after;              /* the number of the line that the client has */
+};
 
 /* Whether the call asks for a stream. */
 int wh_mod_stream_wanted(wh_call_t *c);
 
 /* The number in Last-Event-ID, -1 = there is none. */
 apr_int64_t wh_mod_stream_last_id(wh_call_t *c);
+
+/* Where a client goes on that has line `had`: of->after. When that is not there any more, or never
+ * was, of->hello tells it: event "missed", data {"after": had, "oldest"} or {"after", "newest"}. */
+void wh_mod_stream_resume(wh_call_t *c, wh_stream_of_t *of, apr_int64_t had);
+
+/* Where one begins that has nothing yet: of->after, by the query that a page would be read with. With
+ * from: at that time; else with the newest q->limit lines, 0 = with what comes. Errors:
+ * log_unreadable. */
+apr_status_t wh_mod_stream_begin_at(wh_call_t *c, wh_stream_of_t *of,
+                                    const wh_logread_query_t *q) WH_MUST_CHECK;
 
 /* Begins it, and ends the call. Errors: 429 too_many_streams, 503 no_stream. */
 apr_status_t wh_mod_stream_begin(wh_call_t *c, const wh_stream_of_t *of) WH_MUST_CHECK;

@@ -26,6 +26,9 @@ void wh_mod_stream_count_out(apr_uint64_t token);
 
 /* ---- wh_mod_stream_page.c ---- */
 
+/* All of it, in p. */
+void wh_mod_stream_copy(apr_pool_t *p, const wh_stream_of_t *from, wh_stream_of_t *to);
+
 /* Whether a line of the ring is asked for. p is a scratch pool. */
 int wh_mod_stream_wants(const wh_stream_of_t *of, apr_pool_t *p, const wh_feed_item_t *item);
 

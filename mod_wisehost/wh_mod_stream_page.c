@@ -8,9 +8,30 @@
 
 #define PAGE_LINES 500
 #define PAGE_BUDGET (2 * (apr_int64_t)WH_MIB)
+#define NEWEST_BUDGET (8 * (apr_int64_t)WH_MIB)
 
 #define STREAMS 0xffU
 #define LEVELS 0xff00U
+
+void wh_mod_stream_copy(apr_pool_t *p, const wh_stream_of_t *from, wh_stream_of_t *to)
+{
+    *to = *from;
+    to->dir = apr_pstrdup(p, from->dir);
+    to->text = apr_pstrdup(p, from->text); /* NULL stays NULL */
+    to->deployment = apr_pstrdup(p, from->deployment);
+    to->app = apr_pstrdup(p, from->app);
+    to->hello = NULL;
+    if (from->apps != NULL) {
+        apr_array_header_t *apps =
+            apr_array_make(p, from->apps->nelts > 0 ? from->apps->nelts : 1, sizeof(const char *));
+
+        for (int i = 0; i < from->apps->nelts; i++) {
+            APR_ARRAY_PUSH(apps, const char *) =
+                apr_pstrdup(p, APR_ARRAY_IDX(from->apps, i, const char *));
+        }
+        to->apps = apps;
+    }
+}
 
 int wh_mod_stream_wants(const wh_stream_of_t *of, apr_pool_t *p, const wh_feed_item_t *item)
 {
@@ -23,10 +44,13 @@ int wh_mod_stream_wants(const wh_stream_of_t *of, apr_pool_t *p, const wh_feed_i
         (of->deployment != NULL && strcmp(of->deployment, item->line.deployment) != 0)) {
         return 0;
     }
+    n = strlen(item->line.text);
+    if (of->wants != NULL && !of->wants(of, item->line.text, n)) {
+        return 0;
+    }
     if (of->text == NULL) {
         return 1;
     }
-    n = strlen(item->line.text);
     text_n = strlen(of->text);
     lower = apr_palloc(p, n + 1);
     text = apr_palloc(p, text_n + 1);
@@ -37,8 +61,17 @@ int wh_mod_stream_wants(const wh_stream_of_t *of, apr_pool_t *p, const wh_feed_i
 
 static int is_of(void *baton, const char *deployment, const char *container)
 {
+    const wh_stream_of_t *of = baton;
+
     (void)container;
-    return strcmp(baton, deployment) == 0;
+    return of->deployment == NULL || strcmp(of->deployment, deployment) == 0;
+}
+
+static int line_is_of(void *baton, const char *text, size_t n)
+{
+    const wh_stream_of_t *of = baton;
+
+    return of->wants == NULL || of->wants(of, text, n);
 }
 
 apr_size_t wh_mod_stream_page(const wh_stream_of_t *of, apr_pool_t *p, apr_int64_t *pos,
@@ -51,8 +84,9 @@ apr_size_t wh_mod_stream_page(const wh_stream_of_t *of, apr_pool_t *p, apr_int64
                             .bytes = size,
                             .kinds = of->kinds,
                             .text = of->text,
-                            .wants = of->deployment != NULL ? is_of : NULL,
-                            .baton = (void *)(uintptr_t)of->deployment,
+                            .wants = is_of,
+                            .wants_line = line_is_of,
+                            .baton = (void *)(uintptr_t)of,
                             .budget = PAGE_BUDGET};
     wh_logread_result_t result;
     wh_err_t err = WH_ERR_INIT;
@@ -83,4 +117,66 @@ apr_size_t wh_mod_stream_page(const wh_stream_of_t *of, apr_pool_t *p, apr_int64
         *pos = end;
     }
     return used;
+}
+
+/* ---- where one begins ---- */
+
+static apr_int64_t newest_of(apr_pool_t *p, const char *dir)
+{
+    wh_logread_query_t q = {.dir = dir, .limit = 1, .bytes = 1, .budget = NEWEST_BUDGET};
+    wh_logread_result_t result;
+    wh_err_t err = WH_ERR_INIT;
+
+    return wh_logread(p, &q, &result, &err) == APR_SUCCESS && result.lines->nelts > 0
+               ? APR_ARRAY_IDX(result.lines, 0, wh_logread_line_t).n
+               : 0;
+}
+
+void wh_mod_stream_resume(wh_call_t *c, wh_stream_of_t *of, apr_int64_t had)
+{
+    apr_array_header_t *files;
+    wh_err_t err = WH_ERR_INIT;
+    apr_int64_t oldest, newest;
+
+    of->after = had;
+    if (wh_logread_list(c->p, of->dir, &files, &err) != APR_SUCCESS || had == 0) {
+        return; /* it asked for all that there is */
+    }
+    oldest = files->nelts > 0 ? APR_ARRAY_IDX(files, 0, wh_logread_file_t).first : 1;
+    newest = had + 1 < oldest ? oldest : newest_of(c->p, of->dir);
+    /* An empty segment holds the place of lines that were too old. */
+    newest = newest == 0 ? oldest - 1 : newest;
+    if (had + 1 < oldest || had > newest) {
+        int gone = had + 1 < oldest;
+
+        of->after = gone ? oldest - 1 : newest;
+        of->hello = apr_psprintf(
+            c->p,
+            "id: %" APR_INT64_T_FMT "\nevent: missed\ndata: {\"after\": %" APR_INT64_T_FMT
+            ", \"%s\": %" APR_INT64_T_FMT "}\n\n",
+            of->after, had, gone ? "oldest" : "newest", gone ? oldest : newest);
+    }
+}
+
+apr_status_t wh_mod_stream_begin_at(wh_call_t *c, wh_stream_of_t *of, const wh_logread_query_t *q)
+{
+    wh_logread_query_t first = *q;
+    wh_logread_result_t result;
+    apr_status_t rv = APR_SUCCESS;
+
+    of->after = newest_of(c->p, of->dir);
+    if (q->from == 0 && q->limit == 0) {
+        return rv;
+    }
+    first.forward = q->from != 0;
+    first.limit = first.forward ? 1 : q->limit;
+    first.after = 0;
+    first.before = of->after + 1;
+    rv = wh_logread(c->p, &first, &result, &c->err);
+    if (rv == APR_SUCCESS && result.lines->nelts > 0) {
+        of->after = APR_ARRAY_IDX(result.lines, 0, wh_logread_line_t).n - 1;
+    } else if (rv == APR_SUCCESS && first.forward && result.reached != 0) {
+        of->after = result.reached;
+    }
+    return rv;
 }

@@ -20,6 +20,10 @@ void wh_core_intake(wh_core_t *core)
     core->logs = wh_logseg_make(core->pool, core->settings->logs_dir, core->log_writer);
     core->app_logs = wh_applog_make(core->pool, core->settings->logs_dir, core->log_writer,
                                     &limits);
+    core->events = wh_eventlog_make(core->pool, core->settings->logs_dir, core->log_writer,
+                                    &(wh_applog_limits_t){
+                                        .bytes = core->settings->event_log_bytes,
+                                        .age_s = core->settings->event_log_age_s});
     wh_applog_on_line(core->app_logs, wh_logdrains_take, core);
     core->claims = wh_claims_make(core->pool);
     core->stats = wh_stats_make(core->pool, WH_STATS_PARTS_MAX);

@@ -21,6 +21,7 @@
 #include "wh-scheduler/applog.h"
 #include "wh-scheduler/claims.h"
 #include "wh-scheduler/decline.h"
+#include "wh-scheduler/eventlog.h"
 #include "wh-scheduler/httpout.h"
 #include "wh-scheduler/logdrains.h"
 #include "wh-scheduler/logseg.h"
@@ -86,6 +87,9 @@ typedef struct wh_core_t {
     wh_segment_t *log_writer;
     wh_logseg_t *logs;      /* of builds */
     wh_applog_t *app_logs;  /* of running apps */
+    wh_eventlog_t *events;  /* events.c */
+    int events_due;         /* a message came since the last look, or that was not all */
+    wh_mono_t events_at, events_prune_at, events_said_at;
     wh_claims_t *claims;    /* who may write which */
     wh_stats_t *stats;      /* live figures of apps: wh_stats_get, in this thread */
     wh_mono_t notes_at;     /* when the logs may say again what they lost */

@@ -8,6 +8,7 @@
 #include "whdb/wh_db_lock.h"
 #include "whdb/wh_db_schema.h"
 #include "wh-scheduler/assign.h"
+#include "wh-scheduler/events.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
 #include "wh-scheduler/tick.h"
@@ -275,6 +276,26 @@ static void flush(wh_dbthread_t *t, apr_pool_t *p)
     }
 }
 
+/* Who looks on sees what a message changed before the next tick. */
+static void tell(wh_dbthread_t *t, apr_pool_t *p)
+{
+    wh_err_t err = WH_ERR_INIT;
+
+    if (connected(t) && wh_events_look(t->core, p, &err) != APR_SUCCESS) {
+        wh_log(WH_LOG_WARN, "WH0486", "events: %s", err.text);
+        wh_dbc_rollback(t->core->dbc);
+    }
+    apr_pool_clear(p);
+}
+
+static apr_interval_time_t pause_of(const wh_core_t *core, wh_mono_t next, wh_mono_t now)
+{
+    wh_mono_t until = core->events_due && wh_mono_reached(next, core->events_at) ? core->events_at
+                                                                                 : next;
+
+    return core->plan_again ? 0 : wh_mono_diff(until, now);
+}
+
 static void *run(void *baton)
 {
     wh_dbthread_t *t = baton;
@@ -289,16 +310,16 @@ static void *run(void *baton)
     while (!stopped && !t->deposed) {
         int turn = TURN;
         wh_mono_t now = wh_clock_mono(core->clock);
-        apr_interval_time_t wait = wh_mono_diff(next, now);
         int poked = 0;
         wh_work_t *work;
 
         wh_watchdog_mark(core->dog, now);
-        work = wh_mailbox_take(core->box, core->plan_again ? 0 : wait, &poked, &stopped);
+        work = wh_mailbox_take(core->box, pause_of(core, next, now), &poked, &stopped);
 
         while (work != NULL) {
             int more = 0;
 
+            core->events_due = 1;
             turn -= take(t, work, !stopped);
             work = core->plan_again && !stopped && turn > 0
                        ? wh_mailbox_take(core->box, 0, &more, &stopped)
@@ -309,6 +330,9 @@ static void *run(void *baton)
         if (!stopped && (poked || core->plan_again || wh_mono_reached(now, next))) {
             tick(t, p, poked);
             next = wh_mono_reached(now, next) ? wh_mono_add(now, every) : next;
+        }
+        if (core->events_due && (stopped || wh_mono_reached(now, core->events_at))) {
+            tell(t, p);
         }
     }
     flush(t, p);

@@ -22,6 +22,7 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/domains.c wh-scheduler/domains.h \
 	wh-scheduler/drain.c wh-scheduler/drain.h \
 	wh-scheduler/envs.c wh-scheduler/envs.h \
+	wh-scheduler/eventlog.c wh-scheduler/eventlog.h wh-scheduler/events.c wh-scheduler/events.h \
 	wh-scheduler/finish.c wh-scheduler/finish.h \
 	wh-scheduler/finish_switch.c wh-scheduler/finish_switch.h \
 	wh-scheduler/forges.c wh-scheduler/forges.h \

@@ -35,6 +35,7 @@ typedef struct wh_settings_t {
     apr_int64_t switches_kept_s;
     apr_int64_t collect_after_s;
     apr_int64_t app_log_bytes, app_log_age_s;
+    apr_int64_t event_log_bytes, event_log_age_s;
 
     const char *listen_host; /* an IP address without brackets, and the port; NULL = no listener */
     apr_int64_t listen_port;

@@ -22,6 +22,7 @@
 #include "wh-scheduler/domains.h"
 #include "wh-scheduler/drain.h"
 #include "wh-scheduler/envs.h"
+#include "wh-scheduler/events.h"
 #include "wh-scheduler/finish.h"
 #include "wh-scheduler/forges.h"
 #include "wh-scheduler/gone.h"
@@ -408,5 +409,6 @@ apr_status_t wh_tick_run(wh_core_t *core, apr_pool_t *p, int poked, wh_err_t *er
     if (rv == APR_SUCCESS) {
         wh_metrics_look(core, p, mono, now);
     }
-    return rv == APR_SUCCESS ? tend(core, p, mono, err) : rv;
+    rv = rv == APR_SUCCESS ? tend(core, p, mono, err) : rv;
+    return rv == APR_SUCCESS ? wh_events_look(core, p, err) : rv;
 }

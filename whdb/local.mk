@@ -27,6 +27,7 @@ whdb_libwhdb_la_SOURCES = \
 	whdb/wh_db_name.c whdb/wh_db_name.h \
 	whdb/wh_db_logdrain.c whdb/wh_db_logdrain.h whdb/wh_sql_logdrain.def \
 	whdb/wh_db_notify.c whdb/wh_db_notify.h \
+	whdb/wh_db_outbox.c whdb/wh_db_outbox.h \
 	whdb/wh_db_plan.c whdb/wh_db_plan.h whdb/wh_db_assign.c whdb/wh_db_assign.h \
 	whdb/wh_db_release.c whdb/wh_db_release.h \
 	whdb/wh_db_schema.c whdb/wh_db_schema.h whdb/wh_schema_files.h \

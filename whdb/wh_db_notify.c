@@ -5,7 +5,6 @@
 
 #include "libwh/wh_branch.h"
 #include "libwh/wh_event.h"
-#include "libwh/wh_host.h"
 #include "libwh/wh_id.h"
 #include "libwh/wh_json.h"
 #include "libwh/wh_text.h"
@@ -313,19 +312,6 @@ typedef struct told_t {
     const char *trigger, *sha, *ref, *message, *site, *code, *detail;
 } told_t;
 
-/* Where the environment answers. */
-static const char *url_of(apr_pool_t *p, const told_t *t)
-{
-    const char *label = wh_host_label_env(p, t->slug, t->environment);
-
-    if (strcmp(t->environment, WH_BRANCH_PRODUCTION) == 0) {
-        label = wh_host_label_app(p, t->slug);
-    } else if (wh_branch_is_preview(t->environment)) {
-        label = wh_host_label_branch(p, t->slug, t->ref);
-    }
-    return wh_host_site_url(p, t->site, label);
-}
-
 /* F177, F178. */
 static json_t *payload_of(apr_pool_t *p, const char *id, const told_t *t,
                           wh_conclusion_e conclusion)
@@ -334,7 +320,7 @@ static json_t *payload_of(apr_pool_t *p, const char *id, const told_t *t,
         "{s:{s:s, s:s}, s:s, s:{s:s, s:I, s:s, s:s}, s:s}", "app", "id", t->app_id, "slug", t->slug,
         "environment", t->environment, "deployment", "id", id, "number", (json_int_t)t->number,
         "trigger", t->trigger, "conclusion", wh_model_conclusion_text(conclusion), "url",
-        url_of(p, t));
+        wh_branch_url(p, t->site, t->slug, t->environment, t->ref));
 
     if (t->sha[0] != '\0') {
         json_object_set_new(doc, "commit",

@@ -30,6 +30,7 @@ unit_tests = \
 	t/unit/test_env \
 	t/unit/test_entry \
 	t/unit/test_err \
+	t/unit/test_events \
 	t/unit/test_file \
 	t/unit/test_forge \
 	t/unit/test_fsm \
@@ -317,6 +318,9 @@ t_unit_test_audit_LDADD = $(unit_sched_libs)
 t_unit_test_places_SOURCES = t/unit/test_places.c $(unit_db)
 t_unit_test_places_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_places_LDADD = $(unit_sched_libs)
+t_unit_test_events_SOURCES = t/unit/test_events.c $(unit_sched)
+t_unit_test_events_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_events_LDADD = $(unit_sched_libs)
 t_unit_test_tick_SOURCES = t/unit/test_tick.c $(unit_sched)
 t_unit_test_tick_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_tick_LDADD = $(unit_sched_libs)

@@ -55,6 +55,8 @@ sched_t *sched_make(db_t *t)
                                   .releases_kept = 10,
                                   .releases_kept_s = 86400,
                                   .notify_keep_days = 30,
+                                  .event_log_bytes = 64 * WH_MIB,
+                                  .event_log_age_s = 30 * 86400,
                                   .max_workers = 100};
     s->core = (wh_core_t){.settings = &s->settings,
                           .clock = &s->clock.clock,

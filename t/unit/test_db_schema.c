@@ -83,7 +83,7 @@ static void run_file(db_t *t, const char *text)
 static void go_back_to_3(db_t *t)
 {
     static const char *const tables[] = {
-        "front_requests", "forge_outbox", "forge_requests", "hook_forges",
+        "front_requests", "event_outbox", "forge_outbox", "forge_requests", "hook_forges",
         "token_issuers", "audit", "usage_buckets", "usage_parts", "alert_states", "alerts", "alert_rules",
         "notification_deliveries", "log_drains", "notification_channels", "notification_event",
         "sync_events", "syncs", "deployment_env", "env_vars", "hook_deliveries",
