@@ -9,7 +9,7 @@ EXTRA_DIST += \
 	docs/deploying.md \
 	docs/directives.md \
 	docs/drains.md \
-	docs/env.md \
+	docs/env.md docs/events.md \
 	docs/git-push.md \
 	docs/image.md \
 	docs/install.md docs/logs.md \

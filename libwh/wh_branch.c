@@ -113,10 +113,14 @@ const char *wh_branch_preview(apr_pool_t *p, const char *branch)
 const char *wh_branch_url(apr_pool_t *p, const char *site, const char *slug,
                           const char *environment, const char *ref)
 {
-    const char *label = strcmp(environment, WH_BRANCH_PRODUCTION) == 0
-                            ? wh_host_label_app(p, slug)
-                        : wh_branch_is_preview(environment) ? wh_host_label_branch(p, slug, ref)
-                                                            : wh_host_label_env(p, slug, environment);
+    const char *label;
+
+    if (strcmp(environment, WH_BRANCH_PRODUCTION) == 0)
+        label = wh_host_label_app(p, slug);
+    else if (wh_branch_is_preview(environment))
+        label = wh_host_label_branch(p, slug, ref);
+    else
+        label = wh_host_label_env(p, slug, environment);
 
     return wh_host_site_url(p, site, label);
 }

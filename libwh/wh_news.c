@@ -98,9 +98,8 @@ static json_t *cause(const maker_t *m)
 {
     const char *code = text_at(m, "code");
 
-    return *code == '\0'
-               ? json_null()
-               : json_pack("{s:s, s:s}", "code", code, "detail", text_at(m, "detail"));
+    return *code == '\0' ? json_null()
+                         : json_pack("{s:s, s:s}", "code", code, "detail", text_at(m, "detail"));
 }
 
 /* What it is about comes first; doc is stolen. */
@@ -122,17 +121,23 @@ static void tell(maker_t *m, wh_news_e type, json_t *doc)
     wh_json_own(m->p, all);
     json = wh_json_text(m->p, all, NULL);
     if (json != NULL) {
-        m->out[m->n++] = (wh_news_t){
-            .type = type,
-            .data = all,
-            .text = apr_pstrcat(m->p, names[type], " ", *row->app_id ? row->app_id : "-", " ", json,
-                                NULL)};
+        m->out[m->n++] =
+            (wh_news_t){.type = type,
+                        .data = all,
+                        .text = apr_pstrcat(m->p, names[type], " ",
+                                            *row->app_id ? row->app_id : "-", " ", json, NULL)};
     }
 }
 
 /* ---- deployments ---- */
 
-typedef enum build_e { BUILD_NONE, BUILD_QUEUED, BUILD_RUNNING, BUILD_PASSED, BUILD_FAILED } build_e;
+typedef enum build_e {
+    BUILD_NONE,
+    BUILD_QUEUED,
+    BUILD_RUNNING,
+    BUILD_PASSED,
+    BUILD_FAILED
+} build_e;
 
 /* reached = the phase in which it ended, for what is over. */
 static build_e build_of(const char *status, const char *phase, const char *conclusion,
@@ -191,25 +196,26 @@ static void deployment(maker_t *m)
 
 static void app(maker_t *m)
 {
-    wh_news_e type = *m->row->was == '\0'               ? WH_NEWS_APP_CREATED
+    wh_news_e type = *m->row->was == '\0'              ? WH_NEWS_APP_CREATED
                      : number_at(m, "deleted_at") != 0 ? WH_NEWS_APP_DELETED
                                                        : WH_NEWS_APP_STATUS;
 
-    tell(m, type, json_pack("{s:s, s:s, s:o}", "status", m->row->status, "desired",
-                            text_at(m, "desired"), "reason", or_null(text_at(m, "reason"))));
+    tell(m, type,
+         json_pack("{s:s, s:s, s:o}", "status", m->row->status, "desired", text_at(m, "desired"),
+                   "reason", or_null(text_at(m, "reason"))));
 }
 
 static void synced(maker_t *m)
 {
     tell(m, WH_NEWS_SYNC_STATUS,
          json_pack("{s:s, s:o, s:o, s:o, s:o}", "status", m->row->status, "cause", cause(m),
-                   "trigger", or_null(text_at(m, "trigger")), "commit",
-                   or_null(text_at(m, "sha")), "ref", or_null(text_at(m, "ref"))));
+                   "trigger", or_null(text_at(m, "trigger")), "commit", or_null(text_at(m, "sha")),
+                   "ref", or_null(text_at(m, "ref"))));
 }
 
 static void alert(maker_t *m)
 {
-    wh_news_e type = strcmp(m->row->status, "resolved") == 0 ? WH_NEWS_ALERT_RESOLVED
+    wh_news_e type = strcmp(m->row->status, "resolved") == 0       ? WH_NEWS_ALERT_RESOLVED
                      : strcmp(m->row->status, "acknowledged") == 0 ? WH_NEWS_ALERT_ACKNOWLEDGED
                                                                    : WH_NEWS_ALERT_OPENED;
 
@@ -272,8 +278,8 @@ int wh_news_of(apr_pool_t *p, const wh_news_row_t *row, wh_news_t out[WH_NEWS_MA
     static const struct {
         const char *topic;
         void (*make)(maker_t *m);
-    } topics[] = {{"deployment", deployment}, {"app", app},         {"sync", synced},
-                  {"alert", alert},           {"domain", domain},   {"switch", switched},
+    } topics[] = {{"deployment", deployment}, {"app", app},       {"sync", synced},
+                  {"alert", alert},           {"domain", domain}, {"switch", switched},
                   {"worker", worker}};
     wh_err_t err = WH_ERR_INIT;
     json_t *data;
@@ -321,8 +327,7 @@ json_t *wh_news_json(apr_pool_t *p, apr_int64_t id, apr_time_t at, const wh_news
         return NULL;
     }
     wh_time_rfc3339_buf(when, at);
-    doc = json_pack("{s:I, s:s, s:s}", "id", (json_int_t)id, "at", when, "type",
-                    names[line->type]);
+    doc = json_pack("{s:I, s:s, s:s}", "id", (json_int_t)id, "at", when, "type", names[line->type]);
     if (doc != NULL) {
         json_object_update(doc, data);
     }

@@ -1,6 +1,6 @@
-/* wh_news: live events. A row of event_outbox, which the database's triggers wrote with a status, is
- * one event, or two where a write says two things: the deployment's status and its build's, which
- * is derived from status, phase and conclusion (F283, F284).
+/* wh_news: live events. A row of event_outbox, which the database's triggers wrote with a status,
+ * is one event, or two where a write says two things: the deployment's status and its build's,
+ * which is derived from status, phase and conclusion (F283, F284).
  *
  * In the event log (wh-scheduler/eventlog.h) an event is the text of a line (wh_logline.h):
  *

@@ -210,6 +210,6 @@ apr_status_t wh_h_applog_get(wh_call_t *c)
     }
     return wh_mod_call_reply(c, 200,
                              json_pack("{s:o, s:o, s:b}", "items", items,
-                                       q.forward ? "next" : "before", wh_h_applog_cursor(&q, &result),
-                                       "complete", result.reached == 0));
+                                       q.forward ? "next" : "before",
+                                       wh_h_applog_cursor(&q, &result), "complete", result.reached == 0));
 }

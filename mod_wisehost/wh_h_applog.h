@@ -23,8 +23,8 @@ apr_status_t wh_h_applog_time(wh_call_t *c, const char *name, apr_time_t *out) W
 /* One line as the API shows it: new reference; NULL for one that is no UTF-8. */
 json_t *wh_h_applog_line(const wh_logread_line_t *line);
 
-/* Where the next call goes on, new reference: null when there is no more. Forward there may always be
- * more. */
+/* Where the next call goes on, new reference: null when there is no more. Forward there may always
+ * be more. */
 json_t *wh_h_applog_cursor(const wh_logread_query_t *q, const wh_logread_result_t *result);
 
 #endif

@@ -1,6 +1,6 @@
-/* Live events: GET /v1/events and GET /v1/apps/{slug}/events, as pages and as streams, out of the log
- * that the scheduler writes (libwh/wh_news.h). Each caller sees those of the apps that it may see;
- * what belongs to no app (workers) is for tokens of all apps. */
+/* Live events: GET /v1/events and GET /v1/apps/{slug}/events, as pages and as streams, out of the
+ * log that the scheduler writes (libwh/wh_news.h). Each caller sees those of the apps that it may
+ * see; what belongs to no app (workers) is for tokens of all apps. */
 #include "mod_wisehost/wh_h_event.h"
 
 #include <stdlib.h>
@@ -108,8 +108,8 @@ static apr_status_t query_of(wh_call_t *c, wh_stream_of_t *of, wh_logread_query_
     return rv;
 }
 
-/* Behind what the client has, or behind `after`, from a time on, or with the newest `limit`; else what
- * comes from now on. */
+/* Behind what the client has, or behind `after`, from a time on, or with the newest `limit`; else
+ * what comes from now on. */
 static apr_status_t stream(wh_call_t *c, wh_stream_of_t *of, const wh_logread_query_t *q)
 {
     apr_int64_t had = wh_mod_stream_last_id(c);

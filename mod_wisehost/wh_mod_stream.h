@@ -51,8 +51,8 @@ apr_int64_t wh_mod_stream_last_id(wh_call_t *c);
  * was, of->hello tells it: event "missed", data {"after": had, "oldest"} or {"after", "newest"}. */
 void wh_mod_stream_resume(wh_call_t *c, wh_stream_of_t *of, apr_int64_t had);
 
-/* Where one begins that has nothing yet: of->after, by the query that a page would be read with. With
- * from: at that time; else with the newest q->limit lines, 0 = with what comes. Errors:
+/* Where one begins that has nothing yet: of->after, by the query that a page would be read with.
+ * With from: at that time; else with the newest q->limit lines, 0 = with what comes. Errors:
  * log_unreadable. */
 apr_status_t wh_mod_stream_begin_at(wh_call_t *c, wh_stream_of_t *of,
                                     const wh_logread_query_t *q) WH_MUST_CHECK;

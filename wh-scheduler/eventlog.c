@@ -204,9 +204,7 @@ static apr_status_t put(draft_t *d, const wh_logline_t *line, const char *text, 
             rv = begin(d, err);
         }
     }
-    rv = rv == APR_SUCCESS
-             ? wh_segment_put(log->writer, head, (apr_size_t)n, text, len, err)
-             : rv;
+    rv = rv == APR_SUCCESS ? wh_segment_put(log->writer, head, (apr_size_t)n, text, len, err) : rv;
     d->n += rv == APR_SUCCESS;
     d->lines += rv == APR_SUCCESS;
     return rv;

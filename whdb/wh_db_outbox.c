@@ -34,8 +34,9 @@ apr_status_t wh_db_outbox_delete(wh_dbc_t *dbc, apr_pool_t *p, const apr_array_h
     json_t *batch = json_array();
 
     for (int i = 0; i < rows->nelts; i++) {
-        json_array_append_new(batch,
-                              json_pack("[I]", (json_int_t)APR_ARRAY_IDX(rows, i, wh_news_row_t).id));
+        const wh_news_row_t *row = &APR_ARRAY_IDX(rows, i, wh_news_row_t);
+
+        json_array_append_new(batch, json_pack("[I]", (json_int_t)row->id));
     }
     return wh_dbc_query(dbc, p, WH_SQL_outbox_delete, WH_ARGS(WH_J(wh_dbc_batch_text(p, batch))),
                         NULL, err);

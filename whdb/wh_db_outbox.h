@@ -1,7 +1,7 @@
 #ifndef WH_DB_OUTBOX_H
 #define WH_DB_OUTBOX_H
-/* The outbox of live events: triggers of the database fill it, in the transaction of the status that
- * was written; nothing else does. Error rules: wh_dbc.h. */
+/* The outbox of live events: triggers of the database fill it, in the transaction of the status
+ * that was written; nothing else does. Error rules: wh_dbc.h. */
 
 #include <apr_tables.h>
 

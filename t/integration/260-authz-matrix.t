@@ -152,7 +152,7 @@ sub verdict {
     my $object = $op->{'x-object'};
     my $has = $kind ne 'token' || !$op->{'x-scope'} || $scopes =~ /\b(?:admin|\Q$op->{'x-scope'}\E)\b/;
     if ($object eq 'none') {
-        my $list = $op->{operationId} =~ /^list_(?:apps|hooks|alerts|alert_rules)$/;
+        my $list = $op->{operationId} =~ /^(?:list_(?:apps|hooks|alerts|alert_rules)|get_events)$/;
         return !$has || ($kind eq 'token' && $apps ne '*' && !$list) ? 403 : undef;
     }
     # A worker or channel belongs to no app: it is everybody's who may see workers at all.

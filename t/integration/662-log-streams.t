@@ -108,7 +108,12 @@ my $text = open_stream('/v1/apps/talk/logs?text=LATER&after=0');
 write_lines('nothing', 'ERROR seven', 'the later one');
 ok(until_has($errors, qr/seven/) && texts($errors) eq 'ERROR two|ERROR seven', 'a level, of the past and as it comes') or diag texts($errors);
 ok(until_has($text, qr/later one/) && texts($text) eq 'later 4|later 5|later 6|the later one', 'a text') or diag texts($text);
-for my $q ('environment=production', 'from=1', 'to=1', 'before=9') {
+my $since = open_stream('/v1/apps/talk/logs?from=' . int(time - 60));
+ok(until_has($since, qr/later one/) && ids($since) eq '1 2 3 4 5 6 7 8 9', 'from: that time on') or diag ids($since);
+my $ahead = open_stream('/v1/apps/talk/logs', headers => { 'Last-Event-ID' => 1000 });
+ok(until_has($ahead, qr/event: missed\ndata: \{"after": 1000, "newest": 9\}/), 'a number that never was: it is told, not waited for') or diag $ahead->{got};
+close $_->{sock} for $since, $ahead;
+for my $q ('environment=production', 'to=1', 'before=9') {
     my $s = open_stream("/v1/apps/talk/logs?$q");
     ok(until_has($s, qr{^HTTP/1\.1 400}), "$q is refused");
 }

@@ -73,8 +73,7 @@ static void restart(sched_t *s)
                                        .age_s = s->settings.event_log_age_s};
 
     wh_eventlog_wait(s->core.events);
-    s->core.events =
-        wh_eventlog_make(s->t->p, s->settings.logs_dir, s->core.log_writer, &limits);
+    s->core.events = wh_eventlog_make(s->t->p, s->settings.logs_dir, s->core.log_writer, &limits);
 }
 
 static void test_life(void **state)
@@ -242,8 +241,8 @@ static void test_kills(void **state)
 {
     sched_t *s = sched_case(*state);
     apr_array_header_t *rows;
-    const char *path = apr_pstrcat(s->t->p, s->settings.logs_dir, "/events/0000000000000001.seg",
-                                   NULL);
+    const char *path =
+        apr_pstrcat(s->t->p, s->settings.logs_dir, "/events/0000000000000001.seg", NULL);
     int at = 0, written = -1;
     struct stat st;
 
@@ -295,7 +294,8 @@ static void test_bounds(void **state)
     for (int i = 0; i < 5; i++) {
         db_sql(s->t, apr_psprintf(s->t->p,
                                   "INSERT INTO alert_rules (id, kind, created_at, updated_at)"
-                                  " VALUES ('r%d', 'cpu', 0, 0)", i));
+                                  " VALUES ('r%d', 'cpu', 0, 0)",
+                                  i));
     }
     for (int i = 0; i < 10; i++) { /* 5120 of about 1 KiB */
         db_sql(s->t,
