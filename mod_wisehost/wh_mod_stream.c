@@ -10,7 +10,6 @@
 
 #include <apr_strings.h>
 #include <apr_thread_mutex.h>
-#include <ap_mpm.h>
 
 #include "libwh/wh_hash.h"
 #include "libwh/wh_pool.h"
@@ -19,7 +18,6 @@
 
 #define GATHER_US ((apr_interval_time_t)100000) /* lines come one by one, and go in batches */
 #define TICK_US ((apr_interval_time_t)1000000)
-#define HELD_LOOK_US ((apr_interval_time_t)250000)
 #define EVENTS 256
 #define NICE 5
 #define TURNS 4 /* pieces of WH_STREAM_OUT that one stream gets before the others */
@@ -332,13 +330,6 @@ static void show(stream_t *st, apr_time_t now)
 
 /* ---- the thread ---- */
 
-static int is_stopping(void)
-{
-    int state = AP_MPMQ_RUNNING;
-
-    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
-}
-
 static void welcome(apr_time_t now)
 {
     stream_t *st;
@@ -374,7 +365,7 @@ static void begin_with(stream_t *first)
 
 static void look_at_all(apr_time_t now, int tick)
 {
-    int stopping = tick && is_stopping();
+    int stopping = tick && wh_mod_stream_stopping();
     stream_t *next, *late = NULL;
 
     for (log_t *log = party.logs; log != NULL; log = log->next) {
@@ -540,35 +531,6 @@ static apr_status_t left(void *data)
     return APR_SUCCESS;
 }
 
-/* In the thread of its request, until it ends. */
-static void serve_held(request_rec *r, const wh_stream_of_t *of)
-{
-    char *buf = apr_palloc(r->pool, WH_STREAM_OUT);
-    apr_time_t begin = apr_time_now(), said = begin;
-    apr_int64_t pos = of->after;
-    apr_pool_t *scratch;
-    int there = 1;
-
-    apr_pool_create(&scratch, r->pool);
-    while (there && !r->connection->aborted && !is_stopping() &&
-           apr_time_now() - begin < WH_MOD_STREAM_LIFE) {
-        apr_size_t n = wh_mod_stream_page(of, scratch, &pos, 0, buf, WH_STREAM_OUT);
-
-        apr_pool_clear(scratch);
-        if (n == 0 && apr_time_now() - said > WH_MOD_STREAM_SILENCE) {
-            memcpy(buf, ":\n\n", 3);
-            n = 3;
-        }
-        if (n == 0) {
-            apr_sleep(HELD_LOOK_US);
-            continue;
-        }
-        said = apr_time_now();
-        there = ap_rwrite(buf, (int)n, r) >= 0 && ap_rflush(r) >= 0;
-    }
-    apr_pool_destroy(scratch);
-}
-
 /* Whether one more may hold its thread. */
 static int may_hold(void)
 {
@@ -579,23 +541,6 @@ static int may_hold(void)
     party.held += room;
     unlock();
     return room;
-}
-
-/* What each begins with. */
-static int greet(request_rec *r, const wh_stream_of_t *of)
-{
-    return ap_rputs(WH_STREAM_HELLO, r) >= 0 &&
-           (of->hello == NULL || ap_rputs(of->hello, r) >= 0) && ap_rflush(r) >= 0;
-}
-
-static apr_status_t hold(wh_call_t *c, const wh_stream_of_t *of)
-{
-    wh_mod_count_by(WH_COUNT_STREAMS, 1);
-    if (greet(c->r, of)) {
-        serve_held(c->r, of);
-    }
-    wh_mod_count_by(WH_COUNT_STREAMS, -1);
-    return APR_SUCCESS;
 }
 
 static void fill(stream_t *st, apr_pool_t *p, const wh_stream_of_t *of, apr_uint64_t token)
@@ -616,7 +561,7 @@ static void take_over(wh_call_t *c, const wh_stream_of_t *of, apr_uint64_t token
     int sent;
 
     r->connection->keepalive = AP_CONN_CLOSE;
-    sent = st != NULL && greet(r, of) && !r->connection->aborted;
+    sent = st != NULL && wh_mod_stream_greet(r, of) && !r->connection->aborted;
     if (sent) {
         fill(st, p, of, token);
         sent = wh_wire_take(r->connection, &st->wire, left, st);
@@ -658,7 +603,9 @@ apr_status_t wh_mod_stream_begin(wh_call_t *c, const wh_stream_of_t *of)
             take_over(c, of, token);
             return APR_SUCCESS;
         }
-        (void)hold(c, of);
+        wh_mod_count_by(WH_COUNT_STREAMS, 1);
+        wh_mod_stream_hold(r, of);
+        wh_mod_count_by(WH_COUNT_STREAMS, -1);
     }
     lock();
     party.held -= held && !full;

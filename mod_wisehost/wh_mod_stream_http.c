@@ -1,9 +1,14 @@
-/* Of the streams: what a request says of one, and the head of its answer. */
+/* Of the streams: what a request says of one, the head of its answer, and one that stays in its
+ * thread. */
 #include <apr_allocator.h>
 #include <apr_strings.h>
 
+#include <ap_mpm.h>
+
 #include "libwh/wh_pool.h"
 #include "mod_wisehost/wh_mod_stream_int.h"
+
+#define HELD_LOOK_US ((apr_interval_time_t)250000)
 
 int wh_mod_stream_wanted(wh_call_t *c)
 {
@@ -42,4 +47,45 @@ apr_pool_t *wh_mod_stream_scratch(void)
         apr_allocator_max_free_set(apr_pool_allocator_get(p), APR_ALLOCATOR_MAX_FREE_UNLIMITED);
     }
     return p;
+}
+
+int wh_mod_stream_stopping(void)
+{
+    int state = AP_MPMQ_RUNNING;
+
+    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
+}
+
+int wh_mod_stream_greet(request_rec *r, const wh_stream_of_t *of)
+{
+    return ap_rputs(WH_STREAM_HELLO, r) >= 0 &&
+           (of->hello == NULL || ap_rputs(of->hello, r) >= 0) && ap_rflush(r) >= 0;
+}
+
+void wh_mod_stream_hold(request_rec *r, const wh_stream_of_t *of)
+{
+    char *buf = apr_palloc(r->pool, WH_STREAM_OUT);
+    apr_time_t begin = apr_time_now(), said = begin;
+    apr_int64_t pos = of->after;
+    apr_pool_t *scratch;
+    int there = wh_mod_stream_greet(r, of);
+
+    apr_pool_create(&scratch, r->pool);
+    while (there && !r->connection->aborted && !wh_mod_stream_stopping() &&
+           apr_time_now() - begin < WH_MOD_STREAM_LIFE) {
+        apr_size_t n = wh_mod_stream_page(of, scratch, &pos, 0, buf, WH_STREAM_OUT);
+
+        apr_pool_clear(scratch);
+        if (n == 0 && apr_time_now() - said > WH_MOD_STREAM_SILENCE) {
+            memcpy(buf, ":\n\n", 3);
+            n = 3;
+        }
+        if (n == 0) {
+            apr_sleep(HELD_LOOK_US);
+            continue;
+        }
+        said = apr_time_now();
+        there = ap_rwrite(buf, (int)n, r) >= 0 && ap_rflush(r) >= 0;
+    }
+    apr_pool_destroy(scratch);
 }

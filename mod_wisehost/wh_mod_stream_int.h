@@ -12,6 +12,15 @@
 /* Of an answer that has no end. */
 void wh_mod_stream_head(request_rec *r);
 
+/* What each stream begins with. 0 = the client has gone. */
+int wh_mod_stream_greet(request_rec *r, const wh_stream_of_t *of);
+
+/* All of one, in the thread of its request, until it ends. */
+void wh_mod_stream_hold(request_rec *r, const wh_stream_of_t *of);
+
+/* This child is about to end. */
+int wh_mod_stream_stopping(void);
+
 /* A pool that is cleared all the time: what one round took, the next one takes. NULL = there is no
  * memory. */
 apr_pool_t *wh_mod_stream_scratch(void);

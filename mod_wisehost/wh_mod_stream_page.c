@@ -143,11 +143,11 @@ void wh_mod_stream_resume(wh_call_t *c, wh_stream_of_t *of, apr_int64_t had)
         return; /* it asked for all that there is */
     }
     oldest = files->nelts > 0 ? APR_ARRAY_IDX(files, 0, wh_logread_file_t).first : 1;
-    newest = had + 1 < oldest ? oldest : newest_of(c->p, of->dir);
+    newest = had < oldest - 1 ? oldest : newest_of(c->p, of->dir);
     /* An empty segment holds the place of lines that were too old. */
     newest = newest == 0 ? oldest - 1 : newest;
-    if (had + 1 < oldest || had > newest) {
-        int gone = had + 1 < oldest;
+    if (had < oldest - 1 || had > newest) {
+        int gone = had < oldest - 1;
 
         of->after = gone ? oldest - 1 : newest;
         of->hello = apr_psprintf(
