@@ -277,11 +277,11 @@ static apr_uint32_t enter(const wh_route_t *route, apr_uint64_t key, apr_uint32_
     }
     row = free_row(route, now_s);
     for (apr_uint64_t i = 0; row != OTHER && e == NULL && i < STEPS; i++) {
-        entry_t *try = &at.entries[(key + i) & at.mask];
+        entry_t *next = &at.entries[(key + i) & at.mask];
 
-        e = atomic_load(&try->key) <= GAVE_WAY ?
-        try : NULL
-            ;
+        if (atomic_load(&next->key) <= GAVE_WAY) {
+            e = next;
+        }
     }
     if (row == OTHER || e == NULL) {
         atomic_store(&at.head->full_s, now_s);

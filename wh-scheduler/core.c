@@ -11,6 +11,11 @@
 #include "whdb/wh_db_worker.h"
 #include "wh-scheduler/beats.h"
 
+wh_secret_ring_t wh_core_ring(const wh_core_t *core)
+{
+    return (wh_secret_ring_t){.id = core->env_key, .root = core->env_root};
+}
+
 void wh_core_intake(wh_core_t *core)
 {
     wh_applog_limits_t limits = {.bytes = core->settings->app_log_bytes,

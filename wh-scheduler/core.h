@@ -17,6 +17,7 @@
 #include "libwh/wh_proto_msg.h"
 #include "libwh/wh_rand.h"
 #include "libwh/wh_sched.h"
+#include "libwh/wh_secret.h"
 #include "libwh/wh_stats.h"
 #include "wh-scheduler/applog.h"
 #include "wh-scheduler/claims.h"
@@ -137,6 +138,9 @@ typedef struct wh_core_t {
     wh_logdrains_t *logdrains; /* made with the first look */
     void *db_lock; /* PostgreSQL: non-NULL while the advisory lock is held */
 } wh_core_t;
+
+/* What opens all that is sealed, and seals anew. Borrowed from core. */
+wh_secret_ring_t wh_core_ring(const wh_core_t *core);
 
 /* Makes what logs and figures need, from core->pool and core->settings, for the connection
  * core->dbc. */

@@ -10,11 +10,6 @@
 #include "whdb/wh_db_env.h"
 #include "wh-scheduler/sources.h"
 
-static wh_secret_ring_t ring_of(const wh_core_t *core)
-{
-    return (wh_secret_ring_t){.id = core->env_key, .root = core->env_root};
-}
-
 /* ---- Into a frame ---- */
 
 static void add(wh_msg_job_t *m, const char *name, const char *value)
@@ -74,7 +69,7 @@ apr_status_t wh_envs_add(wh_core_t *core, apr_pool_t *p, const wh_envs_of_t *of,
                          size_t *bytes, wh_err_t *err)
 {
     apr_array_header_t *vars = NULL;
-    wh_secret_ring_t ring = ring_of(core);
+    wh_secret_ring_t ring = wh_core_ring(core);
     apr_status_t rv =
         of->any ? wh_db_env_of(core->dbc, p, m->deployment, &vars, err) : APR_SUCCESS;
 
@@ -105,7 +100,7 @@ apr_status_t wh_envs_add(wh_core_t *core, apr_pool_t *p, const wh_envs_of_t *of,
 static apr_status_t seal_anew(wh_core_t *core, apr_pool_t *p, const wh_db_env_stale_t *old,
                               wh_err_t *err)
 {
-    wh_secret_ring_t ring = ring_of(core);
+    wh_secret_ring_t ring = wh_core_ring(core);
     wh_env_var_t fresh = old->var;
     const char *value = NULL;
     apr_status_t rv = wh_env_open(p, &ring, &old->var, &value, err);

@@ -113,7 +113,7 @@ static wh_forge_action_e first_action(const talk_t *t)
 static apr_status_t open_token(const wh_core_t *core, apr_pool_t *p, const wh_db_forge_t *f,
                                const char **token, wh_err_t *err)
 {
-    const wh_secret_ring_t ring = {.id = core->env_key, .root = core->env_root};
+    const wh_secret_ring_t ring = wh_core_ring(core);
     const wh_secret_for_t what = wh_db_forge_for(&f->hook_id);
     wh_secret_bytes_t text;
     apr_status_t rv = wh_secret_open(p, &ring, f->key_id, &what, f->sealed, &text, err);
@@ -420,7 +420,7 @@ static apr_status_t say_one(wh_core_t *core, apr_pool_t *p, const wh_db_forge_sa
 
 static apr_status_t seal_anew(wh_core_t *core, apr_pool_t *p, const wh_db_forge_t *f, wh_err_t *err)
 {
-    const wh_secret_ring_t ring = {.id = core->env_key, .root = core->env_root};
+    const wh_secret_ring_t ring = wh_core_ring(core);
     const wh_secret_for_t what = wh_db_forge_for(&f->hook_id);
     const char *token, *sealed;
     apr_status_t rv = open_token(core, p, f, &token, err);

@@ -336,7 +336,7 @@ static void end_drain(drain_t *d)
 
 static apr_status_t begin_drain(wh_core_t *core, const wh_logdrain_t *row, wh_err_t *err)
 {
-    wh_secret_ring_t ring = {.id = core->env_key, .root = core->env_root};
+    wh_secret_ring_t ring = wh_core_ring(core);
     wh_syslogout_opt_t opt = {.ca_file = core->settings->ca_file,
                               .private_ok = core->settings->http_private,
                               .wake = no_wake};
@@ -377,7 +377,7 @@ static apr_status_t begin_drain(wh_core_t *core, const wh_logdrain_t *row, wh_er
 static apr_status_t seal_anew(wh_core_t *core, apr_pool_t *p, const wh_logdrain_t *row,
                               wh_err_t *err)
 {
-    wh_secret_ring_t ring = {.id = core->env_key, .root = core->env_root};
+    wh_secret_ring_t ring = wh_core_ring(core);
     wh_logdrain_t fresh = *row;
     const char *url;
     apr_status_t rv;

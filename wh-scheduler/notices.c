@@ -18,11 +18,6 @@ typedef struct flight_t {
     int slot;           /* in core->notices.flying */
 } flight_t;
 
-static wh_secret_ring_t ring_of(const wh_core_t *core)
-{
-    return (wh_secret_ring_t){.id = core->env_key, .root = core->env_root};
-}
-
 static apr_status_t end_tx(wh_core_t *core, apr_status_t rv, wh_err_t *err)
 {
     rv = rv == APR_SUCCESS ? wh_dbc_commit(core->dbc, err) : rv;
@@ -208,7 +203,7 @@ static apr_status_t fill(wh_httpout_req_t *req, const wh_notify_out_t *out, wh_e
 static apr_status_t prepare(wh_core_t *core, const wh_notice_t *n, const wh_channel_t *c,
                             wh_httpout_req_t *req, apr_time_t now, wh_err_t *err)
 {
-    wh_secret_ring_t ring = ring_of(core);
+    wh_secret_ring_t ring = wh_core_ring(core);
     wh_notify_sending_t sending = {.id = apr_pstrdup(req->pool, n->id), .now = now};
     wh_channel_key_t key;
     wh_notify_out_t out;
@@ -368,7 +363,7 @@ apr_status_t wh_notices_look(wh_core_t *core, apr_pool_t *p, wh_mono_t mono, apr
 static apr_status_t seal_one(wh_core_t *core, apr_pool_t *p, const wh_channel_t *old,
                              wh_err_t *err)
 {
-    wh_secret_ring_t ring = ring_of(core);
+    wh_secret_ring_t ring = wh_core_ring(core);
     wh_channel_t fresh = *old;
     wh_channel_key_t key;
     apr_status_t rv = wh_channel_open(p, &ring, old, &key, err);

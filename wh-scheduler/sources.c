@@ -7,17 +7,12 @@
 #include "libwh/wh_sign.h"
 #include "whdb/wh_db_source.h"
 
-static wh_secret_ring_t ring_of(const wh_core_t *core)
-{
-    return (wh_secret_ring_t){.id = core->env_key, .root = core->env_root};
-}
-
 /* ---- On its way ---- */
 
 static apr_status_t take(wh_core_t *core, apr_pool_t *p, const wh_gitauth_row_t *row,
                          wh_gitauth_t *auth, wh_err_t *err)
 {
-    wh_secret_ring_t ring = ring_of(core);
+    wh_secret_ring_t ring = wh_core_ring(core);
     const char *value = NULL;
     apr_status_t rv = wh_gitauth_open(p, &ring, row, &value, err);
 
@@ -61,7 +56,7 @@ apr_status_t wh_sources_of(wh_core_t *core, apr_pool_t *p, const wh_sources_of_t
 static apr_status_t seal_anew(wh_core_t *core, apr_pool_t *p, const wh_gitauth_row_t *old,
                               wh_err_t *err)
 {
-    wh_secret_ring_t ring = ring_of(core);
+    wh_secret_ring_t ring = wh_core_ring(core);
     wh_gitauth_row_t fresh = *old;
     const char *value = NULL;
     apr_status_t rv = wh_gitauth_open(p, &ring, old, &value, err);
