@@ -53,6 +53,7 @@ typedef struct wh_engine_spec_t {
 typedef struct wh_engine_use_t {
     apr_int64_t cpu_ns;
     apr_int64_t memory_bytes, memory_limit_bytes;
+    int cache_unknown; /* the engine did not say what of the memory is page cache */
     apr_int64_t net_rx_bytes, net_tx_bytes, disk_read_bytes, disk_write_bytes;
 } wh_engine_use_t;
 

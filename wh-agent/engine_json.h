@@ -22,6 +22,11 @@ apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_e
 apr_status_t wh_engine_json_use(apr_pool_t *p, const char *body, size_t n, wh_engine_use_t *use,
                                 wh_err_t *err) WH_MUST_CHECK;
 
+/* Control groups of the first form: what of a container's memory is page cache that can be given
+ * back, by memory.stat of its group below `root`; `groups` is the text of /proc/<pid>/cgroup. 0 =
+ * not known. */
+apr_int64_t wh_engine_use_cache(apr_pool_t *p, const char *root, const char *groups);
+
 /* The body of GET /containers/json or /images/json: *items of wh_engine_item_t. Codes:
  * engine_error. */
 apr_status_t wh_engine_json_list(apr_pool_t *p, const char *body, size_t n,

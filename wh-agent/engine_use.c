@@ -1,11 +1,13 @@
 /* What the engine says of a container's use: the body of GET /containers/{id}/stats. */
 #include <string.h>
 #include <apr_cstr.h>
+#include <apr_strings.h>
 
 #include "libwh/wh_json.h"
 #include "libwh/wh_proto_msg.h"
 #include "libwh/wh_seq.h"
 #include "wh-agent/engine_json.h"
+#include "wh-agent/machine.h"
 
 static apr_int64_t number(const json_t *obj, const char *key)
 {
@@ -58,6 +60,7 @@ static void memory(const json_t *mem, wh_engine_use_t *use)
 
     if (cache == 0)
         cache = number(stats, "total_inactive_file");
+    use->cache_unknown = !json_is_object(stats);
     use->memory_bytes = number(mem, "usage");
     if (cache < use->memory_bytes)
         use->memory_bytes -= cache;
@@ -66,6 +69,23 @@ static void memory(const json_t *mem, wh_engine_use_t *use)
         use->memory_limit_bytes = 0;
     if (use->memory_bytes > WH_MSG_MEMORY_MAX)
         use->memory_bytes = WH_MSG_MEMORY_MAX;
+}
+
+apr_int64_t wh_engine_use_cache(apr_pool_t *p, const char *root, const char *groups)
+{
+    static const char of[] = ":memory:", key[] = "\ntotal_inactive_file ";
+    const char *at = strstr(groups, of);
+    char text[4096];
+
+    if (at == NULL)
+        return 0;
+    at += sizeof(of) - 1;
+    at = apr_pstrmemdup(p, at, strcspn(at, "\n"));
+    if (strstr(at, "/..") != NULL ||
+        wh_machine_text(apr_pstrcat(p, root, at, "/memory.stat", NULL), text, sizeof(text)) != 0)
+        return 0;
+    at = strstr(text, key);
+    return at != NULL ? apr_strtoi64(at + sizeof(key) - 1, NULL, 10) : 0;
 }
 
 apr_status_t wh_engine_json_use(apr_pool_t *p, const char *body, size_t n, wh_engine_use_t *use,

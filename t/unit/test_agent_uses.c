@@ -1,7 +1,10 @@
 /* What an engine says of a container's use. */
 #include "t/unit/unit.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "wh-agent/engine_json.h"
 #include "wh-agent/uses.h"
@@ -58,6 +61,37 @@ static void test_odd(void **state)
     assert_int_not_equal(use_of(*state, "", &u), APR_SUCCESS);
 }
 
+/* Podman 4.3 says nothing of the cache; with control groups of the first form it is in `usage`. */
+static void test_cache(void **state)
+{
+    wh_engine_use_t u;
+    char dir[] = "/tmp/wh-uses-XXXXXX", path[64];
+    FILE *file;
+
+    assert_int_equal(use_of(*state,
+                            "{\"cpu_stats\":{\"cpu_usage\":{\"total_usage\":1}},\"memory_stats\":"
+                            "{\"usage\":65212416,\"limit\":134217728}}",
+                            &u),
+                     APR_SUCCESS);
+    assert_true(u.cache_unknown);
+    assert_int_equal(u.memory_bytes, 65212416);
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof(path), "%s/memory.stat", dir);
+    assert_int_equal(wh_engine_use_cache(*state, dir, "8:pids:/x\n4:memory:/\n"), 0);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs("cache 5\ninactive_file 6\ntotal_cache 7\ntotal_inactive_file 62930944\n"
+                      "total_active_file 8\n",
+                      file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(wh_engine_use_cache(*state, dir, "8:pids:/x\n4:memory:/\n2:cpu:/y\n"),
+                     62930944);
+    assert_int_equal(wh_engine_use_cache(*state, dir, "4:memory:/gone\n"), 0);
+    assert_int_equal(wh_engine_use_cache(*state, dir, "4:memory:/../x\n"), 0);
+    assert_int_equal(wh_engine_use_cache(*state, dir, "0::/\n"), 0);
+    assert_int_equal(remove(path) | rmdir(dir), 0);
+}
+
 static void test_cpu(void **state)
 {
     (void)state;
@@ -73,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT("F71 F72 memory without cache, both ways of network and disk", test_docker),
         UNIT("what is missing, and what cannot be", test_odd),
+        UNIT("F71 an engine that counts the cache: the kernel tells", test_cache),
         UNIT("CPU between two looks", test_cpu),
     };
 
