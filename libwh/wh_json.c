@@ -104,13 +104,14 @@ apr_status_t wh_json_load_object(apr_pool_t *p, const char *text, size_t n,
 
 char *wh_json_text(apr_pool_t *p, const json_t *json, size_t *len)
 {
-    size_t n = json != NULL ? json_dumpb(json, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) : 0;
+    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | WH_JSON_REALS;
+    size_t n = json != NULL ? json_dumpb(json, NULL, 0, flags) : 0;
     char *out;
 
     if (n == 0)
         return NULL;
     out = apr_palloc(p, n + 1);
-    if (json_dumpb(json, out, n, JSON_COMPACT | JSON_ENCODE_ANY) != n)
+    if (json_dumpb(json, out, n, flags) != n)
         return NULL;
     out[n] = '\0';
     if (len != NULL)

@@ -46,6 +46,9 @@ apr_status_t wh_json_load_object(apr_pool_t *p, const char *text, size_t n,
 /* Give a reference to the pool: json is released when p is cleared (steals). Returns json. */
 json_t *wh_json_own(apr_pool_t *p, json_t *json);
 
+/* For jansson's dumps: 31.6 is written so, not as 31.600000000000001. */
+#define WH_JSON_REALS JSON_REAL_PRECISION(15)
+
 /* Compact text of json in p, *len (may be NULL) its length. NULL when out of memory, or when json
  * is NULL. */
 char *wh_json_text(apr_pool_t *p, const json_t *json, size_t *len);

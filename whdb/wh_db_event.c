@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <apr_strings.h>
 
+#include "libwh/wh_json.h"
+
 /* In p, NULL = it is no JSON that can be written. */
 static const char *payload_of(apr_pool_t *p, const wh_db_event_t *event)
 {
-    char *text = json_dumps(event->payload, JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = json_dumps(event->payload, JSON_COMPACT | JSON_SORT_KEYS | WH_JSON_REALS);
     const char *copy = text != NULL ? apr_pstrdup(p, text) : NULL;
 
     free(text);

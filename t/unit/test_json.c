@@ -251,6 +251,9 @@ static void test_text(void **state)
     assert_string_equal(wh_json_text(*state, at.obj, &len), "{\"a\":[1,2]}");
     assert_int_equal(len, 11);
     assert_string_equal(wh_json_text_safe(*state, at.obj, NULL), "{\"a\":[1,2]}");
+    assert_string_equal(wh_json_text(*state, wh_json_own(*state, json_real(31.6)), NULL), "31.6");
+    assert_string_equal(wh_json_text(*state, wh_json_own(*state, json_real(33.306)), NULL),
+                        "33.306");
     assert_null(wh_json_text(*state, NULL, NULL));
     assert_null(wh_json_text_safe(*state, NULL, NULL));
 }
