@@ -104,11 +104,22 @@ END
 
     # --- over the death of the agent, then of the scheduler, then of both ---
     my $whole; $whole = sub { my @t = $ticks->(); return @t && join(' ', @t) eq join(' ', 1 .. $t[-1]) ? $t[-1] : 0 };
+    # What it has printed, by the engine's own file.
+    my $printed; $printed = sub {
+        my ($name) = ($stack->podman(qw(ps --format), '{{.Names}}'))[1] =~ /^(wisehost-talk-\S+)/m;
+        my ($path) = ($stack->podman(qw(inspect --format), '{{.HostConfig.LogConfig.Path}}', $name))[1] =~ /(\S+)/;
+        return sub { return (WH::Stack::slurp($path) =~ /tick (\d+)/g)[-1] // 0 };
+    };
     my $again; $again = sub {
         my ($what, @names) = @_;
         my $had = ($ticks->())[-1];
+        my $last = $long && $printed->();
         $stack->proc($_)->signal('KILL') for @names;
         for my $name (@names) { try_for { !$stack->proc($name)->runs } 5 }
+        if ($long) {
+            my $at = $last->();
+            ok(scalar(try_for { $last->() > $at + 50 } 30), "$what: it prints on meanwhile, 50 lines and more");
+        }
         for my $name (@names) { my $start = "start_$name"; $stack->$start }
         ok(scalar(try_for { my @t = $ticks->(); ($t[-1] // 0) > $had + 12 } 20), "$what: the log goes on");
         my @t = $ticks->();
