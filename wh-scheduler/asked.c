@@ -1,9 +1,9 @@
 #include "wh-scheduler/asked.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include "libwh/wh_pool.h"
+#include "wh-scheduler/threads.h"
 
 struct wh_asked_t {
     wh_asked_opt_t opt;
@@ -72,7 +72,6 @@ apr_status_t wh_asked_start(apr_pool_t *p, const wh_asked_opt_t *opt, wh_asked_t
                             wh_err_t *err)
 {
     wh_asked_t *asked = apr_pcalloc(p, sizeof(*asked));
-    sigset_t all, old;
     int rc = 0;
 
     asked->opt = *opt;
@@ -81,13 +80,10 @@ apr_status_t wh_asked_start(apr_pool_t *p, const wh_asked_opt_t *opt, wh_asked_t
     pthread_cond_init(&asked->more, NULL);
     /* A look may begin at once, and look at what the caller keeps this by. */
     *out = asked;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &old);
     while (rc == 0 && asked->n_threads < opt->threads) {
-        rc = pthread_create(&asked->threads[asked->n_threads], NULL, run, asked);
+        rc = wh_threads_start(&asked->threads[asked->n_threads], run, asked);
         asked->n_threads += rc == 0;
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (rc == 0) {
         return APR_SUCCESS;
     }

@@ -11,6 +11,7 @@
 #include "wh-scheduler/events.h"
 #include "wh-scheduler/hub_msg.h"
 #include "wh-scheduler/recover.h"
+#include "wh-scheduler/threads.h"
 #include "wh-scheduler/tick.h"
 #include "wh-scheduler/times.h"
 
@@ -352,7 +353,6 @@ static void *run(void *baton)
 apr_status_t wh_dbthread_start(apr_pool_t *p, wh_core_t *core, wh_dbthread_t **out, wh_err_t *err)
 {
     wh_dbthread_t *t = apr_pcalloc(p, sizeof(*t));
-    sigset_t all, old;
     apr_pool_t *ptemp;
     apr_status_t rv;
     int rc;
@@ -364,11 +364,7 @@ apr_status_t wh_dbthread_start(apr_pool_t *p, wh_core_t *core, wh_dbthread_t **o
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    /* Signals are the main thread's. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &old);
-    rc = pthread_create(&t->thread, NULL, run, t);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    rc = wh_threads_start(&t->thread, run, t);
     if (rc != 0) {
         return wh_err_wrap(err, rc, 500, "no_thread", "the database thread cannot be started");
     }

@@ -1,8 +1,6 @@
 #include "wh-scheduler/httpout.h"
 
-#include <netdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,9 +8,10 @@
 #include <apr_strings.h>
 #include <curl/curl.h>
 
-#include "libwh/wh_address.h"
 #include "libwh/wh_httpurl.h"
 #include "libwh/wh_pool.h"
+#include "wh-scheduler/outaddr.h"
+#include "wh-scheduler/threads.h"
 
 #define CONNECT_MS 5000L
 #define IDLE_MS 600000
@@ -29,8 +28,7 @@ typedef struct call_t {
     CURL *curl;
     char *text;
     size_t room;
-    int refused; /* no address of it may be asked */
-    char where[64];
+    wh_outaddr_t who;
 } call_t;
 
 typedef struct line_t {
@@ -134,35 +132,6 @@ int wh_httpout_header(wh_httpout_req_t *req, const char *name, const char *value
     return more != NULL;
 }
 
-/* ---- Whom it goes to ---- */
-
-static int may_connect(const call_t *call, const char *address)
-{
-    if (wh_address_public(address)) {
-        return call->url.tls || call->req.mail != NULL;
-    }
-    return call->out->opt.private_ok && (wh_address_of(address) == WH_ADDRESS_HOST ||
-                                         wh_address_of(address) == WH_ADDRESS_LOOPBACK);
-}
-
-/* Called for each address before it is connected to. A bad socket makes libcurl try the next. */
-static curl_socket_t open_socket(void *baton, curlsocktype purpose, struct curl_sockaddr *to)
-{
-    call_t *call = baton;
-    char address[NI_MAXHOST];
-
-    if (purpose != CURLSOCKTYPE_IPCXN ||
-        getnameinfo(&to->addr, to->addrlen, address, sizeof(address), NULL, 0, NI_NUMERICHOST)) {
-        return CURL_SOCKET_BAD;
-    }
-    if (!may_connect(call, address)) {
-        call->refused = 1;
-        apr_cpystrn(call->where, address, sizeof(call->where));
-        return CURL_SOCKET_BAD;
-    }
-    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
-}
-
 /* ---- What comes back ---- */
 
 static size_t take(char *data, size_t size, size_t n, void *baton)
@@ -225,9 +194,9 @@ static void judge(call_t *call, CURLcode rc)
         wh_err_set(&req->err, 502, "mail_refused", "%s answers %ld.", call->url.host, status);
         return;
     }
-    if (call->refused && rc == CURLE_COULDNT_CONNECT) {
+    if (call->who.refused && rc == CURLE_COULDNT_CONNECT) {
         wh_err_set(&req->err, 422, "http_refused", "%s is at %s, where nothing is sent to.",
-                   call->url.host, call->where);
+                   call->url.host, call->who.where);
         return;
     }
     for (size_t i = 0; i < WH_ARRAY_LEN(codes); i++) {
@@ -320,8 +289,8 @@ static void say_how(call_t *call)
         curl_easy_setopt(curl, CURLOPT_CAINFO, call->out->opt.ca_file);
         curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
     }
-    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, call);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, wh_outaddr_socket);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &call->who);
 #if LIBCURL_VERSION_NUM >= 0x075700
     curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* names that nobody answers for hold us up */
     curl_easy_setopt(curl, CURLOPT_CA_CACHE_TIMEOUT, 300L);
@@ -470,7 +439,6 @@ apr_status_t wh_httpout_start(apr_pool_t *p, const wh_httpout_opt_t *opt, wh_htt
                               wh_err_t *err)
 {
     wh_httpout_t *out = apr_pcalloc(p, sizeof(*out));
-    sigset_t all, old;
     int rc = ENOMEM;
 
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -482,10 +450,7 @@ apr_status_t wh_httpout_start(apr_pool_t *p, const wh_httpout_opt_t *opt, wh_htt
     out->multi = curl_multi_init();
     if (out->multi != NULL) {
         curl_multi_setopt(out->multi, CURLMOPT_MAXCONNECTS, KEPT);
-        sigfillset(&all);
-        pthread_sigmask(SIG_BLOCK, &all, &old);
-        rc = pthread_create(&out->thread, NULL, run, out);
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        rc = wh_threads_start(&out->thread, run, out);
     }
     if (rc != 0) {
         curl_multi_cleanup(out->multi);
@@ -527,6 +492,8 @@ void wh_httpout_send(wh_httpout_t *out, wh_httpout_req_t *req)
                                              &req->err);
 
     call->out = out;
+    call->who.public_ok = call->url.tls || req->mail != NULL;
+    call->who.private_ok = out->opt.private_ok;
     req->timeout_ms = req->timeout_ms > 0 ? req->timeout_ms : WH_HTTPOUT_TIMEOUT_MS;
     req->answer_max = req->answer_max > 0 ? req->answer_max : WH_HTTPOUT_ANSWER;
     if (rv == APR_SUCCESS && wh_httpout_room(out) == 0) {

@@ -44,7 +44,8 @@ wh_scheduler_libsched_la_SOURCES = \
 	wh-scheduler/hub_msg_log.c \
 	wh-scheduler/hub_rate.c wh-scheduler/hub_rate.h \
 	wh-scheduler/hub_upgrade.c \
-	wh-scheduler/httpout.c wh-scheduler/httpout.h \
+	wh-scheduler/httpout.c wh-scheduler/httpout.h wh-scheduler/outaddr.c wh-scheduler/outaddr.h \
+	wh-scheduler/threads.c wh-scheduler/threads.h \
 	wh-scheduler/prover.c wh-scheduler/prover.h \
 	wh-scheduler/prover_dns.c wh-scheduler/prover_dns.h \
 	wh-scheduler/previews.c wh-scheduler/previews.h \

@@ -3,7 +3,6 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,7 +10,8 @@
 #include <apr_strings.h>
 #include <curl/curl.h>
 
-#include "libwh/wh_address.h"
+#include "wh-scheduler/outaddr.h"
+#include "wh-scheduler/threads.h"
 
 #define STEP_MS 100 /* how often a write that waits looks whether it is to end */
 
@@ -27,37 +27,8 @@ struct wh_syslogout_t {
     /* the thread's own */
     CURL *curl;
     int fd; /* UDP, -1 = none */
-    int refused;
+    wh_outaddr_t who;
 };
-
-static int may_connect(const wh_syslogout_t *out, const char *address)
-{
-    if (wh_address_public(address)) {
-        return out->opt.way == WH_LOGDRAIN_BY_TLS;
-    }
-    return out->opt.private_ok && (wh_address_of(address) == WH_ADDRESS_HOST ||
-                                   wh_address_of(address) == WH_ADDRESS_LOOPBACK);
-}
-
-static int judged(wh_syslogout_t *out, const struct sockaddr *to, socklen_t n)
-{
-    char address[NI_MAXHOST];
-
-    if (getnameinfo(to, n, address, sizeof(address), NULL, 0, NI_NUMERICHOST) != 0 ||
-        !may_connect(out, address)) {
-        out->refused = 1;
-        return 0;
-    }
-    return 1;
-}
-
-static curl_socket_t open_socket(void *baton, curlsocktype purpose, struct curl_sockaddr *to)
-{
-    if (purpose != CURLSOCKTYPE_IPCXN || !judged(baton, &to->addr, to->addrlen)) {
-        return CURL_SOCKET_BAD;
-    }
-    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
-}
 
 static int ending(wh_syslogout_t *out)
 {
@@ -80,7 +51,7 @@ static int progress(void *baton, curl_off_t a, curl_off_t b, curl_off_t c, curl_
 
 static apr_status_t failed(wh_syslogout_t *out, const char *why, wh_err_t *err)
 {
-    if (out->refused) {
+    if (out->who.refused) {
         return wh_err_set(err, 422, "http_refused",
                           "%s has an address where nothing is sent to without TLS, or at all.",
                           out->host);
@@ -123,8 +94,8 @@ static apr_status_t dial(wh_syslogout_t *out, wh_err_t *err)
     curl_easy_setopt(out->curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(out->curl, CURLOPT_XFERINFOFUNCTION, progress);
     curl_easy_setopt(out->curl, CURLOPT_XFERINFODATA, out);
-    curl_easy_setopt(out->curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(out->curl, CURLOPT_OPENSOCKETDATA, out);
+    curl_easy_setopt(out->curl, CURLOPT_OPENSOCKETFUNCTION, wh_outaddr_socket);
+    curl_easy_setopt(out->curl, CURLOPT_OPENSOCKETDATA, &out->who);
     if (out->ca_file[0] != '\0') {
         curl_easy_setopt(out->curl, CURLOPT_CAINFO, out->ca_file);
         curl_easy_setopt(out->curl, CURLOPT_CAPATH, NULL);
@@ -182,7 +153,7 @@ static apr_status_t dial_udp(wh_syslogout_t *out, wh_err_t *err)
         return failed(out, "there is no such host", err);
     }
     for (struct addrinfo *a = all; a != NULL && out->fd < 0; a = a->ai_next) {
-        if (!judged(out, a->ai_addr, a->ai_addrlen)) {
+        if (!wh_outaddr_ok(&out->who, a->ai_addr, a->ai_addrlen)) {
             continue;
         }
         out->fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
@@ -199,7 +170,7 @@ static apr_status_t dial_udp(wh_syslogout_t *out, wh_err_t *err)
 
 static apr_status_t open_way(wh_syslogout_t *out, wh_err_t *err)
 {
-    out->refused = 0;
+    out->who.refused = 0;
     if (out->opt.way == WH_LOGDRAIN_BY_UDP) {
         return out->fd >= 0 ? APR_SUCCESS : dial_udp(out, err);
     }
@@ -263,13 +234,14 @@ apr_status_t wh_syslogout_start(const wh_syslogout_opt_t *opt, wh_syslogout_t **
                                 wh_err_t *err)
 {
     wh_syslogout_t *out = calloc(1, sizeof(*out));
-    sigset_t all, old;
     int rc;
 
     if (out == NULL) {
         return wh_err_set(err, 503, "no_thread", "There is no memory left.");
     }
     out->opt = *opt;
+    out->who = (wh_outaddr_t){.public_ok = opt->way == WH_LOGDRAIN_BY_TLS,
+                              .private_ok = opt->private_ok};
     out->fd = -1;
     apr_cpystrn(out->host, opt->host, sizeof(out->host));
     apr_cpystrn(out->ca_file, opt->ca_file, sizeof(out->ca_file));
@@ -277,10 +249,7 @@ apr_status_t wh_syslogout_start(const wh_syslogout_opt_t *opt, wh_syslogout_t **
     out->opt.ca_file = out->ca_file;
     pthread_mutex_init(&out->lock, NULL);
     pthread_cond_init(&out->more, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &old);
-    rc = pthread_create(&out->thread, NULL, run, out);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    rc = wh_threads_start(&out->thread, run, out);
     if (rc != 0) {
         free(out);
         return wh_err_wrap(err, rc, 503, "no_thread", "no thread for a syslog drain");
