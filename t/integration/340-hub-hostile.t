@@ -286,7 +286,7 @@ for my $way (qw(httpd tls)) {
         my $w = worker($way);
         up($w);
         my $from = time;
-        $db->rows("UPDATE workers SET $set WHERE id = $w->{id}");
+        $db->rows("UPDATE workers SET $set, updated_at = updated_at + 1 WHERE id = $w->{id}");
         my $sock = IO::Socket::UNIX->new(Peer => "$dir/state/run/hub.sock");
         print {$sock} "POST /poke HTTP/1.1\r\nHost: hub\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         my $end = $w->wait('closed');
