@@ -138,6 +138,13 @@ static const char *safe_escape(const char *s, size_t *read)
     return NULL;
 }
 
+json_t *wh_json_thousandths(double value)
+{
+    double n = value * 1000 + 0.5;
+
+    return n >= 0 && n < 9e15 ? json_real((double)(apr_int64_t)n / 1000) : json_real(value);
+}
+
 char *wh_json_text_safe(apr_pool_t *p, const json_t *json, size_t *len)
 {
     size_t n, k = 0, extra = 0, read;

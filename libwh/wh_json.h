@@ -57,6 +57,9 @@ char *wh_json_text(apr_pool_t *p, const json_t *json, size_t *len);
  * harmless even where it is taken for a page or a script. */
 char *wh_json_text_safe(apr_pool_t *p, const json_t *json, size_t *len);
 
+/* A figure that is not negative, to three decimals; new. */
+json_t *wh_json_thousandths(double value);
+
 /* An object together with the place where it stands in the document. */
 typedef struct wh_json_at_t {
     const json_t *obj; /* borrowed */

@@ -275,6 +275,25 @@ static apr_status_t source(apr_pool_t *p, const wh_json_at_t *at, const wh_model
     return APR_SUCCESS;
 }
 
+/* What is fetched with a repository means nothing for an image: who asks for it is told; an app that
+ * is given an image instead of its repository leaves it behind. */
+static apr_status_t fetch_ok(apr_pool_t *p, const wh_json_at_t *at, wh_app_t *app, wh_err_t *err)
+{
+    static const char *const names[] = {"lfs", "submodules"};
+    const json_t *build = json_object_get(at->obj, "build");
+
+    if (!*app->image)
+        return APR_SUCCESS;
+    for (size_t i = 0; i < WH_ARRAY_LEN(names); i++) {
+        if (json_is_true(json_object_get(build, names[i])))
+            return wh_err_field(err, apr_pstrcat(p, "/build/", names[i], NULL),
+                                "no_repository",
+                                "an app of an image has no repository to fetch that from");
+    }
+    app->recipe.lfs = app->recipe.submodules = 0;
+    return APR_SUCCESS;
+}
+
 apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app_opt_t *opt,
                                  wh_app_t *app, wh_err_t *err)
 {
@@ -316,6 +335,7 @@ apr_status_t wh_model_app_decode(apr_pool_t *p, json_t *body, const wh_model_app
     TRY(wh_model_int_parts(&at, 1, &parts, err));
     TRY(wh_model_int_placement(p, &at, 1, &place, err));
     TRY(source(p, &at, opt, app, err));
+    TRY(fetch_ok(p, &at, app, err));
     return sync_ok(app, err);
 }
 

@@ -115,7 +115,7 @@ static void rates(json_t *out, const char *what, const char *in, apr_int64_t in_
     apr_snprintf(name, sizeof(name), "%s_%s_bytes_per_s", what, to);
     json_object_set_new(out, name, json_integer(out_per_s));
     apr_snprintf(name, sizeof(name), "%s_mbps", what);
-    json_object_set_new(out, name, json_real(all / MBIT));
+    json_object_set_new(out, name, wh_json_thousandths(all / MBIT));
 }
 
 apr_status_t wh_h_app_stats_get(wh_call_t *c)
@@ -137,7 +137,8 @@ apr_status_t wh_h_app_stats_get(wh_call_t *c)
                     "memory_bytes", (json_int_t)l.memory_bytes, "memory_limit_bytes",
                     (json_int_t)l.memory_limit_bytes, "memory_percent",
                     l.memory_limit_bytes > 0
-                        ? json_real(100.0 * (double)l.memory_bytes / (double)l.memory_limit_bytes)
+                        ? wh_json_thousandths(100.0 * (double)l.memory_bytes /
+                                              (double)l.memory_limit_bytes)
                         : json_null());
     rates(out, "net", "rx", l.net_rx_per_s, "tx", l.net_tx_per_s);
     rates(out, "disk", "read", l.disk_read_per_s, "write", l.disk_write_per_s);

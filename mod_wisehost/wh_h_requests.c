@@ -1,6 +1,7 @@
 /* GET /v1/apps/{slug}/requests: what this httpd counted of an app's requests. */
 #include "mod_wisehost/wh_mod_api.h"
 
+#include "libwh/wh_json.h"
 #include "libwh/wh_time.h"
 #include "mod_wisehost/wh_mod_meter.h"
 
@@ -34,8 +35,9 @@ static json_t *figures(const wh_meter_sum_t *sum, double over)
 
     if (over > 0) {
         json_object_set_new(out, "requests_per_s",
-                            json_real((double)wh_meter_requests(sum) / over));
-        json_object_set_new(out, "bytes_per_s", json_real((double)sum->of[WH_METER_BYTES] / over));
+                            wh_json_thousandths((double)wh_meter_requests(sum) / over));
+        json_object_set_new(out, "bytes_per_s",
+                            json_integer((json_int_t)((double)sum->of[WH_METER_BYTES] / over)));
     }
     json_object_set_new(out, "classes", classes);
     for (int i = 0; i < WH_METERS; i++) {
@@ -52,7 +54,7 @@ static json_t *span(const wh_meter_sum_t *sum, double over)
 {
     json_t *out = figures(sum, over);
 
-    json_object_set_new(out, "seconds", json_real(over));
+    json_object_set_new(out, "seconds", wh_json_thousandths(over));
     return out;
 }
 

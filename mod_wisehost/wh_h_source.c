@@ -143,8 +143,15 @@ apr_status_t wh_h_source_key(wh_call_t *c)
                             .kind = WH_GITAUTH_DEPLOY_KEY,
                             .site = "",
                             .created_at = c->now};
-    apr_status_t rv = decode_key(c, &n);
+    apr_status_t rv;
 
+    if (*c->app->image) {
+        return wh_err_set(&c->err, 422, "no_repository",
+                          "This app runs an image: there is no repository that a deploy key opens. "
+                          "For its registry: wh apps credentials %s",
+                          c->app->slug);
+    }
+    rv = decode_key(c, &n);
     row.shown = n.key.public_text;
     rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv : wh_db_source_expire(c->dbc, c->p, c->now, &c->err);

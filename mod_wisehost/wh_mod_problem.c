@@ -68,6 +68,13 @@ const char *wh_mod_problem_request_id(request_rec *r)
     return id;
 }
 
+/* httpd sends both tables: a header that stands in one already is not to be said twice. */
+static void say(request_rec *r, const char *name, const char *value)
+{
+    apr_table_unset(r->err_headers_out, name);
+    apr_table_setn(r->headers_out, name, value);
+}
+
 int wh_mod_problem_send(request_rec *r, const wh_err_t *err)
 {
     const char *id = wh_mod_problem_request_id(r);
@@ -83,9 +90,9 @@ int wh_mod_problem_send(request_rec *r, const wh_err_t *err)
     r->status = err->http;
     r->status_line = NULL;
     ap_set_content_type(r, "application/problem+json");
-    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
-    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
-    apr_table_setn(r->headers_out, "X-Request-Id", id);
+    say(r, "Cache-Control", "no-store");
+    say(r, "X-Content-Type-Options", "nosniff");
+    say(r, "X-Request-Id", id);
     if ((err->http == HTTP_SERVICE_UNAVAILABLE || err->http == HTTP_TOO_MANY_REQUESTS) &&
         apr_table_get(r->headers_out, "Retry-After") == NULL &&
         apr_table_get(r->err_headers_out, "Retry-After") == NULL) {

@@ -337,7 +337,6 @@ int wh_mod_req_empty(request_rec *r, int status)
 
 int wh_mod_req_problem(request_rec *r, const wh_err_t *err)
 {
-    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
     if (err->http == HTTP_UNAUTHORIZED) {
         apr_table_setn(r->err_headers_out, "WWW-Authenticate", "Bearer realm=\"wisehost\"");
     }

@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 use WH::Api;
+use WH::Http qw(http_raw);
 
 my $api = WH::Api->new;
 my $token = $api->token;
@@ -18,6 +19,15 @@ sub create { my ($body) = @_; return $api->req(POST => '/v1/apps', token => $tok
 sub with { my (%more) = @_; return JSON::PP->new->utf8->encode($api->app_body('new-app', %more)) }
 # The usual body with one piece of text replaced: for what no JSON writer would write.
 sub odd { my ($from, $to) = @_; my $text = with(run => { port => 4242 }); $text =~ s/\Q$from\E/$to/ or die $from; return $text }
+
+# ---- what every problem says is said once ----------------------------------------------------------
+for ([ GET => '/v1/apps/none', $auth ], [ GET => '/v1/apps', "Host: 127.0.0.1\r\n" ], [ POST => '/v1/webhooks/github/none', "Host: 127.0.0.1\r\nContent-Length: 0\r\n" ]) {
+    my $got = http_raw(port => $api->{port}, bytes => "$_->[0] $_->[1] HTTP/1.1\r\n$_->[2]Connection: close\r\n\r\n") // '';
+    my %n;
+    $n{ lc $_ }++ for $got =~ /^([A-Za-z-]+):/mg;
+    is(join(' ', grep { $n{$_} > 1 } sort keys %n), '', "$_->[0] $_->[1]: no header twice") or diag $got;
+    is($n{'x-content-type-options'}, 1, 'nosniff among them');
+}
 
 # ---- JSON that is none -----------------------------------------------------------------------------
 $api->unchanged('broken JSON', sub {

@@ -46,6 +46,8 @@ my %bad = (
     'a name without its registry' => [ { image => 'nginx' }, '/image' ],
     'both' => [ { image => "$host/team/web", repository => { url => 'https://h.example/x' } }, '/image' ],
     'neither' => [ {}, '/repository/url' ],
+    'Git LFS' => [ { image => "$host/team/web", build => { lfs => JSON::PP::true() } }, '/build/lfs' ],
+    'submodules' => [ { image => "$host/team/web", build => { submodules => JSON::PP::true() } }, '/build/submodules' ],
     'polling' => [ { image => "$host/team/web", sync => { type => 'polling' } }, '/sync/type' ],
 );
 for (sort keys %bad) {
@@ -54,6 +56,9 @@ for (sort keys %bad) {
 }
 my $made = $stack->wh('apps', 'create', 'web', '--image', "$host/team/web:stable", '--grace', '0');
 is($made->{rc}, 0, 'wh apps create --image') or diag($made->{err});
+my $key = $stack->wh('apps', 'deploy-key', 'web');
+is($key->{rc}, 1, 'it has no use for a deploy key');
+like($key->{err}, qr{runs an image: .*wh apps credentials web}, 'and says what it has');
 my $app = $stack->api(GET => '/v1/apps/web')->{json};
 is("$app->{kind} $app->{image}", "container $host/team/web:stable", 'it is a container of that image');
 is($app->{repository}, undef, 'and has no repository');

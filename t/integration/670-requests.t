@@ -47,6 +47,7 @@ my %more = map { $_ => $shop->{total}{classes}{$_} - $then->{classes}{$_} } qw(1
 is_deeply(\%more, { '1xx' => 0, '2xx' => 2, '3xx' => 1, '4xx' => 3, '5xx' => 1 }, 'status classes of a container');
 is($shop->{total}{requests} - $then->{requests}, 7, 'are all its requests');
 is($shop->{now}{requests}, $shop->{total}{requests}, 'all of them within the last minute');
+unlike(JSON::PP->new->encode($shop), qr/\d\.\d{7}/, 'no figure has more decimals than it knows');
 cmp_ok($shop->{now}{seconds}, '>', 0, 'whose length is said');
 cmp_ok(abs($shop->{now}{requests_per_s} - $shop->{now}{requests} / $shop->{now}{seconds}), '<', 0.01, 'and makes the rate');
 cmp_ok($shop->{total}{bytes_sent}, '>', 0, 'bytes');

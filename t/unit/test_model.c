@@ -209,6 +209,10 @@ static void test_app_refused(void **state)
         {NEW ",\"sync\":{\"every\":60}}", "unknown_field", "/sync/every"},
         {"{\"slug\":\"blog\",\"kind\":\"static\",\"repository\":{\"url\":\"hub:\"},"
          "\"sync\":{\"type\":\"polling\"}}", "invalid_value", "/sync/type"},
+        {"{\"slug\":\"blog\",\"kind\":\"container\",\"image\":\"r.example/a/b\","
+         "\"build\":{\"lfs\":true}}", "no_repository", "/build/lfs"},
+        {"{\"slug\":\"blog\",\"kind\":\"container\",\"image\":\"r.example/a/b\","
+         "\"build\":{\"submodules\":true}}", "no_repository", "/build/submodules"},
         {NEW ",\"desired\":\"paused\"}", "invalid_value", "/desired"},
         {"{\"slug\":\"blog\",\"kind\":\"static\",\"repository\":{\"url\":\"ext::sh -c id\"}}",
          "repository_refused", "/repository/url"},
