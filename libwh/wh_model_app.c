@@ -275,8 +275,8 @@ static apr_status_t source(apr_pool_t *p, const wh_json_at_t *at, const wh_model
     return APR_SUCCESS;
 }
 
-/* What is fetched with a repository means nothing for an image: who asks for it is told; an app that
- * is given an image instead of its repository leaves it behind. */
+/* What is fetched with a repository means nothing for an image: who asks for it is told; an app
+ * that is given an image instead of its repository leaves it behind. */
 static apr_status_t fetch_ok(apr_pool_t *p, const wh_json_at_t *at, wh_app_t *app, wh_err_t *err)
 {
     static const char *const names[] = {"lfs", "submodules"};
