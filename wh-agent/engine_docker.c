@@ -335,6 +335,18 @@ static void without_cache(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engi
         use->memory_bytes -= cache;
 }
 
+static void as_podman_means(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_use_t *use)
+{
+    if (use->cache_unknown)
+        without_cache(e, p, id, use);
+    if (wh_engine_use_swapped(docker_of(e)->name)) {
+        apr_int64_t in = use->net_tx_bytes;
+
+        use->net_tx_bytes = use->net_rx_bytes;
+        use->net_rx_bytes = in;
+    }
+}
+
 static apr_status_t docker_use(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_use_t *use,
                                wh_err_t *err)
 {
@@ -352,8 +364,8 @@ static apr_status_t docker_use(wh_engine_t *e, apr_pool_t *p, const char *id, wh
     if (reply.status != 200)
         return refused(p, "say what the container uses", &reply, err);
     rv = wh_engine_json_use(p, reply.body, reply.n, use, err);
-    if (rv == APR_SUCCESS && use->cache_unknown && is_podman(docker_of(e)))
-        without_cache(e, p, id, use);
+    if (rv == APR_SUCCESS && is_podman(docker_of(e)))
+        as_podman_means(e, p, id, use);
     return rv;
 }
 

@@ -22,6 +22,10 @@ apr_status_t wh_engine_json_seen(apr_pool_t *p, const char *body, size_t n, wh_e
 apr_status_t wh_engine_json_use(apr_pool_t *p, const char *body, size_t n, wh_engine_use_t *use,
                                 wh_err_t *err) WH_MUST_CHECK;
 
+/* Whether an engine of that name ("podman 4.3.1") takes in and out for each other: Podman before
+ * 4.4 (containers/podman#16618). */
+int wh_engine_use_swapped(const char *engine);
+
 /* Control groups of the first form: what of a container's memory is page cache that can be given
  * back, by memory.stat of its group below `root`; `groups` is the text of /proc/<pid>/cgroup. 0 =
  * not known. */

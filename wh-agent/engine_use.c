@@ -71,6 +71,20 @@ static void memory(const json_t *mem, wh_engine_use_t *use)
         use->memory_bytes = WH_MSG_MEMORY_MAX;
 }
 
+int wh_engine_use_swapped(const char *engine)
+{
+    static const char podman[] = "podman ";
+    apr_int64_t major, minor = 0;
+    char *end;
+
+    if (strncmp(engine, podman, sizeof(podman) - 1) != 0)
+        return 0;
+    major = apr_strtoi64(engine + sizeof(podman) - 1, &end, 10);
+    if (*end == '.')
+        minor = apr_strtoi64(end + 1, NULL, 10);
+    return major > 0 && major * 1000 + minor < 4004;
+}
+
 apr_int64_t wh_engine_use_cache(apr_pool_t *p, const char *root, const char *groups)
 {
     static const char of[] = ":memory:", key[] = "\ntotal_inactive_file ";

@@ -92,6 +92,19 @@ static void test_cache(void **state)
     assert_int_equal(remove(path) | rmdir(dir), 0);
 }
 
+static void test_swapped(void **state)
+{
+    static const struct {
+        const char *engine;
+        int swapped;
+    } all[] = {{"podman 4.3.1", 1}, {"podman 3.0.1", 1}, {"podman 4.4.0", 0}, {"podman 5.0.0-dev", 0},
+               {"podman 4", 1},     {"podman ", 0},      {"docker 4.3.1", 0}, {"", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < WH_ARRAY_LEN(all); i++)
+        assert_int_equal(wh_engine_use_swapped(all[i].engine), all[i].swapped);
+}
+
 static void test_cpu(void **state)
 {
     (void)state;
@@ -108,6 +121,7 @@ int main(void)
         UNIT("F71 F72 memory without cache, both ways of network and disk", test_docker),
         UNIT("what is missing, and what cannot be", test_odd),
         UNIT("F71 an engine that counts the cache: the kernel tells", test_cache),
+        UNIT("F72 an engine that takes in and out for each other", test_swapped),
         UNIT("CPU between two looks", test_cpu),
     };
 
