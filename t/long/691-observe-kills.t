@@ -212,7 +212,7 @@ is($db->value("SELECT COUNT(*) FROM alerts WHERE kind NOT IN ('cpu', 'deployment
 my %told = map { $_->[0] => $_->[1] } $db->rows('SELECT kind || ended, COUNT(*) FROM notification_event GROUP BY kind, ended');
 is_deeply(\%told, { 'app.cpu0' => $cpu, 'app.cpu1' => $cpu, 'app.deployment_failed0' => $edges,
     ($edges > ($was eq 'failed') ? ('app.deployment_failed1' => $edges - ($was eq 'failed')) : ()),
-    'deployment.failed0' => $failed, 'deployment.succeeded0' => @outcomes - $failed + 3 }, 'each edge was written to be told once') or diag explain \%told;
+    'worker.online0' => 1, 'deployment.failed0' => $failed, 'deployment.succeeded0' => @outcomes - $failed + 3 }, 'each edge was written to be told once, and the worker came but once') or diag explain \%told;
 
 # Notifications
 my %seen;
