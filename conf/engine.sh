@@ -14,7 +14,7 @@ RUNROOT=
 
 podman_own()
 {
-    CONTAINERS_CONF=$ENGINE/containers.conf podman --root "$ENGINE/storage" --runroot "$RUNROOT" "$@"
+    CONTAINERS_CONF=$ENGINE/containers.conf TMPDIR=$ENGINE/tmp podman --root "$ENGINE/storage" --runroot "$RUNROOT" "$@"
 }
 
 # write_conf RUNTIME LIMITS DEFAULT-NETWORK. Locks and marks of what runs are our own, too: with the run
@@ -65,6 +65,7 @@ try_engine()
 {
     local limits='default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]'
     mkdir -p "$ENGINE/probe" "$ENGINE/networks"
+    mkdir -p -m 0700 "$ENGINE/tmp" # not /var/tmp: what a build that was killed leaves is found, and goes with the rest
     cp /bin/busybox "$ENGINE/probe/busybox"
     printf 'FROM scratch\nCOPY busybox /busybox\n' >"$ENGINE/probe/Dockerfile"
     write_conf runc '' none
@@ -101,7 +102,8 @@ main()
     case $verb in
     prepare) prepare ;;
     serve)
-        export CONTAINERS_CONF=$ENGINE/containers.conf
+        mkdir -p -m 0700 "$ENGINE/tmp"
+        export CONTAINERS_CONF=$ENGINE/containers.conf TMPDIR=$ENGINE/tmp
         rm -f "$ENGINE/podman.sock"
         cd "$ENGINE" # conmon leaves a mark where it was started when a container is killed for want of memory
         exec podman --root "$ENGINE/storage" --runroot "$RUNROOT" \

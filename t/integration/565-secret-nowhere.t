@@ -184,10 +184,10 @@ my @answers = map { $stack->api(GET => $_)->{body} } '/v1/apps', '/v1/apps/box',
     (map { ("/v1/deployments/$_", "/v1/deployments/$_/logs?limit=1000") } $id, $failed->{id}), '/v1/workers', '/v1/stats';
 push @answers, $set->{body}, map { $_->{body} } @source;
 is(found(join "\n", @answers), undef, 'F226 S12 no answer of the API has one');
-my @left = grep {-e} glob '/var/tmp/libpod_builder* /var/tmp/buildah*';
+my @left = grep {-e} $stack->dir . '/engine/tmp';
 my %left;
 File::Find::find({ no_chdir => 1, wanted => sub { $left{$File::Find::name} = 1 if -f && !-l && found(WH::Stack::slurp($_)) } }, @left) if @left;
-is_deeply(\%left, {}, 'nor has what the engine leaves in /var/tmp');
+is_deeply(\%left, {}, 'nor has what the engine leaves of builds');
 
 $stack->allow_log(qr/WH06/);
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
