@@ -31,6 +31,7 @@ libwh_libwh_la_SOURCES = \
 	libwh/wh_secret.c libwh/wh_secret.h \
 	libwh/wh_sign.c libwh/wh_sign.h \
 	libwh/wh_sys.c libwh/wh_sys.h \
+	libwh/wh_sse.c libwh/wh_sse.h \
 	libwh/wh_sync.c libwh/wh_sync.h \
 	libwh/wh_text.c libwh/wh_text.h \
 	libwh/wh_time.c libwh/wh_time.h

@@ -13,6 +13,7 @@
 #include "whdb/wh_db_deployment.h"
 
 #define LIMIT_DEFAULT 200
+#define MAPPED 2000 /* the newest deployments of an app whose environment a stream knows */
 #define ANSWER_BYTES (1024 * 1024)
 #define BUDGET (512 * (apr_int64_t)WH_MIB) /* of text in one call; the next goes on */
 
@@ -156,6 +157,28 @@ json_t *wh_h_applog_cursor(const wh_logread_query_t *q, const wh_logread_result_
                               : q->after);
 }
 
+/* The deployments that there are, after the newest line was looked at: one that is not among them
+ * comes later. */
+static apr_status_t map_environment(wh_call_t *c, wh_stream_of_t *show, const char *environment)
+{
+    apr_array_header_t *list;
+    apr_status_t rv;
+
+    show->map = apr_hash_make(c->p);
+    show->map_to = wh_mod_stream_newest(c->p, show->dir);
+    rv = wh_mod_call_db(c);
+    rv = rv == APR_SUCCESS ? wh_db_deployment_environments(c->dbc, c->p, c->app->id, MAPPED, &list,
+                                                           &c->err)
+                           : rv;
+    for (int i = 0; rv == APR_SUCCESS && i < list->nelts; i++) {
+        const wh_db_deployment_env_t *d = &APR_ARRAY_IDX(list, i, wh_db_deployment_env_t);
+
+        apr_hash_set(show->map, d->id, APR_HASH_KEY_STRING,
+                     strcmp(d->environment, environment) == 0 ? "y" : "");
+    }
+    return rv;
+}
+
 /* From the line on that the client has, or some of the newest, then what comes. */
 static apr_status_t stream(wh_call_t *c, const wh_logread_query_t *q, const wh_applog_of_t *of)
 {
@@ -167,12 +190,8 @@ static apr_status_t stream(wh_call_t *c, const wh_logread_query_t *q, const wh_a
     apr_int64_t had = wh_mod_stream_last_id(c);
     apr_status_t rv = APR_SUCCESS;
 
-    if (of->environment != NULL || q->to != 0 || q->before != 0) {
-        return bad(c,
-                   of->environment != NULL ? "environment"
-                   : q->before != 0        ? "before"
-                                           : "to",
-                   "not for streams");
+    if (q->to != 0 || q->before != 0) {
+        return bad(c, q->before != 0 ? "before" : "to", "a stream goes on with what comes");
     }
     if (had < 0 && q->forward) {
         had = q->after;
@@ -181,6 +200,9 @@ static apr_status_t stream(wh_call_t *c, const wh_logread_query_t *q, const wh_a
         wh_mod_stream_resume(c, &show, had);
     } else {
         rv = wh_mod_stream_begin_at(c, &show, q);
+    }
+    if (rv == APR_SUCCESS && of->environment != NULL) {
+        rv = map_environment(c, &show, of->environment);
     }
     return rv == APR_SUCCESS ? wh_mod_stream_begin(c, &show) : rv;
 }

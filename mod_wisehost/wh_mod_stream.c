@@ -42,7 +42,8 @@ struct stream_t {
     log_t *log;
     apr_int64_t pos;
     apr_time_t begun, said, stuck; /* stuck 0 = it takes what is sent */
-    int gone;
+    int gone, over; /* over: it ends in order */
+    int ask;        /* it stands before a line that it cannot judge */
 };
 
 static struct {
@@ -199,7 +200,7 @@ static void end_stream(stream_t *st, int in_order)
 static int has_filter(const stream_t *st)
 {
     return st->of.kinds != 0 || st->of.text != NULL || st->of.deployment != NULL ||
-           st->of.wants != NULL;
+           st->of.wants != NULL || st->of.map != NULL;
 }
 
 static void begin_round(void)
@@ -239,8 +240,8 @@ static apr_size_t gather(stream_t *st)
     party.out_from = st->pos;
     party.out_n = 0;
     if (first == 0 || st->pos + 1 < first) {
-        party.out_n =
-            wh_mod_stream_page(&st->of, party.scratch, &st->pos, end, party.out, sizeof(party.out));
+        party.out_n = wh_mod_stream_page(&st->of, party.scratch, &st->pos, end, party.out,
+                                         sizeof(party.out), &st->ask);
         apr_pool_clear(party.scratch);
     } else {
         for (item = wh_feed_after(feed, st->pos, &at); item != NULL;
@@ -248,6 +249,10 @@ static apr_size_t gather(stream_t *st)
             int wanted =
                 filter ? wh_mod_stream_wants(&st->of, party.scratch, item) : item->event != NULL;
 
+            st->ask = wanted < 0;
+            if (st->ask) {
+                break;
+            }
             if (wanted && party.out_n + item->len > sizeof(party.out) && party.out_n > 0) {
                 break;
             }
@@ -291,7 +296,12 @@ static int serve(stream_t *st, apr_time_t now)
             break;
         }
 
-        party.more |= n == 0 && (party.late || st->pos > before) && !has_all(st);
+        if (n == 0 && st->ask && !st->over) {
+            party.out_log = NULL;
+            n = wh_mod_stream_come_again(st->pos, party.out, sizeof(party.out));
+            st->over = 1;
+        }
+        party.more |= n == 0 && !st->over && (party.late || st->pos > before) && !has_all(st);
         if (n == 0 && now - st->said > WH_MOD_STREAM_SILENCE) {
             party.out_log = NULL;
             memcpy(party.out, ":\n\n", 3);
@@ -383,7 +393,8 @@ static void look_at_all(apr_time_t now, int tick)
         next = st->next;
         if (st->gone || !serve(st, now)) {
             end_stream(st, 0);
-        } else if (stopping || now - st->begun > WH_MOD_STREAM_LIFE) {
+        } else if ((st->over && st->stuck == 0) || stopping ||
+                   now - st->begun > WH_MOD_STREAM_LIFE) {
             end_stream(st, 1);
         } else if (party.late && late == NULL && !has_all(st)) {
             late = st;

@@ -11,9 +11,13 @@
  * A stream of HTTP/2 is part of a connection that others use, and holds a thread of mod_http2:
  * there are WH_MOD_STREAMS_HELD of those in a child at most. All streams of one token:
  * WiseHostStreams, in all children. A stream lives for WH_MOD_STREAM_LIFE, and ends with its child;
- * who comes again with Last-Event-ID goes on where it ended, and is asked for the token again. */
+ * who comes again with Last-Event-ID goes on where it ended, and is asked for the token again. So
+ * the thread asks no database: what it would have to ask for (the environment of a deployment that
+ * is new) ends the stream, and the client, which is told to come at once, brings the answer. */
 #ifndef WH_MOD_STREAM_H
 #define WH_MOD_STREAM_H
+
+#include <apr_hash.h>
 
 #include "mod_wisehost/wh_h_applog.h"
 #include "mod_wisehost/wh_mod_feed.h"
@@ -32,6 +36,10 @@ struct wh_stream_of_t {
     unsigned kinds;         /* as in wh_logread_query_t */
     const char *text;       /* NULL = any */
     const char *deployment; /* NULL = any */
+    /* Whether a deployment's lines are shown: id -> "" or NULL for those of no interest; what is not
+     * in it was not there when line map_to was the newest. NULL = all. */
+    apr_hash_t *map;
+    apr_int64_t map_to;
     /* Whether a line is shown, asked last; NULL = every one. */
     int (*wants)(const wh_stream_of_t *of, const char *text, apr_size_t n);
     const char *app;                /* for wants: of this app, NULL = of any */
@@ -46,6 +54,9 @@ int wh_mod_stream_wanted(wh_call_t *c);
 
 /* The number in Last-Event-ID, -1 = there is none. */
 apr_int64_t wh_mod_stream_last_id(wh_call_t *c);
+
+/* The number of the newest line in a directory of segments, 0 = there is none. */
+apr_int64_t wh_mod_stream_newest(apr_pool_t *p, const char *dir);
 
 /* Where a client goes on that has line `had`: of->after. When that is not there any more, or never
  * was, of->hello tells it: event "missed", data {"after": had, "oldest"} or {"after", "newest"}. */

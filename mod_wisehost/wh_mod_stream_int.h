@@ -38,13 +38,17 @@ void wh_mod_stream_count_out(apr_uint64_t token);
 /* All of it, in p. */
 void wh_mod_stream_copy(apr_pool_t *p, const wh_stream_of_t *from, wh_stream_of_t *to);
 
-/* Whether a line of the ring is asked for. p is a scratch pool. */
+/* Whether a line of the ring is asked for; -1 = nobody here knows. p is a scratch pool. */
 int wh_mod_stream_wants(const wh_stream_of_t *of, apr_pool_t *p, const wh_feed_item_t *item);
 
 /* Events out of the files into buf, at most size bytes; *pos goes on, to end when there is nothing
- * more to be found. Returns how many bytes. */
+ * more to be found. *ask = 1: it stands before a line of which nobody here knows whether it is
+ * asked for. Returns how many bytes. */
 apr_size_t wh_mod_stream_page(const wh_stream_of_t *of, apr_pool_t *p, apr_int64_t *pos,
-                              apr_int64_t end, char *buf, apr_size_t size);
+                              apr_int64_t end, char *buf, apr_size_t size, int *ask);
+
+/* What such a stream ends with, in buf: come again at once, behind pos. */
+apr_size_t wh_mod_stream_come_again(apr_int64_t pos, char *buf, apr_size_t size);
 
 /* ---- wh_mod_stream_wire.c: a connection that was taken over ---- */
 

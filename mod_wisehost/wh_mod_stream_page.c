@@ -21,6 +21,13 @@ void wh_mod_stream_copy(apr_pool_t *p, const wh_stream_of_t *from, wh_stream_of_
     to->deployment = apr_pstrdup(p, from->deployment);
     to->app = apr_pstrdup(p, from->app);
     to->hello = NULL;
+    if (from->map != NULL) {
+        to->map = apr_hash_make(p);
+        for (apr_hash_index_t *at = apr_hash_first(NULL, from->map); at; at = apr_hash_next(at)) {
+            apr_hash_set(to->map, apr_pstrdup(p, apr_hash_this_key(at)), APR_HASH_KEY_STRING,
+                         *(const char *)apr_hash_this_val(at) ? "y" : "");
+        }
+    }
     if (from->apps != NULL) {
         apr_array_header_t *apps =
             apr_array_make(p, from->apps->nelts > 0 ? from->apps->nelts : 1, sizeof(const char *));
@@ -33,8 +40,23 @@ void wh_mod_stream_copy(apr_pool_t *p, const wh_stream_of_t *from, wh_stream_of_
     }
 }
 
+/* 1, 0, or -1 = nobody here knows. */
+static int is_mapped(const wh_stream_of_t *of, const char *deployment, apr_int64_t n)
+{
+    const char *known =
+        of->map != NULL ? apr_hash_get(of->map, deployment, APR_HASH_KEY_STRING) : "y";
+
+    return known != NULL ? *known != '\0' : n > of->map_to ? -1 : 0;
+}
+
+apr_size_t wh_mod_stream_come_again(apr_int64_t pos, char *buf, apr_size_t size)
+{
+    return (apr_size_t)apr_snprintf(buf, size, "id: %" APR_INT64_T_FMT "\nretry: 100\n\n", pos);
+}
+
 int wh_mod_stream_wants(const wh_stream_of_t *of, apr_pool_t *p, const wh_feed_item_t *item)
 {
+    int mapped;
     apr_size_t n, text_n;
     char *lower, *text;
 
@@ -43,6 +65,10 @@ int wh_mod_stream_wants(const wh_stream_of_t *of, apr_pool_t *p, const wh_feed_i
         ((of->kinds & LEVELS) != 0 && (of->kinds & item->kinds & LEVELS) == 0) ||
         (of->deployment != NULL && strcmp(of->deployment, item->line.deployment) != 0)) {
         return 0;
+    }
+    mapped = is_mapped(of, item->line.deployment, item->n);
+    if (mapped <= 0) {
+        return mapped;
     }
     n = strlen(item->line.text);
     if (of->wants != NULL && !of->wants(of, item->line.text, n)) {
@@ -64,7 +90,9 @@ static int is_of(void *baton, const char *deployment, const char *container)
     const wh_stream_of_t *of = baton;
 
     (void)container;
-    return of->deployment == NULL || strcmp(of->deployment, deployment) == 0;
+    /* Whether one that is not in the map is shown depends on the line. */
+    return (of->deployment == NULL || strcmp(of->deployment, deployment) == 0) &&
+           (of->map == NULL || is_mapped(of, deployment, of->map_to + 1) != 0);
 }
 
 static int line_is_of(void *baton, const char *text, size_t n)
@@ -75,7 +103,7 @@ static int line_is_of(void *baton, const char *text, size_t n)
 }
 
 apr_size_t wh_mod_stream_page(const wh_stream_of_t *of, apr_pool_t *p, apr_int64_t *pos,
-                              apr_int64_t end, char *buf, apr_size_t size)
+                              apr_int64_t end, char *buf, apr_size_t size, int *ask)
 {
     wh_logread_query_t q = {.dir = of->dir,
                             .forward = 1,
@@ -98,9 +126,14 @@ apr_size_t wh_mod_stream_page(const wh_stream_of_t *of, apr_pool_t *p, apr_int64
     for (int i = 0; i < result.lines->nelts; i++) {
         const wh_logread_line_t *line = &APR_ARRAY_IDX(result.lines, i, wh_logread_line_t);
         apr_size_t n = 0;
-        char *event = of->format(p, line, &n);
+        int mapped = is_mapped(of, line->deployment, line->n);
+        char *event = mapped > 0 ? of->format(p, line, &n) : NULL;
         int fits = event == NULL || used + n <= size;
 
+        if (mapped < 0) {
+            *ask = 1;
+            return used;
+        }
         if (event != NULL && fits) {
             memcpy(buf + used, event, n);
             used += n;
@@ -121,7 +154,7 @@ apr_size_t wh_mod_stream_page(const wh_stream_of_t *of, apr_pool_t *p, apr_int64
 
 /* ---- where one begins ---- */
 
-static apr_int64_t newest_of(apr_pool_t *p, const char *dir)
+apr_int64_t wh_mod_stream_newest(apr_pool_t *p, const char *dir)
 {
     wh_logread_query_t q = {.dir = dir, .limit = 1, .bytes = 1, .budget = NEWEST_BUDGET};
     wh_logread_result_t result;
@@ -143,7 +176,7 @@ void wh_mod_stream_resume(wh_call_t *c, wh_stream_of_t *of, apr_int64_t had)
         return; /* it asked for all that there is */
     }
     oldest = files->nelts > 0 ? APR_ARRAY_IDX(files, 0, wh_logread_file_t).first : 1;
-    newest = had < oldest - 1 ? oldest : newest_of(c->p, of->dir);
+    newest = had < oldest - 1 ? oldest : wh_mod_stream_newest(c->p, of->dir);
     /* An empty segment holds the place of lines that were too old. */
     newest = newest == 0 ? oldest - 1 : newest;
     if (had < oldest - 1 || had > newest) {
@@ -164,7 +197,7 @@ apr_status_t wh_mod_stream_begin_at(wh_call_t *c, wh_stream_of_t *of, const wh_l
     wh_logread_result_t result;
     apr_status_t rv = APR_SUCCESS;
 
-    of->after = newest_of(c->p, of->dir);
+    of->after = wh_mod_stream_newest(c->p, of->dir);
     if (q->from == 0 && q->limit == 0) {
         return rv;
     }

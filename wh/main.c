@@ -27,6 +27,7 @@ const wh_cli_cmd_t *const wh_cli_commands[] = {
     &wh_cmd_rollback,
     &wh_cmd_promote,
     &wh_cmd_logs,
+    &wh_cmd_events,
     &wh_cmd_approve,
     &wh_cmd_cancel,
     &wh_cmd_status,

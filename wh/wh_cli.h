@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "libwh/wh_sse.h"
+
 /* What the program says to its caller by its exit code. */
 enum {
     WH_EXIT_OK = 0,
@@ -122,8 +124,32 @@ int wh_cli_http_fail(const wh_cli_t *cli, const wh_cli_reply_t *reply);
 /* Sends the file, whole and as it is, by POST; it may take as long as it goes on. Same returns. */
 int wh_cli_http_file(wh_cli_t *cli, const char *path, FILE *file, wh_cli_reply_t *out)
     __attribute__((warn_unused_result));
+/* Reads a stream of events into sse, until it ends; Last-Event-ID is sse->id. Returns 0, with the
+ * status and, of an answer that is no stream, its body; or what sse's function returned. */
+int wh_cli_http_stream(wh_cli_t *cli, const char *path, wh_sse_t *sse, wh_cli_reply_t *out)
+    __attribute__((warn_unused_result));
 /* text as one segment of a path. */
 const char *wh_cli_http_escape(wh_cli_t *cli, const char *text);
+
+/* --- wh_cli_stream.c --- */
+
+/* What a function of a stream returns when that was all; not an exit code. */
+#define WH_CLI_STREAM_END 1000
+
+/* event is borrowed; what is in cli->p goes with it. 0 = go on, else an exit code, or
+ * WH_CLI_STREAM_END. */
+typedef int wh_cli_event_fn(void *baton, const char *type, const json_t *event);
+
+typedef struct wh_cli_stream_t {
+    const char *path; /* with the parameters */
+    json_int_t after; /* the id that we have; -1 = none */
+    wh_cli_event_fn *fn;
+    void *baton;
+} wh_cli_stream_t;
+
+/* Follows it, over its ends and a server that is away for less than a minute, until the function
+ * has enough or the user interrupts. Returns an exit code. */
+int wh_cli_stream(wh_cli_t *cli, const wh_cli_stream_t *of);
 
 /* --- wh_cli_input.c --- */
 
@@ -178,6 +204,8 @@ void wh_cli_note(const wh_cli_t *cli, const char *fmt, ...) __attribute__((forma
 void wh_cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A JSON value to stdout, indented, ASCII only. */
 void wh_cli_json(const json_t *value);
+/* The same in one line. */
+void wh_cli_json_line(const json_t *value);
 /* text in a colour of "red green yellow bold" when the terminal takes colours. */
 const char *wh_cli_paint(const wh_cli_t *cli, const char *color, const char *text);
 

@@ -11,8 +11,6 @@
 
 #define PAGE 1000
 #define TAIL 100
-#define PAUSE_MS 500
-#define AWAY_MAX 120 /* pauses without an answer */
 
 typedef struct applog_t {
     wh_cli_t *cli;
@@ -39,7 +37,8 @@ static const char *when_of(wh_cli_t *cli, const char *text)
     return text;
 }
 
-static const char *path_of(wh_cli_t *cli, const char *app)
+/* A stream has no times: it goes on behind a line. */
+static const char *path_of(wh_cli_t *cli, const char *app, int streaming)
 {
     static const struct {
         const char *option, *parameter;
@@ -56,7 +55,7 @@ static const char *path_of(wh_cli_t *cli, const char *app)
 
     for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++) {
         const char *value = wh_cli_opts_get(cli, filters[i].option);
-        if (value != NULL)
+        if (value != NULL && !(streaming && filters[i].is_time))
             path = apr_pstrcat(
                 cli->p, path, filters[i].parameter, "=",
                 wh_cli_http_escape(cli, filters[i].is_time ? when_of(cli, value) : value), "&",
@@ -111,7 +110,9 @@ static void take(applog_t *log, json_t *items)
         json_int_t seq = wh_cli_get_int(line, "seq");
         log->last = seq > log->last ? seq : log->last;
         log->shown++;
-        if (log->all == NULL)
+        if (log->all == NULL && log->cli->json)
+            wh_cli_json_line(line);
+        else if (log->all == NULL)
             line_say(log, line);
     }
     if (log->all != NULL)
@@ -184,24 +185,26 @@ static int onward(applog_t *log, json_int_t *after)
     return rc;
 }
 
-static int follow(applog_t *log, json_int_t after)
+static int on_line(void *baton, const char *type, const json_t *line)
 {
-    int away = 0, rc = 0;
+    const applog_t *log = baton;
 
-    while (!wh_cli_interrupted && away < AWAY_MAX && rc <= 0) {
-        json_int_t next = after;
-        fflush(stdout);
-        wh_cli_watch_pause(PAUSE_MS);
-        rc = onward(log, &next);
-        away = rc < 0 ? away + 1 : 0;
-        after = next > after ? next : after;
-    }
-    if (rc > 0)
-        return rc;
-    if (away < AWAY_MAX)
-        return WH_EXIT_INT;
-    wh_cli_error("the server does not answer");
-    return WH_EXIT_FAIL;
+    (void)type;
+    if (log->cli->json)
+        wh_cli_json_line(line);
+    else
+        line_say(log, line);
+    return 0;
+}
+
+/* What comes behind a line. */
+static int follow(applog_t *log, const char *app, json_int_t after)
+{
+    wh_cli_stream_t of = {
+        .path = path_of(log->cli, app, 1), .after = after, .fn = on_line, .baton = log};
+
+    fflush(stdout);
+    return wh_cli_stream(log->cli, &of);
 }
 
 /* The number of the newest line there is, 0 = none. */
@@ -237,8 +240,12 @@ int wh_cli_applog(wh_cli_t *cli, const char *app, apr_int64_t tail)
 {
     if (times_check(cli) != 0)
         return WH_EXIT_USAGE;
-    applog_t log = {.cli = cli, .path = path_of(cli, app)};
+    applog_t log = {.cli = cli, .path = path_of(cli, app, 0)};
     int following = wh_cli_opts_get(cli, "follow") != NULL;
+    if (following && wh_cli_opts_get(cli, "until") != NULL) {
+        wh_cli_error("-f goes on with what comes, --until ends before that");
+        return WH_EXIT_USAGE;
+    }
     json_int_t end = 0, after = 0;
     int rc = end_of(cli, app, &end);
 
@@ -260,5 +267,5 @@ int wh_cli_applog(wh_cli_t *cli, const char *app, apr_int64_t tail)
             wh_cli_note(cli, "%s has printed nothing that matches\n", app);
         return rc;
     }
-    return follow(&log, tail > 0 ? end : after);
+    return follow(&log, app, tail > 0 ? end : after);
 }

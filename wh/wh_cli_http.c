@@ -11,6 +11,7 @@
 #define REPLY_MAX (8 * 1024 * 1024)
 #define CONNECT_TIMEOUT_MS 10000L
 #define REQUEST_TIMEOUT_MS 30000L
+#define STREAM_SILENCE_S 45L
 
 typedef struct http_t {
     CURL *curl;
@@ -106,9 +107,11 @@ static http_t *http_open(wh_cli_t *cli)
     return cli->http = http;
 }
 
-static struct curl_slist *headers_of(wh_cli_t *cli, const char *type, const char *if_match)
+static struct curl_slist *headers_of(wh_cli_t *cli, const char *accept, const char *type,
+                                     const char *if_match)
 {
-    struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json");
+    struct curl_slist *list =
+        curl_slist_append(NULL, apr_pstrcat(cli->p, "Accept: ", accept, NULL));
     if (cli->token != NULL)
         list = curl_slist_append(list,
                                  apr_pstrcat(cli->p, "Authorization: Bearer ", cli->token, NULL));
@@ -188,7 +191,7 @@ void wh_cli_http_try(wh_cli_t *cli, const char *method, const char *path, json_t
         return;
     }
     struct curl_slist *headers =
-        headers_of(cli, body != NULL ? "application/json" : NULL, if_match);
+        headers_of(cli, "application/json", body != NULL ? "application/json" : NULL, if_match);
     curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
     if (text != NULL || strcmp(method, "POST") == 0) {
         curl_easy_setopt(http->curl, CURLOPT_POST, 1L);
@@ -322,7 +325,8 @@ int wh_cli_http_file(wh_cli_t *cli, const char *path, FILE *file, wh_cli_reply_t
         return wh_cli_http_fail(cli, out);
     }
     rewind(file);
-    struct curl_slist *headers = headers_of(cli, "application/octet-stream", NULL);
+    struct curl_slist *headers =
+        headers_of(cli, "application/json", "application/octet-stream", NULL);
     curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(http->curl, CURLOPT_POST, 1L);
     curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, NULL);
@@ -335,6 +339,61 @@ int wh_cli_http_file(wh_cli_t *cli, const char *path, FILE *file, wh_cli_reply_t
     curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS);
     curl_slist_free_all(headers);
     return judge(cli, out);
+}
+
+typedef struct feed_t {
+    http_t *http;
+    wh_sse_t *sse;
+    int rc; /* of the reader */
+} feed_t;
+
+/* A problem document is no stream. */
+static size_t on_stream(char *data, size_t one, size_t n, void *baton)
+{
+    feed_t *feed = baton;
+    long status = 0;
+    curl_easy_getinfo(feed->http->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200)
+        return on_body(data, one, n, feed->http);
+    feed->rc = wh_sse_feed(feed->sse, data, n);
+    return feed->rc == 0 ? n : 0;
+}
+
+int wh_cli_http_stream(wh_cli_t *cli, const char *path, wh_sse_t *sse, wh_cli_reply_t *out)
+{
+    http_t *http = http_begin(cli, path, out);
+    feed_t feed = {.http = http, .sse = sse};
+    if (http == NULL)
+        return wh_cli_http_fail(cli, out);
+    CURL *c = http->curl;
+    struct curl_slist *headers = headers_of(cli, "text/event-stream", NULL, NULL);
+    if (sse->id[0] != '\0')
+        headers = curl_slist_append(headers,
+                                    apr_pstrcat(cli->p, "Last-Event-ID: ", sse->id, NULL));
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, "GET");
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_stream);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, &feed);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, 0L);
+    /* A comment comes every 15 s. */
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, STREAM_SILENCE_S);
+    /* Of HTTP/2 the server has few streams. */
+    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    CURLcode rc = curl_easy_perform(c);
+    reply_take(cli, http, rc, out);
+    if (out->status == 0) /* it began, and was cut off */
+        curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &out->status);
+    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_NONE);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, 0L);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, http);
+    curl_slist_free_all(headers);
+    if (feed.rc >= 0)
+        return feed.rc;
+    wh_cli_error("the server sends an event that is too large");
+    return WH_EXIT_FAIL;
 }
 
 const char *wh_cli_http_escape(wh_cli_t *cli, const char *text)

@@ -120,6 +120,12 @@ void wh_cli_json(const json_t *value)
     putchar('\n');
 }
 
+void wh_cli_json_line(const json_t *value)
+{
+    json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+    putchar('\n');
+}
+
 const char *wh_cli_paint(const wh_cli_t *cli, const char *color, const char *text)
 {
     static const struct {

@@ -265,6 +265,27 @@ apr_status_t wh_db_deployment_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const ch
     return rv;
 }
 
+apr_status_t wh_db_deployment_environments(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                           int limit, apr_array_header_t **out, wh_err_t *err)
+{
+    wh_rows_t rows;
+    apr_status_t rv = wh_dbc_select(dbc, p, WH_SQL_deployment_environments,
+                                    WH_ARGS(WH_S(app_id), WH_I(limit)), &rows, err);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *out = apr_array_make(p, rows.n + 1, sizeof(wh_db_deployment_env_t));
+    for (int i = 0; i < rows.n; i++) {
+        wh_row_t r = wh_dbc_row(&rows, i);
+        wh_db_deployment_env_t *d = apr_array_push(*out);
+
+        d->id = wh_dbc_text(&r);
+        d->environment = wh_dbc_text(&r);
+    }
+    return APR_SUCCESS;
+}
+
 apr_status_t wh_db_deployment_list_open(wh_dbc_t *dbc, apr_pool_t *p, int limit,
                                         apr_array_header_t **out, wh_err_t *err)
 {

@@ -97,6 +97,15 @@ apr_status_t wh_db_deployment_list_by_app(wh_dbc_t *dbc, apr_pool_t *p, const ch
                                           apr_int64_t before, int limit, apr_array_header_t **out,
                                           wh_err_t *err) WH_DB_CHECKED;
 
+typedef struct wh_db_deployment_env_t {
+    const char *id, *environment;
+} wh_db_deployment_env_t;
+
+/* The environments of an app's newest deployments: array of wh_db_deployment_env_t. */
+apr_status_t wh_db_deployment_environments(wh_dbc_t *dbc, apr_pool_t *p, const char *app_id,
+                                           int limit, apr_array_header_t **out,
+                                           wh_err_t *err) WH_DB_CHECKED;
+
 /* All that are not completed, oldest first, up to limit; array of wh_deployment_t*. */
 apr_status_t wh_db_deployment_list_open(wh_dbc_t *dbc, apr_pool_t *p, int limit,
                                         apr_array_header_t **out, wh_err_t *err) WH_DB_CHECKED;

@@ -88,6 +88,7 @@ unit_tests = \
 	t/unit/test_site \
 	t/unit/test_meter \
 	t/unit/test_openmetrics \
+	t/unit/test_sse \
 	t/unit/test_stats \
 	t/unit/test_switch \
 	t/unit/test_sync \
@@ -103,6 +104,8 @@ unit_libs = libwh/libwh.la $(APR_LIBS) $(APU_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS
 
 t_unit_test_assertion_SOURCES = t/unit/test_assertion.c $(unit_common)
 t_unit_test_assertion_LDADD = $(unit_libs)
+t_unit_test_sse_SOURCES = t/unit/test_sse.c $(unit_common)
+t_unit_test_sse_LDADD = $(unit_libs)
 t_unit_test_backoff_SOURCES = t/unit/test_backoff.c $(unit_common)
 t_unit_test_backoff_LDADD = $(unit_libs)
 t_unit_test_branch_SOURCES = t/unit/test_branch.c $(unit_common)
