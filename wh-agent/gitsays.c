@@ -96,6 +96,10 @@ apr_status_t wh_gitsays_fetch_failed(apr_pool_t *p, const wh_source_opts_t *opts
                           is_commit ? "commit" : "branch", is_commit ? opts->sha : opts->branch);
     if (refused_us(p, opts, errors, err))
         return APR_EGENERAL;
+    if (wh_giturl_kind(opts->url) == WH_GITURL_HUB && strstr(errors, "returned error: 409") != NULL)
+        return wh_err_set(err, 422, "clone_failed",
+                          "nothing was pushed or uploaded to this app yet: wh git remote, then git "
+                          "push; or wh deploy --upload");
     if (strstr(errors, "dubious ownership") != NULL && wh_giturl_kind(opts->url) == WH_GITURL_LOCAL)
         return not_ours(p, opts->url, err);
     return wh_err_set(err, 422, "clone_failed", "git could not fetch the repository%s%s",

@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 #include <string.h>
 
+#include "libwh/wh_types.h"
 #include "wh/wh_cmd.h"
 
 #define TAIL_LINES 40
@@ -97,14 +98,29 @@ static int serves_still(wh_cli_t *cli, const json_t *deployment)
     return 0;
 }
 
+/* What gives the app what its repository asks for; the cause's own words say which it is. */
+static const char *access_command(const wh_cli_t *cli, const json_t *deployment, const char *app)
+{
+    static const char *const words[] = {"apps known-hosts", "apps deploy-key", "apps credentials"};
+    const char *detail = wh_cli_get(cli, deployment, "cause.detail");
+    size_t i = 0;
+    while (i < WH_ARRAY_LEN(words) - 1 && strstr(detail, words[i]) == NULL)
+        i++;
+    return apr_pstrcat(cli->p, "wh ", words[i], " ", app, NULL);
+}
+
 static const char *next_command(const wh_cli_t *cli, const json_t *deployment)
 {
     const char *code = wh_cli_get(cli, deployment, "cause.code");
     const char *app = wh_cli_get(cli, deployment, "app");
+    if (strcmp(code, "repository_auth") == 0)
+        return access_command(cli, deployment, app);
+    if (strcmp(code, "repository_refused") == 0)
+        return apr_pstrcat(cli->p, "wh apps set ", app, " --repo URL", NULL);
     if (strcmp(code, "no_engine") == 0 || strcmp(code, "agent_lost") == 0)
         return "wh doctor";
     if (strcmp(code, "not_listening") == 0 || strcmp(code, "unhealthy") == 0 ||
-        strcmp(code, "repository_refused") == 0 || strcmp(code, "ref_not_found") == 0)
+        strcmp(code, "ref_not_found") == 0)
         return apr_pstrcat(cli->p, "wh apps info ", app, NULL);
     return apr_pstrcat(cli->p, "wh logs ", wh_cli_get(cli, deployment, "id"), NULL);
 }

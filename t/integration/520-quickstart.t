@@ -121,9 +121,13 @@ if ($container) {
     like(get('hello-container')->{body}, qr/$env{'word-hello-container'}/, 'the former release goes on serving');
 }
 
-# Second run: nothing is started twice.
+# Second run: nothing is started twice, and what somebody changed stays.
+{ open my $fh, '>>', "$dir/conf/agent.conf" or die $!; print {$fh} "# mine\n"; close $fh or die $! }
 ($rc, $said) = quickstart('--no-install');
 is($rc, 0, 'a second run exits 0') or diag($said);
+like($said, qr{conf/agent\.conf was changed by hand and stays so\.$}m, 'a file that was changed by hand is named');
+like(do { open my $fh, '<', "$dir/conf/agent.conf" or die $!; local $/; <$fh> }, qr/^# mine$/m, 'and kept');
+unlike($said, qr/(?:httpd|scheduler)\.conf was changed/, 'and no other');
 my %again = env();
 is($again{$_}, $env{$_}, "$_ is the same") for qw(WH_TOKEN PID_SCHEDULER PID_AGENT PID_HTTPD);
 like(get($_)->{body}, qr/$env{"word-$_"}/, "$_ serves what was deployed last") for @apps;

@@ -15,6 +15,11 @@ my $stack = WH::Stack->new->start;
 $stack->api(POST => '/v1/apps', { slug => 'up', kind => 'static', repository => { url => 'https://git.example.org/up.git' } });
 $stack->api(POST => '/v1/apps', { slug => 'other', kind => 'static', repository => { url => 'hub:' } });
 is($stack->api(POST => '/v1/apps/other/deployments', {})->{json}{code}, 'not_pushed', 'F214 what was never pushed nor uploaded cannot be deployed');
+my $hook = $stack->api(POST => '/v1/apps/other/hooks', { provider => 'generic' })->{json};
+my $asked = $stack->request(method => 'POST', path => "/v1/webhooks/generic/$hook->{id}", headers => { Authorization => "Bearer $hook->{secret}" }, body => '');
+my ($went) = ($asked->{headers}{location} // '') =~ m{/v1/deployments/(\w+)$};
+like($stack->completed($went, 60)->{cause}{detail}, qr/nothing was pushed or uploaded to this app yet: wh git remote/, 'a delivery that asks for it says so, too')
+    or diag $asked->{body};
 my $dir = $stack->dir . '/people';
 make_path("$dir/site/a/.git", "$dir/site/.git");
 

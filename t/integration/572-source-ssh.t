@@ -66,6 +66,7 @@ sub fails {
 my $got = $stack->wh('apps', 'create', 'blog', '--kind', 'static', '--repo', $url);
 is($got->{rc}, 0, 'F216 an app whose repository is reached over ssh') or diag $got->{err};
 fails('without a key', 'repository_auth', qr/wh apps deploy-key/);
+like($stack->wh('deploy', '--wait', 'blog')->{err}, qr/^wh: next: wh apps deploy-key blog$/m, 'and wh deploy names the command');
 $got = $stack->wh('apps', 'deploy-key', 'blog');
 like($got->{out}, qr/^ssh-ed25519 AAAA\S+ wisehost-blog\n\z/, 'wh apps deploy-key makes one and shows its public half');
 chomp(my $key = $got->{out});

@@ -189,6 +189,21 @@ static const char *config_of(apr_pool_t *p, const char *const *env, const char *
     return NULL;
 }
 
+static void test_not_pushed(void **state)
+{
+    static const char said[] =
+        "fatal: unable to access 'http://h/v1/agent/git/j/1/': The requested URL returned error: 409\n";
+    wh_source_opts_t opts = {.url = "hub:", .branch = "main", .sha = ""};
+    wh_err_t err = WH_ERR_INIT;
+
+    assert_code(wh_gitsays_fetch_failed(*state, &opts, said, &err), &err, "clone_failed");
+    assert_non_null(strstr(err.text, "nothing was pushed"));
+    opts.url = "https://git.example/x";
+    wh_err_clear(&err);
+    assert_code(wh_gitsays_fetch_failed(*state, &opts, said, &err), &err, "clone_failed");
+    assert_null(strstr(err.text, "pushed"));
+}
+
 static void test_gitenv(void **state)
 {
     apr_pool_t *p = *state;
@@ -306,6 +321,7 @@ int main(void)
         UNIT("objects are read in pieces of any size", test_catfile),
         UNIT("malformed objects are refused", test_catfile_broken),
         UNIT("XI9 what git says is one clean line, and never the remote's words", test_git_says),
+        UNIT("a repository that nobody pushed to yet", test_not_pushed),
         UNIT("D2 the environment of git is the jail", test_gitenv),
         UNIT("root and output directories are joined", test_join),
         UNIT("hashes of blobs outlive the process, a torn line does not", test_blobs),
