@@ -6,13 +6,25 @@
 #include "wh-agent/netguard.h"
 
 #define SLOW_BYTES 1000L
+#define HEADS_MAX 65536 /* bytes of the headers of an answer */
 #define SLOW_S 30L
 
 typedef struct run_t {
     const wh_lfshttp_t *call;
     CURL *easy;
     int refused; /* the sink had enough */
+    size_t heads;
 } run_t;
+
+/* Of libcurl's own accord there is no bound to them (before 8.3), and it keeps them all. */
+static size_t on_head(char *buf, size_t size, size_t n, void *baton)
+{
+    run_t *run = baton;
+
+    (void)buf;
+    run->heads += size * n;
+    return run->heads > HEADS_MAX ? 0 : size * n;
+}
 
 static size_t on_body(char *buf, size_t size, size_t n, void *baton)
 {
@@ -87,6 +99,8 @@ static void set_up(run_t *run, struct curl_slist *pins, struct curl_slist *heade
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, 10000L);
     curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, SLOW_BYTES);
     curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, SLOW_S);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_head);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, run);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, run);
     curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L);

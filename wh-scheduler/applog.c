@@ -12,6 +12,7 @@
 #include "libwh/wh_id.h"
 #include "libwh/wh_log.h"
 #include "libwh/wh_lru.h"
+#include "libwh/wh_seq.h"
 #include "libwh/wh_text.h"
 #include "wh-scheduler/applog_file.h"
 #include "wh-scheduler/packer.h"
@@ -167,11 +168,12 @@ static int on_source(void *baton, int k, apr_int64_t seq, const char *deployment
 static int on_line(void *baton, const wh_logline_t *line)
 {
     log_t *log = baton;
-    source_t *s = &log->sources[line->k - 1];
+    source_t *s;
 
     if (line->k > log->sources_n || line->n <= log->n) {
         return 0;
     }
+    s = &log->sources[line->k - 1];
     log->n = line->n;
     s->last = s->stored = line->seq;
     s->last_at = line->at > s->last_at ? line->at : s->last_at;
@@ -254,6 +256,12 @@ static apr_status_t open_log(wh_applog_t *logs, apr_pool_t *p, const char *app, 
 
 /* ---- writing ---- */
 
+/* Workers say what they like: sums of it stay in range. */
+static apr_int64_t sum_of(apr_int64_t a, apr_int64_t b)
+{
+    return a > WH_SEQ_MAX - b ? WH_SEQ_MAX : a + b;
+}
+
 /* What is on its way into the files: it becomes the log's own state when a segment is ended. */
 typedef struct draft_t {
     wh_applog_t *logs;
@@ -306,7 +314,7 @@ static apr_status_t settle(draft_t *d, wh_err_t *err)
         d->log->declared = d->declared;
         d->log->sources[d->k].stored = d->stored;
         d->logs->stored += d->lines;
-        d->logs->left_out += d->left_out;
+        d->logs->left_out = sum_of(d->logs->left_out, d->left_out);
         d->lines = d->left_out = 0;
         pack_ended(d);
     }
@@ -401,7 +409,7 @@ static apr_status_t put(draft_t *d, const wh_msg_line_t *line, wh_err_t *err)
 static apr_status_t put_note(draft_t *d, apr_time_t at, apr_int64_t next, apr_int64_t more,
                              wh_err_t *err)
 {
-    apr_int64_t missing = next - 1 - d->stored + more;
+    apr_int64_t missing = sum_of(next - 1 - d->stored, more);
     wh_msg_line_t line = {.seq = next - 1, .at = at, .stream = WH_STREAM_SYS};
     char text[96];
     apr_status_t rv;
@@ -414,7 +422,7 @@ static apr_status_t put_note(draft_t *d, apr_time_t at, apr_int64_t next, apr_in
     line.text = text;
     rv = put(d, &line, err);
     if (rv == APR_SUCCESS) {
-        d->left_out += missing;
+        d->left_out = sum_of(d->left_out, missing);
     }
     return rv;
 }
@@ -520,7 +528,7 @@ apr_status_t wh_applog_append(wh_applog_t *logs, apr_pool_t *ptemp, const wh_msg
     }
     s = &log->sources[k];
     d = draft_of(logs, log, ptemp, k);
-    s->more += unseen(s, m);
+    s->more = sum_of(s->more, unseen(s, m));
     log->at = n > 0 ? lines[0].at : log->at;
     rv = put_lines(&d, s, m, rate, err);
     rv = rv == APR_SUCCESS ? settle(&d, err) : rv;

@@ -29,6 +29,7 @@ typedef struct call_t {
     char *text;
     size_t room;
     wh_outaddr_t who;
+    size_t heads; /* bytes of the answer's headers, and of a mail server's replies */
 } call_t;
 
 typedef struct line_t {
@@ -157,6 +158,16 @@ static size_t take(char *data, size_t size, size_t n, void *baton)
     return want; /* fewer than came: it is ended here */
 }
 
+/* Of libcurl's own accord there is no bound to them (before 8.3), and it keeps them all. */
+static size_t count_head(char *data, size_t size, size_t n, void *baton)
+{
+    call_t *call = baton;
+
+    (void)data;
+    call->heads += size * n;
+    return call->heads > WH_HTTPOUT_HEADS ? 0 : size * n;
+}
+
 static void keep_heads(call_t *call)
 {
     struct curl_header *h = NULL;
@@ -197,6 +208,10 @@ static void judge(call_t *call, CURLcode rc)
     if (call->who.refused && rc == CURLE_COULDNT_CONNECT) {
         wh_err_set(&req->err, 422, "http_refused", "%s is at %s, where nothing is sent to.",
                    call->url.host, call->who.where);
+        return;
+    }
+    if (call->heads > WH_HTTPOUT_HEADS) {
+        wh_err_set(&req->err, 502, code, "%s: more than 64 KiB of headers", call->url.host);
         return;
     }
     for (size_t i = 0; i < WH_ARRAY_LEN(codes); i++) {
@@ -289,6 +304,8 @@ static void say_how(call_t *call)
         curl_easy_setopt(curl, CURLOPT_CAINFO, call->out->opt.ca_file);
         curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
     }
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, count_head);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, wh_outaddr_socket);
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &call->who);
 #if LIBCURL_VERSION_NUM >= 0x075700

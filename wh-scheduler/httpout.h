@@ -22,6 +22,7 @@
 #define WH_HTTPOUT_RUNNING 32       /* of them under way */
 #define WH_HTTPOUT_HOST 4           /* of them to one host: who hangs does not hold up the others */
 #define WH_HTTPOUT_TIMEOUT_MS 15000 /* unless the request says otherwise */
+#define WH_HTTPOUT_HEADS 65536      /* bytes of headers: more is no answer */
 #define WH_HTTPOUT_ANSWER 65536     /* likewise, bytes of a body that are kept */
 
 struct wh_core_t;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <apr_strings.h>
 #include <curl/curl.h>
@@ -13,7 +14,8 @@
 #include "wh-scheduler/outaddr.h"
 #include "wh-scheduler/threads.h"
 
-#define STEP_MS 100 /* how often a write that waits looks whether it is to end */
+#define STEP_MS 100           /* how often a write that waits looks whether it is to end */
+#define PATIENCE_NS 500000000 /* with a thread that is to end */
 
 struct wh_syslogout_t {
     wh_syslogout_opt_t opt;
@@ -23,6 +25,8 @@ struct wh_syslogout_t {
     pthread_cond_t more;
     char *buf; /* the batch; NULL = none */
     int n, stop, over;
+    int ended;  /* the thread has done with all of it */
+    int orphan; /* nobody waits for the thread: it frees what it was given */
     wh_err_t err;
     /* the thread's own */
     CURL *curl;
@@ -204,9 +208,18 @@ static apr_status_t deliver(wh_syslogout_t *out, const char *buf, int n, wh_err_
     return rv;
 }
 
+static void dispose(wh_syslogout_t *out)
+{
+    pthread_cond_destroy(&out->more);
+    pthread_mutex_destroy(&out->lock);
+    free(out->buf);
+    free(out);
+}
+
 static void *run(void *baton)
 {
     wh_syslogout_t *out = baton;
+    int orphan;
 
     pthread_mutex_lock(&out->lock);
     while (!out->stop) {
@@ -223,10 +236,20 @@ static void *run(void *baton)
         out->buf = NULL;
         out->err = err;
         out->over = 1;
-        out->opt.wake(out->opt.baton);
+        if (!out->stop) {
+            out->opt.wake(out->opt.baton);
+        }
     }
     pthread_mutex_unlock(&out->lock);
     hang_up(out);
+    pthread_mutex_lock(&out->lock);
+    out->ended = 1;
+    orphan = out->orphan;
+    pthread_cond_signal(&out->more);
+    pthread_mutex_unlock(&out->lock);
+    if (orphan) {
+        dispose(out);
+    }
     return NULL;
 }
 
@@ -283,15 +306,30 @@ int wh_syslogout_done(wh_syslogout_t *out, apr_status_t *rv, wh_err_t *err)
     return over;
 }
 
+/* A name that nobody answers for is waited for by the resolver, which cannot be told to stop: its
+ * thread is left to itself. */
 void wh_syslogout_stop(wh_syslogout_t *out)
 {
+    struct timespec until;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (until.tv_nsec + PATIENCE_NS) / 1000000000;
+    until.tv_nsec = (until.tv_nsec + PATIENCE_NS) % 1000000000;
     pthread_mutex_lock(&out->lock);
     out->stop = 1;
     pthread_cond_signal(&out->more);
+    while (!out->ended && rc == 0) {
+        rc = pthread_cond_timedwait(&out->more, &out->lock, &until);
+    }
+    out->orphan = !out->ended;
+    if (out->orphan) {
+        pthread_detach(out->thread);
+    }
+    rc = out->orphan;
     pthread_mutex_unlock(&out->lock);
-    pthread_join(out->thread, NULL);
-    pthread_cond_destroy(&out->more);
-    pthread_mutex_destroy(&out->lock);
-    free(out->buf);
-    free(out);
+    if (!rc) {
+        pthread_join(out->thread, NULL);
+        dispose(out);
+    }
 }

@@ -31,7 +31,7 @@ void wh_syslogout_send(wh_syslogout_t *out, char *buf, int n);
 /* 1 = the batch is over: APR_SUCCESS in *rv, or err says why it was not sent, or not all of it. */
 int wh_syslogout_done(wh_syslogout_t *out, apr_status_t *rv, wh_err_t *err);
 
-/* At once, but for a name that is being looked up. */
+/* Within half a second; a name that is being looked up is left to its thread. */
 void wh_syslogout_stop(wh_syslogout_t *out);
 
 #endif

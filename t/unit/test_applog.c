@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "libwh/wh_clock.h"
+#include "libwh/wh_seq.h"
 #include "wh-scheduler/applog.h"
 #include "wh-scheduler/applog_file.h"
 
@@ -379,9 +380,32 @@ static void test_hostile(void **state)
     over(w);
 }
 
+/* A worker that says of its app what cannot be: sums of it stay in range. */
+static void test_boasting(void **state)
+{
+    world_t *w = world(*state);
+    apr_int64_t stored, left_out;
+
+    for (int i = 0; i < 1100; i++) {
+        say(w, APP, "one", 0, 0, WH_SEQ_MAX, NULL);
+    }
+    wh_applog_tell(w->logs, w->p, 500);
+    for (int i = 1; i < 1100; i++) {
+        w->at = 1000 + i;
+        say(w, APP, "one", i % 2 ? WH_SEQ_MAX : 1, 1, WH_SEQ_MAX, NULL);
+    }
+    wh_applog_tell(w->logs, w->p, 501);
+    wh_applog_sums(w->logs, &stored, &left_out);
+    assert_int_equal(stored, 1099);
+    assert_true(left_out == WH_SEQ_MAX);
+    assert_null(strstr(slurp(w, APP), " -"));
+    over(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT("a worker that boasts", test_boasting),
         UNIT("F103 R12 lines sent are lines stored and lines counted", test_gaps),
         UNIT("a scheduler killed at any moment goes on, and counts what was lost", test_crash),
         UNIT("segments of 1 MiB, packed when they end, the oldest go; each is enough to go on from",

@@ -29,6 +29,7 @@ typedef struct server_t {
     int fds[CLIENTS], n;
     pthread_mutex_t lock;
     char seen[8192]; /* the last request */
+    size_t said;     /* of an answer without an end */
 } server_t;
 
 typedef struct client_t {
@@ -84,6 +85,26 @@ static void read_request(client_t *c, char *seen, size_t max)
     }
 }
 
+/* Lines without an end, until they go. */
+static void say_on(client_t *c, const char *head)
+{
+    char lines[16 * 1024];
+    size_t said = 0;
+
+    say(c, head, strlen(head));
+    memset(lines, 'h', sizeof(lines));
+    for (size_t i = 0; i < sizeof(lines); i += 1024) {
+        memcpy(lines + i, "X-A: ", 5);
+        memcpy(lines + i + 1022, "\r\n", 2);
+    }
+    while (said < 64 * (size_t)WH_MIB && send(c->fd, lines, sizeof(lines), MSG_NOSIGNAL) > 0) {
+        said += sizeof(lines);
+    }
+    pthread_mutex_lock(&c->server->lock);
+    c->server->said = said;
+    pthread_mutex_unlock(&c->server->lock);
+}
+
 static void reply(client_t *c, const char *seen)
 {
     static const char ok[] = "HTTP/1.1 201 Created\r\nContent-Length: 5\r\nETag: \"x\"\r\n"
@@ -102,6 +123,10 @@ static void reply(client_t *c, const char *seen)
         say(c, big, sizeof(big) - 1);
         say(c, text, BIG);
         free(text);
+    } else if (strstr(seen, " /heads ") != NULL) {
+        say_on(c, "HTTP/1.1 200 OK\r\n");
+    } else if (strstr(seen, " /trailers ") != NULL) {
+        say_on(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n");
     } else if (strstr(seen, " /redirect ") != NULL) {
         say(c, other, sizeof(other) - 1);
     } else if (strstr(seen, " /closed ") == NULL) {
@@ -332,6 +357,27 @@ static void test_bytes(void **state)
     server_stop(s);
 }
 
+/* Headers, trailers and a mail server's replies that do not end are no answer, and are not kept. */
+static void test_heads(void **state)
+{
+    server_t *s = server_start(*state, NULL);
+    bell_t bell;
+    wh_httpout_t *out = out_start(*state, "", 1, &bell);
+    static const char *const paths[] = {"/heads", "/trailers"};
+
+    for (size_t i = 0; i < WH_ARRAY_LEN(paths); i++) {
+        wh_httpout_req_t *a = ask(out, &bell, at(*state, "http://127.0.0.1", s, paths[i]));
+
+        assert_int_equal(a->status, 0);
+        assert_string_equal(a->err.code, "http_unreachable");
+        assert_string_equal(a->err.text, "127.0.0.1: more than 64 KiB of headers");
+        apr_pool_destroy(a->pool);
+    }
+    out_stop(out, &bell);
+    server_stop(s);
+    assert_true(s->said < 16 * (size_t)WH_MIB);
+}
+
 static void test_where(void **state)
 {
     static const char *const never[] = {"http://169.254.169.254/latest/",
@@ -444,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT("what goes out and comes back, to the byte; no redirects, no proxy", test_bytes),
+        UNIT("headers without an end", test_heads),
         UNIT("addresses are judged after their names were resolved", test_where),
         UNIT("certificates are verified", test_tls),
         UNIT("who hangs holds up nobody else, not even the end", test_hanging),
