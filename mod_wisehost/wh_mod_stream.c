@@ -19,7 +19,9 @@
 #define GATHER_US ((apr_interval_time_t)100000) /* lines come one by one, and go in batches */
 #define TICK_US ((apr_interval_time_t)1000000)
 #define EVENTS 256
-#define NICE 5
+#define NICE 19
+#define CROWD 32 /* so many streams in a row, then a breath: others need the processor, too */
+#define BREATH_US 300
 #define TURNS 4 /* pieces of WH_STREAM_OUT that one stream gets before the others */
 #define ROUND_US ((apr_interval_time_t)20000) /* reading files, before the others have a turn */
 #define PAUSE_US ((apr_interval_time_t)5000)  /* between such rounds */
@@ -61,9 +63,9 @@ static struct {
     apr_pool_t *scratch;
     int more,
         held_up; /* somebody has not got all yet: there was no turn left, it does not take it */
-    apr_time_t round; /* when the round under way began */
-    int late;         /* it has no time left for files */
-    int paged;        /* files were read in it */
+    apr_time_t round;        /* when the round under way began */
+    int late;                /* it has no time left for files */
+    int paged;               /* files were read in it */
     char out[WH_STREAM_OUT]; /* what was made for the last stream, and for whom it is right */
     apr_size_t out_n;
     const log_t *out_log;
@@ -377,6 +379,7 @@ static void look_at_all(apr_time_t now, int tick)
 {
     int stopping = tick && wh_mod_stream_stopping();
     stream_t *next, *late = NULL;
+    int served = 0;
 
     for (log_t *log = party.logs; log != NULL; log = log->next) {
         if (tick) {
@@ -398,6 +401,9 @@ static void look_at_all(apr_time_t now, int tick)
             end_stream(st, 1);
         } else if (party.late && late == NULL && !has_all(st)) {
             late = st;
+        }
+        if (++served % CROWD == 0) {
+            apr_sleep(BREATH_US);
         }
     }
     if (late != NULL) {
