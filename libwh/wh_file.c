@@ -74,7 +74,7 @@ apr_status_t wh_file_read(apr_pool_t *p, int dir, const char *path, size_t max, 
     return rv;
 }
 
-static apr_status_t sync_dir_of(apr_pool_t *p, int dir, const char *path)
+apr_status_t wh_file_sync_name(apr_pool_t *p, int dir, const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? "." : apr_pstrmemdup(p, path, (size_t)(slash - path) + 1);
@@ -117,5 +117,5 @@ apr_status_t wh_file_replace(apr_pool_t *p, const wh_file_new_t *file, const voi
         rv = errno;
     if (rv != APR_SUCCESS)
         (void)unlinkat(file->dir, fresh, 0);
-    return rv == APR_SUCCESS && file->durable ? sync_dir_of(p, file->dir, file->path) : rv;
+    return rv == APR_SUCCESS && file->durable ? wh_file_sync_name(p, file->dir, file->path) : rv;
 }

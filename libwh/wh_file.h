@@ -43,4 +43,8 @@ typedef struct wh_file_new_t {
 apr_status_t wh_file_replace(apr_pool_t *p, const wh_file_new_t *file, const void *data,
                              size_t n) WH_MUST_CHECK;
 
+/* The name that a file has got or lost outlives a power cut once this returns: flushes the
+ * directory that path, of dir, is in. */
+apr_status_t wh_file_sync_name(apr_pool_t *p, int dir, const char *path) WH_MUST_CHECK;
+
 #endif

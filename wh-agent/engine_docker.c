@@ -299,21 +299,31 @@ static apr_status_t docker_create(wh_engine_t *e, apr_pool_t *p, const wh_engine
     return APR_SUCCESS;
 }
 
-static apr_status_t docker_inspect(wh_engine_t *e, apr_pool_t *p, const char *id,
-                                   wh_engine_seen_t *seen, wh_err_t *err)
+/* A GET about one container. Code engine_error; APR_NOTFOUND: it is gone. */
+static apr_status_t ask_about(wh_engine_t *e, apr_pool_t *p, const char *path, const char *what,
+                              wh_engine_reply_t *reply, wh_err_t *err)
 {
-    wh_engine_call_t call = {.method = "GET", .path = container_path(p, id, "/json")};
-    wh_engine_reply_t reply;
-    apr_status_t rv = call_api(docker_of(e), p, &call, &reply, err);
+    wh_engine_call_t call = {.method = "GET", .path = path};
+    apr_status_t rv = call_api(docker_of(e), p, &call, reply, err);
 
     if (rv != APR_SUCCESS)
         return rv;
-    if (reply.status == 404) {
+    if (reply->status == 404) {
         (void)wh_err_set(err, 404, "engine_error", "the container is gone");
         return APR_NOTFOUND;
     }
-    if (reply.status != 200)
-        return refused(p, "describe the container", &reply, err);
+    return reply->status == 200 ? APR_SUCCESS : refused(p, what, reply, err);
+}
+
+static apr_status_t docker_inspect(wh_engine_t *e, apr_pool_t *p, const char *id,
+                                   wh_engine_seen_t *seen, wh_err_t *err)
+{
+    wh_engine_reply_t reply;
+    apr_status_t rv =
+        ask_about(e, p, container_path(p, id, "/json"), "describe the container", &reply, err);
+
+    if (rv != APR_SUCCESS)
+        return rv;
     return wh_engine_json_seen(p, reply.body, reply.n, seen, err);
 }
 
@@ -350,19 +360,12 @@ static void as_podman_means(wh_engine_t *e, apr_pool_t *p, const char *id, wh_en
 static apr_status_t docker_use(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_use_t *use,
                                wh_err_t *err)
 {
-    wh_engine_call_t call = {
-        .method = "GET", .path = container_path(p, id, "/stats?stream=false&one-shot=true")};
     wh_engine_reply_t reply;
-    apr_status_t rv = call_api(docker_of(e), p, &call, &reply, err);
+    apr_status_t rv = ask_about(e, p, container_path(p, id, "/stats?stream=false&one-shot=true"),
+                                "say what the container uses", &reply, err);
 
     if (rv != APR_SUCCESS)
         return rv;
-    if (reply.status == 404) {
-        (void)wh_err_set(err, 404, "engine_error", "the container is gone");
-        return APR_NOTFOUND;
-    }
-    if (reply.status != 200)
-        return refused(p, "say what the container uses", &reply, err);
     rv = wh_engine_json_use(p, reply.body, reply.n, use, err);
     if (rv == APR_SUCCESS && is_podman(docker_of(e)))
         as_podman_means(e, p, id, use);

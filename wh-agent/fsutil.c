@@ -12,21 +12,6 @@
 
 #define DEPTH_MAX 64
 
-static apr_status_t sync_dir_of(apr_pool_t *p, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *dir = slash == NULL ? "." : apr_pstrmemdup(p, path, (size_t)(slash - path) + 1);
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    apr_status_t rv = APR_SUCCESS;
-
-    if (fd < 0)
-        return errno;
-    if (fsync(fd) != 0)
-        rv = errno;
-    close(fd);
-    return rv;
-}
-
 apr_status_t wh_fsutil_write(apr_pool_t *p, const char *path, const char *text, size_t n,
                              int durable, wh_err_t *err)
 {
@@ -41,7 +26,7 @@ apr_status_t wh_fsutil_write(apr_pool_t *p, const char *path, const char *text, 
 
 apr_status_t wh_fsutil_rename(apr_pool_t *p, const char *from, const char *to, wh_err_t *err)
 {
-    apr_status_t rv = rename(from, to) == 0 ? sync_dir_of(p, to) : errno;
+    apr_status_t rv = rename(from, to) == 0 ? wh_file_sync_name(p, AT_FDCWD, to) : errno;
 
     return rv == APR_SUCCESS
                ? rv
