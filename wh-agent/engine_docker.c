@@ -1,5 +1,4 @@
 #include <string.h>
-#include <unistd.h>
 #include <apr_strings.h>
 #include "libwh/wh_json.h"
 #include "libwh/wh_sign.h"
@@ -8,14 +7,12 @@
 #include "wh-agent/engine_http.h"
 #include "wh-agent/engine_json.h"
 #include "wh-agent/frames.h"
-#include "wh-agent/machine.h"
 #include "wh-agent/pullout.h"
 
 #define START_LIMIT_S 120
 /* Podman reckons the size of each image for the list, and with many images on a busy machine that,
  * and the taking away of one, takes longer than the 30 s of an ordinary call. */
 #define IMAGES_LIMIT_US ((apr_interval_time_t)120 * APR_USEC_PER_SEC)
-#define CGROUP_MEMORY "/sys/fs/cgroup/memory" /* control groups of the first form */
 #define LINGER_US ((apr_interval_time_t)60 * APR_USEC_PER_SEC)
 
 /* Any engine with the Docker API: Docker itself, Podman's service. */
@@ -332,17 +329,10 @@ static apr_status_t docker_inspect(wh_engine_t *e, apr_pool_t *p, const char *id
 static void without_cache(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_use_t *use)
 {
     wh_engine_seen_t seen;
-    char groups[4096];
-    apr_int64_t cache;
 
-    if (access(CGROUP_MEMORY, F_OK) != 0 ||
-        docker_inspect(e, p, id, &seen, NULL) != APR_SUCCESS || seen.pid == 0 ||
-        wh_machine_text(apr_psprintf(p, "/proc/%" APR_INT64_T_FMT "/cgroup", seen.pid), groups,
-                        sizeof(groups)) != 0)
-        return;
-    cache = wh_engine_use_cache(p, CGROUP_MEMORY, groups);
-    if (cache < use->memory_bytes)
-        use->memory_bytes -= cache;
+    if (wh_engine_use_form1() && docker_inspect(e, p, id, &seen, NULL) == APR_SUCCESS &&
+        seen.pid != 0)
+        wh_engine_use_trim(p, seen.pid, use);
 }
 
 static void as_podman_means(wh_engine_t *e, apr_pool_t *p, const char *id, wh_engine_use_t *use)

@@ -31,6 +31,11 @@ int wh_engine_use_swapped(const char *engine);
  * not known. */
 apr_int64_t wh_engine_use_cache(apr_pool_t *p, const char *root, const char *groups);
 
+/* Whether this machine has control groups of the first form. */
+int wh_engine_use_form1(void);
+/* There: takes the page cache of that process's group out of use->memory_bytes. */
+void wh_engine_use_trim(apr_pool_t *p, apr_int64_t pid, wh_engine_use_t *use);
+
 /* The body of GET /containers/json or /images/json: *items of wh_engine_item_t. Codes:
  * engine_error. */
 apr_status_t wh_engine_json_list(apr_pool_t *p, const char *body, size_t n,

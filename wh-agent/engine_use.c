@@ -1,5 +1,6 @@
 /* What the engine says of a container's use: the body of GET /containers/{id}/stats. */
 #include <string.h>
+#include <unistd.h>
 #include <apr_cstr.h>
 #include <apr_strings.h>
 
@@ -8,6 +9,8 @@
 #include "libwh/wh_seq.h"
 #include "wh-agent/engine_json.h"
 #include "wh-agent/machine.h"
+
+#define CGROUP_MEMORY "/sys/fs/cgroup/memory" /* control groups of the first form */
 
 static apr_int64_t number(const json_t *obj, const char *key)
 {
@@ -100,6 +103,24 @@ apr_int64_t wh_engine_use_cache(apr_pool_t *p, const char *root, const char *gro
         return 0;
     at = strstr(text, key);
     return at != NULL ? apr_strtoi64(at + sizeof(key) - 1, NULL, 10) : 0;
+}
+
+int wh_engine_use_form1(void)
+{
+    return access(CGROUP_MEMORY, F_OK) == 0;
+}
+
+void wh_engine_use_trim(apr_pool_t *p, apr_int64_t pid, wh_engine_use_t *use)
+{
+    char groups[4096];
+    apr_int64_t cache;
+
+    if (wh_machine_text(apr_psprintf(p, "/proc/%" APR_INT64_T_FMT "/cgroup", pid), groups,
+                        sizeof(groups)) != 0)
+        return;
+    cache = wh_engine_use_cache(p, CGROUP_MEMORY, groups);
+    if (cache < use->memory_bytes)
+        use->memory_bytes -= cache;
 }
 
 apr_status_t wh_engine_json_use(apr_pool_t *p, const char *body, size_t n, wh_engine_use_t *use,
