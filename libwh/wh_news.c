@@ -166,6 +166,15 @@ static build_e build_of(const char *status, const char *phase, const char *concl
     }
 }
 
+/* As the API writes it. */
+static json_t *url_of(const maker_t *m, const char *environment)
+{
+    const char *url =
+        wh_branch_url(m->p, text_at(m, "site"), m->row->slug, environment, text_at(m, "ref"));
+
+    return *url != '\0' ? json_string(apr_pstrcat(m->p, url, "/", NULL)) : json_null();
+}
+
 static void deployment(maker_t *m)
 {
     static const char *const builds[] = {"", "queued", "running", "passed", "failed"};
@@ -180,9 +189,7 @@ static void deployment(maker_t *m)
                    row->object_id, "environment", environment, "number", number, "status",
                    row->status, "phase", phase, "conclusion", or_null(conclusion), "cause",
                    cause(m), "trigger", text_at(m, "trigger"), "commit", or_null(text_at(m, "sha")),
-                   "url",
-                   or_null(wh_branch_url(m->p, text_at(m, "site"), row->slug, environment,
-                                         text_at(m, "ref")))));
+                   "url", url_of(m, environment)));
     /* What is made as one that is over took its build from another. */
     if (*row->was != '\0' ? build != build_of(row->was, was, "", was) : build == BUILD_QUEUED) {
         tell(m, WH_NEWS_BUILD,

@@ -39,7 +39,7 @@ mod_wisehost_mod_wisehost_la_SOURCES = \
 	mod_wisehost/wh_mod_static.c \
 	mod_wisehost/wh_mod_feed.c mod_wisehost/wh_mod_feed.h \
 	mod_wisehost/wh_mod_stream.c mod_wisehost/wh_mod_stream.h mod_wisehost/wh_mod_stream_int.h \
-	mod_wisehost/wh_mod_stream_count.c mod_wisehost/wh_mod_stream_http.c mod_wisehost/wh_mod_stream_page.c \
+	mod_wisehost/wh_mod_stream_build.c mod_wisehost/wh_mod_stream_logs.c mod_wisehost/wh_mod_stream_count.c mod_wisehost/wh_mod_stream_http.c mod_wisehost/wh_mod_stream_page.c \
 	mod_wisehost/wh_mod_stream_wire.c \
 	mod_wisehost/wh_mod_status.c \
 	mod_wisehost/wh_mod_type.c \

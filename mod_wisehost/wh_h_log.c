@@ -1,4 +1,5 @@
 #include "mod_wisehost/wh_mod_api.h"
+#include "mod_wisehost/wh_mod_stream.h"
 
 #include <apr_file_io.h>
 #include <apr_lib.h>
@@ -176,6 +177,49 @@ apr_status_t wh_h_log_each(wh_call_t *c, apr_pool_t *p, const char *deployment, 
     return rv ? wh_err_wrap(&c->err, rv, 503, "log_unreadable", "The log cannot be read") : rv;
 }
 
+static json_t *text_or_null(const char *text)
+{
+    return text[0] != '\0' ? json_string(text) : json_null();
+}
+
+/* As the event deploymentUpdate says it (libwh/wh_news.h). */
+static json_t *end_of(wh_call_t *c, const wh_deployment_t *d)
+{
+    json_t *cause = d->cause_code[0] != '\0' ? json_pack("{s:s, s:s}", "code", d->cause_code,
+                                                         "detail", d->cause_detail)
+                                             : json_null();
+
+    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:s, s:o, s:s?}", "app",
+                     c->app->slug, "deployment", d->id, "environment", d->environment, "number",
+                     (json_int_t)d->number, "status", wh_model_deployment_status_text(d->status),
+                     "phase", wh_model_phase_text(d->phase), "conclusion",
+                     wh_model_conclusion_text(d->conclusion), "cause", cause, "trigger",
+                     wh_model_trigger_text(d->trigger), "commit", text_or_null(d->commit_sha),
+                     "url", wh_h_deployment_url(c, c->app->slug, d->environment, d->commit_ref));
+}
+
+/* From the line on that the client has, to the end of the deployment. */
+static apr_status_t stream(wh_call_t *c)
+{
+    const wh_deployment_t *d = c->deployment;
+    const char *last = apr_table_get(c->r->headers_in, "Last-Event-ID");
+    wh_stream_of_t of = {.build = 1,
+                         .dir = apr_pstrcat(c->p, wh_mod_conf_state_dir(c->r->server), "/logs/",
+                                            d->id, NULL),
+                         .after = wh_mod_stream_last_id(c)};
+
+    if (of.after < 0) {
+        of.after = wh_mod_call_number(c, "after", 0);
+    }
+    if (d->status == WH_DEPLOYMENT_COMPLETED) {
+        if (last != NULL && strcmp(last, WH_STREAM_END) == 0) {
+            return wh_mod_call_empty(c, 204); /* by which an EventSource stops */
+        }
+        of.end = wh_mod_stream_build_end(c->p, wh_json_own(c->p, end_of(c, d)));
+    }
+    return wh_mod_stream_begin(c, &of);
+}
+
 apr_status_t wh_h_log_get(wh_call_t *c)
 {
     int over = c->deployment->status == WH_DEPLOYMENT_COMPLETED; /* asked before the file is read */
@@ -186,6 +230,9 @@ apr_status_t wh_h_log_get(wh_call_t *c)
     int complete;
     apr_status_t rv;
 
+    if (wh_mod_stream_wanted(c)) {
+        return stream(c);
+    }
     wh_mod_db_release(c->r);
     c->dbc = NULL;
     rv = wh_h_log_each(c, c->p, c->deployment->id, before, add, &page);

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -26,14 +25,6 @@
 #define ROUND_US ((apr_interval_time_t)20000) /* reading files, before the others have a turn */
 #define PAUSE_US ((apr_interval_time_t)5000)  /* between such rounds */
 
-typedef struct log_t log_t; /* one that somebody looks at */
-struct log_t {
-    log_t *next;
-    wh_feed_t *feed;
-    int watch; /* of inotify, -1 = none: looked at each second */
-    int dirty, users;
-};
-
 typedef struct stream_t stream_t;
 struct stream_t {
     stream_t *next;
@@ -41,8 +32,10 @@ struct stream_t {
     wh_wire_t wire;
     wh_stream_of_t of;
     apr_uint64_t token;
-    log_t *log;
+    wh_stream_log_t *log;
     apr_int64_t pos;
+    wh_build_at_t build;
+    int turn; /* of log's, up to which all was read */
     apr_time_t begun, said, stuck; /* stuck 0 = it takes what is sent */
     int gone, over; /* over: it ends in order */
     int ask;        /* it stands before a line that it cannot judge */
@@ -59,7 +52,6 @@ static struct {
     /* the thread's own */
     int epoll, bell, inotify;
     stream_t *shown;
-    log_t *logs;
     apr_pool_t *scratch;
     int more,
         held_up; /* somebody has not got all yet: there was no turn left, it does not take it */
@@ -68,7 +60,7 @@ static struct {
     int paged;               /* files were read in it */
     char out[WH_STREAM_OUT]; /* what was made for the last stream, and for whom it is right */
     apr_size_t out_n;
-    const log_t *out_log;
+    const wh_stream_log_t *out_log;
     apr_int64_t out_from, out_to;
 } party = {.epoll = -1, .bell = -1, .inotify = -1};
 
@@ -98,81 +90,6 @@ static int take_out(stream_t **list, const stream_t *st)
         }
     }
     return 0;
-}
-
-/* ---- logs ---- */
-
-static log_t *log_of(const wh_stream_of_t *of)
-{
-    log_t *log = party.logs;
-
-    while (log != NULL && strcmp(wh_feed_dir(log->feed), of->dir) != 0) {
-        log = log->next;
-    }
-    if (log != NULL || (log = calloc(1, sizeof(*log))) == NULL) {
-        return log;
-    }
-    log->feed = wh_feed_make(of->dir, of->format);
-    if (log->feed == NULL) {
-        free(log);
-        return NULL;
-    }
-    log->watch = -1;
-    log->next = party.logs;
-    party.logs = log;
-    (void)wh_feed_poll(log->feed, party.scratch);
-    return log;
-}
-
-/* The directory of a log that nobody has written yet is not there: tried again each second. */
-static void watch(log_t *log)
-{
-    if (log->watch < 0) {
-        log->watch = inotify_add_watch(party.inotify, wh_feed_dir(log->feed),
-                                       IN_MODIFY | IN_CREATE | IN_MOVED_TO);
-        log->dirty = 1;
-    }
-}
-
-static void drop_logs(void)
-{
-    log_t **at = &party.logs;
-
-    while (*at != NULL) {
-        log_t *log = *at;
-
-        if (log->users > 0) {
-            at = &log->next;
-            continue;
-        }
-        *at = log->next;
-        if (log->watch >= 0) {
-            (void)inotify_rm_watch(party.inotify, log->watch);
-        }
-        party.out_log = NULL;
-        wh_feed_free(log->feed);
-        free(log);
-    }
-}
-
-static void take_notices(void)
-{
-    char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-    ssize_t n;
-
-    while ((n = read(party.inotify, buf, sizeof(buf))) > 0) {
-        for (char *at = buf; at < buf + n;) {
-            const struct inotify_event *e = (const void *)at;
-
-            for (log_t *log = party.logs; log != NULL; log = log->next) {
-                log->dirty |= log->watch == e->wd || (e->mask & IN_Q_OVERFLOW) != 0;
-                if (log->watch == e->wd && (e->mask & IN_IGNORED) != 0) {
-                    log->watch = -1;
-                }
-            }
-            at += sizeof(*e) + e->len;
-        }
-    }
 }
 
 /* ---- one stream ---- */
@@ -220,8 +137,25 @@ static int may_page(void)
     return !party.late;
 }
 
+static apr_size_t gather_build(stream_t *st)
+{
+    int turn = st->log->turn;
+    wh_build_e how;
+    apr_size_t n;
+
+    if (st->turn == turn || st->over || !may_page()) {
+        return 0;
+    }
+    party.out_log = NULL;
+    n = wh_mod_stream_build(&st->of, party.scratch, &st->build, party.out, sizeof(party.out), &how);
+    apr_pool_clear(party.scratch);
+    st->turn = how == WH_BUILD_MORE ? st->turn : turn;
+    st->over = how == WH_BUILD_OVER;
+    return n;
+}
+
 /* Events for it, into party.out; none yet, too, when there was no time to find them. */
-static apr_size_t gather(stream_t *st)
+static apr_size_t gather_lines(stream_t *st)
 {
     const wh_feed_t *feed = st->log->feed;
     const wh_feed_item_t *item;
@@ -270,8 +204,16 @@ static apr_size_t gather(stream_t *st)
     return party.out_n;
 }
 
+static apr_size_t gather(stream_t *st)
+{
+    return st->of.build ? gather_build(st) : gather_lines(st);
+}
+
 static int has_all(const stream_t *st)
 {
+    if (st->of.build) {
+        return st->over || st->turn == st->log->turn;
+    }
     return st->pos >= wh_feed_last(st->log->feed);
 }
 
@@ -303,7 +245,8 @@ static int serve(stream_t *st, apr_time_t now)
             n = wh_mod_stream_come_again(st->pos, party.out, sizeof(party.out));
             st->over = 1;
         }
-        party.more |= n == 0 && !st->over && (party.late || st->pos > before) && !has_all(st);
+        party.more |= n == 0 && !st->over && !has_all(st) &&
+                      (party.late || st->pos > before || st->of.build);
         if (n == 0 && now - st->said > WH_MOD_STREAM_SILENCE) {
             party.out_log = NULL;
             memcpy(party.out, ":\n\n", 3);
@@ -317,6 +260,7 @@ static int serve(stream_t *st, apr_time_t now)
         st->stuck = st->wire.rest != NULL ? now : 0;
         party.held_up |= st->stuck != 0;
     }
+    party.more |= st->over;
     return sent;
 }
 
@@ -327,14 +271,14 @@ static void show(stream_t *st, apr_time_t now)
     wh_wire_own(&st->wire);
     st->next = party.shown;
     party.shown = st;
-    st->log = log_of(&st->of);
+    st->log = wh_stream_log_of(&st->of);
     st->begun = st->said = now;
     if (st->log == NULL || epoll_ctl(party.epoll, EPOLL_CTL_ADD, st->wire.fd, &e) != 0) {
         end_stream(st, 0);
         return;
     }
     st->log->users++;
-    watch(st->log);
+    wh_stream_log_watch(st->log);
     if (!serve(st, now)) {
         end_stream(st, 0);
     }
@@ -381,16 +325,7 @@ static void look_at_all(apr_time_t now, int tick)
     stream_t *next, *late = NULL;
     int served = 0;
 
-    for (log_t *log = party.logs; log != NULL; log = log->next) {
-        if (tick) {
-            watch(log);
-        }
-        if (log->dirty || log->watch < 0) {
-            (void)wh_feed_poll(log->feed, party.scratch);
-            apr_pool_clear(party.scratch);
-        }
-        log->dirty = 0;
-    }
+    wh_stream_logs_look(tick);
     begin_round();
     for (stream_t *st = party.shown; st != NULL; st = next) {
         next = st->next;
@@ -409,19 +344,9 @@ static void look_at_all(apr_time_t now, int tick)
     if (late != NULL) {
         begin_with(late);
     }
-    if (tick) {
-        drop_logs();
+    if (tick && wh_stream_logs_drop()) {
+        party.out_log = NULL;
     }
-}
-
-static int is_dirty(void)
-{
-    for (const log_t *log = party.logs; log != NULL; log = log->next) {
-        if (log->dirty) {
-            return 1;
-        }
-    }
-    return 0;
 }
 
 static void heed(const struct epoll_event *e)
@@ -431,7 +356,7 @@ static void heed(const struct epoll_event *e)
     if (e->data.ptr == &party.bell) {
         (void)!read(party.bell, &count, sizeof(count));
     } else if (e->data.ptr == &party.inotify) {
-        take_notices();
+        wh_stream_logs_heed();
     } else {
         /* Gone, or it says something, which nobody does who reads a stream. */
         ((stream_t *)e->data.ptr)->gone = 1;
@@ -472,7 +397,7 @@ static void *APR_THREAD_FUNC run(apr_thread_t *thread, void *data)
         now = apr_time_now();
         begin_round();
         welcome(now);
-        if (due == 0 && (party.more || is_dirty())) {
+        if (due == 0 && (party.more || wh_stream_logs_dirty())) {
             due = party.more ? now : now + GATHER_US;
         }
         if (now >= tick || gone || (due != 0 && now >= due)) {
@@ -522,8 +447,8 @@ static int start(void)
     if (party.epoll < 0) {
         party.epoll = epoll_create1(EPOLL_CLOEXEC);
         party.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        party.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         party.scratch = wh_mod_stream_scratch();
+        party.inotify = wh_stream_logs_open(party.scratch);
         if (party.scratch == NULL || !add_fd(party.bell, &party.bell) ||
             !add_fd(party.inotify, &party.inotify)) {
             return 0;
@@ -564,7 +489,8 @@ static void fill(stream_t *st, apr_pool_t *p, const wh_stream_of_t *of, apr_uint
 {
     st->p = p;
     st->token = token;
-    st->pos = of->after;
+    st->pos = st->build.n = of->after;
+    st->turn = -1;
     wh_mod_stream_copy(p, of, &st->of);
 }
 

@@ -36,8 +36,8 @@ struct wh_stream_of_t {
     unsigned kinds;         /* as in wh_logread_query_t */
     const char *text;       /* NULL = any */
     const char *deployment; /* NULL = any */
-    /* Whether a deployment's lines are shown: id -> "" or NULL for those of no interest; what is not
-     * in it was not there when line map_to was the newest. NULL = all. */
+    /* Whether a deployment's lines are shown: id -> "" for those of no interest; what is not in it
+     * was not there when line map_to was the newest. NULL = all. */
     apr_hash_t *map;
     apr_int64_t map_to;
     /* Whether a line is shown, asked last; NULL = every one. */
@@ -47,7 +47,15 @@ struct wh_stream_of_t {
     unsigned types;                 /* wh_news_types(), 0 = any */
     const char *hello;              /* events to begin with, NULL = none */
     apr_int64_t after;              /* the number of the line that the client has */
+    int build;       /* dir is that of a deployment's log; of the others only after counts */
+    const char *end; /* of a build: what it ends with, NULL = the file "end" in dir says it */
 };
+
+/* The id of a build's last event: who comes again with it has all. */
+#define WH_STREAM_END "end"
+
+/* That event; in p. NULL = there is no memory. */
+const char *wh_mod_stream_build_end(apr_pool_t *p, const json_t *what);
 
 /* Whether the call asks for a stream. */
 int wh_mod_stream_wanted(wh_call_t *c);

@@ -67,17 +67,21 @@ void wh_mod_stream_hold(request_rec *r, const wh_stream_of_t *of)
     char *buf = apr_palloc(r->pool, WH_STREAM_OUT);
     apr_time_t begin = apr_time_now(), said = begin;
     apr_int64_t pos = of->after;
+    wh_build_at_t at = {.n = of->after};
     apr_pool_t *scratch;
     int there = wh_mod_stream_greet(r, of), ask = 0;
 
     apr_pool_create(&scratch, r->pool);
     while (there && !r->connection->aborted && !wh_mod_stream_stopping() &&
            apr_time_now() - begin < WH_MOD_STREAM_LIFE) {
-        apr_size_t n = wh_mod_stream_page(of, scratch, &pos, 0, buf, WH_STREAM_OUT, &ask);
-        int over = n == 0 && ask;
+        wh_build_e how = WH_BUILD_ALL;
+        apr_size_t n =
+            of->build ? wh_mod_stream_build(of, scratch, &at, buf, WH_STREAM_OUT, &how)
+                      : wh_mod_stream_page(of, scratch, &pos, 0, buf, WH_STREAM_OUT, &ask);
+        int over = how == WH_BUILD_OVER || (n == 0 && ask);
 
         apr_pool_clear(scratch);
-        n = over ? wh_mod_stream_come_again(pos, buf, WH_STREAM_OUT) : n;
+        n = over && ask ? wh_mod_stream_come_again(pos, buf, WH_STREAM_OUT) : n;
         if (n == 0 && apr_time_now() - said > WH_MOD_STREAM_SILENCE) {
             memcpy(buf, ":\n\n", 3);
             n = 3;

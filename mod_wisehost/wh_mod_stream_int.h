@@ -25,6 +25,34 @@ int wh_mod_stream_stopping(void);
  * memory. */
 apr_pool_t *wh_mod_stream_scratch(void);
 
+/* ---- wh_mod_stream_logs.c: of the streams' thread alone ---- */
+
+typedef struct wh_stream_log_t wh_stream_log_t; /* one that somebody looks at */
+struct wh_stream_log_t {
+    wh_stream_log_t *next;
+    char *dir;
+    wh_feed_t *feed; /* NULL = a build's: who looks on reads by himself */
+    int watch;       /* of inotify, -1 = none: looked at each second */
+    int dirty, users;
+    int turn; /* goes up when something was written */
+};
+
+/* What to wait for (-1 = there is none), and to heed then. */
+int wh_stream_logs_open(apr_pool_t *scratch);
+void wh_stream_logs_heed(void);
+
+/* Whether something was written; and what was is read. tick: a second has passed. */
+int wh_stream_logs_dirty(void);
+void wh_stream_logs_look(int tick);
+
+/* One of the logs, made when need be; NULL = there is no memory. Whoever looks on counts himself in
+ * users. */
+wh_stream_log_t *wh_stream_log_of(const wh_stream_of_t *of);
+void wh_stream_log_watch(wh_stream_log_t *log);
+
+/* Those that nobody looks at any more go. 1 = some went. */
+int wh_stream_logs_drop(void);
+
 /* ---- wh_mod_stream_count.c ---- */
 
 void wh_mod_stream_count_post_config(server_rec *s);
@@ -49,6 +77,20 @@ apr_size_t wh_mod_stream_page(const wh_stream_of_t *of, apr_pool_t *p, apr_int64
 
 /* What such a stream ends with, in buf: come again at once, behind pos. */
 apr_size_t wh_mod_stream_come_again(apr_int64_t pos, char *buf, apr_size_t size);
+
+/* ---- wh_mod_stream_build.c ---- */
+
+typedef struct wh_build_at_t {
+    int segment; /* 0 = none yet */
+    apr_int64_t offset, n;
+} wh_build_at_t;
+
+typedef enum wh_build_e { WH_BUILD_MORE, WH_BUILD_ALL, WH_BUILD_OVER } wh_build_e;
+
+/* Events of a build from *at on, which goes on, into buf. *how: there are more; that was all for
+ * now; or its end was the last. Returns how many bytes. */
+apr_size_t wh_mod_stream_build(const wh_stream_of_t *of, apr_pool_t *p, wh_build_at_t *at,
+                               char *buf, apr_size_t size, wh_build_e *how);
 
 /* ---- wh_mod_stream_wire.c: a connection that was taken over ---- */
 

@@ -21,6 +21,7 @@ void wh_mod_stream_copy(apr_pool_t *p, const wh_stream_of_t *from, wh_stream_of_
     to->deployment = apr_pstrdup(p, from->deployment);
     to->app = apr_pstrdup(p, from->app);
     to->hello = NULL;
+    to->end = apr_pstrdup(p, from->end);
     if (from->map != NULL) {
         to->map = apr_hash_make(p);
         for (apr_hash_index_t *at = apr_hash_first(NULL, from->map); at; at = apr_hash_next(at)) {

@@ -275,12 +275,10 @@ int wh_cli_switch(wh_cli_t *cli, const char *path, json_t *body);
  * the pool) or NULL. */
 int wh_cli_watch(wh_cli_t *cli, const char *id, apr_int64_t timeout_s, json_t **out);
 /* Writes the log lines after *seq as they stand now, and moves *seq. *complete says whether the log
- * has ended. to_stdout: the lines are the data. Returns 0 or an exit code (nothing written then).
+ * has ended. Returns 0 or an exit code (nothing written then).
  */
-int wh_cli_watch_log(wh_cli_t *cli, const char *id, int to_stdout, json_int_t *seq, int *complete,
+int wh_cli_watch_log(wh_cli_t *cli, const char *id, json_int_t *seq, int *complete,
                      wh_cli_reply_t *reply);
-/* Like wh_cli_watch(), but the log alone, as data on stdout, from *seq on. */
-int wh_cli_watch_follow(wh_cli_t *cli, const char *id, json_int_t *seq);
 /* Sleeps for ms milliseconds or until a signal. */
 void wh_cli_watch_pause(int ms);
 

@@ -39,7 +39,7 @@ void wh_cli_watch_pause(int ms)
     (void)poll(NULL, 0, ms);
 }
 
-int wh_cli_watch_log(wh_cli_t *cli, const char *id, int to_stdout, json_int_t *seq, int *complete,
+int wh_cli_watch_log(wh_cli_t *cli, const char *id, json_int_t *seq, int *complete,
                      wh_cli_reply_t *reply)
 {
     *complete = 0;
@@ -57,10 +57,7 @@ int wh_cli_watch_log(wh_cli_t *cli, const char *id, int to_stdout, json_int_t *s
             const char *text = wh_cli_get(cli, line, "text");
             const char *mark =
                 strcmp(wh_cli_get(cli, line, "stream"), "sys") == 0 ? "----> " : "      ";
-            if (to_stdout)
-                wh_cli_out("%s%s\n", mark, text);
-            else
-                wh_cli_note(cli, "%s%s\n", mark, text);
+            wh_cli_note(cli, "%s%s\n", mark, text);
             json_int_t at = wh_cli_get_int(line, "seq");
             *seq = at > *seq ? at : *seq;
         }
@@ -108,7 +105,7 @@ static int look(watch_t *w)
     w->last = reply.body;
     int complete;
     /* The log first: what was said in a phase stands before the next one's line. */
-    (void)wh_cli_watch_log(w->cli, w->id, 0, &w->seq, &complete, &reply);
+    (void)wh_cli_watch_log(w->cli, w->id, &w->seq, &complete, &reply);
     phase_say(w);
     wait_say(w);
     return 0;
@@ -159,7 +156,7 @@ static void drain_log(watch_t *w)
     wh_cli_reply_t reply;
     int complete = 0;
     for (int turn = 0; turn < 20 && !complete; turn++) {
-        if (wh_cli_watch_log(w->cli, w->id, 0, &w->seq, &complete, &reply) != 0)
+        if (wh_cli_watch_log(w->cli, w->id, &w->seq, &complete, &reply) != 0)
             return;
         if (!complete)
             wh_cli_watch_pause(PAUSE_MIN_MS);
@@ -194,28 +191,4 @@ int wh_cli_watch(wh_cli_t *cli, const char *id, apr_int64_t timeout_s, json_t **
         drain_log(&w);
     *out = w.last;
     return rc;
-}
-
-int wh_cli_watch_follow(wh_cli_t *cli, const char *id, json_int_t *seq)
-{
-    watch_t w = {.cli = cli, .id = id, .base = cli->p};
-    int complete = 0;
-    while (!complete && !wh_cli_interrupted) {
-        wh_cli_reply_t reply;
-        if (apr_pool_create(&cli->p, w.base) != APR_SUCCESS)
-            return WH_EXIT_FAIL;
-        int bad = wh_cli_watch_log(cli, id, 1, seq, &complete, &reply);
-        int lost = bad && ((reply.status >= 400 && reply.status < 500) || away(&w));
-        if (lost)
-            bad = wh_cli_http_fail(cli, &reply);
-        apr_pool_destroy(cli->p);
-        cli->p = w.base;
-        if (lost)
-            return bad;
-        w.away_since_ms = bad ? w.away_since_ms : 0;
-        fflush(stdout);
-        if (!complete)
-            wh_cli_watch_pause(PAUSE_MAX_MS);
-    }
-    return wh_cli_interrupted ? WH_EXIT_INT : 0;
 }

@@ -43,13 +43,47 @@ static void lines_keep(json_t *all, apr_int64_t tail)
     }
 }
 
+static void line_say(const wh_cli_t *cli, const json_t *line)
+{
+    wh_cli_out("%s%s\n", strcmp(wh_cli_get(cli, line, "stream"), "sys") == 0 ? "----> " : "      ",
+               wh_cli_get(cli, line, "text"));
+}
+
 static void lines_say(const wh_cli_t *cli, const json_t *all)
 {
     size_t i;
     json_t *line;
-    json_array_foreach(all, i, line) wh_cli_out(
-        "%s%s\n", strcmp(wh_cli_get(cli, line, "stream"), "sys") == 0 ? "----> " : "      ",
-        wh_cli_get(cli, line, "text"));
+    json_array_foreach(all, i, line) line_say(cli, line);
+}
+
+static void lines_json(const json_t *all)
+{
+    size_t i;
+    json_t *line;
+    json_array_foreach(all, i, line) wh_cli_json_line(line);
+}
+
+/* A line, or the end of the deployment, with which its log ends. */
+static int on_line(void *baton, const char *type, const json_t *line)
+{
+    const wh_cli_t *cli = baton;
+    if (strcmp(type, "end") == 0)
+        return WH_CLI_STREAM_END;
+    if (cli->json)
+        wh_cli_json_line(line);
+    else
+        line_say(cli, line);
+    return 0;
+}
+
+static int follow(wh_cli_t *cli, const char *id, json_int_t seq)
+{
+    wh_cli_stream_t of = {.path = apr_pstrcat(cli->p, "/v1/deployments/", id, "/logs", NULL),
+                          .after = seq,
+                          .fn = on_line,
+                          .baton = cli};
+    fflush(stdout);
+    return wh_cli_stream(cli, &of);
 }
 
 static int run(wh_cli_t *cli)
@@ -69,15 +103,15 @@ static int run(wh_cli_t *cli)
     json_int_t seq = wh_cli_get_int(
         json_array_get(all, json_array_size(all) > 0 ? json_array_size(all) - 1 : 0), "seq");
     lines_keep(all, tail);
-    if (rc == 0 && cli->json)
+    if (rc == 0 && cli->json && wh_cli_opts_get(cli, "follow") == NULL)
         wh_cli_json(all);
+    else if (rc == 0 && cli->json)
+        lines_json(all);
     else if (rc == 0)
         lines_say(cli, all);
     json_decref(all);
-    if (rc == 0 && !cli->json && wh_cli_opts_get(cli, "follow") != NULL) {
-        fflush(stdout);
-        rc = wh_cli_watch_follow(cli, id, &seq);
-    }
+    if (rc == 0 && wh_cli_opts_get(cli, "follow") != NULL)
+        rc = follow(cli, id, seq);
     return rc;
 }
 
