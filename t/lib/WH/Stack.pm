@@ -352,6 +352,9 @@ sub stop {
         $self->podman(qw(system reset --force)) if !$ENV{WH_KEEP};
         $self->run_cmd("$src/conf/engine.sh", 'clean', "$self->{dir}/engine");
     }
+    if ($self->{disk}) { # of a test that gave the engine one of its own (WH::Disk)
+        push @stuck, 'disk' if !delete($self->{disk})->remove;
+    }
     $self->{stopped} = 1;
     return @stuck;
 }
