@@ -33,11 +33,11 @@ typedef struct drain_t {
     int seen; /* in the last look at the table */
     line_t *first, **last;
     size_t bytes;
-    int n, flying;            /* lines; those of them that are under way */
-    wh_syslogout_t *sys;      /* NULL = HTTP */
-    int gzip;                 /* its owner says so, and no answer said otherwise */
-    apr_int64_t sent, lost;   /* since they were written */
-    apr_int64_t untold;       /* lost, and the drain does not know yet */
+    int n, flying;          /* lines; those of them that are under way */
+    wh_syslogout_t *sys;    /* NULL = HTTP */
+    int gzip;               /* its owner says so, and no answer said otherwise */
+    apr_int64_t sent, lost; /* since they were written */
+    apr_int64_t untold;     /* lost, and the drain does not know yet */
     unsigned failures;
     wh_mono_t again;
     char cause[256];
@@ -121,31 +121,6 @@ static void tell_lost(drain_t *d, const wh_logdrain_line_t *near)
     note.text = text;
     d->untold = 0;
     enqueue(d, &note);
-}
-
-void wh_logdrains_take(void *baton, const char *app, const wh_logdrain_line_t *line)
-{
-    wh_core_t *core = baton;
-    wh_logdrain_line_t l = *line;
-    int looked = 0;
-
-    if (core->logdrains == NULL) {
-        return;
-    }
-    l.app = app;
-    l.environment = "";
-    for (drain_t *d = core->logdrains->drains; d != NULL; d = d->next) {
-        if (d->app[0] != '\0' && strcmp(d->app, app) != 0) {
-            continue;
-        }
-        if (!looked) {
-            looked = 1;
-            (void)wh_places_find(core->logdrains->places, core->dbc, wh_clock_mono(core->clock),
-                                 line->deployment, &l.app, &l.environment);
-        }
-        tell_lost(d, &l);
-        enqueue(d, &l);
-    }
 }
 
 /* ---- what came of a batch ---- */
@@ -318,6 +293,51 @@ static void step(wh_core_t *core, apr_pool_t *p, drain_t *d, wh_mono_t mono)
     }
 }
 
+/* Lines come faster than ticks: what fills the queue goes out as soon as the batch before has
+ * arrived. */
+static void hurry(wh_core_t *core, drain_t *d)
+{
+    wh_mono_t mono = wh_clock_mono(core->clock);
+    apr_pool_t *scratch;
+
+    if ((d->flying > 0 && d->sys == NULL) || !wh_mono_reached(mono, d->again)) {
+        return;
+    }
+    apr_pool_create(&scratch, d->pool);
+    step(core, scratch, d, mono);
+    apr_pool_destroy(scratch);
+}
+
+/* ---- lines ---- */
+
+void wh_logdrains_take(void *baton, const char *app, const wh_logdrain_line_t *line)
+{
+    wh_core_t *core = baton;
+    wh_logdrain_line_t l = *line;
+    int looked = 0;
+
+    if (core->logdrains == NULL) {
+        return;
+    }
+    l.app = app;
+    l.environment = "";
+    for (drain_t *d = core->logdrains->drains; d != NULL; d = d->next) {
+        if (d->app[0] != '\0' && strcmp(d->app, app) != 0) {
+            continue;
+        }
+        if (!looked) {
+            looked = 1;
+            (void)wh_places_find(core->logdrains->places, core->dbc, wh_clock_mono(core->clock),
+                                 line->deployment, &l.app, &l.environment);
+        }
+        tell_lost(d, &l);
+        enqueue(d, &l);
+        if (d->bytes > WH_LOGDRAINS_BYTES / 2) {
+            hurry(core, d);
+        }
+    }
+}
+
 /* ---- which ones there are ---- */
 
 static void no_wake(void *baton)
@@ -457,8 +477,8 @@ static apr_status_t write_counts(wh_core_t *core, apr_pool_t *p, wh_err_t *err)
     apr_status_t rv = APR_SUCCESS;
 
     for (drain_t *d = core->logdrains->drains; rv == APR_SUCCESS && d != NULL; d = d->next) {
-        const wh_logdrain_t more = {.id = d->id, .sent = d->sent, .lost = d->lost,
-                                    .cause = d->cause};
+        const wh_logdrain_t more = {
+            .id = d->id, .sent = d->sent, .lost = d->lost, .cause = d->cause};
 
         if (!d->changed) {
             continue;

@@ -61,6 +61,7 @@ unit_tests = \
 	t/unit/test_lru \
 	t/unit/test_memo \
 	t/unit/test_logdrain \
+	t/unit/test_logdrains \
 	t/unit/test_notices \
 	t/unit/test_notify \
 	t/unit/test_manifest \
@@ -318,6 +319,9 @@ t_unit_test_notices_LDADD = $(unit_sched_libs)
 t_unit_test_audit_SOURCES = t/unit/test_audit.c $(unit_sched)
 t_unit_test_audit_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_audit_LDADD = $(unit_sched_libs)
+t_unit_test_logdrains_SOURCES = t/unit/test_logdrains.c $(unit_sched)
+t_unit_test_logdrains_CPPFLAGS = $(unit_db_cppflags)
+t_unit_test_logdrains_LDADD = $(unit_sched_libs)
 t_unit_test_places_SOURCES = t/unit/test_places.c $(unit_db)
 t_unit_test_places_CPPFLAGS = $(unit_db_cppflags)
 t_unit_test_places_LDADD = $(unit_sched_libs)
