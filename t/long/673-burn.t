@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use JSON::PP qw(decode_json);
 use List::Util qw(max);
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 use Time::Local qw(timegm);
@@ -125,6 +126,7 @@ sub fetches {
     $SIG{TERM} = 'DEFAULT';
     my $of = getppid;
     while (getppid == $of) { http_request(port => $port, path => '/part'); select undef, undef, undef, 0.5 }
+    POSIX::_exit(0);
 }
 sub fetches_no_more { kill TERM => $client; waitpid $client, 0; undef $client; return }
 
