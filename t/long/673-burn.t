@@ -170,6 +170,7 @@ for my $kind (@kinds) {
 }
 my $n = @reports;
 ok(look_on(sub { my %two; $two{ $_->{kind} }++ for @reports[ $n .. $#reports ]; !grep { ($two{$_} // 0) < 3 } @kinds }, 90), 'three reports more, while all burn');
+ok(look_on(sub { usage('memory')->{memory_bytes_max} > 20 << 20 && usage('cpu')->{cpu_millis_max} > 20 }, 120), 'and a sample of usage');
 
 # ---- against the kernel ----
 # A rate is over the time since the report before.
