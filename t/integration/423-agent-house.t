@@ -62,7 +62,10 @@ my $id = $stack->api(POST => '/v1/apps/house/deployments', {})->{json}{id};
 wait_for { join("\n", $stack->log_lines($id)) =~ /"sleep"/ } 60, 'the long step';
 is($stack->api(POST => "/v1/deployments/$id/cancel")->{status}, 202, 'a build is canceled');
 is($stack->completed($id, 90)->{conclusion}, 'canceled', 'and ends');
-ok(scalar(try_for { images() eq $before } 10), 'its layers are gone') or is(images(), $before);
+my %known = map { $_ => 1 } split ' ', $before;    # one of ours that the engine would not let go before may be gone by now
+ok(scalar(try_for { !grep { !$known{$_} } split ' ', images() } 10), 'its layers are gone') or is(images(), $before);
+like(images(), qr/$other/, 'and that of somebody else is not');
+$before = images();
 
 # Beside another long build: three images of another app, of which one stays.
 $commit->("long\n", 'COPY a /c', 'RUN ["/bin/busybox", "sleep", "301"]');

@@ -322,6 +322,8 @@ for my $case ([ 401, undef ], [ 401, 'garbage' ], [ 403, $stack->token ]) {
 
 $stack->allow_log(qr/AH10244|WH0242|AH0252[0-9]|WH0247/);
 is_deeply([ $stack->bad_log_lines ], [], 'the logs are clean');
-wait_for { !grep {/git/} split /\n/, `ps -u www-data -o args=` } 10, 'the last git to be buried';
+# By its parent: of one that has ended and was not waited for nothing else is left to be read.
+wait_for { !grep { m{^ *(\d+) .*git} && $proc->($1, 'environ') . $proc->($1, 'cmdline') =~ m{\Q@{[ $stack->dir ]}\E/} }
+    split /\n/, `ps -u www-data -o ppid=,args=` } 10, 'the last git to be buried';
 is_deeply([ $stack->stop ], [], 'everything ends by SIGTERM');
 done_testing();

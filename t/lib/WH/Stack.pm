@@ -329,7 +329,7 @@ sub bad_log_lines {
     for my $name (qw(httpd-error httpd scheduler), $self->agents) {
         for my $line (split /\n/, $self->log_text($name)) {
             # httpd: [wisehost:error]; ours: TIME error WH0123 …
-            next unless $line =~ /\[(?:\w+:)?(?:error|crit|alert|emerg)\]|^\S+Z (?:error|warn) |exit signal
+            next unless $line =~ /\[(?:\w+:)?(?:error|crit|alert|emerg)\]|^\S+Z[ ]error[ ]|exit[ ]signal
                 |Segmentation|Assertion|Sanitizer|runtime[ ]error/x;
             next if grep { $line =~ $_ } $WH::Httpd::STOPPING, @{ $self->{allowed} };
             push @bad, "$name: $line";
