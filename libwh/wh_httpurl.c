@@ -95,7 +95,7 @@ apr_status_t wh_httpurl_parse(apr_pool_t *p, const char *url, int plain, wh_http
         rest += 7;
     } else {
         return refuse(err, plain ? "begins with neither https:// nor http://"
-                                 : "does not begin with https://");
+                                 : "does not begin with https:// (http_private_addresses is off)");
     }
     n = strcspn(rest, "/?");
     rv = authority(p, rest, n, out, err);

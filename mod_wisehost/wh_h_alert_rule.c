@@ -76,6 +76,7 @@ apr_status_t wh_h_alert_rule_create(wh_call_t *c)
     }
     rv = rv ? rv : wh_mod_call_begin(c);
     rv = rv ? rv : wh_db_alert_rule_insert(c->dbc, c->p, r, &c->err);
+    c->made = r->id;
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
         return rv;

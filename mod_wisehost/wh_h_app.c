@@ -152,6 +152,7 @@ apr_status_t wh_h_app_insert(wh_call_t *c, wh_app_t *app)
         return wh_mod_call_no_random(c);
     }
     rv = wh_db_app_insert(c->dbc, c->p, app, &c->err);
+    c->made_app = app->id;
     return rv && wh_err_is(&c->err, "conflict")
                ? wh_err_set(&c->err, 409, "conflict", "There is an app with this slug already.")
                : rv;
@@ -171,6 +172,7 @@ apr_status_t wh_h_app_create(wh_call_t *c)
     rv = wh_mod_call_begin(c);
     rv = rv ? rv : placement_ok(c, &app);
     rv = rv ? rv : wh_h_app_insert(c, &app);
+    c->made = app.slug;
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     if (rv) {
         return rv;

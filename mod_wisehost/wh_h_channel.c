@@ -107,6 +107,7 @@ apr_status_t wh_h_channel_create(wh_call_t *c)
     rv = rv ? rv
             : wh_mod_call_name_taken(c, wh_db_channel_insert(c->dbc, c->p, &channel, &c->err),
                                      "channel");
+    c->made = channel.name;
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     channel.events = channel.events ? channel.events : "";
     return rv ? rv : reply(c, 201, &channel, *key.secret ? key.secret : NULL);

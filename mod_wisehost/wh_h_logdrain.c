@@ -54,6 +54,7 @@ apr_status_t wh_h_logdrain_create(wh_call_t *c)
     rv = rv ? rv : wh_mod_call_app(c, &d.app_id, &d.slug);
     rv = rv ? rv
             : wh_mod_call_name_taken(c, wh_db_logdrain_insert(c->dbc, c->p, &d, &c->err), "drain");
+    c->made = d.name;
     rv = rv ? rv : wh_dbc_commit(c->dbc, &c->err);
     return rv ? rv : reply(c, 201, &d);
 }

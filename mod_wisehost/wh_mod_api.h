@@ -112,6 +112,8 @@ struct wh_call_t {
     wh_logdrain_t *logdrain;
     wh_db_claim_t claim;
     wh_api_audit_e audit;
+    const char *made;     /* what the call makes, as it is called in paths, for the audit log */
+    const char *made_app; /* the id of the app that it makes, likewise */
     int rc;
     wh_err_t err;
 };

@@ -16,28 +16,41 @@
  * Callers whose credential is not known leave none: they are many, and the error log has them.
  */
 
+/* What was made is named as it will be asked for. */
+static const char *object_of(const wh_call_t *c, int done)
+{
+    const char *made = done ? c->made : NULL;
+
+    return apr_pstrcat(c->p, c->r->method, " ", c->r->uri, made ? "/" : "", made, NULL);
+}
+
+static const char *app_of(const wh_call_t *c, int done)
+{
+    return c->app                ? c->app->id
+           : c->alert            ? c->alert->app_id
+           : c->alert_rule       ? c->alert_rule->rule.app_id
+           : done && c->made_app ? c->made_app
+                                 : "";
+}
+
 static void fill(wh_call_t *c, wh_db_audit_t *row, const char *outcome, int status,
                  const char *code)
 {
     const char *id = wh_id_make(c->p, c->now, wh_sys_rand());
+    int done = !strcmp(outcome, "done");
 
     *row = (wh_db_audit_t){.id = id ? id : wh_id_of(c->p, c->now, outcome),
                            .at = c->now,
                            .actor_kind = wh_authz_kind_text(c->actor.kind),
                            .actor_id = c->actor.id,
                            .action = wh_authz_action_text(c->route->action),
-                           .object = apr_pstrcat(c->p, c->r->method, " ", c->r->uri, NULL),
-                           .app_id = c->app ? c->app->id : "",
+                           .object = object_of(c, done),
+                           .app_id = app_of(c, done),
                            .address = c->r->useragent_ip,
                            .request_id = wh_mod_problem_request_id(c->r),
                            .outcome = outcome,
                            .status = status,
                            .code = apr_pstrdup(c->p, code)};
-    if (!*row->app_id && c->alert) {
-        row->app_id = c->alert->app_id;
-    } else if (!*row->app_id && c->alert_rule) {
-        row->app_id = c->alert_rule->rule.app_id;
-    }
 }
 
 /* With the transaction of the handler. */

@@ -199,7 +199,7 @@ static int drop(wh_cli_t *cli)
     wh_cli_reply_t reply;
     int rc = wh_cli_http(cli, "DELETE", rule_path(cli), NULL, NULL, &reply);
     if (rc == 0)
-        wh_cli_note(cli, "The rule is gone; what it fired is resolved\n");
+        wh_cli_note(cli, "The rule is gone; what it fired is resolved within 30 s\n");
     return rc;
 }
 

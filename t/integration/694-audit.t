@@ -16,7 +16,7 @@ sub rows { return $api->req(GET => "/v1/audit@_", token => $root)->{json}{items}
 sub newest { my ($r) = @{ rows('?limit=1') }; return join ' ', map { $_ // '-' } @$r{qw(action object app outcome status code)} }
 
 my $mine = $api->app($root, 'mine');
-is(newest(), 'app.create POST /v1/apps - done 201 -', 'what was done');
+is(newest(), 'app.create POST /v1/apps/mine mine done 201 -', 'what was done, and what was made');
 my ($row) = @{ rows('?limit=1') };
 is_deeply([ $row->{actor}{kind}, length $row->{actor}{id}, $row->{address} ], [ 'token', 26, '127.0.0.1' ], 'by whom, from where') or diag explain $row;
 my $got = $api->req(POST => '/v1/apps/mine/deployments', token => $root, json => {});
@@ -41,7 +41,7 @@ like(newest(), qr/^login POST \/v1\/login - failed 401 /, 'a login that fails do
 # Whatever a route wrote has its row with it: as many as there were calls.
 is($api->value("SELECT COUNT(*) FROM audit WHERE outcome = 'done'") - $before, 2, 'one row a call');
 is(scalar @{ rows('?action=app.create') }, 2, 'by action');
-is(scalar @{ rows('?app=mine') }, 2, 'by app');
+is(scalar @{ rows('?app=mine') }, 3, 'by app, from its making on');
 is(scalar @{ rows("?actor=$row->{actor}{id}") }, 5, 'by actor');
 is(scalar @{ rows('?since=2100-01-01T00:00:00Z') }, 0, 'by time');
 my $page = $api->req(GET => '/v1/audit?limit=3', token => $root)->{json};
